@@ -1,0 +1,72 @@
+"""Calv-a-lot: copies a leader's crypto trades in proportion, on the owner's own Binance account."""
+
+from pathlib import Path
+
+from homeassistant.const import Platform
+from homeassistant.core import HomeAssistant
+from homeassistant.exceptions import ConfigEntryError
+from homeassistant.helpers import config_validation as cv
+from homeassistant.helpers.typing import ConfigType
+
+from .const import CONF_TRADING_MODE, DOMAIN
+from .coordinator import CalvalotConfigEntry, CalvalotCoordinator, ledger_path
+from .follower.exchange import Mode
+from .follower.ledger import LedgerError
+from .issues import LEDGER_UNREADABLE, async_clear_issues, async_raise_issue
+from .services import async_setup_services
+from .settings import InvalidSettings, version
+
+PLATFORMS = [Platform.BINARY_SENSOR, Platform.BUTTON, Platform.EVENT, Platform.SENSOR, Platform.SWITCH]
+
+CONFIG_SCHEMA = cv.config_entry_only_config_schema(DOMAIN)
+
+
+async def async_setup(hass: HomeAssistant, _config: ConfigType) -> bool:
+    """Set up what all followers share."""
+    async_setup_services(hass)
+    return True
+
+
+async def async_setup_entry(hass: HomeAssistant, entry: CalvalotConfigEntry) -> bool:
+    """Set up one follower."""
+    try:
+        coordinator = CalvalotCoordinator(hass, entry, await version(hass))
+        await coordinator.async_start()
+    except InvalidSettings as err:
+        raise ConfigEntryError(
+            translation_domain=DOMAIN,
+            translation_key="invalid_settings",
+            translation_placeholders={"field": err.field},
+        ) from err
+    except LedgerError as err:
+        async_raise_issue(hass, entry, LEDGER_UNREADABLE, {"path": str(ledger_path(hass, entry.entry_id))})
+        raise ConfigEntryError(
+            translation_domain=DOMAIN, translation_key="ledger_unreadable", translation_placeholders={"error": str(err)}
+        ) from err
+    async_clear_issues(hass, entry.entry_id)
+    entry.runtime_data = coordinator
+    await hass.config_entries.async_forward_entry_setups(entry, PLATFORMS)
+    await coordinator.async_begin()
+    return True
+
+
+async def async_unload_entry(hass: HomeAssistant, entry: CalvalotConfigEntry) -> bool:
+    """Unload a follower once no order of it is on its way any more."""
+    if not await hass.config_entries.async_unload_platforms(entry, PLATFORMS):
+        return False
+    await entry.runtime_data.async_stop()
+    async_clear_issues(hass, entry.entry_id)
+    return True
+
+
+async def async_remove_entry(hass: HomeAssistant, entry: CalvalotConfigEntry) -> None:
+    """Remove what a follower leaves behind."""
+    async_clear_issues(hass, entry.entry_id)
+    # A live ledger is the only record of real trades and stays for the owner's tax papers; paper money needs none.
+    if entry.data.get(CONF_TRADING_MODE) == Mode.DRY_RUN:
+        await hass.async_add_executor_job(_delete_ledger, ledger_path(hass, entry.entry_id))
+
+
+def _delete_ledger(path: Path) -> None:
+    for name in (path, path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")):
+        name.unlink(missing_ok=True)

@@ -1,0 +1,231 @@
+"""The flows by which an owner sets a follower up and changes it."""
+
+from collections.abc import Mapping
+import hashlib
+import json
+from typing import Any, override
+
+from homeassistant.config_entries import ConfigEntry, ConfigFlow, ConfigFlowResult, OptionsFlowWithReload
+from homeassistant.core import callback
+from homeassistant.data_entry_flow import AbortFlow
+import probatio
+from yarl import URL
+
+from . import forms
+from .checks import InvalidInput, check_budget, check_coins, check_exchange, check_leader, checked_url
+from .const import (
+    CONF_ACCEPT_PLAIN_HTTP,
+    CONF_ACCEPT_WITHDRAWAL_KEY,
+    CONF_API_KEY,
+    CONF_COINS,
+    CONF_EXCHANGE_URL,
+    CONF_INITIAL_BUDGET,
+    CONF_LEADER_URL,
+    CONF_QUOTE_ASSET,
+    CONF_REFUSED_BY,
+    CONF_TRADING_MODE,
+    DEFAULT_COINS,
+    DEFAULT_QUOTE_ASSET,
+    DOMAIN,
+    SECRETS,
+)
+from .follower.exchange import Mode
+from .settings import coin_codes, exchange_of
+
+CONSENTS = {"plain_http": CONF_ACCEPT_PLAIN_HTTP, "key_can_withdraw": CONF_ACCEPT_WITHDRAWAL_KEY}
+IDENTITY = (CONF_LEADER_URL, CONF_EXCHANGE_URL, CONF_TRADING_MODE, CONF_API_KEY)
+
+
+def follower_hash(data: Mapping[str, Any]) -> str:
+    """Hash of what makes two followers the same: leader, exchange, mode and key."""
+    return hashlib.sha256(json.dumps([data.get(key, "") for key in IDENTITY]).encode()).hexdigest()
+
+
+class CalvalotConfigFlow(ConfigFlow, domain=DOMAIN):
+    """Sets a follower up: menu → leader → exchange → budget."""
+
+    VERSION = 1
+
+    def __init__(self) -> None:
+        """Start with nothing known; a flow about an entry starts with what that one stores."""
+        self._data: dict[str, Any] = {}
+        self._entry: ConfigEntry[Any] | None = None
+        self._refused_by: str | None = None
+
+    @staticmethod
+    @callback
+    @override
+    def async_get_options_flow(config_entry: ConfigEntry[Any]) -> CalvalotOptionsFlow:
+        """Get the flow for what may be tuned."""
+        return CalvalotOptionsFlow()
+
+    @override
+    async def async_step_user(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
+        """Let the owner choose whom to follow."""
+        return self.async_show_menu(step_id="user", menu_options=["leader"])
+
+    async def async_step_reconfigure(self, _user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
+        """Let the owner choose what to change."""
+        self._entry = self._get_reconfigure_entry()
+        self._data = dict(self._entry.data)
+        return self.async_show_menu(step_id="reconfigure", menu_options=["leader", "exchange"])
+
+    async def async_step_leader(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
+        """Ask for the leader and try it."""
+        problem = None
+        if user_input is not None:
+            try:
+                data = self._merged(user_input)
+                data[CONF_LEADER_URL] = self._url(user_input, CONF_LEADER_URL, "cannot_connect")
+                await check_leader(self.hass, data)
+            except InvalidInput as err:
+                problem = err
+            else:
+                self._data = data
+                return self._update(self._entry) if self._entry else await self.async_step_exchange()
+        return self._form("leader", forms.leader(stored=self._entry is not None), user_input, problem)
+
+    async def async_step_exchange(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
+        """Ask for the exchange and, for live trading, try the key."""
+        problem = None
+        if user_input is not None:
+            try:
+                data = self._merged(user_input)
+                data[CONF_EXCHANGE_URL] = self._url(user_input, CONF_EXCHANGE_URL, "cannot_connect_exchange")
+                accepts = user_input.get(CONF_ACCEPT_WITHDRAWAL_KEY, False)
+                await check_exchange(self.hass, data, accept_withdrawal_key=accepts)
+            except InvalidInput as err:
+                problem = err
+            else:
+                self._data = data
+                if self._entry:
+                    return self._update(self._entry)
+                await self.async_set_unique_id(self._unused_hash())
+                return await self.async_step_budget()
+        return self._form("exchange", forms.exchange(), user_input, problem)
+
+    async def async_step_budget(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
+        """Ask for the budget and what to trade with it."""
+        problem = None
+        if user_input is not None:
+            data = self._data | {
+                CONF_INITIAL_BUDGET: user_input[CONF_INITIAL_BUDGET],
+                CONF_QUOTE_ASSET: user_input[CONF_QUOTE_ASSET].strip().upper(),
+            }
+            coins = coin_codes(user_input[CONF_COINS])
+            try:
+                forms.check_ranges([forms.BUDGET], user_input, coins)
+                await check_budget(self.hass, data, coins)
+            except InvalidInput as err:
+                problem = err
+            else:
+                self._unused_hash()
+                return self.async_create_entry(title=self._title(), data=data, options={CONF_COINS: list(coins)})
+        return self._form("budget", forms.budget(), user_input, problem)
+
+    async def async_step_reauth(self, entry_data: Mapping[str, Any]) -> ConfigFlowResult:
+        """Start when the leader or the exchange refused a secret."""
+        self._entry = self._get_reauth_entry()
+        self._data = dict(self._entry.data)
+        self._refused_by = entry_data.get(CONF_REFUSED_BY)
+        return await self.async_step_reauth_confirm()
+
+    async def async_step_reauth_confirm(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
+        """Ask for the new secret and try it."""
+        leader = self._refused_by != "exchange"
+        exchange = self._data.get(CONF_TRADING_MODE) == Mode.LIVE and self._refused_by != "leader"
+        problem = None
+        if user_input is not None:
+            data = self._merged(user_input)
+            accepts = user_input.get(CONF_ACCEPT_WITHDRAWAL_KEY, False)
+            try:
+                if leader:
+                    await check_leader(self.hass, data)
+                if exchange:
+                    await check_exchange(self.hass, data, accept_withdrawal_key=accepts)
+            except InvalidInput as err:
+                problem = err
+            else:
+                self._data = data
+                return self._update(self._get_reauth_entry())
+        return self._form("reauth_confirm", forms.reauth(leader=leader, exchange=exchange), user_input, problem)
+
+    def _merged(self, user_input: Mapping[str, Any]) -> dict[str, Any]:
+        """What is known with the input on top; a stored secret that was left empty stays."""
+        texts = {key: value.strip() for key, value in user_input.items() if key not in CONSENTS.values()}
+        stays = {key for key in SECRETS if key in self._data and not texts.get(key)}
+        return self._data | {key: text for key, text in texts.items() if key not in stays}
+
+    def _url(self, user_input: Mapping[str, Any], field: str, error: str) -> str:
+        """URL of a form. What is stored already was consented to."""
+        accepts = user_input.get(CONF_ACCEPT_PLAIN_HTTP, False) or user_input[field] == self._data.get(field)
+        return checked_url(user_input[field], field, error, accept_plain_http=accepts)
+
+    def _form(
+        self,
+        step_id: str,
+        schema: probatio.Schema,
+        user_input: Mapping[str, Any] | None,
+        problem: InvalidInput | None,
+    ) -> ConfigFlowResult:
+        """A form with what was put in, else with what is stored but for the secrets."""
+        shown = user_input
+        if shown is None:
+            shown = {key: value for key, value in self._data.items() if key not in SECRETS}
+        errors = problem.errors if problem else {}
+        consents = [
+            consent
+            for error, consent in CONSENTS.items()
+            if error in errors.values() or (user_input or {}).get(consent)
+        ]
+        return self.async_show_form(
+            step_id=step_id,
+            data_schema=self.add_suggested_values_to_schema(forms.with_consents(schema, consents), shown),
+            errors=forms.fields_of(schema, errors),
+            description_placeholders=problem.placeholders if problem else None,
+        )
+
+    def _unused_hash(self) -> str:
+        """Hash of the follower. Aborts where another entry is the same."""
+        own = follower_hash(self._data)
+        if any(
+            entry is not self._entry and follower_hash(entry.data) == own for entry in self._async_current_entries()
+        ):
+            raise AbortFlow("already_configured")
+        return own
+
+    def _update(self, entry: ConfigEntry[Any]) -> ConfigFlowResult:
+        """Write what was changed to the entry."""
+        return self.async_update_reload_and_abort(entry, unique_id=self._unused_hash(), data=self._data)
+
+    def _title(self) -> str:
+        """The first follower bears the plain name, the others that of their leader too."""
+        return f"Calv-a-lot {URL(self._data[CONF_LEADER_URL]).host}" if self._async_current_entries() else "Calv-a-lot"
+
+
+class CalvalotOptionsFlow(OptionsFlowWithReload):
+    """Tunes a follower."""
+
+    async def async_step_init(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
+        """Ask for everything that may be tuned."""
+        entry = self.config_entry
+        quote = entry.data.get(CONF_QUOTE_ASSET, DEFAULT_QUOTE_ASSET)
+        known = coin_codes(entry.options.get(CONF_COINS, DEFAULT_COINS))
+        problem = None
+        if user_input is not None:
+            coins = coin_codes(user_input[CONF_COINS])
+            try:
+                forms.check_ranges(forms.OPTIONS, user_input, coins)
+                if new := [coin for coin in coins if coin not in known]:
+                    await check_coins(exchange_of(self.hass, entry.data), new, quote)
+            except InvalidInput as err:
+                problem = err
+            else:
+                return self.async_create_entry(data=user_input | {CONF_COINS: list(coins)})
+        shown = {CONF_COINS: list(known)} | (entry.options if user_input is None else user_input)
+        return self.async_show_form(
+            step_id="init",
+            data_schema=self.add_suggested_values_to_schema(forms.options(known, quote), shown),
+            errors=problem.errors if problem else None,
+            description_placeholders=problem.placeholders if problem else None,
+        )

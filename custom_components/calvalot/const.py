@@ -1,0 +1,47 @@
+"""Constants of Calv-a-lot."""
+
+from datetime import timedelta
+import logging
+from typing import Final
+
+DOMAIN: Final = "calvalot"
+LOGGER = logging.getLogger(__package__)
+
+CONF_LEADER_URL: Final = "leader_url"
+CONF_SIGNAL_SECRET: Final = "signal_secret"  # noqa: S105
+CONF_TRADING_MODE: Final = "trading_mode"
+CONF_EXCHANGE_URL: Final = "exchange_url"
+CONF_API_KEY: Final = "api_key"
+CONF_API_SECRET: Final = "api_secret"  # noqa: S105
+CONF_INITIAL_BUDGET: Final = "initial_budget"
+CONF_QUOTE_ASSET: Final = "quote_asset"
+CONF_ACCEPT_PLAIN_HTTP: Final = "accept_plain_http"
+CONF_ACCEPT_WITHDRAWAL_KEY: Final = "accept_withdrawal_key"
+# Named in a reauthentication: who refused the secret.
+CONF_REFUSED_BY: Final = "refused_by"
+SECRETS: Final = (CONF_SIGNAL_SECRET, CONF_API_KEY, CONF_API_SECRET)
+
+CONF_POLL_INTERVAL: Final = "poll_interval"
+CONF_COINS: Final = "coins"
+CONF_MIN_ORDER: Final = "min_order"
+CONF_REBALANCE_THRESHOLD: Final = "rebalance_threshold"
+CONF_DUST_THRESHOLD: Final = "dust_threshold"
+CONF_SURVIVAL_FLOOR: Final = "survival_floor"
+CONF_MAX_SIGNAL_AGE: Final = "max_signal_age"
+CONF_SILENCE_ALERT: Final = "silence_alert"
+CONF_MAX_SLIPPAGE: Final = "max_slippage"
+CONF_MAX_ORDER_SHARE: Final = "max_order_share"
+CONF_STOP_LOSS_DRAWDOWN: Final = "stop_loss_drawdown"
+CONF_STOP_LOSS_SELL: Final = "stop_loss_sell"
+CONF_MAX_TRADES_PER_DAY: Final = "max_trades_per_day"
+
+DEFAULT_EXCHANGE_URL: Final = "https://api.binance.com"
+DEFAULT_QUOTE_ASSET: Final = "USDC"
+DEFAULT_COINS: Final = ("BTC", "ETH", "BNB", "SOL", "XRP")
+MIN_BUDGET: Final = 5
+MAX_AMOUNT: Final = 1_000_000
+DEFAULT_POLL_INTERVAL: Final = 120
+
+FIRST_CYCLE_TIMEOUT: Final = 10
+STOP_TIMEOUT: Final = 30
+UNKNOWN_ORDER_GRACE: Final = timedelta(minutes=10)

@@ -1,0 +1,134 @@
+"""Runs one follower: its cycles, what it publishes, its end."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import override
+
+from homeassistant.config_entries import ConfigEntry
+from homeassistant.const import ATTR_DEVICE_ID, EVENT_HOMEASSISTANT_STOP
+from homeassistant.core import CALLBACK_TYPE, Event as HassEvent, HomeAssistant, callback
+from homeassistant.helpers import device_registry as dr
+from homeassistant.helpers.event import async_track_time_interval
+from homeassistant.helpers.update_coordinator import DataUpdateCoordinator
+from homeassistant.util import dt as dt_util
+
+from .const import DOMAIN, FIRST_CYCLE_TIMEOUT, LOGGER, STOP_TIMEOUT
+from .follower.exchange import Exchange, Mode
+from .follower.follower import Event, Follower, Snapshot
+from .follower.ledger import Ledger
+from .follower.paper import PaperExchange
+from .issues import Reauthentication, async_sync_issues
+from .settings import entry_settings, exchange_of, leader_of, poll_interval
+
+type CalvalotConfigEntry = ConfigEntry[CalvalotCoordinator]
+type EventListener = Callable[[Event], None]
+
+
+def ledger_path(hass: HomeAssistant, entry_id: str) -> Path:
+    """Where the ledger of an entry lies."""
+    return Path(hass.config.path(DOMAIN, f"{entry_id}.db"))
+
+
+class CalvalotCoordinator(DataUpdateCoordinator[Snapshot]):
+    """Runs the cycles of one follower, whether or not anything listens, and hands on what they publish."""
+
+    config_entry: CalvalotConfigEntry
+
+    def __init__(self, hass: HomeAssistant, entry: CalvalotConfigEntry, version: str) -> None:
+        """Wire the follower of an entry. Raises InvalidSettings."""
+        super().__init__(hass, LOGGER, config_entry=entry, name=entry.title)
+        self.settings = entry_settings(entry)
+        self.interval = poll_interval(entry)
+        self.exchange = exchange_of(hass, entry.data)
+        ledger = Ledger(ledger_path(hass, entry.entry_id), self.settings.mode, self.settings.quote)
+        exchange: Exchange = self.exchange
+        if self.settings.mode is Mode.DRY_RUN:
+            exchange = PaperExchange(self.exchange, dt_util.utcnow, ledger.last_trade_id)
+        self.follower = Follower(
+            self.settings,
+            leader=leader_of(hass, entry.data, version),
+            exchange=exchange,
+            ledger=ledger,
+            clock=dt_util.utcnow,
+            publish=self._publish,
+        )
+        self.device_id = ""
+        self._event_listeners: list[EventListener] = []
+        self._cycle: asyncio.Task[Snapshot] | None = None
+        self._unsubscribe: list[CALLBACK_TYPE] = []
+        self._reauth = Reauthentication(hass, entry)
+
+    async def async_start(self) -> None:
+        """Open the book; nothing goes over the network yet. Raises LedgerError."""
+        await self.follower.start()
+        self.data = self.follower.snapshot
+        self.device_id = (
+            dr.async_get(self.hass)
+            .async_get_or_create(
+                config_entry_id=self.config_entry.entry_id,
+                identifiers={(DOMAIN, self.config_entry.entry_id)},
+                name=self.config_entry.title,
+            )
+            .id
+        )
+
+    async def async_begin(self) -> None:
+        """Run the first cycle, waiting a moment for its figures, and the others on time."""
+        self._unsubscribe = [
+            self.hass.bus.async_listen(EVENT_HOMEASSISTANT_STOP, self._async_home_assistant_stops),
+        ]
+        if not self.config_entry.pref_disable_polling:
+            self._unsubscribe.append(
+                async_track_time_interval(
+                    self.hass, self._on_time, self.interval, name=f"{self.name} cycle", cancel_on_shutdown=True
+                )
+            )
+        await asyncio.wait((self._start_cycle(),), timeout=FIRST_CYCLE_TIMEOUT)
+
+    async def async_poll(self) -> None:
+        """Run a cycle now, or join the one that runs; returns when it is over."""
+        await self._async_update_data()
+
+    async def async_stop(self) -> None:
+        """Send nothing new, let a running cycle write down what it did, close the book."""
+        while self._unsubscribe:
+            self._unsubscribe.pop()()
+        await self.follower.stop(STOP_TIMEOUT)
+
+    @callback
+    def async_add_event_listener(self, listener: EventListener) -> CALLBACK_TYPE:
+        """Call `listener` with every event of the follower; returns what ends that."""
+        self._event_listeners.append(listener)
+        return lambda: self._event_listeners.remove(listener)
+
+    @override
+    async def _async_update_data(self) -> Snapshot:
+        # An order may be on its way: whoever gives up waiting must not cancel the cycle.
+        return await asyncio.shield(self._start_cycle())
+
+    @callback
+    def _start_cycle(self) -> asyncio.Task[Snapshot]:
+        if self._cycle is None or self._cycle.done():
+            # No background task: those are cancelled on unload and shutdown.
+            self._cycle = self.hass.async_create_task(self.follower.cycle(), f"{self.name} cycle")
+        return self._cycle
+
+    @callback
+    def _on_time(self, _now: datetime) -> None:
+        self._start_cycle()
+
+    async def _async_home_assistant_stops(self, _event: HassEvent) -> None:
+        await self.async_stop()
+
+    @callback
+    def _publish(self, snapshot: Snapshot, events: tuple[Event, ...]) -> None:
+        self.async_set_updated_data(snapshot)
+        async_sync_issues(self.hass, self.config_entry, snapshot)
+        self._reauth.async_sync(snapshot)
+        for event in events:
+            data = {**event.data, "entry_id": self.config_entry.entry_id, ATTR_DEVICE_ID: self.device_id}
+            self.hass.bus.async_fire(f"{DOMAIN}_{event.kind}", data)
+            for listener in tuple(self._event_listeners):
+                listener(event)

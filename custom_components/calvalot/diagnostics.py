@@ -1,0 +1,80 @@
+"""Diagnostics: the shape of things, never a secret, an amount or the leader's address."""
+
+from dataclasses import fields
+from typing import Any
+
+from homeassistant.components.diagnostics import async_redact_data
+from homeassistant.core import HomeAssistant
+from homeassistant.util import dt as dt_util
+from yarl import URL
+
+from .const import (
+    CONF_DUST_THRESHOLD,
+    CONF_EXCHANGE_URL,
+    CONF_LEADER_URL,
+    CONF_MIN_ORDER,
+    CONF_SURVIVAL_FLOOR,
+    DEFAULT_EXCHANGE_URL,
+)
+from .coordinator import CalvalotConfigEntry
+from .follower.leader import is_private
+from .follower.snapshot import Figures
+from .settings import version
+
+AMOUNTS = (CONF_MIN_ORDER, CONF_DUST_THRESHOLD, CONF_SURVIVAL_FLOOR)
+
+
+async def async_get_config_entry_diagnostics(hass: HomeAssistant, entry: CalvalotConfigEntry) -> dict[str, Any]:
+    """Return diagnostics for a follower."""
+    coordinator = entry.runtime_data
+    snapshot = coordinator.data
+    leader_url = URL(entry.data[CONF_LEADER_URL])
+    now = dt_util.utcnow()
+    return {
+        "version": await version(hass),
+        "mode": coordinator.settings.mode,
+        "quote_asset": coordinator.settings.quote,
+        "coins": list(coordinator.settings.coins),
+        "options": async_redact_data(entry.options, AMOUNTS),
+        "status": snapshot.status,
+        "leader": {
+            "scheme": leader_url.scheme,
+            "private": is_private(str(leader_url)),
+            "connected": snapshot.leader_connected,
+            "problem": _kind(snapshot.leader_problem),
+        },
+        "exchange": {
+            "host": URL(entry.data.get(CONF_EXCHANGE_URL, DEFAULT_EXCHANGE_URL)).host,
+            "connected": snapshot.exchange_connected,
+            "problem": _kind(snapshot.exchange_problem),
+            "used_weight": coordinator.exchange.used_weight,
+        },
+        "last_signal": {"time": snapshot.last_signal, "result": snapshot.last_signal_result},
+        "last_trade": snapshot.last_trade,
+        "as_of": snapshot.as_of,
+        "known_figures": {item.name: getattr(snapshot, item.name) is not None for item in fields(Figures)},
+        "positions": {
+            "shown": len(snapshot.positions),
+            "held": sum(view.quantity > 0 for view in snapshot.positions.values()),
+            "priced": sum(view.price is not None for view in snapshot.positions.values()),
+        },
+        "open_orders": [
+            {
+                "symbol": order.symbol,
+                "side": order.side,
+                "state": order.state,
+                "attempt": order.attempt,
+                "age": (now - order.created_at).total_seconds(),
+            }
+            for order in snapshot.open_orders
+        ],
+        "unknown_coins": len(snapshot.unknown_coins),
+        "ledger": {"mismatch": snapshot.ledger_problem, "failed": snapshot.storage_problem is not None},
+        "cycles": [
+            {"started": cycle.started, "seconds": round(cycle.seconds, 3)} for cycle in coordinator.follower.cycles
+        ],
+    }
+
+
+def _kind(problem: Exception | None) -> str | None:
+    return type(problem).__name__ if problem else None

@@ -1,0 +1,25 @@
+"""What the owner is told when the follower cannot do what was asked."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from homeassistant.exceptions import HomeAssistantError, ServiceValidationError
+
+from .const import DOMAIN
+from .follower.follower import FollowerError
+
+# Not the owner's doing: the same call may succeed later.
+FAILURES: Final = frozenset({"no_valuation", "ledger_unavailable"})
+
+
+@contextmanager
+def translated_errors() -> Iterator[None]:
+    """Turn a FollowerError into the error that Home Assistant shows in the owner's language."""
+    try:
+        yield
+    except FollowerError as err:
+        error = HomeAssistantError if err.key in FAILURES else ServiceValidationError
+        raise error(
+            translation_domain=DOMAIN, translation_key=err.key, translation_placeholders=err.placeholders
+        ) from err

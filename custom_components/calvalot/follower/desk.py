@@ -1,0 +1,269 @@
+"""Which signal counts: takes new ones up, pursues what is open, closes what is overtaken."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+import logging
+
+from . import views
+from .executor import Executor
+from .journal import Journal
+from .ledger import Ledger
+from .observer import Observer, View
+from .planner import LeftOut, PlannedOrder
+from .schema import OrderRecord, OrderState, Result, SignalRecord
+from .settings import Settings
+from .signal import InvalidSignal, Signal, UnknownCoin
+from .trader import Trader
+from .treasury import FollowerError
+
+_LOGGER = logging.getLogger(__name__)
+
+INITIAL_SYNC = "initial_sync"
+SYNC = "sync-"
+STOP_LOSS = "stop_loss-"
+
+
+class Desk:
+    """Decides what a signal means for one follower and has it traded."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        ledger: Ledger,
+        executor: Executor,
+        observer: Observer,
+        clock: Callable[[], datetime],
+        journal: Journal,
+    ) -> None:
+        self._settings = settings
+        self._ledger = ledger
+        self._executor = executor
+        self._observer = observer
+        self._clock = clock
+        self._journal = journal
+        self._trader = Trader(executor, ledger, settings.limits, clock, settings.max_trades_per_day)
+        self._first_sight: tuple[str, datetime] | None = None
+        self.latest: Signal | None = None
+        self.unknown_coins: tuple[str, ...] = ()
+
+    async def decide(self, view: View, *, active: bool, ready: bool) -> None:
+        """One cycle's decision on what the leader says. `ready`: everything needed for trading is known."""
+        incoming = self._observer.incoming
+        if incoming is not None:
+            self._note(incoming)
+            await self._overtake(incoming.signal_id)
+        if isinstance(incoming, InvalidSignal):
+            await self._reject(incoming)
+            return
+        if not active or not ready:
+            await self._pursue_exit(view, ready=ready)
+            return
+        waiting = await self._pursue_open(view)
+        if isinstance(incoming, Signal) and not waiting and await self._is_new(incoming):
+            await self._take_up(incoming, view)
+
+    async def sync(self, view: View) -> SignalRecord:
+        """Rebalance to the leader's latest allocation now. Raises FollowerError without one."""
+        if self.latest is None or self.latest.targets is None:
+            raise FollowerError("no_allocation")
+        await self._overtake(None)
+        if self.latest.version == 1 and await self._is_new(self.latest):
+            await self._cover(self.latest, "sync")
+        record = await self._open(f"{SYNC}{views.iso(self._clock())}", self.latest)
+        return await self._pursue(record, _allocation(self.latest, record.signal_id), view)
+
+    async def exit(self, view: View) -> None:
+        """Sell everything that can be sold."""
+        await self._overtake(None)
+        signal = _exit(f"{STOP_LOSS}{views.iso(self._clock())}")
+        await self._pursue(await self._open(signal.signal_id, signal), signal, view)
+
+    async def outlook(self, view: View) -> tuple[Sequence[PlannedOrder], Sequence[LeftOut]]:
+        """What the current signal would trade. Raises FollowerError without a signal or a valuation."""
+        if (signal := self.latest) is None:
+            raise FollowerError("no_allocation")
+        if await self._wants_initial_sync(signal):
+            signal = _allocation(signal, INITIAL_SYNC)
+        if view.account is None:
+            raise FollowerError("no_valuation")
+        outlook = await self._trader.outlook(signal, signal.signal_id, view.account, view.market, with_proceeds=True)
+        if outlook is None:
+            raise FollowerError("no_valuation")
+        return outlook.orders, outlook.left_out
+
+    async def tell(self, orders: Sequence[OrderRecord]) -> None:
+        """Tell what became of orders."""
+        traded = [order.seq for order in orders if order.state is OrderState.BOOKED and order.executed_quantity]
+        if traded:
+            self._journal.trades(await asyncio.to_thread(self._ledger.trades_of, traded))
+        self._journal.refusals(orders)
+        if any(order.state is OrderState.REJECTED for order in orders):
+            self._observer.forget_rules()
+
+    # New signals
+
+    def _note(self, incoming: Signal | InvalidSignal) -> None:
+        """Remember what came, and when it was first seen."""
+        signal_id = incoming.signal_id or ""
+        if self._first_sight is None or self._first_sight[0] != signal_id:
+            self._first_sight = (signal_id, self._clock())
+        self.unknown_coins = incoming.coins if isinstance(incoming, UnknownCoin) else ()
+        if isinstance(incoming, Signal):
+            self.latest = incoming
+
+    async def _is_new(self, signal: Signal) -> bool:
+        """Whether a signal was never taken up; one that was refused counts again once it is understood."""
+        known = await asyncio.to_thread(self._ledger.signal, signal.signal_id)
+        return known is None or known.result is Result.REJECTED
+
+    async def _reject(self, invalid: InvalidSignal) -> None:
+        """Write down once that a signal was refused as a whole."""
+        signal_id = invalid.signal_id or ""
+        if await asyncio.to_thread(self._ledger.signal, signal_id):
+            return
+        _LOGGER.warning("Signal %s is refused: %s", signal_id, invalid.reason)
+        record = await self._write(
+            SignalRecord(
+                signal_id=signal_id,
+                version=None,
+                seen_at=self._clock(),
+                result=Result.REJECTED,
+                reason=invalid.reason,
+            )
+        )
+        self._journal.signal(record)
+
+    async def _take_up(self, signal: Signal, view: View) -> None:
+        if await self._wants_initial_sync(signal):
+            if signal.version == 1:
+                await self._cover(signal, INITIAL_SYNC)
+            record = await self._open(INITIAL_SYNC, signal)
+            record = await self._pursue(record, _allocation(signal, INITIAL_SYNC), view)
+            if signal.version == 1 or record.result is Result.OPEN:
+                return
+        record = await self._open(signal.signal_id, signal)
+        if signal.version == 1 and self._age(record) > self._settings.max_signal_age:
+            record = await self._write(replace(record, result=Result.SKIPPED, reason="too old"))
+            self._journal.signal(record)
+            return
+        await self._pursue(record, signal, view)
+
+    async def _wants_initial_sync(self, signal: Signal) -> bool:
+        """Whether a follower that never followed and holds nothing joins a leader that holds something."""
+        if not signal.targets or await asyncio.to_thread(self._ledger.has_followed):
+            return False
+        book = await asyncio.to_thread(self._ledger.book)
+        return not book.portfolio.positions
+
+    async def _cover(self, signal: Signal, by: str) -> None:
+        """Take a version 1 signal as done: its allocation is bought as a whole."""
+        record = self._record(signal.signal_id, signal)
+        await self._write(replace(record, result=Result.EXECUTED, reason=f"covered by {by}"))
+
+    async def _open(self, signal_id: str, signal: Signal) -> SignalRecord:
+        """Take a signal up: from here on it is written down."""
+        known = await asyncio.to_thread(self._ledger.signal, signal_id)
+        record = replace(self._record(signal_id, signal), seq=known.seq if known else 0)
+        if signal_id != signal.signal_id:  # an allocation of our own making
+            record = replace(record, version=2, created_at=None)
+        record = await self._write(record)
+        await self._executor.adopt(signal_id, tuple(self._symbols(signal)))
+        _LOGGER.info("Signal %s is taken up", signal_id)
+        self._journal.received(record)
+        return record
+
+    def _record(self, signal_id: str, signal: Signal) -> SignalRecord:
+        sight = self._first_sight
+        return SignalRecord(
+            signal_id=signal_id,
+            version=signal.version,
+            seen_at=sight[1] if sight and sight[0] == signal_id else self._clock(),
+            created_at=signal.created_at,
+            confidence=signal.confidence,
+            reasoning=signal.reasoning,
+            payload=signal.payload,
+            source=signal.signal_id,
+        )
+
+    def _symbols(self, signal: Signal) -> set[str]:
+        coins = {*(signal.targets or {}), *(action.coin for action in signal.actions), *self._settings.coins}
+        return {f"{coin}{self._settings.quote}" for coin in coins}
+
+    # Open signals
+
+    async def _overtake(self, latest_id: str | None) -> None:
+        """Close what is open and does not come from the latest signal."""
+        for record in await asyncio.to_thread(self._ledger.open_signals):
+            if record.source == latest_id or (latest_id and record.signal_id.startswith(STOP_LOSS)):
+                continue
+            await self._end(await asyncio.to_thread(self._trader.overtaken, record))
+
+    async def _pursue_open(self, view: View) -> bool:
+        """Place what can still be placed of open signals; whether one of them stays open."""
+        waiting = False
+        for record in await asyncio.to_thread(self._ledger.open_signals):
+            if (signal := self._signal_of(record)) is None:
+                waiting = True  # the leader has not told it again since the start
+                continue
+            record = await self._pursue(record, signal, view)  # noqa: PLW2901
+            waiting = waiting or record.result is Result.OPEN
+        return waiting
+
+    async def _pursue_exit(self, view: View, *, ready: bool) -> None:
+        """A stop loss sells on though the follower is paused."""
+        for record in await asyncio.to_thread(self._ledger.open_signals):
+            if ready and record.signal_id.startswith(STOP_LOSS):
+                await self._pursue(record, _exit(record.signal_id), view)
+
+    def _signal_of(self, record: SignalRecord) -> Signal | None:
+        if record.signal_id.startswith(STOP_LOSS):
+            return _exit(record.signal_id)
+        if self.latest is None or self.latest.signal_id != record.source:
+            return None
+        if self.latest.signal_id == record.signal_id:
+            return self.latest
+        return _allocation(self.latest, record.signal_id)
+
+    async def _pursue(self, record: SignalRecord, signal: Signal, view: View) -> SignalRecord:
+        if view.account is None or self._observer.exchange_problem:
+            return record
+        old = self._age(record) > self._settings.max_signal_age
+        record, orders = await self._trader.pursue(
+            record, signal, view.account, view.market, self._observer.fee_prices, last_pass=old
+        )
+        await self.tell(orders)
+        if record.result is not Result.OPEN:
+            await self._end(record)
+        return record
+
+    async def _end(self, record: SignalRecord) -> None:
+        _LOGGER.info("Signal %s: %s %s", record.signal_id, record.result, record.reason)
+        self._journal.signal(record, await asyncio.to_thread(self._ledger.orders, record.signal_id))
+
+    async def _write(self, record: SignalRecord) -> SignalRecord:
+        return await asyncio.to_thread(self._ledger.write_signal, record)
+
+    def _age(self, record: SignalRecord) -> timedelta:
+        return self._clock() - min(record.created_at or record.seen_at, record.seen_at)
+
+
+def _allocation(signal: Signal, signal_id: str) -> Signal:
+    """A leader's allocation as a target of its own."""
+    return replace(signal, version=2, signal_id=signal_id, actions=())
+
+
+def _exit(signal_id: str) -> Signal:
+    return Signal(
+        signal_id=signal_id,
+        version=2,
+        confidence=None,
+        reasoning="",
+        created_at=None,
+        actions=(),
+        targets={},
+        update_required=False,
+        latest_version=None,
+        payload="",
+    )

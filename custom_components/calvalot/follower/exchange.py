@@ -1,0 +1,235 @@
+"""What an exchange can do: prices, rules, balances, place an order, look one up."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+from enum import StrEnum
+from typing import Protocol
+
+ZERO = Decimal(0)
+ONE = Decimal(1)
+
+
+class Mode(StrEnum):
+    """Where orders go; anything that is not exactly one of the two is refused."""
+
+    DRY_RUN = "dry_run"
+    LIVE = "live"
+
+
+class Side(StrEnum):
+    """Side of an order."""
+
+    BUY = "BUY"
+    SELL = "SELL"
+
+
+class ExchangeError(Exception):
+    """Something the exchange did not do; the text never holds a secret."""
+
+
+class ExchangeUnavailable(ExchangeError):
+    """The exchange did not give what was asked: 5xx, drop, time-out, firewall, unreadable answer."""
+
+
+class NotThere(ExchangeUnavailable):
+    """The host does not have what was asked (404)."""
+
+
+class NotSent(ExchangeUnavailable):
+    """The connection was never made: the request cannot have been executed."""
+
+
+class InvalidKey(ExchangeError):
+    """The exchange refuses the key, its signature or this address."""
+
+
+class ClockSkew(ExchangeError):
+    """The exchange refused the time stamp; the clock offset was taken again."""
+
+
+class RateLimited(ExchangeError):
+    """Too many requests: nothing may be sent before `retry_at` (seconds of the monotonic clock)."""
+
+    def __init__(self, retry_at: float) -> None:
+        super().__init__("the exchange asked for a pause")
+        self.retry_at = retry_at
+
+
+class Refused(ExchangeError):
+    """A definite refusal, with the exchange's code: nothing was traded and nothing will be."""
+
+    def __init__(self, message: str, code: int) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class OutcomeUnknown(ExchangeError):
+    """An order was sent and may have been executed: look it up, never send it again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Balance:
+    """What the account has of one asset, in that asset."""
+
+    free: Decimal
+    locked: Decimal = ZERO
+
+
+@dataclass(frozen=True, slots=True)
+class KeyPermissions:
+    """What an API key may do; `ip_restricted` is None where the exchange does not say."""
+
+    can_trade: bool
+    can_withdraw: bool
+    ip_restricted: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SymbolRules:
+    """Trading rules of one symbol, as the exchange lists them; a step or tick of 0 means none.
+
+    `min_notional` binds every order of at least one of our kinds (LIMIT always, MARKET where the filter says so).
+    """
+
+    symbol: str
+    base: str
+    quote: str
+    trading: bool = True
+    step: Decimal = ZERO
+    min_quantity: Decimal = ZERO
+    max_quantity: Decimal | None = None
+    tick: Decimal = ZERO
+    min_price: Decimal = ZERO
+    max_price: Decimal | None = None
+    min_notional: Decimal = ZERO
+
+    def round_quantity(self, quantity: Decimal) -> Decimal:
+        """Round a quantity (base asset) down to the step; 0 where it is under the minimum."""
+        if self.max_quantity is not None:
+            quantity = min(quantity, self.max_quantity)
+        rounded = round_to(quantity, self.step, ROUND_FLOOR)
+        return rounded if rounded > 0 and rounded >= self.min_quantity else ZERO
+
+    def limit_price(self, side: Side, price: Decimal, slippage: Decimal) -> Decimal:
+        """Worst price (quote per base) an order may fill at, on the tick and never beyond the slippage."""
+        if side is Side.BUY:
+            limit = round_to(price * (ONE + slippage), self.tick, ROUND_FLOOR)
+            return limit if self.max_price is None else min(limit, self.max_price)
+        return max(round_to(price * (ONE - slippage), self.tick, ROUND_CEILING), self.min_price)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderRequest:
+    """One order as it goes out: quantity in the base asset; without a limit price it is a MARKET order."""
+
+    symbol: str
+    side: Side
+    quantity: Decimal
+    limit_price: Decimal | None
+    client_order_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fill:
+    """One trade of an order: price in quote per base, quantity in base, amount in quote, fee in its own asset."""
+
+    trade_id: int
+    order_id: int
+    price: Decimal
+    quantity: Decimal
+    amount: Decimal
+    fee: Decimal
+    fee_asset: str
+    time: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderReport:
+    """What the exchange says of an order; `fills` is None where the answer carries none."""
+
+    client_order_id: str
+    order_id: int
+    symbol: str
+    side: Side
+    done: bool
+    quantity: Decimal
+    executed_quantity: Decimal
+    executed_amount: Decimal
+    time: datetime
+    fills: tuple[Fill, ...] | None = None
+
+
+class Exchange(Protocol):
+    """An exchange as the follower uses it.
+
+    `visibility_lag` is how long after an order's time stamp it may still appear, `lookups` how many spread-out
+    look-ups have to miss it before it counts as never placed.
+    """
+
+    visibility_lag: timedelta
+    lookups: int
+
+    def timestamp(self) -> datetime:
+        """Time stamp (UTC, the exchange's clock) that a request sent now carries."""
+        ...
+
+    async def server_time(self) -> datetime:
+        """Clock of the exchange (UTC)."""
+        ...
+
+    async def rules(self, symbols: Collection[str]) -> dict[str, SymbolRules]:
+        """Trading rules by symbol; symbols that are not listed are missing."""
+        ...
+
+    async def prices(self, symbols: Collection[str]) -> dict[str, Decimal]:
+        """Last prices (quote per base) by symbol; missing and zero ones are left out."""
+        ...
+
+    async def balances(self) -> dict[str, Balance] | None:
+        """Balances by asset; None where there is no account (paper)."""
+        ...
+
+    async def place(self, order: OrderRequest) -> OrderReport:
+        """Send an order once. Raises Refused, NotSent, ClockSkew, InvalidKey, RateLimited or OutcomeUnknown."""
+        ...
+
+    async def find(self, symbol: str, client_order_id: str) -> OrderReport | None:
+        """Look an order up; None where the exchange does not know it (yet)."""
+        ...
+
+    async def fills(self, symbol: str, order_id: int) -> tuple[Fill, ...]:
+        """The fills of one order."""
+        ...
+
+    async def orders_from(self, symbol: str, order_id: int) -> tuple[OrderReport, ...]:
+        """All orders of a symbol whose id is at least `order_id`, oldest first."""
+        ...
+
+    async def fills_since(self, symbol: str, since: datetime) -> tuple[Fill, ...]:
+        """All fills of a symbol since a time."""
+        ...
+
+
+def round_to(value: Decimal, step: Decimal, rounding: str) -> Decimal:
+    """Round to a multiple of `step` (0 = leave as it is), without trailing zeros in exponent form."""
+    if not step:
+        return value
+    return (value / step).to_integral_value(rounding) * step
+
+
+def rate_symbols(quote: str) -> tuple[str, ...]:
+    """Symbols whose prices give the EUR value of a quote asset."""
+    return () if quote == "EUR" else (f"EUR{quote}", "EURUSDT", f"{quote}USDT")
+
+
+def eur_rate(quote: str, prices: Mapping[str, Decimal]) -> Decimal | None:
+    """EUR per one unit of quote: 1 / EUR<quote>, else over EURUSDT and <quote>USDT, else unknown."""
+    if quote == "EUR":
+        return ONE
+    if direct := prices.get(f"EUR{quote}"):
+        return ONE / direct
+    euro = prices.get("EURUSDT")
+    cross = prices.get(f"{quote}USDT")
+    return cross / euro if euro and cross else None

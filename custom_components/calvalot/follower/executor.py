@@ -1,0 +1,336 @@
+"""Every order done at most once: intent → sent → settled, across crashes.
+
+planned → sending → executed → booked, aside: rejected, unknown, not_placed. Every state is on disk before the next step is
+taken; a failed commit raises LedgerError and nothing more is sent. An order is sent at most once under its client order id,
+whatever happens; what is unclear is looked up.
+"""
+
+import asyncio
+from base64 import b32encode
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+from hashlib import sha256
+import logging
+
+from .exchange import (
+    ONE,
+    ZERO,
+    ClockSkew,
+    Exchange,
+    ExchangeError,
+    ExchangeUnavailable,
+    Fill,
+    InvalidKey,
+    NotSent,
+    OrderReport,
+    OrderRequest,
+    RateLimited,
+    Refused,
+    Side,
+)
+from .ledger import Ledger
+from .planner import PlannedOrder
+from .portfolio import BookError
+from .schema import OrderRecord, OrderState
+
+_LOGGER = logging.getLogger(__name__)
+
+LOOKUP_PAUSES = (0.0, 0.5, 1.0, 2.0)
+RECOVERED = "recovered"
+EXPLAINED_SIGNALS = 200
+EXPLAINED_LEGS = 20
+SEARCH_MARGIN = timedelta(seconds=5)
+
+
+class Executor:
+    """Places and settles the orders of one follower."""
+
+    def __init__(
+        self,
+        exchange: Exchange,
+        ledger: Ledger,
+        entry_id: str,
+        clock: Callable[[], datetime],
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._exchange = exchange
+        self._ledger = ledger
+        self._tag = follower_tag(entry_id)
+        self._clock = clock
+        self._sleep = sleep
+        self._misses: dict[str, int] = {}
+        self.stopping = False
+        self.problem: ExchangeError | None = None
+
+    async def execute(
+        self, signal_id: str, planned: Sequence[PlannedOrder], prices: Mapping[str, Decimal]
+    ) -> tuple[OrderRecord, ...]:
+        """Send orders all at once and settle them; returns what became of each.
+
+        `prices` by asset (quote per unit) value fees that are not taken from the coin. Raises LedgerError; where the intent
+        cannot be written, nothing is sent.
+        """
+        records = await asyncio.to_thread(self._plan, signal_id, planned)
+        if self.stopping:
+            return await self._close(records, OrderState.NOT_PLACED, "not sent: stopping")
+        records = await self._write([self._sending(record) for record in records])
+        done = await asyncio.gather(*(self._send(record, prices) for record in records), return_exceptions=True)
+        return _first_error_or(done)
+
+    async def settle(self, prices: Mapping[str, Decimal]) -> tuple[OrderRecord, ...]:
+        """Find out what became of every order in flight and book it; returns those that were settled.
+
+        What stays unclear stays in flight. Raises LedgerError.
+        """
+        records = await asyncio.to_thread(self._ledger.in_flight)
+        if not records:
+            return ()
+        never_sent = [record for record in records if record.state is OrderState.PLANNED]
+        closed = await self._close(never_sent, OrderState.NOT_PLACED, "not sent before a stop")
+        sent = [record for record in records if record.state is not OrderState.PLANNED]
+        done = await asyncio.gather(*(self._look_up(record, prices) for record in sent), return_exceptions=True)
+        return closed + tuple(record for record in _first_error_or(done) if record.state.settled)
+
+    async def sweep(self, symbols: Mapping[str, str], prices: Mapping[str, Decimal]) -> tuple[OrderRecord, ...]:
+        """Book our own orders that the account knows and the ledger does not (a restored or lost ledger).
+
+        `symbols` maps symbol to coin. What no known signal explains is booked under `recovered`. Raises LedgerError,
+        ExchangeError.
+        """
+        found: list[tuple[OrderReport, str]] = []
+        for symbol, coin in symbols.items():
+            last = await asyncio.to_thread(self._ledger.last_order_id, symbol)
+            reports = [
+                report
+                for report in await self._exchange.orders_from(symbol, (last or 0) + 1)
+                if report.client_order_id.startswith(self._tag)
+            ]
+            known = await asyncio.to_thread(self._ledger.known_ids, [report.client_order_id for report in reports])
+            found.extend((report, coin) for report in reports if report.client_order_id not in known)
+        found.sort(key=lambda item: (item[0].time, item[0].order_id))
+        return tuple([await self._recover(report, coin, prices) for report, coin in found])
+
+    async def adopt(self, signal_id: str, symbols: Collection[str]) -> None:
+        """Give recovered orders back to the signal that placed them, now that it is known again."""
+        prefixes = self._names(signal_id, symbols)
+        await asyncio.to_thread(self._ledger.adopt, RECOVERED, signal_id, tuple(prefixes))
+
+    # Inside
+
+    def _plan(self, signal_id: str, planned: Sequence[PlannedOrder]) -> tuple[OrderRecord, ...]:
+        earlier = self._ledger.orders(signal_id)
+        now = self._clock()
+        records = []
+        for order in planned:
+            same = [record for record in earlier if (record.symbol, record.side) == (order.symbol, order.side)]
+            leg = 1 + max((record.leg for record in same if record.state is OrderState.BOOKED), default=-1)
+            name = self._name(signal_id, order.symbol, order.side, leg)
+            attempt = 1 + max((record.attempt for record in same if record.leg == leg), default=0)
+            records.append(
+                OrderRecord(
+                    signal_id=signal_id,
+                    coin=order.coin,
+                    symbol=order.symbol,
+                    side=order.side,
+                    leg=leg,
+                    attempt=attempt,
+                    client_order_id=f"{name}{attempt}",
+                    quantity=order.quantity,
+                    limit_price=order.limit_price,
+                    created_at=now,
+                )
+            )
+        return self._ledger.add_orders(records)
+
+    def _sending(self, record: OrderRecord) -> OrderRecord:
+        return replace(record, state=OrderState.SENDING, sent_at=self._exchange.timestamp())
+
+    async def _send(self, record: OrderRecord, prices: Mapping[str, Decimal], *, again: bool = True) -> OrderRecord:
+        """Send one order whose intent is on disk."""
+        try:
+            report = await self._exchange.place(_request(record))
+        except Refused as err:
+            return await self._end(record, OrderState.REJECTED, str(err))
+        except ClockSkew as err:
+            refused = await self._end(record, OrderState.NOT_PLACED, str(err))
+            if not again or self.stopping:
+                return refused
+            name = record.client_order_id.removesuffix(f"-{record.attempt}")
+            attempt = record.attempt + 1
+            fresh = replace(record, attempt=attempt, client_order_id=f"{name}-{attempt}", state=OrderState.PLANNED)
+            (planned,) = await asyncio.to_thread(self._ledger.add_orders, [fresh])
+            (sending,) = await self._write([self._sending(planned)])
+            return await self._send(sending, prices, again=False)
+        except (NotSent, InvalidKey, RateLimited) as err:
+            self.problem = err
+            return await self._end(record, OrderState.NOT_PLACED, str(err))
+        except Exception as err:  # noqa: BLE001  # whatever else happened, the order may have been executed
+            _LOGGER.warning("Outcome of order %s is unknown (%s), looking it up", record.client_order_id, _words(err))
+            self.problem = err if isinstance(err, ExchangeError) else ExchangeUnavailable(_words(err))
+            report = None
+        if report is None or not report.done or report.client_order_id != record.client_order_id:
+            (unknown,) = await self._write([replace(record, state=OrderState.UNKNOWN)])
+            return await self._look_up(unknown, prices)
+        return await self._book(record, report, prices)
+
+    async def _look_up(self, record: OrderRecord, prices: Mapping[str, Decimal]) -> OrderRecord:
+        """Look an order up, with growing pauses, until it is found or proven absent; else it stays in flight."""
+        try:
+            for pause in LOOKUP_PAUSES:
+                if pause and self.stopping:
+                    break
+                await self._sleep(pause)
+                report = await self._exchange.find(record.symbol, record.client_order_id)
+                if report and report.done:
+                    return await self._book(record, report, prices)
+                if report is None:
+                    self._misses[record.client_order_id] = self._misses.get(record.client_order_id, 0) + 1
+                    if await self._is_absent(record):
+                        return await self._end(record, OrderState.NOT_PLACED, "the exchange does not know it")
+        except ExchangeError as err:
+            self.problem = err
+            _LOGGER.debug("Order %s cannot be looked up: %s", record.client_order_id, err)
+        return record
+
+    async def _is_absent(self, record: OrderRecord) -> bool:
+        """Whether it is proven that an order was never placed and never will be."""
+        if record.order_id is not None or self._misses[record.client_order_id] < self._exchange.lookups:
+            return False
+        sent_at = record.sent_at or record.created_at
+        if await self._exchange.server_time() < sent_at + self._exchange.visibility_lag:
+            return False
+        if await self._exchange.find(record.symbol, record.client_order_id):
+            return False
+        last = await asyncio.to_thread(self._ledger.last_order_id, record.symbol)
+        others = await self._exchange.orders_from(record.symbol, (last or 0) + 1)
+        if any(other.client_order_id == record.client_order_id for other in others):
+            return False
+        explained = {other.order_id for other in others}
+        fills = await self._exchange.fills_since(record.symbol, sent_at - SEARCH_MARGIN)
+        return all(fill.order_id in explained or fill.order_id <= (last or 0) for fill in fills)
+
+    async def _book(self, record: OrderRecord, report: OrderReport, prices: Mapping[str, Decimal]) -> OrderRecord:
+        """Write down that an order was executed, then book its fills; without them it stays `executed`."""
+        (executed,) = await self._write(
+            [
+                replace(
+                    record,
+                    state=OrderState.EXECUTED,
+                    order_id=report.order_id,
+                    executed_quantity=report.executed_quantity,
+                    executed_amount=report.executed_amount,
+                    executed_at=report.time,
+                )
+            ]
+        )
+        try:
+            fills = report.fills
+            if fills is None or sum((fill.quantity for fill in fills), ZERO) != report.executed_quantity:
+                fills = await self._exchange.fills(record.symbol, report.order_id) if report.executed_quantity else ()
+            fee_prices = self._fee_prices(record, report, fills, prices)
+            booked, _ = await asyncio.to_thread(self._ledger.book_order, executed, report, fills, fee_prices)
+        except (ExchangeError, BookError) as err:
+            _LOGGER.warning("Order %s was executed but cannot be booked yet: %s", record.client_order_id, err)
+            return executed
+        self._misses.pop(record.client_order_id, None)
+        return booked
+
+    def _fee_prices(
+        self, record: OrderRecord, report: OrderReport, fills: Sequence[Fill], prices: Mapping[str, Decimal]
+    ) -> dict[str, Decimal]:
+        """Price in quote of each fee asset; the coin's own is what was paid for it."""
+        known = {**prices, self._ledger.quote: ONE}
+        if report.executed_quantity:
+            known[record.coin] = report.executed_amount / report.executed_quantity
+        missing = {fill.fee_asset for fill in fills} - known.keys()
+        if missing:
+            raise BookError(f"no price for the fee in {', '.join(sorted(missing))}")
+        return {fill.fee_asset: known[fill.fee_asset] for fill in fills}
+
+    async def _recover(self, report: OrderReport, coin: str, prices: Mapping[str, Decimal]) -> OrderRecord:
+        signal_id, leg = await asyncio.to_thread(self._explain, report)
+        record = OrderRecord(
+            signal_id=signal_id,
+            coin=coin,
+            symbol=report.symbol,
+            side=report.side,
+            leg=leg,
+            attempt=int(report.client_order_id.rpartition("-")[2]),
+            client_order_id=report.client_order_id,
+            quantity=report.quantity,
+            state=OrderState.UNKNOWN,
+            created_at=report.time,
+            sent_at=report.time,
+            reason=RECOVERED,
+        )
+        _LOGGER.warning("Order %s was missing from the ledger and is booked now", report.client_order_id)
+        (added,) = await asyncio.to_thread(self._ledger.add_orders, [record])
+        return await self._book(added, report, prices) if report.done else added
+
+    def _explain(self, report: OrderReport) -> tuple[str, int]:
+        """Signal and leg that placed an order, among the signals of the ledger."""
+        for signal in self._ledger.signals(limit=EXPLAINED_SIGNALS):
+            for prefix, leg in self._names(signal.signal_id, [report.symbol]).items():
+                if report.client_order_id.startswith(prefix):
+                    return signal.signal_id, leg
+        return RECOVERED, 0
+
+    def _names(self, signal_id: str, symbols: Collection[str]) -> dict[str, int]:
+        """Starts of the client order ids that a signal can have given out, with their leg."""
+        return {
+            self._name(signal_id, symbol, side, leg): leg
+            for symbol in symbols
+            for side in Side
+            for leg in range(EXPLAINED_LEGS)
+        }
+
+    def _name(self, signal_id: str, symbol: str, side: Side, leg: int) -> str:
+        return f"{self._tag}{_short('\n'.join((self._ledger.mode, signal_id, symbol, side, str(leg))), 18)}-"
+
+    async def _write(self, records: Sequence[OrderRecord]) -> tuple[OrderRecord, ...]:
+        await asyncio.to_thread(self._ledger.update_orders, records)
+        return tuple(records)
+
+    async def _close(self, records: Sequence[OrderRecord], state: OrderState, reason: str) -> tuple[OrderRecord, ...]:
+        if not records:
+            return ()
+        return await self._write([replace(record, state=state, reason=reason) for record in records])
+
+    async def _end(self, record: OrderRecord, state: OrderState, reason: str) -> OrderRecord:
+        self._misses.pop(record.client_order_id, None)
+        (ended,) = await self._close([record], state, reason)
+        return ended
+
+
+def follower_tag(entry_id: str) -> str:
+    """Start of every client order id of a follower: `cv-` and six characters of its entry's hash."""
+    return f"cv-{_short(entry_id, 6)}-"
+
+
+def _short(text: str, length: int) -> str:
+    return b32encode(sha256(text.encode()).digest()).decode().lower()[:length]
+
+
+def _request(record: OrderRecord) -> OrderRequest:
+    return OrderRequest(
+        symbol=record.symbol,
+        side=record.side,
+        quantity=record.quantity,
+        limit_price=record.limit_price,
+        client_order_id=record.client_order_id,
+    )
+
+
+def _words(err: BaseException) -> str:
+    """What an error says: only our own words, a stranger's text may hold a URL with a signature."""
+    return str(err) if isinstance(err, ExchangeError) else type(err).__name__
+
+
+def _first_error_or(done: Sequence[OrderRecord | BaseException]) -> tuple[OrderRecord, ...]:
+    """The records; where one of them could not be written, its error, after all the others are finished."""
+    for item in done:
+        if isinstance(item, BaseException):
+            raise item
+    return tuple(item for item in done if not isinstance(item, BaseException))

@@ -1,0 +1,325 @@
+"""One follower: its cycle, its book, and what its owner can do with it."""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, fields, replace
+from datetime import datetime
+from decimal import Decimal
+import logging
+import time
+
+from . import views
+from .desk import Desk
+from .exchange import Exchange, Mode
+from .executor import Executor
+from .guards import Guards
+from .journal import Event, Journal
+from .leader import Leader
+from .ledger import Ledger, LedgerError
+from .observer import Observer, View
+from .portfolio import Valuation
+from .schema import Book, CashFlow, FlowKind, SignalRecord
+from .settings import Settings
+from .snapshot import Figures, PositionView, Snapshot, Status, figures
+from .trader import Account
+from .treasury import FollowerError, Treasury
+from .views import Json
+
+__all__ = ["CycleTiming", "Event", "Follower", "FollowerError", "PositionView", "Settings", "Snapshot", "Status"]
+
+_LOGGER = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class CycleTiming:
+    """When a cycle began (UTC) and how long it took, in seconds."""
+
+    started: datetime
+    seconds: float
+
+
+class Follower:
+    """Follows one leader with one budget in one mode; `publish` gets each picture with the events that led to it."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        leader: Leader,
+        exchange: Exchange,
+        ledger: Ledger,
+        clock: Callable[[], datetime],
+        publish: Callable[[Snapshot, tuple[Event, ...]], None],
+    ) -> None:
+        self.settings = settings
+        self.cycles: deque[CycleTiming] = deque(maxlen=20)
+        self.snapshot = Snapshot(mode=settings.mode, status=Status.ACTIVE)
+        self._ledger = ledger
+        self._clock = clock
+        self._publish = publish
+        self._journal = Journal(settings.mode)
+        self._observer = Observer(settings, leader, exchange, ledger, clock, self._journal)
+        self._executor = Executor(exchange, ledger, settings.entry_id, clock)
+        self._desk = Desk(settings, ledger, self._executor, self._observer, clock, self._journal)
+        self._guards = Guards(settings, ledger, clock, self._journal)
+        self._treasury = Treasury(settings, ledger, clock)
+        self._lock = asyncio.Lock()
+        self._swept = settings.mode is Mode.DRY_RUN
+        self._view: View | None = None
+
+    # Life
+
+    async def start(self) -> None:
+        """Open the book; nothing goes over the network. Raises LedgerError."""
+        await asyncio.to_thread(self._ledger.open)
+        await self._guards.load()
+        self.snapshot = await self._picture(None)
+
+    async def stop(self, timeout: float = 30) -> None:
+        """Send nothing new, wait (seconds, bounded) until a running cycle wrote down what it did, close the book."""
+        self._executor.stopping = True
+        try:
+            await asyncio.wait_for(self._lock.acquire(), timeout)
+        except TimeoutError:
+            _LOGGER.warning("A cycle was still running when the follower had to stop")
+        else:
+            self._lock.release()
+        await asyncio.to_thread(self._ledger.close)
+
+    async def cycle(self) -> Snapshot:
+        """One whole cycle, never two at a time; what leader, exchange or ledger do wrong ends up in the picture."""
+        async with self._lock:
+            if self._executor.stopping:
+                return self.snapshot
+            started, clock = self._clock(), time.monotonic()
+            self._executor.problem = None
+            try:
+                view = await self._look()
+                await self._act(view)
+                picture = await self._picture(view)
+            except LedgerError as err:
+                _LOGGER.error("Nothing is traded: %s", err)
+                picture = replace(self.snapshot, storage_problem=str(err))
+            self.cycles.append(CycleTiming(started, time.monotonic() - clock))
+            self._show(picture)
+            return picture
+
+    # What the owner can do
+
+    async def pause(self, paused: bool) -> None:
+        """Take no new signal up, or follow again. Raises FollowerError."""
+        await self._guarded(self._guards.pause(paused=paused))
+        self._show(replace(self.snapshot, status=self._guards.status))
+
+    async def deposit(self, amount: Decimal, note: str = "", at: datetime | None = None) -> CashFlow:
+        """Add an amount (EUR) to the budget; in live mode it must be free in the wallet. Raises FollowerError."""
+        return await self._move(FlowKind.DEPOSIT, amount, note, at)
+
+    async def withdraw(self, amount: Decimal, note: str = "", at: datetime | None = None) -> CashFlow:
+        """Take an amount (EUR) of cash out of the budget. Raises FollowerError."""
+        return await self._move(FlowKind.WITHDRAWAL, amount, note, at)
+
+    async def set_net_deposits(self, amount: Decimal) -> CashFlow:
+        """Correct the sum paid in (EUR), for profit and loss only. Raises FollowerError."""
+        async with self._working():
+            flow = await self._treasury.correct(amount)
+            self._show(await self._picture(self._view))
+            return flow
+
+    async def reset(self) -> None:
+        """End DEAD, where the value is not under the floor any more. Raises FollowerError."""
+        async with self._working():
+            if self._guards.status is not Status.DEAD:
+                raise FollowerError("not_dead")
+            view = await self._look(leader=False)
+            value = await self._value(view)
+            if value is None:
+                raise FollowerError("no_valuation")
+            floor = self.settings.survival_floor
+            if value < floor:
+                raise FollowerError("under_floor", value=f"{value:.2f}", floor=f"{floor:f}")
+            await self._guards.revive()
+            self._show(await self._picture(view))
+
+    async def sync(self) -> SignalRecord:
+        """Rebalance to the leader's latest allocation now. Raises FollowerError."""
+        async with self._working():
+            if (status := self._guards.status) is not Status.ACTIVE:
+                raise FollowerError(status.value)
+            view = await self._prepared(await self._look())
+            if view.account is None or await self._value(view) is None:
+                raise FollowerError("no_valuation")
+            record = await self._desk.sync(view)
+            self._show(await self._picture(view))
+            return record
+
+    async def preview(self) -> Json:
+        """What the current signal would trade, as plain JSON. Raises FollowerError."""
+        async with self._working():
+            orders, left_out = await self._desk.outlook(await self._prepared(await self._look()))
+            return views.preview(orders, left_out)
+
+    # What the owner can read, as plain JSON
+
+    async def portfolio(self) -> Json:
+        """The book as it was last seen."""
+        return views.portfolio(self.snapshot)
+
+    async def trades(self, limit: int = 100, since: datetime | None = None) -> list[Json]:
+        """Trades, newest first. Raises FollowerError."""
+        trades = await self._guarded(asyncio.to_thread(self._ledger.trades, limit, since))
+        return [views.trade(trade, self.settings.mode) for trade in trades]
+
+    async def signals(self, limit: int = 100, since: datetime | None = None) -> list[Json]:
+        """Signals with their legs, newest first. Raises FollowerError."""
+
+        def read() -> list[Json]:
+            records = self._ledger.signals(limit, since)
+            return [views.signal(record, self._ledger.orders(record.signal_id)) for record in records]
+
+        return await self._guarded(asyncio.to_thread(read))
+
+    async def cash_flows(self, limit: int = 100, since: datetime | None = None) -> list[Json]:
+        """Cash flows, newest first. Raises FollowerError."""
+        flows = await self._guarded(asyncio.to_thread(self._ledger.flows, limit, since))
+        return [views.cash_flow(flow) for flow in flows]
+
+    async def performance(self) -> Json:
+        """Returns by period. Raises FollowerError."""
+        book = await self._guarded(asyncio.to_thread(self._ledger.book))
+        closes = await self._guarded(asyncio.to_thread(self._ledger.closes))
+        return views.performance(book, closes, self._clock())
+
+    # Inside
+
+    async def _look(self, *, leader: bool = True) -> View:
+        """Settle what is in flight, then look at the world."""
+        if await asyncio.to_thread(self._ledger.in_flight):
+            if not self._observer.fee_prices:
+                await self._observer.look(leader=False)
+            await self._desk.tell(await self._executor.settle(self._observer.fee_prices))
+        self._view = await self._observer.look(leader=leader)
+        return self._view
+
+    async def _act(self, view: View) -> None:
+        """Value, survive, decide."""
+        view = await self._prepared(view)
+        value = await self._value(view)
+        if value is not None:
+            await self._guards.survive(value)
+            book = await asyncio.to_thread(self._ledger.book)
+            if await self._guards.stop_loss(book.units.valued(value).price) and self.settings.stop_loss_sell:
+                await self._desk.exit(view)
+        await self._guards.compare(view)
+        active = self._guards.status is Status.ACTIVE
+        await self._desk.decide(view, active=active, ready=value is not None and view.account is not None)
+
+    async def _prepared(self, view: View) -> View:
+        """The view with the account: the book begun, and with what the exchange knows and the ledger did not."""
+        book = await asyncio.to_thread(self._ledger.book)
+        if book.net_deposits is None:
+            book = await self._treasury.open(view) or book
+        if book.net_deposits is None or (self.settings.mode is Mode.LIVE and view.balances is None):
+            return view
+        if not self._swept:
+            coins = {*self.settings.coins, *book.portfolio.positions}
+            symbols = {
+                symbol: rules.base
+                for symbol, rules in view.market.rules.items()
+                if rules.quote == self.settings.quote and rules.base in coins
+            }
+            found = await self._observer.asked(self._executor.sweep(symbols, self._observer.fee_prices))
+            if found is None:
+                return view
+            self._swept = True
+            await self._desk.tell(found)
+            book = await asyncio.to_thread(self._ledger.book)
+        return replace(view, account=Account(book.portfolio, view.balances, self.settings.quote))
+
+    async def _value(self, view: View) -> Decimal | None:
+        """Value in EUR; None as soon as anything in it is unknown."""
+        book = await asyncio.to_thread(self._ledger.book)
+        valuation = book.portfolio.value(view.market.prices)
+        if book.net_deposits is None or valuation is None or view.rate is None:
+            return None
+        return valuation.total * view.rate
+
+    async def _move(self, kind: FlowKind, amount: Decimal, note: str, at: datetime | None) -> CashFlow:
+        async with self._working():
+            view = await self._look(leader=False)
+            await self._prepared(view)
+            flow = await self._treasury.move(kind, amount, view, note, at)
+            self._show(await self._picture(view))
+            return flow
+
+    @asynccontextmanager
+    async def _working(self) -> AsyncIterator[None]:
+        """What the owner asked for, apart from any cycle; trouble with the ledger is told in his words."""
+        async with self._lock:
+            if self._executor.stopping:
+                raise FollowerError("ledger_unavailable")
+            try:
+                yield
+            except LedgerError as err:
+                raise FollowerError("ledger_unavailable") from err
+
+    async def _guarded[T](self, work: Awaitable[T]) -> T:
+        try:
+            return await work
+        except LedgerError as err:
+            raise FollowerError("ledger_unavailable") from err
+
+    def _show(self, picture: Snapshot) -> None:
+        self.snapshot = picture
+        self._publish(picture, self._journal.take())
+
+    async def _picture(self, view: View | None) -> Snapshot:
+        """Everything the entities show; the day's figures are written down on the way."""
+        book = await asyncio.to_thread(self._ledger.book)
+        prices = view.market.prices if view else {}
+        valuation = book.portfolio.value(prices) if book.net_deposits is not None and view else None
+        if valuation and view and view.rate:
+            book = await self._close_day(book, valuation, view.rate)
+        signal = next(iter(await asyncio.to_thread(self._ledger.signals, 1)), None)
+        trade = next(iter(await asyncio.to_thread(self._ledger.trades, 1)), None)
+        latest = self._desk.latest
+        quote = self.settings.quote
+        shown = figures(
+            book,
+            valuation,
+            view.rate if view else None,
+            prices,
+            latest.targets if latest else None,
+            {coin: f"{coin}{quote}" for coin in (*self.settings.coins, *book.portfolio.positions)},
+            self._clock() if valuation and view and view.rate else self.snapshot.as_of,
+        )
+        self._observer.watch_silence(signal.seen_at if signal else None)
+        problem = self._observer.exchange_problem or self._executor.problem
+        return Snapshot(
+            **{item.name: getattr(shown, item.name) for item in fields(Figures)},
+            mode=self.settings.mode,
+            status=self._guards.status,
+            last_signal=(signal.created_at or signal.seen_at) if signal else None,
+            last_signal_id=signal.signal_id if signal else None,
+            last_signal_result=signal.result if signal else None,
+            last_signal_reason=signal.reason if signal else None,
+            last_trade=trade.time if trade else None,
+            leader_connected=self._observer.leader_connected,
+            leader_problem=self._observer.leader_problem,
+            exchange_connected=problem is None if self._observer.asked_exchange else None,
+            exchange_problem=problem,
+            unknown_coins=self._desk.unknown_coins,
+            update_required=latest.latest_version if latest and latest.update_required else None,
+            open_orders=await asyncio.to_thread(self._ledger.in_flight),
+            ledger_problem=self._guards.mismatch,
+        )
+
+    async def _close_day(self, book: Book, valuation: Valuation, rate: Decimal) -> Book:
+        value = valuation.total * rate
+        units = book.units.valued(value)
+        drawdown = book.drawdown.seen(units.price)
+        day = self._clock().date()
+        await asyncio.to_thread(self._ledger.write_close, day, value, valuation.total, units, drawdown)
+        return replace(book, units=units, drawdown=drawdown)

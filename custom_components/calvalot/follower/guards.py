@@ -1,0 +1,113 @@
+"""What stops a bad day: survival, the stop on a fall from the peak, the ledger held against the account."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import datetime
+from decimal import Decimal
+
+from . import views
+from .exchange import ZERO
+from .journal import Journal
+from .ledger import Ledger
+from .observer import View
+from .performance import HUNDRED, fall
+from .settings import Settings
+from .snapshot import Status
+
+DEAD_AFTER = 3
+MISMATCH_AFTER = 3
+
+
+class Guards:
+    """State of one follower and what changes it."""
+
+    def __init__(self, settings: Settings, ledger: Ledger, clock: Callable[[], datetime], journal: Journal) -> None:
+        self._settings = settings
+        self._ledger = ledger
+        self._clock = clock
+        self._journal = journal
+        self._paused = False
+        self._dead = False
+        self._strikes = 0
+        self._mismatches = 0
+
+    async def load(self) -> None:
+        """Take up what the ledger remembers."""
+        self._paused = await asyncio.to_thread(self._ledger.fact, "paused") is not None
+        self._dead = await asyncio.to_thread(self._ledger.fact, "dead") is not None
+
+    @property
+    def status(self) -> Status:
+        """Dead wins over paused."""
+        if self._dead:
+            return Status.DEAD
+        return Status.PAUSED if self._paused else Status.ACTIVE
+
+    @property
+    def mismatch(self) -> bool:
+        """Whether the account holds less than the ledger, for some cycles in a row."""
+        return self._mismatches >= MISMATCH_AFTER
+
+    async def pause(self, *, paused: bool) -> None:
+        """Pause or resume; resuming starts the fall from the peak anew."""
+        await self._remember("paused", self._now() if paused else None)
+        self._paused = paused
+        if not paused:
+            await self._remember("stop_peak", None)
+
+    async def revive(self) -> None:
+        """End DEAD."""
+        await self._remember("dead", None)
+        self._dead = False
+        self._strikes = 0
+        self._journal.alert("revived")
+
+    async def survive(self, value: Decimal) -> None:
+        """Three complete valuations (EUR) in a row under the floor are the end, written down for good."""
+        floor = self._settings.survival_floor
+        self._strikes = self._strikes + 1 if value < floor else 0
+        if self._strikes >= DEAD_AFTER and not self._dead:
+            await self._remember("dead", self._now())
+            self._dead = True
+            self._journal.alert("dead", value=views.text(value, 2), floor=views.text(floor))
+
+    async def stop_loss(self, price: Decimal) -> bool:
+        """Pause where the unit price fell too far from its peak since the last resume; whether it did just now."""
+        limit = self._settings.stop_loss_drawdown
+        if not limit or self.status is not Status.ACTIVE:
+            return False
+        known = await asyncio.to_thread(self._ledger.fact, "stop_peak")
+        peak = max(Decimal(known), price) if known else price
+        if known is None or peak != Decimal(known):
+            await self._remember("stop_peak", f"{peak:f}")
+        drawdown = fall(peak, price)
+        if drawdown < limit * HUNDRED:
+            return False
+        await self.pause(paused=True)
+        self._journal.alert("stop_loss", drawdown=views.text(drawdown, 2), limit=views.text(limit * HUNDRED))
+        return True
+
+    async def compare(self, view: View) -> None:
+        """Say so when the account holds less than the ledger in three cycles without an order in flight."""
+        if view.balances is None or view.account is None:
+            return
+        if await asyncio.to_thread(self._ledger.in_flight):
+            return
+        book = await asyncio.to_thread(self._ledger.book)
+        held = {coin: position.quantity for coin, position in book.portfolio.positions.items()}
+        held[self._settings.quote] = book.portfolio.cash
+        there = {asset: balance.free + balance.locked for asset, balance in view.balances.items()}
+        missing = {
+            asset: views.text(quantity - there.get(asset, ZERO))
+            for asset, quantity in held.items()
+            if there.get(asset, ZERO) < quantity
+        }
+        self._mismatches = self._mismatches + 1 if missing else 0
+        if self._mismatches == MISMATCH_AFTER:
+            self._journal.alert("ledger_mismatch", missing=missing)
+
+    def _now(self) -> str:
+        return self._clock().isoformat()
+
+    async def _remember(self, key: str, value: str | None) -> None:
+        await asyncio.to_thread(self._ledger.remember, key, value)

@@ -1,0 +1,492 @@
+"""The ledger: the only place where money is written down. SQLite, every commit on disk before the next step.
+
+All methods are synchronous and belong in a worker thread. Amounts in a method's arguments are in the quote asset unless they
+say EUR. Whatever the storage does wrong comes out as LedgerError, and nothing of the failed step is kept.
+"""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from datetime import date, datetime
+from decimal import Decimal
+import json
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import (
+    Connection,
+    Engine,
+    RowMapping,
+    Select,
+    Table,
+    create_engine,
+    delete,
+    event,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
+from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy.exc import SQLAlchemyError
+
+from .exchange import ZERO, Fill, Mode, OrderReport, Side
+from .performance import Close, Drawdown, Units
+from .portfolio import BookError, Portfolio, Position
+from .schema import (
+    METADATA,
+    VERSION,
+    Book,
+    CashFlow,
+    FlowKind,
+    OrderRecord,
+    OrderState,
+    Result,
+    SignalRecord,
+    Trade,
+    books,
+    cash_flows,
+    closes,
+    facts,
+    fills,
+    orders,
+    positions,
+    signals,
+)
+
+IN_FLIGHT = (OrderState.PLANNED, OrderState.SENDING, OrderState.UNKNOWN, OrderState.EXECUTED)
+
+
+class LedgerError(Exception):
+    """The ledger could not be read or written; nothing may be traded."""
+
+
+class Ledger:
+    """One book (mode) in one SQLite file."""
+
+    def __init__(self, path: Path, mode: Mode, quote: str) -> None:
+        self.path = path
+        self.mode = mode
+        self.quote = quote
+        self._engine: Engine | None = None
+
+    def open(self) -> None:
+        """Open the file, making it where there is none. Raises LedgerError."""
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as err:
+            raise LedgerError(f"the ledger's folder cannot be made: {err.strerror}") from err
+        self._engine = create_engine(f"sqlite:///{self.path}")
+        event.listen(self._engine, "connect", _configure)
+        event.listen(self._engine, "begin", _begin)
+        try:
+            with self._transaction() as connection:
+                version = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
+                if version > VERSION:
+                    raise LedgerError("the ledger was written by a newer version")
+                if not version:
+                    METADATA.create_all(connection)
+                    connection.exec_driver_sql(f"PRAGMA user_version={VERSION}")
+        except LedgerError:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Close the file; it can be opened again."""
+        if self._engine:
+            self._engine.dispose()
+            self._engine = None
+
+    # The book
+
+    def book(self) -> Book:
+        """State of the book; an empty one where nothing was booked yet."""
+        with self._transaction() as connection:
+            return self._book(connection)
+
+    def add_flow(self, flow: CashFlow, book: Book) -> CashFlow:
+        """Write a cash flow and the book that results from it."""
+        with self._transaction() as connection:
+            seq = _insert(connection, cash_flows, {"mode": self.mode, **_columns(flow)})
+            self._write_book(connection, book)
+        return replace(flow, seq=seq)
+
+    def flows(self, limit: int = 100, since: datetime | None = None) -> tuple[CashFlow, ...]:
+        """Cash flows, newest first."""
+        return tuple(
+            CashFlow(**{**row, "kind": FlowKind(row["kind"])})
+            for row in self._newest(cash_flows, cash_flows.c.time, limit, since)
+        )
+
+    def write_close(self, day: date, value: Decimal, value_quote: Decimal, units: Units, drawdown: Drawdown) -> None:
+        """Write a day's last figures so far (value in EUR and quote) and take them into the book."""
+        with self._transaction() as connection:
+            book = replace(self._book(connection), units=units, drawdown=drawdown)
+            self._write_book(connection, book)
+            row = {
+                "mode": self.mode,
+                "day": day.isoformat(),
+                "value": value,
+                "value_quote": value_quote,
+                "net_deposits": book.net_deposits or ZERO,
+                **_performance_columns(book),
+            }
+            _upsert(connection, closes, row)
+
+    def closes(self) -> tuple[Close, ...]:
+        """Daily closes, oldest first."""
+        with self._transaction() as connection:
+            rows = connection.execute(select(closes).where(closes.c.mode == self.mode).order_by(closes.c.day))
+            return tuple(
+                Close(
+                    day=date.fromisoformat(row["day"]),
+                    value=row["value"],
+                    value_quote=row["value_quote"],
+                    net_deposits=row["net_deposits"],
+                    units=Units(row["units"], row["unit_price"]),
+                    drawdown=Drawdown(row["peak"], row["deepest"]),
+                )
+                for row in rows.mappings()
+            )
+
+    # Facts: small things to be remembered (paused, dead, …)
+
+    def fact(self, key: str) -> str | None:
+        """A remembered fact, None where there is none."""
+        with self._transaction() as connection:
+            value: str | None = connection.execute(
+                select(facts.c.value).where(facts.c.mode == self.mode, facts.c.key == key)
+            ).scalar_one_or_none()
+            return value
+
+    def remember(self, key: str, value: str | None) -> None:
+        """Remember a fact, or forget it (None)."""
+        with self._transaction() as connection:
+            if value is None:
+                connection.execute(delete(facts).where(facts.c.mode == self.mode, facts.c.key == key))
+            else:
+                _upsert(connection, facts, {"mode": self.mode, "key": key, "value": value})
+
+    # Signals
+
+    def write_signal(self, record: SignalRecord) -> SignalRecord:
+        """Write a signal for the first time, or what became of it since."""
+        row = {"mode": self.mode, **_columns(record), "left_out": json.dumps(record.left_out)}
+        with self._transaction() as connection:
+            if record.seq:
+                connection.execute(update(signals).where(signals.c.seq == record.seq).values(row))
+                return record
+            return replace(record, seq=_insert(connection, signals, row))
+
+    def signal(self, signal_id: str) -> SignalRecord | None:
+        """The record of a signal."""
+        return next(iter(self._signals(signals.c.signal_id == signal_id)), None)
+
+    def open_signals(self) -> tuple[SignalRecord, ...]:
+        """Signals of which something can still be placed, oldest first."""
+        return self._signals(signals.c.result == Result.OPEN)
+
+    def has_followed(self) -> bool:
+        """Whether any signal was ever taken up."""
+        with self._transaction() as connection:
+            found = connection.execute(
+                select(signals.c.seq).where(signals.c.mode == self.mode, signals.c.result != Result.REJECTED).limit(1)
+            )
+            return found.first() is not None
+
+    def signals(self, limit: int = 100, since: datetime | None = None) -> tuple[SignalRecord, ...]:
+        """Signals, newest first."""
+        return tuple(_signal(row) for row in self._newest(signals, signals.c.seen_at, limit, since))
+
+    # Orders
+
+    def add_orders(self, records: Sequence[OrderRecord]) -> tuple[OrderRecord, ...]:
+        """Write down what is going to be sent, all or nothing."""
+        with self._transaction() as connection:
+            return tuple(
+                replace(record, seq=_insert(connection, orders, {"mode": self.mode, **_columns(record)}))
+                for record in records
+            )
+
+    def update_orders(self, records: Sequence[OrderRecord]) -> None:
+        """Write what became of orders, all or nothing."""
+        with self._transaction() as connection:
+            for record in records:
+                self._update_order(connection, record)
+
+    def orders(self, signal_id: str) -> tuple[OrderRecord, ...]:
+        """All orders of a signal, oldest first."""
+        return self._orders(orders.c.signal_id == signal_id)
+
+    def in_flight(self) -> tuple[OrderRecord, ...]:
+        """Orders whose end is not written down yet, oldest first."""
+        return self._orders(orders.c.state.in_(IN_FLIGHT))
+
+    def known_ids(self, client_order_ids: Collection[str]) -> frozenset[str]:
+        """Which of these client order ids are written down."""
+        with self._transaction() as connection:
+            found = connection.execute(
+                select(orders.c.client_order_id).where(orders.c.client_order_id.in_(client_order_ids))
+            )
+            return frozenset(found.scalars())
+
+    def adopt(self, old: str, new: str, prefixes: Sequence[str]) -> None:
+        """Move orders from one signal id to another where their client order id starts with one of these."""
+        starts = or_(*(orders.c.client_order_id.startswith(prefix, autoescape=True) for prefix in prefixes))
+        with self._transaction() as connection:
+            connection.execute(
+                update(orders)
+                .where(orders.c.mode == self.mode, orders.c.signal_id == old, starts)
+                .values(signal_id=new)
+            )
+
+    def last_order_id(self, symbol: str) -> int | None:
+        """Largest order id of the exchange that is written down for a symbol."""
+        with self._transaction() as connection:
+            last: int | None = connection.execute(
+                select(func.max(orders.c.order_id)).where(orders.c.mode == self.mode, orders.c.symbol == symbol)
+            ).scalar_one()
+            return last
+
+    def last_trade_id(self) -> int:
+        """Largest trade id of the book, 0 without one: paper numbers its own fills after it."""
+        with self._transaction() as connection:
+            last: int | None = connection.execute(
+                select(func.max(fills.c.trade_id)).where(fills.c.mode == self.mode)
+            ).scalar_one()
+            return last or 0
+
+    def last_fee_asset(self) -> str | None:
+        """Asset that the last fee was taken in."""
+        with self._transaction() as connection:
+            asset: str | None = connection.execute(
+                select(fills.c.fee_asset).where(fills.c.mode == self.mode).order_by(fills.c.seq.desc()).limit(1)
+            ).scalar_one_or_none()
+            return asset
+
+    def book_order(
+        self, record: OrderRecord, report: OrderReport, trades: Sequence[Fill], fee_prices: Mapping[str, Decimal]
+    ) -> tuple[OrderRecord, Book]:
+        """Book the fills of a finished order, each exactly once, and close it; returns it and the new book.
+
+        `fee_prices` holds the price in quote of each fee asset. Raises BookError where the fills do not add up to what was
+        executed or more is sold than held.
+        """
+        if sum((fill.quantity for fill in trades), ZERO) != report.executed_quantity:
+            raise BookError(f"the fills of order {report.order_id} do not add up to what was executed")
+        with self._transaction() as connection:
+            book = self._book(connection)
+            portfolio = book.portfolio
+            for fill in trades:
+                fee_price = fee_prices[fill.fee_asset]
+                row = {
+                    "mode": self.mode,
+                    "order_seq": record.seq,
+                    "symbol": record.symbol,
+                    "fee_price": fee_price,
+                    **{key: value for key, value in _columns(fill).items() if key != "order_id"},
+                }
+                connection.execute(insert(fills).values(row))
+                portfolio = portfolio.with_fill(fill, record.side, record.coin, self.quote, fee_price)
+            booked = replace(
+                record,
+                state=OrderState.BOOKED,
+                order_id=report.order_id,
+                executed_quantity=report.executed_quantity,
+                executed_amount=sum((fill.amount for fill in trades), ZERO),
+                executed_at=report.time,
+            )
+            book = replace(book, portfolio=portfolio)
+            self._update_order(connection, booked)
+            self._write_book(connection, book)
+        return booked, book
+
+    def trades(self, limit: int = 100, since: datetime | None = None) -> tuple[Trade, ...]:
+        """Orders that traded, newest first."""
+        query = _traded(self.mode).order_by(orders.c.executed_at.desc(), orders.c.seq.desc()).limit(limit)
+        return self._trades(query.where(orders.c.executed_at >= since) if since else query)
+
+    def trades_of(self, order_seqs: Collection[int]) -> tuple[Trade, ...]:
+        """What some orders traded, oldest first."""
+        return self._trades(_traded(self.mode).where(orders.c.seq.in_(order_seqs)).order_by(orders.c.seq))
+
+    def trades_since(self, since: datetime) -> int:
+        """Number of orders that traded since a time."""
+        with self._transaction() as connection:
+            traded = _traded(self.mode).where(orders.c.executed_at >= since).subquery()
+            count: int = connection.execute(select(func.count()).select_from(traded)).scalar_one()
+            return count
+
+    def replay(self) -> Portfolio:
+        """Compute the portfolio again from every flow and fill; it must equal the book's."""
+        with self._transaction() as connection:
+            paid_in = sum(
+                connection.execute(select(cash_flows.c.amount_quote).where(cash_flows.c.mode == self.mode)).scalars(),
+                ZERO,
+            )
+            portfolio = Portfolio(cash=paid_in, paid_in=paid_in)
+            rows = connection.execute(
+                select(fills, orders.c.side, orders.c.coin, orders.c.order_id)
+                .join(orders, orders.c.seq == fills.c.order_seq)
+                .where(fills.c.mode == self.mode)
+                .order_by(fills.c.seq)
+            )
+            for row in rows.mappings():
+                fill = Fill(**{key: row[key] for key in Fill.__slots__})
+                portfolio = portfolio.with_fill(fill, Side(row["side"]), row["coin"], self.quote, row["fee_price"])
+        return portfolio
+
+    # Inside
+
+    @contextmanager
+    def _transaction(self) -> Iterator[Connection]:
+        if not self._engine:
+            raise LedgerError("the ledger is closed")
+        try:
+            with self._engine.begin() as connection:
+                yield connection
+        except (SQLAlchemyError, OSError, ArithmeticError) as err:
+            # The statement and its parameters stay out of the message.
+            raise LedgerError(f"the ledger failed: {getattr(err, 'orig', None) or type(err).__name__}") from err
+
+    def _book(self, connection: Connection) -> Book:
+        row = connection.execute(select(books).where(books.c.mode == self.mode)).mappings().one_or_none()
+        if row is None:
+            return Book()
+        held = connection.execute(select(positions).where(positions.c.mode == self.mode)).mappings()
+        return Book(
+            portfolio=Portfolio(
+                cash=row["cash"],
+                paid_in=row["paid_in"],
+                realised=row["realised"],
+                fees=row["fees"],
+                positions={item["coin"]: Position(item["quantity"], item["cost"]) for item in held},
+            ),
+            net_deposits=row["net_deposits"],
+            units=Units(row["units"], row["unit_price"]),
+            drawdown=Drawdown(row["peak"], row["deepest"]),
+        )
+
+    def _write_book(self, connection: Connection, book: Book) -> None:
+        portfolio = book.portfolio
+        row = {
+            "mode": self.mode,
+            "cash": portfolio.cash,
+            "paid_in": portfolio.paid_in,
+            "realised": portfolio.realised,
+            "fees": portfolio.fees,
+            "net_deposits": book.net_deposits,
+            **_performance_columns(book),
+        }
+        _upsert(connection, books, row)
+        connection.execute(delete(positions).where(positions.c.mode == self.mode))
+        for coin, position in portfolio.positions.items():
+            connection.execute(
+                insert(positions).values(mode=self.mode, coin=coin, quantity=position.quantity, cost=position.cost)
+            )
+
+    def _newest(self, table: Table, time: Any, limit: int, since: datetime | None) -> list[dict[str, Any]]:
+        query = select(table).where(table.c.mode == self.mode).order_by(time.desc(), table.c.seq.desc()).limit(limit)
+        if since:
+            query = query.where(time >= since)
+        with self._transaction() as connection:
+            return [_without_mode(row) for row in connection.execute(query).mappings()]
+
+    def _signals(self, condition: Any) -> tuple[SignalRecord, ...]:
+        with self._transaction() as connection:
+            rows = connection.execute(
+                select(signals).where(signals.c.mode == self.mode, condition).order_by(signals.c.seq)
+            )
+            return tuple(_signal(_without_mode(row)) for row in rows.mappings())
+
+    def _orders(self, condition: Any) -> tuple[OrderRecord, ...]:
+        with self._transaction() as connection:
+            rows = connection.execute(
+                select(orders).where(orders.c.mode == self.mode, condition).order_by(orders.c.seq)
+            )
+            return tuple(
+                OrderRecord(**{**_without_mode(row), "side": Side(row["side"]), "state": OrderState(row["state"])})
+                for row in rows.mappings()
+            )
+
+    def _trades(self, query: Select[Any]) -> tuple[Trade, ...]:
+        with self._transaction() as connection:
+            rows = connection.execute(query).mappings().all()
+            fees: dict[int, dict[str, Decimal]] = {}
+            paid = connection.execute(
+                select(fills.c.order_seq, fills.c.fee_asset, fills.c.fee)
+                .where(fills.c.order_seq.in_([row["seq"] for row in rows]))
+                .order_by(fills.c.seq)
+            )
+            for seq, asset, fee in paid:
+                of_order = fees.setdefault(seq, {})
+                of_order[asset] = of_order.get(asset, ZERO) + fee
+        return tuple(
+            Trade(
+                time=row["executed_at"],
+                signal_id=row["signal_id"],
+                coin=row["coin"],
+                symbol=row["symbol"],
+                side=Side(row["side"]),
+                quantity=row["executed_quantity"],
+                amount=row["executed_amount"],
+                fees=tuple(fees.get(row["seq"], {}).items()),
+            )
+            for row in rows
+        )
+
+    def _update_order(self, connection: Connection, record: OrderRecord) -> None:
+        connection.execute(update(orders).where(orders.c.seq == record.seq).values(_columns(record)))
+
+
+def _configure(connection: Any, _record: object) -> None:
+    """Durable commits, readers beside a writer; transactions are begun by `_begin`, not by the driver."""
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=5000"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin(connection: Connection) -> None:
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _traded(mode: Mode) -> Select[Any]:
+    """Orders that traded; one that ended without a fill was booked with an amount of exactly 0."""
+    return select(orders).where(
+        orders.c.mode == mode, orders.c.state == OrderState.BOOKED, orders.c.executed_amount != ZERO
+    )
+
+
+def _insert(connection: Connection, table: Table, row: Mapping[str, Any]) -> int:
+    key = connection.execute(insert(table).values(row)).inserted_primary_key
+    return int(key[0]) if key else 0
+
+
+def _upsert(connection: Connection, table: Table, row: Mapping[str, Any]) -> None:
+    statement = upsert(table).values(row)
+    connection.execute(statement.on_conflict_do_update(index_elements=list(table.primary_key), set_=dict(row)))
+
+
+def _columns(record: Any) -> dict[str, Any]:
+    return {key: value for key, value in asdict(record).items() if key != "seq"}
+
+
+def _performance_columns(book: Book) -> dict[str, Decimal]:
+    return {
+        "units": book.units.outstanding,
+        "unit_price": book.units.price,
+        "peak": book.drawdown.peak,
+        "deepest": book.drawdown.deepest,
+    }
+
+
+def _without_mode(row: RowMapping) -> dict[str, Any]:
+    return {key: value for key, value in row.items() if key != "mode"}
+
+
+def _signal(row: Mapping[str, Any]) -> SignalRecord:
+    left_out = tuple((symbol, side, reason) for symbol, side, reason in json.loads(row["left_out"]))
+    return SignalRecord(**{**row, "result": Result(row["result"]), "left_out": left_out})

@@ -1,0 +1,161 @@
+"""What one cycle learns of the world: the leader's signal, prices, rules and the account, all asked at the same time."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from .exchange import Balance, Exchange, ExchangeError, Mode, Refused, SymbolRules, eur_rate, rate_symbols
+from .journal import Journal
+from .leader import Leader, LeaderError, LeaderInvalidResponse
+from .ledger import Ledger
+from .planner import Market
+from .settings import Settings
+from .signal import InvalidSignal, Signal, parse_signal
+from .trader import FEE_COIN, Account
+
+LOST_AFTER = 3
+RULES_AGE = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """What a cycle knows: prices by coin, EUR per quote, the balances; None where the exchange did not say.
+
+    `account` holds the book of that moment against the balances; None until that is known.
+    """
+
+    market: Market
+    rate: Decimal | None
+    balances: Mapping[str, Balance] | None
+    account: Account | None = None
+
+
+class Observer:
+    """Asks leader and exchange; remembers what went wrong with each."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        leader: Leader,
+        exchange: Exchange,
+        ledger: Ledger,
+        clock: Callable[[], datetime],
+        journal: Journal,
+    ) -> None:
+        self._settings = settings
+        self._leader = leader
+        self._exchange = exchange
+        self._ledger = ledger
+        self._clock = clock
+        self._journal = journal
+        self._coins: frozenset[str] = frozenset(settings.coins)
+        self._rules: dict[str, SymbolRules] = {}
+        self._rules_at: datetime | None = None
+        self._parsed: tuple[bytes, frozenset[str], Signal | InvalidSignal] | None = None
+        self._failed_polls = 0
+        self._last_new = clock()
+        self._silent = False
+        self.incoming: Signal | InvalidSignal | None = None
+        self.leader_connected: bool | None = None
+        self.leader_problem: LeaderError | None = None
+        self.exchange_problem: ExchangeError | None = None
+        self.asked_exchange = False
+        self.fee_prices: Mapping[str, Decimal] = {}
+
+    async def look(self, *, leader: bool = True) -> View:
+        """One look at everything, or without the leader at the exchange only."""
+        self.exchange_problem = None
+        live = self._settings.mode is Mode.LIVE
+        prices, balances, _ = await asyncio.gather(
+            self._prices(),
+            self.asked(self._exchange.balances()) if live else _nothing(),
+            self._hear() if leader else _nothing(),
+        )
+        self.asked_exchange = True
+        by_coin = {
+            rules.base: prices[symbol]
+            for symbol, rules in self._rules.items()
+            if prices and symbol in prices and rules.quote == self._settings.quote
+        }
+        # Kept while prices are missing: a fee was taken at about the price of the last cycle.
+        self.fee_prices = {**self.fee_prices, **by_coin}
+        market = Market(quote=self._settings.quote, prices=by_coin, rules=self._rules)
+        return View(market=market, rate=eur_rate(self._settings.quote, prices or {}), balances=balances)
+
+    async def asked[T](self, question: Awaitable[T]) -> T | None:
+        """The answer; None where the exchange gave none, which is remembered as its problem."""
+        try:
+            return await question
+        except ExchangeError as err:
+            self.exchange_problem = err
+            if isinstance(err, Refused):  # a symbol may have gone
+                self._rules_at = None
+            return None
+
+    def forget_rules(self) -> None:
+        """Ask for the trading rules again in the next look."""
+        self._rules_at = None
+
+    def watch_silence(self, last_signal: datetime | None) -> None:
+        """Say once that no new signal came for too long, counted from the start or the last new signal."""
+        if last_signal and last_signal > self._last_new:
+            self._last_new = last_signal
+            self._silent = False
+        if not self._silent and self._clock() - self._last_new >= self._settings.silence_alert:
+            self._silent = True
+            self._journal.alert("leader_silent", hours=round(self._settings.silence_alert.total_seconds() / 3600, 1))
+
+    # Inside
+
+    async def _hear(self) -> None:
+        """Ask the leader; a signal or a refused one is `incoming`."""
+        self.incoming = None
+        try:
+            body = await self._leader.fetch()
+            if body is not None:
+                self.incoming = await self._read(body)
+        except LeaderError as err:
+            self._failed_polls += 1
+            self.leader_problem = err
+            self.leader_connected = False
+            if self._failed_polls == LOST_AFTER:
+                self._journal.alert("leader_lost", reason=str(err))
+            return
+        if self._failed_polls >= LOST_AFTER:
+            self._journal.alert("leader_back")
+        self._failed_polls = 0
+        self.leader_problem = None
+        self.leader_connected = True
+
+    async def _read(self, body: bytes) -> Signal | InvalidSignal:
+        if self._parsed and self._parsed[:2] == (body, self._coins):
+            return self._parsed[2]
+        parsed: Signal | InvalidSignal
+        try:
+            parsed = await asyncio.to_thread(parse_signal, body, self._coins)
+        except InvalidSignal as err:
+            if err.signal_id is None:
+                raise LeaderInvalidResponse(err.reason) from None
+            parsed = err
+        self._parsed = (body, self._coins, parsed)
+        return parsed
+
+    async def _prices(self) -> Mapping[str, Decimal] | None:
+        """Prices by symbol of every coin that matters, in one request; the rules first where they are old."""
+        if self._rules_at is None or self._clock() - self._rules_at > RULES_AGE:
+            book = await asyncio.to_thread(self._ledger.book)
+            quote = self._settings.quote
+            self._coins = frozenset({*self._settings.coins, *book.portfolio.positions})
+            symbols = {*rate_symbols(quote), *(f"{coin}{quote}" for coin in {*self._coins, FEE_COIN} - {quote})}
+            rules = await self.asked(self._exchange.rules(sorted(symbols)))
+            if rules is None:
+                return None
+            self._rules = rules
+            self._rules_at = self._clock()
+        return await self.asked(self._exchange.prices(self._rules)) if self._rules else {}
+
+
+async def _nothing() -> None:
+    return None

@@ -1,0 +1,316 @@
+"""Tables and records of the ledger; amounts are decimal text, times ISO 8601 text in UTC."""
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any, override
+
+from sqlalchemy import (
+    Column,
+    Dialect,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+)
+
+from .exchange import ZERO, Side
+from .performance import Drawdown, Units
+from .portfolio import Portfolio
+
+VERSION = 1
+
+
+class Result(StrEnum):
+    """What became of a signal."""
+
+    OPEN = "open"
+    EXECUTED = "executed"
+    PARTIAL = "partial"
+    SKIPPED = "skipped"
+    REJECTED = "rejected"
+    ERROR = "error"
+
+
+class OrderState(StrEnum):
+    """States of an order: planned → sending → executed → booked, aside: rejected, unknown, not_placed."""
+
+    PLANNED = "planned"
+    SENDING = "sending"
+    UNKNOWN = "unknown"
+    EXECUTED = "executed"
+    BOOKED = "booked"
+    REJECTED = "rejected"
+    NOT_PLACED = "not_placed"
+
+    @property
+    def settled(self) -> bool:
+        """Whether nothing about the order can change any more."""
+        return self in {OrderState.BOOKED, OrderState.REJECTED, OrderState.NOT_PLACED}
+
+
+class FlowKind(StrEnum):
+    """Kinds of cash flow; a correction changes the sum paid in for profit and loss, and moves no cash."""
+
+    INITIAL = "initial"
+    DEPOSIT = "deposit"
+    WITHDRAWAL = "withdrawal"
+    CORRECTION = "correction"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignalRecord:
+    """A signal as it was taken up and what became of it; `seq` orders records, newest last.
+
+    `source` is the id of the leader's signal it was made from. `left_out` holds symbol, side and reason of each leg that
+    was left out.
+    """
+
+    seq: int = 0
+    signal_id: str
+    version: int | None
+    seen_at: datetime
+    created_at: datetime | None = None
+    confidence: Decimal | None = None
+    reasoning: str = ""
+    payload: str = ""
+    source: str = ""
+    result: Result = Result.OPEN
+    reason: str = ""
+    left_out: tuple[tuple[str, str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderRecord:
+    """An order: quantities in the base asset, amounts in quote."""
+
+    seq: int = 0
+    signal_id: str
+    coin: str
+    symbol: str
+    side: Side
+    leg: int
+    attempt: int
+    client_order_id: str
+    quantity: Decimal
+    limit_price: Decimal | None = None
+    state: OrderState = OrderState.PLANNED
+    created_at: datetime
+    sent_at: datetime | None = None
+    order_id: int | None = None
+    executed_quantity: Decimal = ZERO
+    executed_amount: Decimal = ZERO
+    executed_at: datetime | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CashFlow:
+    """Money paid in (positive) or taken out (negative): EUR, quote, and the value in EUR just before."""
+
+    seq: int = 0
+    kind: FlowKind
+    amount: Decimal
+    amount_quote: Decimal
+    time: datetime
+    note: str = ""
+    value_before: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trade:
+    """An order that traded: gross quantity, amount in quote, fees as (asset, amount)."""
+
+    time: datetime
+    signal_id: str
+    coin: str
+    symbol: str
+    side: Side
+    quantity: Decimal
+    amount: Decimal
+    fees: tuple[tuple[str, Decimal], ...]
+
+    @property
+    def price(self) -> Decimal:
+        """Average price of the fills: amount / gross quantity."""
+        return self.amount / self.quantity
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Book:
+    """The whole state of one book: portfolio in quote; net deposits in EUR (None before the first one), units, drawdown."""
+
+    portfolio: Portfolio = field(default_factory=Portfolio)
+    net_deposits: Decimal | None = None
+    units: Units = field(default_factory=Units)
+    drawdown: Drawdown = field(default_factory=Drawdown)
+
+
+class DecimalText(TypeDecorator[Decimal]):
+    """A Decimal kept as plain text, to the last digit."""
+
+    impl = Text
+    cache_ok = True
+
+    @override
+    def process_bind_param(self, value: Decimal | None, dialect: Dialect) -> str | None:
+        return None if value is None else f"{value:f}"
+
+    @override
+    def process_result_value(self, value: Any, dialect: Dialect) -> Decimal | None:
+        return None if value is None else Decimal(value)
+
+
+class TimeText(TypeDecorator[datetime]):
+    """A time kept as ISO 8601 text in UTC, so that text order is time order."""
+
+    impl = String(40)
+    cache_ok = True
+
+    @override
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> str | None:
+        return None if value is None else value.astimezone(UTC).isoformat(timespec="microseconds")
+
+    @override
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+        return None if value is None else datetime.fromisoformat(value)
+
+
+METADATA = MetaData()
+
+books = Table(
+    "books",
+    METADATA,
+    Column("mode", String(8), primary_key=True),
+    Column("cash", DecimalText, nullable=False),
+    Column("paid_in", DecimalText, nullable=False),
+    Column("realised", DecimalText, nullable=False),
+    Column("fees", DecimalText, nullable=False),
+    Column("net_deposits", DecimalText),
+    Column("units", DecimalText, nullable=False),
+    Column("unit_price", DecimalText, nullable=False),
+    Column("peak", DecimalText, nullable=False),
+    Column("deepest", DecimalText, nullable=False),
+)
+
+positions = Table(
+    "positions",
+    METADATA,
+    Column("mode", String(8), primary_key=True),
+    Column("coin", String(32), primary_key=True),
+    Column("quantity", DecimalText, nullable=False),
+    Column("cost", DecimalText, nullable=False),
+)
+
+signals = Table(
+    "signals",
+    METADATA,
+    Column("seq", Integer, primary_key=True, autoincrement=True),
+    Column("mode", String(8), nullable=False),
+    Column("signal_id", Text, nullable=False),
+    Column("version", Integer),
+    Column("seen_at", TimeText, nullable=False),
+    Column("created_at", TimeText),
+    Column("confidence", DecimalText),
+    Column("reasoning", Text, nullable=False),
+    Column("payload", Text, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("result", String(10), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("left_out", Text, nullable=False),
+    UniqueConstraint("mode", "signal_id"),
+    Index("signals_by_time", "mode", "seen_at"),
+    Index("signals_by_result", "mode", "result"),
+    sqlite_autoincrement=True,
+)
+
+orders = Table(
+    "orders",
+    METADATA,
+    Column("seq", Integer, primary_key=True, autoincrement=True),
+    Column("mode", String(8), nullable=False),
+    Column("signal_id", Text, nullable=False),
+    Column("coin", String(32), nullable=False),
+    Column("symbol", String(48), nullable=False),
+    Column("side", String(4), nullable=False),
+    Column("leg", Integer, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("client_order_id", String(36), nullable=False, unique=True),
+    Column("quantity", DecimalText, nullable=False),
+    Column("limit_price", DecimalText),
+    Column("state", String(10), nullable=False),
+    Column("created_at", TimeText, nullable=False),
+    Column("sent_at", TimeText),
+    Column("order_id", Integer),
+    Column("executed_quantity", DecimalText, nullable=False),
+    Column("executed_amount", DecimalText, nullable=False),
+    Column("executed_at", TimeText),
+    Column("reason", Text, nullable=False),
+    Index("orders_by_signal", "mode", "signal_id"),
+    Index("orders_by_symbol", "mode", "symbol", "order_id"),
+    Index("orders_by_time", "mode", "executed_at"),
+    Index("orders_by_state", "mode", "state"),
+    sqlite_autoincrement=True,
+)
+
+fills = Table(
+    "fills",
+    METADATA,
+    Column("seq", Integer, primary_key=True, autoincrement=True),
+    Column("mode", String(8), nullable=False),
+    Column("order_seq", Integer, ForeignKey("orders.seq"), nullable=False, index=True),
+    Column("symbol", String(48), nullable=False),
+    Column("trade_id", Integer, nullable=False),
+    Column("price", DecimalText, nullable=False),
+    Column("quantity", DecimalText, nullable=False),
+    Column("amount", DecimalText, nullable=False),
+    Column("fee", DecimalText, nullable=False),
+    Column("fee_asset", String(32), nullable=False),
+    Column("fee_price", DecimalText, nullable=False),
+    Column("time", TimeText, nullable=False),
+    UniqueConstraint("mode", "symbol", "trade_id"),
+    sqlite_autoincrement=True,
+)
+
+cash_flows = Table(
+    "cash_flows",
+    METADATA,
+    Column("seq", Integer, primary_key=True, autoincrement=True),
+    Column("mode", String(8), nullable=False),
+    Column("kind", String(12), nullable=False),
+    Column("amount", DecimalText, nullable=False),
+    Column("amount_quote", DecimalText, nullable=False),
+    Column("time", TimeText, nullable=False),
+    Column("note", Text, nullable=False),
+    Column("value_before", DecimalText),
+    Index("cash_flows_by_time", "mode", "time"),
+    sqlite_autoincrement=True,
+)
+
+closes = Table(
+    "closes",
+    METADATA,
+    Column("mode", String(8), primary_key=True),
+    Column("day", String(10), primary_key=True),
+    Column("value", DecimalText, nullable=False),
+    Column("value_quote", DecimalText, nullable=False),
+    Column("net_deposits", DecimalText, nullable=False),
+    Column("units", DecimalText, nullable=False),
+    Column("unit_price", DecimalText, nullable=False),
+    Column("peak", DecimalText, nullable=False),
+    Column("deepest", DecimalText, nullable=False),
+)
+
+facts = Table(
+    "facts",
+    METADATA,
+    Column("mode", String(8), primary_key=True),
+    Column("key", String(40), primary_key=True),
+    Column("value", Text, nullable=False),
+)

@@ -1,0 +1,38 @@
+"""What one follower is set to."""
+
+from dataclasses import dataclass, fields
+from datetime import timedelta
+from decimal import Decimal
+
+from .exchange import ONE, Mode
+from .planner import Limits
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Settings of one follower: budget and floor in EUR, orders in quote, shares and thresholds as fractions.
+
+    `entry_id` names it for good: its orders carry a tag made from it.
+    """
+
+    entry_id: str
+    mode: Mode
+    quote: str
+    initial_budget: Decimal
+    coins: tuple[str, ...]
+    min_order: Decimal = Decimal(5)
+    rebalance_threshold: Decimal = Decimal("0.005")
+    dust_threshold: Decimal = Decimal("2.5")
+    survival_floor: Decimal = Decimal(5)
+    max_signal_age: timedelta = timedelta(hours=4)
+    silence_alert: timedelta = timedelta(hours=4)
+    max_slippage: Decimal | None = None
+    max_order_share: Decimal = ONE
+    stop_loss_drawdown: Decimal | None = None
+    stop_loss_sell: bool = False
+    max_trades_per_day: int | None = None
+
+    @property
+    def limits(self) -> Limits:
+        """What bounds orders."""
+        return Limits(**{item.name: getattr(self, item.name) for item in fields(Limits)})

@@ -1,0 +1,146 @@
+"""What a follower shows: one immutable picture of its book and its connections."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal, localcontext
+from enum import StrEnum
+
+from .exchange import ZERO, ExchangeError, Mode
+from .leader import LeaderError
+from .performance import HUNDRED, tracking_distance
+from .portfolio import EXACT, Position, Valuation
+from .schema import Book, OrderRecord, Result
+
+
+class Status(StrEnum):
+    """State of a follower; dead wins over paused."""
+
+    ACTIVE = "active"
+    PAUSED = "paused"
+    DEAD = "dead"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PositionView:
+    """One coin: quantity in the coin, prices and amounts in quote, weights as fractions; None = unknown."""
+
+    coin: str
+    symbol: str
+    quantity: Decimal = ZERO
+    entry_price: Decimal | None = None
+    price: Decimal | None = None
+    value: Decimal | None = None
+    weight: Decimal | None = None
+    target_weight: Decimal | None = None
+    profit_loss: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figures:
+    """Money at one moment: EUR unless quote is said; None = unknown."""
+
+    as_of: datetime | None = None
+    rate: Decimal | None = None
+    total_value: Decimal | None = None
+    total_value_quote: Decimal | None = None
+    cash: Decimal | None = None
+    positions_value: Decimal | None = None
+    net_deposits: Decimal | None = None
+    profit_loss: Decimal | None = None
+    profit_loss_percent: Decimal | None = None
+    realised: Decimal | None = None
+    fees_paid: Decimal | None = None
+    time_weighted_return: Decimal | None = None
+    max_drawdown: Decimal | None = None
+    tracking_distance: Decimal | None = None
+    positions: Mapping[str, PositionView] = field(default_factory=dict[str, PositionView])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot(Figures):
+    """Everything the entities show. `leader_connected` and `exchange_connected` are None until first asked."""
+
+    mode: Mode
+    status: Status
+    last_signal: datetime | None = None
+    last_signal_id: str | None = None
+    last_signal_result: Result | None = None
+    last_signal_reason: str | None = None
+    last_trade: datetime | None = None
+    leader_connected: bool | None = None
+    leader_problem: LeaderError | None = None
+    exchange_connected: bool | None = None
+    exchange_problem: ExchangeError | None = None
+    unknown_coins: tuple[str, ...] = ()
+    update_required: str | None = None
+    open_orders: tuple[OrderRecord, ...] = ()
+    ledger_problem: bool = False
+    storage_problem: str | None = None
+
+
+def figures(
+    book: Book,
+    valuation: Valuation | None,
+    rate: Decimal | None,
+    prices: Mapping[str, Decimal],
+    targets: Mapping[str, Decimal] | None,
+    symbols: Mapping[str, str],
+    as_of: datetime | None,
+) -> Figures:
+    """Figures of a book; `prices` and `targets` by coin, `symbols` maps the coins to be shown to their symbols.
+
+    Without a valuation or a rate whatever rests on it is None; what the book itself says stays.
+    """
+    portfolio = book.portfolio
+    with localcontext(EXACT):
+        value = valuation.total * rate if valuation and rate else None
+        profit = value - book.net_deposits if value is not None and book.net_deposits is not None else None
+        percent = profit / book.net_deposits * HUNDRED if profit is not None and book.net_deposits else None
+        distance = None
+        if valuation and valuation.total and targets is not None:
+            own = {coin: valuation.weight(coin) for coin in valuation.values}
+            distance = tracking_distance(own, targets)
+        started = book.net_deposits is not None
+        return Figures(
+            as_of=as_of,
+            rate=rate,
+            total_value=value,
+            total_value_quote=valuation.total if valuation else None,
+            cash=portfolio.cash if started else None,
+            positions_value=valuation.positions if valuation else None,
+            net_deposits=book.net_deposits,
+            profit_loss=profit,
+            profit_loss_percent=percent,
+            realised=portfolio.realised if started else None,
+            fees_paid=portfolio.fees if started else None,
+            time_weighted_return=book.units.time_weighted_return if started else None,
+            max_drawdown=book.drawdown.deepest if started else None,
+            tracking_distance=distance,
+            positions={
+                coin: _position(coin, symbol, portfolio.position(coin), prices.get(coin), valuation, targets)
+                for coin, symbol in symbols.items()
+            },
+        )
+
+
+def _position(
+    coin: str,
+    symbol: str,
+    position: Position,
+    price: Decimal | None,
+    valuation: Valuation | None,
+    targets: Mapping[str, Decimal] | None,
+) -> PositionView:
+    value = position.quantity * price if price else (None if position.quantity else ZERO)
+    return PositionView(
+        coin=coin,
+        symbol=symbol,
+        quantity=position.quantity,
+        entry_price=position.entry_price,
+        price=price,
+        value=value,
+        weight=valuation.weight(coin) if valuation else None,
+        target_weight=None if targets is None else targets.get(coin, ZERO),
+        profit_loss=None if value is None else value - position.cost,
+    )

@@ -1,0 +1,226 @@
+"""One pass at one signal: plan, sell, plan the buys from what is really there, say what became of it."""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from .exchange import ONE, ZERO, Balance, Side
+from .executor import Executor
+from .ledger import Ledger
+from .planner import LeftOut, Limits, Market, PlannedOrder, Reason, fund, plan
+from .portfolio import Portfolio, Position
+from .schema import OrderRecord, OrderState, Result, SignalRecord
+from .signal import Action, Signal
+
+MAX_REFUSALS = 2
+# What a sale of the fee coin itself leaves for its own fee.
+FEE_COIN = "BNB"
+FEE_RESERVE = Decimal("0.001")
+DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outlook:
+    """What a signal would trade now, the buys funded from cash and, where asked, from what the sells will bring."""
+
+    sells: tuple[PlannedOrder, ...] = ()
+    buys: tuple[PlannedOrder, ...] = ()
+    left_out: tuple[LeftOut, ...] = ()
+
+    @property
+    def orders(self) -> tuple[PlannedOrder, ...]:
+        """Sells, then buys."""
+        return self.sells + self.buys
+
+
+class Account:
+    """What the follower may count on: its own book, and in live mode never more than is free on the account."""
+
+    def __init__(self, portfolio: Portfolio, balances: Mapping[str, Balance] | None, quote: str) -> None:
+        self._quote = quote
+        self._start = portfolio
+        self._free = None if balances is None else {asset: balance.free for asset, balance in balances.items()}
+
+    def usable(self, portfolio: Portfolio) -> Portfolio:
+        """A later state of the book, as far as the balances of the start and what was traded since cover it."""
+        if self._free is None:
+            return portfolio
+        free = dict(self._free)
+        free[self._quote] = free.get(self._quote, ZERO) + portfolio.cash - self._start.cash
+        for coin in {*portfolio.positions, *self._start.positions}:
+            moved = portfolio.quantity(coin) - self._start.quantity(coin)
+            free[coin] = free.get(coin, ZERO) + moved
+        return portfolio.limited(free, self._quote)
+
+
+class Trader:
+    """Turns signals into orders for one follower."""
+
+    def __init__(
+        self,
+        executor: Executor,
+        ledger: Ledger,
+        limits: Limits,
+        clock: Callable[[], datetime],
+        max_trades_per_day: int | None,
+    ) -> None:
+        self._executor = executor
+        self._ledger = ledger
+        self._limits = limits
+        self._clock = clock
+        self._max_trades = max_trades_per_day
+
+    async def outlook(
+        self, signal: Signal, signal_id: str, account: Account, market: Market, *, with_proceeds: bool
+    ) -> Outlook | None:
+        """What the signal would trade now; None without a complete valuation or with a wanted price missing."""
+        book = await asyncio.to_thread(self._ledger.book)
+        portfolio = account.usable(book.portfolio)
+        valuation = portfolio.value(market.prices)
+        if valuation is None or _missing_price(signal, market):
+            return None
+        blocked = await self._blocked(signal, signal_id)
+        sellable = reserve_fee(portfolio, await asyncio.to_thread(self._ledger.last_fee_asset))
+        planned = plan(signal, sellable, valuation, market, self._limits, blocked)
+        cash = portfolio.cash
+        if with_proceeds:
+            cash += sum((order.amount for order in planned.sells), ZERO) * (ONE - FEE_RESERVE)
+        buys, short = fund(planned.wanted, cash, valuation.total, market, self._limits)
+        return await self._within_day(Outlook(sells=planned.sells, buys=buys, left_out=planned.left_out + short))
+
+    async def pursue(
+        self,
+        record: SignalRecord,
+        signal: Signal,
+        account: Account,
+        market: Market,
+        fee_prices: Mapping[str, Decimal],
+        *,
+        last_pass: bool,
+    ) -> tuple[SignalRecord, tuple[OrderRecord, ...]]:
+        """Place what can be placed now; returns the signal's record and the orders of this pass.
+
+        The record stays open while something can still be placed, unless this is its last pass. Raises LedgerError.
+        """
+        done: list[OrderRecord] = []
+        outlook = await self.outlook(signal, record.signal_id, account, market, with_proceeds=False)
+        if outlook:
+            for sells in await self._in_turns(outlook.sells):
+                if sells[0].coin == FEE_COIN and done:  # its quantity has paid the fees of the others meanwhile
+                    again = await self.outlook(signal, record.signal_id, account, market, with_proceeds=False)
+                    sells = [order for order in again.sells if order.coin == FEE_COIN] if again else []  # noqa: PLW2901
+                done += await self._executor.execute(record.signal_id, sells, fee_prices)
+            if outlook.sells:
+                outlook = await self.outlook(signal, record.signal_id, account, market, with_proceeds=False)
+            if outlook and outlook.buys:
+                done += await self._executor.execute(record.signal_id, outlook.buys, fee_prices)
+            outlook = await self.outlook(signal, record.signal_id, account, market, with_proceeds=False)
+        record = await self._judged(record, outlook, last_pass=last_pass)
+        return await asyncio.to_thread(self._ledger.write_signal, record), tuple(done)
+
+    def overtaken(self, record: SignalRecord) -> SignalRecord:
+        """Close a signal that is not the latest any more; synchronous. Raises LedgerError."""
+        orders = self._ledger.orders(record.signal_id)
+        if any(order.executed_quantity or not order.state.settled for order in orders):
+            result = Result.PARTIAL
+        else:
+            result = Result.ERROR if orders else Result.SKIPPED
+        return self._ledger.write_signal(replace(record, result=result, reason="overtaken by a newer signal"))
+
+    # Inside
+
+    async def _in_turns(self, sells: Sequence[PlannedOrder]) -> list[list[PlannedOrder]]:
+        """All sells at once, but for the coin that fees are taken in: it goes last, with its own fee left over."""
+        if not any(order.coin == FEE_COIN for order in sells):
+            return [list(sells)] if sells else []
+        if await asyncio.to_thread(self._ledger.last_fee_asset) != FEE_COIN:
+            return [list(sells)]
+        others = [order for order in sells if order.coin != FEE_COIN]
+        return [turn for turn in (others, [order for order in sells if order.coin == FEE_COIN]) if turn]
+
+    async def _blocked(self, signal: Signal, signal_id: str) -> dict[tuple[str, Side], Reason]:
+        """Legs that must not be placed now, with the reason."""
+        earlier = await asyncio.to_thread(self._ledger.orders, signal_id)
+        blocked: dict[tuple[str, Side], Reason] = {}
+        refusals: dict[tuple[str, Side], int] = {}
+        for order in earlier:
+            leg = (order.coin, order.side)
+            if order.state is OrderState.REJECTED:
+                refusals[leg] = refusals.get(leg, 0) + 1
+            elif order.state is OrderState.BOOKED and signal.version == 1:
+                filled = order.executed_quantity == order.quantity
+                blocked[leg] = Reason.ALREADY_PLACED if filled else Reason.UNFILLED
+        blocked |= {leg: Reason.REFUSED for leg, count in refusals.items() if count >= MAX_REFUSALS}
+        for order in await asyncio.to_thread(self._ledger.in_flight):
+            blocked |= dict.fromkeys(((order.coin, side) for side in Side), Reason.ORDER_OPEN)
+        return blocked
+
+    async def _within_day(self, outlook: Outlook) -> Outlook:
+        """No more orders than the day allows, sells first."""
+        if self._max_trades is None or not outlook.orders:
+            return outlook
+        traded = await asyncio.to_thread(self._ledger.trades_since, self._clock() - DAY)
+        room = max(0, self._max_trades - traded)
+        kept = outlook.orders[:room]
+        dropped = tuple(
+            LeftOut(order.coin, order.symbol, order.side, Reason.DAILY_LIMIT) for order in outlook.orders[room:]
+        )
+        return Outlook(
+            sells=tuple(order for order in kept if order.side is Side.SELL),
+            buys=tuple(order for order in kept if order.side is Side.BUY),
+            left_out=outlook.left_out + dropped,
+        )
+
+    async def _judged(self, record: SignalRecord, outlook: Outlook | None, *, last_pass: bool) -> SignalRecord:
+        """The record with what became of the signal so far; see the contract for what each result means."""
+        orders = await asyncio.to_thread(self._ledger.orders, record.signal_id)
+        in_flight = any(not order.state.settled for order in orders)
+        placeable = outlook is None or bool(outlook.orders)
+        passing = outlook is not None and any(item.reason.passing for item in outlook.left_out)
+        left_out = () if outlook is None else tuple(item for item in outlook.left_out if not item.reason.aligned)
+        record = replace(
+            record,
+            left_out=tuple((item.symbol, item.side.value, item.reason.value) for item in left_out),
+            reason="no_price" if outlook is None else _first_reason(left_out),
+        )
+        untried = outlook is None and not orders and record.version != 1
+        if in_flight or untried or ((placeable or passing) and not last_pass):
+            return replace(record, result=Result.OPEN)
+        traded = any(order.executed_quantity for order in orders)
+        complete = not left_out and not placeable
+        if complete:
+            result = Result.EXECUTED
+        elif traded:
+            result = Result.PARTIAL
+        else:
+            failed = any(order.state in {OrderState.REJECTED, OrderState.NOT_PLACED} for order in orders)
+            result = Result.ERROR if failed or passing or outlook is None else Result.SKIPPED
+        return replace(record, result=result)
+
+
+def reserve_fee(portfolio: Portfolio, fee_asset: str | None) -> Portfolio:
+    """The book without the part of the fee coin that its own sale would cost."""
+    held = portfolio.position(FEE_COIN)
+    if fee_asset != FEE_COIN or not held.quantity:
+        return portfolio
+    kept = Position(held.quantity * (ONE - FEE_RESERVE), held.cost)
+    return replace(portfolio, positions={**portfolio.positions, FEE_COIN: kept})
+
+
+def _missing_price(signal: Signal, market: Market) -> bool:
+    """Whether a price of a coin that the signal wants is missing though the coin is listed."""
+    if signal.version == 1:
+        wanted = {action.coin for action in signal.actions if action.action is not Action.HOLD}
+    else:
+        wanted = {coin for coin, share in (signal.targets or {}).items() if share}
+    return any(market.symbol(coin) in market.rules and not market.prices.get(coin) for coin in wanted)
+
+
+def _first_reason(left_out: Sequence[LeftOut]) -> str:
+    """The reasons in one line, each once, with the symbols they are for."""
+    reasons: dict[str, list[str]] = {}
+    for item in left_out:
+        reasons.setdefault(item.reason.value, []).append(item.symbol)
+    return "; ".join(f"{reason}: {', '.join(symbols)}" for reason, symbols in reasons.items())

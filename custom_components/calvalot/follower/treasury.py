@@ -1,0 +1,129 @@
+"""Money in and money out: the initial budget, deposits, withdrawals, corrections."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+from decimal import ROUND_DOWN, Decimal, localcontext
+
+from .exchange import ZERO, Mode
+from .ledger import Ledger
+from .observer import View
+from .portfolio import EXACT
+from .schema import Book, CashFlow, FlowKind
+from .settings import Settings
+
+MAX_AMOUNT = Decimal(1_000_000)
+SMALLEST = Decimal("1e-8")
+
+
+class FollowerError(Exception):
+    """Something the owner asked for cannot be done; nothing was changed. `key` names the message."""
+
+    def __init__(self, key: str, **placeholders: str) -> None:
+        super().__init__(key)
+        self.key = key
+        self.placeholders = placeholders
+
+
+class Treasury:
+    """Writes the cash flows of one follower; amounts in EUR unless quote is said."""
+
+    def __init__(self, settings: Settings, ledger: Ledger, clock: Callable[[], datetime]) -> None:
+        self._settings = settings
+        self._ledger = ledger
+        self._clock = clock
+
+    async def open(self, view: View) -> Book | None:
+        """Turn the initial budget into quote, once, at the rate of this moment; in live mode no more than is free.
+
+        None while the rate is unknown or the wallet holds less than one order.
+        """
+        if view.rate is None:
+            return None
+        amount = self._settings.initial_budget
+        quote = _quote(amount, view.rate)
+        if self._settings.mode is Mode.LIVE:
+            free = self._free(view)
+            if free is None or free < self._settings.min_order:
+                return None
+            if free < quote:
+                amount, quote = free * view.rate, free
+        flow = CashFlow(kind=FlowKind.INITIAL, amount=amount, amount_quote=quote, time=self._clock(), value_before=ZERO)
+        _, book = await self._write(flow, Book())
+        return book
+
+    async def move(self, kind: FlowKind, amount: Decimal, view: View, note: str, at: datetime | None) -> CashFlow:
+        """Deposit or withdraw, at the value of this moment. Raises FollowerError, LedgerError."""
+        time = self._checked(amount, at)
+        book = await asyncio.to_thread(self._ledger.book)
+        valuation = book.portfolio.value(view.market.prices)
+        if book.net_deposits is None or valuation is None or view.rate is None:
+            raise FollowerError("no_valuation")
+        quote = _quote(amount, view.rate)
+        if kind is FlowKind.WITHDRAWAL:
+            if quote > book.portfolio.cash:
+                raise FollowerError("withdrawal_above_cash", cash=_cents(book.portfolio.cash * view.rate))
+            amount, quote = -amount, -quote
+        elif self._settings.mode is Mode.LIVE:
+            free = self._free(view)
+            if free is None:
+                raise FollowerError("no_valuation")
+            if quote > (spare := free - book.portfolio.cash):
+                raise FollowerError("insufficient_free", free=_cents(max(spare, ZERO) * view.rate))
+        value = valuation.total * view.rate
+        flow = CashFlow(kind=kind, amount=amount, amount_quote=quote, time=time, note=note, value_before=value)
+        flow, _ = await self._write(flow, book)
+        return flow
+
+    async def correct(self, amount: Decimal) -> CashFlow:
+        """Set the sum paid in, for profit and loss only: no cash and no unit moves. Raises FollowerError, LedgerError."""
+        if not amount.is_finite() or amount < 0:
+            raise FollowerError("amount_not_positive")
+        if amount > MAX_AMOUNT:
+            raise FollowerError("amount_too_large", limit=f"{MAX_AMOUNT}")
+        book = await asyncio.to_thread(self._ledger.book)
+        if book.net_deposits is None:
+            raise FollowerError("no_valuation")
+        flow = CashFlow(
+            kind=FlowKind.CORRECTION, amount=amount - book.net_deposits, amount_quote=ZERO, time=self._clock()
+        )
+        flow, _ = await self._write(flow, book)
+        return flow
+
+    def _checked(self, amount: Decimal, at: datetime | None) -> datetime:
+        if not amount.is_finite() or amount <= 0:
+            raise FollowerError("amount_not_positive")
+        if amount > MAX_AMOUNT:
+            raise FollowerError("amount_too_large", limit=f"{MAX_AMOUNT}")
+        now = self._clock()
+        if at and at > now:
+            raise FollowerError("at_in_future")
+        return at or now
+
+    async def _write(self, flow: CashFlow, book: Book) -> tuple[CashFlow, Book]:
+        """Write a flow; one without a value before it moves neither cash nor units."""
+        with localcontext(EXACT):
+            moved = replace(book, net_deposits=(book.net_deposits or ZERO) + flow.amount)
+            if flow.value_before is not None:
+                moved = replace(
+                    moved,
+                    portfolio=book.portfolio.with_flow(flow.amount_quote),
+                    units=book.units.with_flow(flow.value_before, flow.amount),
+                )
+        return await asyncio.to_thread(self._ledger.add_flow, flow, moved), moved
+
+    def _free(self, view: View) -> Decimal | None:
+        """Quote that is free in the Spot wallet."""
+        if view.balances is None:
+            return None
+        balance = view.balances.get(self._settings.quote)
+        return balance.free if balance else ZERO
+
+
+def _quote(amount: Decimal, rate: Decimal) -> Decimal:
+    return (amount / rate).quantize(SMALLEST, ROUND_DOWN)
+
+
+def _cents(amount: Decimal) -> str:
+    return f"{amount.quantize(Decimal('0.01'), ROUND_DOWN):f}"

@@ -1,0 +1,146 @@
+"""Repair issues: a table of what can be wrong with a follower, raised and cleared with what it publishes."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from homeassistant.config_entries import SOURCE_REAUTH, ConfigEntry
+from homeassistant.core import HomeAssistant, callback
+from homeassistant.helpers import issue_registry as ir
+from homeassistant.util import dt as dt_util
+
+from .const import CONF_REFUSED_BY, DOMAIN, UNKNOWN_ORDER_GRACE
+from .follower.exchange import InvalidKey
+from .follower.follower import Snapshot, Status
+from .follower.leader import LeaderForbidden, LeaderSignalsOff
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """One kind of issue: `details` returns its placeholders while it is there, else None."""
+
+    key: str
+    details: Callable[[Snapshot, datetime], Mapping[str, str] | None] = lambda _snapshot, _now: None
+    severity: ir.IssueSeverity = ir.IssueSeverity.ERROR
+    fixable: bool = False
+
+
+def _clock_skew(snapshot: Snapshot, _now: datetime) -> Mapping[str, str] | None:
+    match snapshot.leader_problem:
+        case LeaderForbidden(clocks_differ=True, clock_skew=float(skew)):
+            return {"seconds": f"{abs(skew):.0f}"}
+    return None
+
+
+def _order_unknown(snapshot: Snapshot, now: datetime) -> Mapping[str, str] | None:
+    orders = [
+        f"{order.side} {order.quantity:f} {order.symbol} ({order.client_order_id})"
+        for order in snapshot.open_orders
+        if order.sent_at and now - order.sent_at > UNKNOWN_ORDER_GRACE
+    ]
+    return {"orders": "\n".join(f"- {order}" for order in orders)} if orders else None
+
+
+# Found while setting up, when nothing is published yet.
+LEDGER_UNREADABLE = Problem(key="ledger_unreadable", severity=ir.IssueSeverity.CRITICAL)
+
+PROBLEMS = (
+    LEDGER_UNREADABLE,
+    Problem(key="clock_skew", details=_clock_skew),
+    Problem(
+        key="signals_off",
+        details=lambda snapshot, _now: {} if isinstance(snapshot.leader_problem, LeaderSignalsOff) else None,
+    ),
+    Problem(
+        key="unknown_coin",
+        details=lambda snapshot, _now: {"coins": ", ".join(snapshot.unknown_coins)} if snapshot.unknown_coins else None,
+        fixable=True,
+    ),
+    Problem(key="order_unknown", details=_order_unknown),
+    Problem(
+        key="dead",
+        details=lambda snapshot, _now: {} if snapshot.status is Status.DEAD else None,
+        severity=ir.IssueSeverity.CRITICAL,
+    ),
+    Problem(
+        key="ledger_failed",
+        details=lambda snapshot, _now: {"error": snapshot.storage_problem} if snapshot.storage_problem else None,
+        severity=ir.IssueSeverity.CRITICAL,
+    ),
+    Problem(key="ledger_mismatch", details=lambda snapshot, _now: {} if snapshot.ledger_problem else None),
+    Problem(
+        key="update_required",
+        details=lambda snapshot, _now: {"version": snapshot.update_required} if snapshot.update_required else None,
+        severity=ir.IssueSeverity.WARNING,
+    ),
+)
+
+
+def issue_id(problem: str, entry_id: str) -> str:
+    """Id of an issue: each follower has its own."""
+    return f"{problem}_{entry_id}"
+
+
+@callback
+def async_raise_issue(
+    hass: HomeAssistant, entry: ConfigEntry[Any], problem: Problem, details: Mapping[str, str]
+) -> None:
+    """Raise an issue, or bring it up to date."""
+    ir.async_create_issue(
+        hass,
+        DOMAIN,
+        issue_id(problem.key, entry.entry_id),
+        data={"entry_id": entry.entry_id, **details},
+        is_fixable=problem.fixable,
+        severity=problem.severity,
+        translation_key=problem.key,
+        translation_placeholders={"name": entry.title, **details},
+    )
+
+
+@callback
+def async_sync_issues(hass: HomeAssistant, entry: ConfigEntry[Any], snapshot: Snapshot) -> None:
+    """Raise the issues that are there and clear the others."""
+    now = dt_util.utcnow()
+    for problem in PROBLEMS:
+        if (details := problem.details(snapshot, now)) is None:
+            ir.async_delete_issue(hass, DOMAIN, issue_id(problem.key, entry.entry_id))
+        else:
+            async_raise_issue(hass, entry, problem, details)
+
+
+@callback
+def async_clear_issues(hass: HomeAssistant, entry_id: str) -> None:
+    """Clear all issues of a follower."""
+    for problem in PROBLEMS:
+        ir.async_delete_issue(hass, DOMAIN, issue_id(problem.key, entry_id))
+
+
+class Reauthentication:
+    """Asks the owner for a refused secret: once, until whoever refused it is connected again."""
+
+    def __init__(self, hass: HomeAssistant, entry: ConfigEntry[Any]) -> None:
+        """Start with nothing asked."""
+        self._hass = hass
+        self._entry = entry
+        self._asked: set[str] = set()
+
+    @callback
+    def async_sync(self, snapshot: Snapshot) -> None:
+        """Ask for what is refused, take back the question that has answered itself."""
+        secret_refused = (
+            isinstance(snapshot.leader_problem, LeaderForbidden) and not snapshot.leader_problem.clocks_differ
+        )
+        key_refused = isinstance(snapshot.exchange_problem, InvalidKey)
+        self._sync("leader", secret_refused, snapshot.leader_connected)
+        self._sync("exchange", key_refused, snapshot.exchange_connected)
+
+    def _sync(self, who: str, refused: bool, connected: bool | None) -> None:
+        if refused and who not in self._asked:
+            self._asked.add(who)
+            self._entry.async_start_reauth(self._hass, data={CONF_REFUSED_BY: who})
+        elif connected and who in self._asked:
+            self._asked.remove(who)
+            for flow in list(self._entry.async_get_active_flows(self._hass, {SOURCE_REAUTH})):
+                self._hass.config_entries.flow.async_abort(flow["flow_id"])

@@ -1,0 +1,254 @@
+"""Figures of a follower, and a set of them for each coin."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Final, override
+
+from homeassistant.components.sensor import (
+    DOMAIN as SENSOR_DOMAIN,
+    SensorDeviceClass,
+    SensorEntity,
+    SensorEntityDescription,
+    SensorStateClass,
+)
+from homeassistant.const import PERCENTAGE
+from homeassistant.core import HomeAssistant, callback
+from homeassistant.helpers import entity_registry as er
+from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
+
+from .coordinator import CalvalotConfigEntry, CalvalotCoordinator
+from .entity import CalvalotEntity
+from .follower.follower import PositionView, Snapshot, Status
+from .follower.schema import Result
+
+PARALLEL_UPDATES = 0
+
+EUR: Final = "EUR"
+MAX_TEXT: Final = 255
+
+type Value = Decimal | datetime | str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class CalvalotSensorDescription(SensorEntityDescription):
+    """A sensor; `optional` says that None is an answer and not a gap."""
+
+    value_fn: Callable[[Snapshot], Value]
+    attributes_fn: Callable[[Snapshot], dict[str, str]] | None = None
+    in_quote: bool = False
+    optional: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class FigureDescription(CalvalotSensorDescription):
+    """A figure that people plot: the unit and a mean, without the device class that would forbid one."""
+
+    state_class: SensorStateClass | None = SensorStateClass.MEASUREMENT
+    suggested_display_precision: int | None = 2
+
+
+def _explain_result(snapshot: Snapshot) -> dict[str, str]:
+    """Which signal the result is about, and why it is what it is."""
+    texts = {"signal_id": snapshot.last_signal_id, "reason": snapshot.last_signal_reason}
+    return {key: text[:MAX_TEXT] for key, text in texts.items() if text}
+
+
+SENSORS: Final[tuple[CalvalotSensorDescription, ...]] = (
+    FigureDescription(
+        key="total_value", native_unit_of_measurement=EUR, value_fn=lambda snapshot: snapshot.total_value
+    ),
+    FigureDescription(key="total_value_quote", in_quote=True, value_fn=lambda snapshot: snapshot.total_value_quote),
+    FigureDescription(key="cash", in_quote=True, value_fn=lambda snapshot: snapshot.cash),
+    FigureDescription(key="positions_value", in_quote=True, value_fn=lambda snapshot: snapshot.positions_value),
+    FigureDescription(
+        key="net_deposits", native_unit_of_measurement=EUR, value_fn=lambda snapshot: snapshot.net_deposits
+    ),
+    FigureDescription(
+        key="profit_loss", native_unit_of_measurement=EUR, value_fn=lambda snapshot: snapshot.profit_loss
+    ),
+    FigureDescription(
+        key="profit_loss_percent",
+        native_unit_of_measurement=PERCENTAGE,
+        value_fn=lambda snapshot: snapshot.profit_loss_percent,
+    ),
+    FigureDescription(
+        key="time_weighted_return",
+        native_unit_of_measurement=PERCENTAGE,
+        value_fn=lambda snapshot: snapshot.time_weighted_return,
+    ),
+    FigureDescription(
+        key="max_drawdown", native_unit_of_measurement=PERCENTAGE, value_fn=lambda snapshot: snapshot.max_drawdown
+    ),
+    FigureDescription(
+        key="tracking_distance",
+        native_unit_of_measurement=PERCENTAGE,
+        optional=True,
+        value_fn=lambda snapshot: snapshot.tracking_distance,
+    ),
+    FigureDescription(
+        key="fees_paid",
+        in_quote=True,
+        state_class=SensorStateClass.TOTAL,
+        value_fn=lambda snapshot: snapshot.fees_paid,
+    ),
+    CalvalotSensorDescription(
+        key="status",
+        device_class=SensorDeviceClass.ENUM,
+        options=list(Status),
+        value_fn=lambda snapshot: snapshot.status,
+    ),
+    CalvalotSensorDescription(
+        key="last_signal",
+        device_class=SensorDeviceClass.TIMESTAMP,
+        optional=True,
+        value_fn=lambda snapshot: snapshot.last_signal,
+    ),
+    CalvalotSensorDescription(
+        key="last_signal_result",
+        device_class=SensorDeviceClass.ENUM,
+        options=list(Result),
+        optional=True,
+        value_fn=lambda snapshot: snapshot.last_signal_result,
+        attributes_fn=_explain_result,
+    ),
+    CalvalotSensorDescription(
+        key="last_trade",
+        device_class=SensorDeviceClass.TIMESTAMP,
+        optional=True,
+        value_fn=lambda snapshot: snapshot.last_trade,
+    ),
+)
+
+
+def coin_sensors(coin: str) -> tuple[CalvalotSensorDescription, ...]:
+    """Sensors of one coin."""
+
+    def of(figure: Callable[[PositionView], Decimal | None]) -> Callable[[Snapshot], Value]:
+        return lambda snapshot: figure(snapshot.positions[coin]) if coin in snapshot.positions else None
+
+    prefix = coin.lower()
+    return (
+        FigureDescription(
+            key=f"{prefix}_value",
+            translation_key="coin_value",
+            in_quote=True,
+            value_fn=of(lambda position: position.value),
+        ),
+        FigureDescription(
+            key=f"{prefix}_profit_loss",
+            translation_key="coin_profit_loss",
+            in_quote=True,
+            value_fn=of(lambda position: position.profit_loss),
+        ),
+        FigureDescription(
+            key=f"{prefix}_quantity",
+            translation_key="coin_quantity",
+            native_unit_of_measurement=coin,
+            suggested_display_precision=8,
+            entity_registry_enabled_default=False,
+            value_fn=of(lambda position: position.quantity),
+        ),
+        FigureDescription(
+            key=f"{prefix}_entry_price",
+            translation_key="coin_entry_price",
+            in_quote=True,
+            suggested_display_precision=4,
+            entity_registry_enabled_default=False,
+            optional=True,
+            value_fn=of(lambda position: position.entry_price),
+        ),
+        FigureDescription(
+            key=f"{prefix}_weight",
+            translation_key="coin_weight",
+            native_unit_of_measurement=PERCENTAGE,
+            entity_registry_enabled_default=False,
+            value_fn=of(lambda position: None if position.weight is None else 100 * position.weight),
+        ),
+    )
+
+
+async def async_setup_entry(
+    hass: HomeAssistant, entry: CalvalotConfigEntry, async_add_entities: AddConfigEntryEntitiesCallback
+) -> None:
+    """Set up the follower's sensors, and those of each coin for as long as it is wanted or held."""
+    coordinator = entry.runtime_data
+    async_add_entities(CalvalotSensor(coordinator, description) for description in SENSORS)
+    coins: set[str] = set()
+
+    @callback
+    def follow_coins() -> None:
+        nonlocal coins
+        known, coins = coins, set(coordinator.data.positions)
+        if coins == known:
+            return
+        _remove_stale_sensors(hass, coordinator)
+        async_add_entities(
+            CalvalotSensor(coordinator, description, coin)
+            for coin in sorted(coins - known)
+            for description in coin_sensors(coin)
+        )
+
+    follow_coins()
+    entry.async_on_unload(coordinator.async_add_listener(follow_coins))
+
+
+@callback
+def _remove_stale_sensors(hass: HomeAssistant, coordinator: CalvalotCoordinator) -> None:
+    """Remove the sensors of coins that are neither wanted nor held any more."""
+    entry_id = coordinator.config_entry.entry_id
+    descriptions = [*SENSORS, *(sensor for coin in coordinator.data.positions for sensor in coin_sensors(coin))]
+    unique_ids = {f"{entry_id}_{description.key}" for description in descriptions}
+    registry = er.async_get(hass)
+    for entity in er.async_entries_for_config_entry(registry, entry_id):
+        if entity.domain == SENSOR_DOMAIN and entity.unique_id not in unique_ids:
+            registry.async_remove(entity.entity_id)
+
+
+def _plain(value: Decimal, digits: int) -> str:
+    """Plain decimal text, without an exponent, trailing zeros or a negative zero."""
+    text = f"{round(value, digits) + 0:f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+class CalvalotSensor(CalvalotEntity, SensorEntity):
+    """A figure, a time or a word; unavailable while it is a gap."""
+
+    entity_description: CalvalotSensorDescription
+
+    def __init__(
+        self, coordinator: CalvalotCoordinator, description: CalvalotSensorDescription, coin: str = ""
+    ) -> None:
+        """Take the quote asset as the unit where the description asks for it."""
+        super().__init__(coordinator, description)
+        quote = coordinator.settings.quote
+        self._attr_translation_placeholders = {"coin": coin, "quote": quote}
+        if description.in_quote:
+            self._attr_native_unit_of_measurement = quote
+
+    @property
+    def _value(self) -> Value:
+        return self.entity_description.value_fn(self.coordinator.data)
+
+    @property
+    @override
+    def available(self) -> bool:
+        """Return False for a figure that could not be had."""
+        return super().available and (self.entity_description.optional or self._value is not None)
+
+    @property
+    @override
+    def native_value(self) -> str | datetime | None:
+        """Return the figure as plain decimal text, the time or the word."""
+        value = self._value
+        if not isinstance(value, Decimal):
+            return value
+        return _plain(value, 2 if self.native_unit_of_measurement in {EUR, PERCENTAGE} else 8)
+
+    @property
+    @override
+    def extra_state_attributes(self) -> dict[str, str] | None:
+        """Return the few texts that explain the state."""
+        explain = self.entity_description.attributes_fn
+        return explain(self.coordinator.data) if explain else None

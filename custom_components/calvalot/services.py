@@ -1,0 +1,178 @@
+"""Actions: what the owner tells a follower, and what it answers."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal, InvalidOperation
+from functools import partial
+from typing import Any, Final
+
+from homeassistant.const import ATTR_CONFIG_ENTRY_ID
+from homeassistant.core import HomeAssistant, ServiceCall, ServiceResponse, SupportsResponse, callback
+from homeassistant.exceptions import ServiceValidationError
+from homeassistant.helpers import config_validation as cv, service
+from homeassistant.helpers.typing import VolDictType
+from homeassistant.util import dt as dt_util
+import probatio
+
+from .const import DOMAIN, MAX_AMOUNT
+from .coordinator import CalvalotConfigEntry
+from .errors import translated_errors
+from .follower.follower import Follower
+
+ATTR_AMOUNT: Final = "amount"
+ATTR_AT: Final = "at"
+ATTR_CONFIRM: Final = "confirm"
+ATTR_LIMIT: Final = "limit"
+ATTR_NOTE: Final = "note"
+ATTR_SINCE: Final = "since"
+
+DEFAULT_LIMIT: Final = 100
+MAX_LIMIT: Final = 1000
+MAX_NOTE: Final = 255
+SMALLEST_AMOUNT: Final = Decimal("1e-8")
+
+type Run = Callable[[Follower, Mapping[str, Any]], Awaitable[ServiceResponse]]
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """An action; one that answers is for everyone, one that does something for administrators."""
+
+    name: str
+    run: Run
+    fields: VolDictType = field(default_factory=dict)
+    admin: bool = True
+
+
+def invalid_input(key: str, **placeholders: str) -> ServiceValidationError:
+    return ServiceValidationError(translation_domain=DOMAIN, translation_key=key, translation_placeholders=placeholders)
+
+
+def _amount(value: Any) -> Decimal:
+    """Validate an amount in EUR: finite, from 0 to MAX_AMOUNT, at most eight decimals."""
+    try:
+        amount = Decimal(str(value))
+    except InvalidOperation as err:
+        raise invalid_input("amount_invalid") from err
+    if not amount.is_finite():
+        raise invalid_input("amount_invalid")
+    if amount < 0:
+        raise invalid_input("amount_negative")
+    if amount > MAX_AMOUNT:
+        raise invalid_input("amount_too_large", limit=str(MAX_AMOUNT))
+    if amount != amount.quantize(SMALLEST_AMOUNT):
+        raise invalid_input("amount_invalid")
+    return amount
+
+
+def _positive_amount(value: Any) -> Decimal:
+    """Validate an amount in EUR of more than nothing."""
+    if not (amount := _amount(value)):
+        raise invalid_input("amount_not_positive")
+    return amount
+
+
+def _time(value: Any) -> datetime:
+    """Validate a time; without a time zone it is in Home Assistant's."""
+    try:
+        return dt_util.as_utc(cv.datetime(value))
+    except probatio.Invalid as err:
+        raise invalid_input("time_invalid") from err
+
+
+def _limit(value: Any) -> int:
+    """Validate how many records are asked for."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 1 <= value <= MAX_LIMIT or value % 1:
+        raise invalid_input("limit_invalid", maximum=str(MAX_LIMIT))
+    return int(value)
+
+
+CASH_FLOW_FIELDS: Final[VolDictType] = {
+    probatio.Required(ATTR_AMOUNT): _positive_amount,
+    probatio.Optional(ATTR_NOTE, default=""): probatio.All(cv.string, probatio.Length(max=MAX_NOTE)),
+    probatio.Optional(ATTR_AT): _time,
+}
+PAGE_FIELDS: Final[VolDictType] = {
+    probatio.Optional(ATTR_LIMIT, default=DEFAULT_LIMIT): _limit,
+    probatio.Optional(ATTR_SINCE): _time,
+}
+
+
+async def _deposit(follower: Follower, data: Mapping[str, Any]) -> None:
+    await follower.deposit(data[ATTR_AMOUNT], data[ATTR_NOTE], data.get(ATTR_AT))
+
+
+async def _withdraw(follower: Follower, data: Mapping[str, Any]) -> None:
+    await follower.withdraw(data[ATTR_AMOUNT], data[ATTR_NOTE], data.get(ATTR_AT))
+
+
+async def _set_net_deposits(follower: Follower, data: Mapping[str, Any]) -> None:
+    await follower.set_net_deposits(data[ATTR_AMOUNT])
+
+
+async def _reset(follower: Follower, data: Mapping[str, Any]) -> None:
+    if not data[ATTR_CONFIRM]:
+        raise invalid_input("confirm_required")
+    await follower.reset()
+
+
+async def _sync(follower: Follower, _data: Mapping[str, Any]) -> None:
+    await follower.sync()
+
+
+async def _preview(follower: Follower, _data: Mapping[str, Any]) -> ServiceResponse:
+    return await follower.preview()
+
+
+async def _get_portfolio(follower: Follower, _data: Mapping[str, Any]) -> ServiceResponse:
+    return follower.portfolio()
+
+
+async def _get_performance(follower: Follower, _data: Mapping[str, Any]) -> ServiceResponse:
+    return await follower.performance()
+
+
+async def _get_trades(follower: Follower, data: Mapping[str, Any]) -> ServiceResponse:
+    return {"trades": [*await follower.trades(data[ATTR_LIMIT], data.get(ATTR_SINCE))]}
+
+
+async def _get_signals(follower: Follower, data: Mapping[str, Any]) -> ServiceResponse:
+    return {"signals": [*await follower.signals(data[ATTR_LIMIT], data.get(ATTR_SINCE))]}
+
+
+async def _get_cash_flows(follower: Follower, data: Mapping[str, Any]) -> ServiceResponse:
+    return {"cash_flows": [*await follower.cash_flows(data[ATTR_LIMIT], data.get(ATTR_SINCE))]}
+
+
+ACTIONS: Final = (
+    Action("deposit", _deposit, CASH_FLOW_FIELDS),
+    Action("withdraw", _withdraw, CASH_FLOW_FIELDS),
+    Action("set_net_deposits", _set_net_deposits, {probatio.Required(ATTR_AMOUNT): _amount}),
+    Action("reset", _reset, {probatio.Optional(ATTR_CONFIRM, default=False): cv.boolean}),
+    Action("sync", _sync),
+    Action("preview", _preview, admin=False),
+    Action("get_portfolio", _get_portfolio, admin=False),
+    Action("get_trades", _get_trades, PAGE_FIELDS, admin=False),
+    Action("get_signals", _get_signals, PAGE_FIELDS, admin=False),
+    Action("get_cash_flows", _get_cash_flows, PAGE_FIELDS, admin=False),
+    Action("get_performance", _get_performance, admin=False),
+)
+
+
+async def _handle(action: Action, call: ServiceCall) -> ServiceResponse:
+    """Run an action on the follower it names."""
+    entry: CalvalotConfigEntry = service.async_get_config_entry(call.hass, DOMAIN, call.data.get(ATTR_CONFIG_ENTRY_ID))
+    with translated_errors():
+        return await action.run(entry.runtime_data.follower, call.data)
+
+
+@callback
+def async_setup_services(hass: HomeAssistant) -> None:
+    """Register the actions."""
+    for action in ACTIONS:
+        schema = probatio.Schema({probatio.Optional(ATTR_CONFIG_ENTRY_ID): cv.string, **action.fields})
+        if action.admin:
+            service.async_register_admin_service(hass, DOMAIN, action.name, partial(_handle, action), schema)
+        else:
+            hass.services.async_register(DOMAIN, action.name, partial(_handle, action), schema, SupportsResponse.ONLY)

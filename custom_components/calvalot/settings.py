@@ -1,0 +1,128 @@
+"""From what a config entry stores to a follower's settings, leader and exchange."""
+
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from homeassistant.config_entries import ConfigEntry
+from homeassistant.core import HomeAssistant
+from homeassistant.helpers.aiohttp_client import async_get_clientsession
+from homeassistant.loader import async_get_integration
+
+from . import const
+from .follower.binance import BinanceExchange
+from .follower.exchange import Mode
+from .follower.follower import Settings
+from .follower.leader import Leader, normalise_url
+
+HUNDRED = Decimal(100)
+
+
+class InvalidSettings(ValueError):
+    """What the entry stores cannot be used; `field` names the culprit."""
+
+    def __init__(self, field: str) -> None:
+        super().__init__(field)
+        self.field = field
+
+
+def amount(value: Any) -> Decimal:
+    """A number of the entry, exactly as it was written. Raises ValueError."""
+    try:
+        number = Decimal(str(value).strip())
+    except InvalidOperation as err:
+        raise ValueError(value) from err
+    if not number.is_finite() or number < 0:
+        raise ValueError(value)
+    return number
+
+
+def _fraction(value: Any) -> Decimal:
+    return amount(value) / HUNDRED
+
+
+def _hours(value: Any) -> timedelta:
+    return timedelta(hours=float(amount(value)))
+
+
+def _count(value: Any) -> int:
+    return int(amount(value))
+
+
+def coin_codes(values: Any) -> tuple[str, ...]:
+    """Coin codes in upper case, each once, in the order given."""
+    return tuple(dict.fromkeys(code for value in values if (code := str(value).strip().upper())))
+
+
+# Options that are missing or empty leave the default of Settings.
+_OPTIONS: dict[str, Callable[[Any], Any]] = {
+    const.CONF_MIN_ORDER: amount,
+    const.CONF_REBALANCE_THRESHOLD: _fraction,
+    const.CONF_DUST_THRESHOLD: amount,
+    const.CONF_SURVIVAL_FLOOR: amount,
+    const.CONF_MAX_SIGNAL_AGE: _hours,
+    const.CONF_SILENCE_ALERT: _hours,
+    const.CONF_MAX_SLIPPAGE: _fraction,
+    const.CONF_MAX_ORDER_SHARE: _fraction,
+    const.CONF_STOP_LOSS_DRAWDOWN: _fraction,
+    const.CONF_STOP_LOSS_SELL: bool,
+    const.CONF_MAX_TRADES_PER_DAY: _count,
+}
+
+
+def entry_settings(entry: ConfigEntry[Any]) -> Settings:
+    """Settings of the follower of an entry. Raises InvalidSettings."""
+    data = entry.data
+    return Settings(
+        entry_id=entry.entry_id,
+        mode=_read(data, const.CONF_TRADING_MODE, Mode),
+        quote=str(data.get(const.CONF_QUOTE_ASSET, const.DEFAULT_QUOTE_ASSET)).upper(),
+        initial_budget=_read(data, const.CONF_INITIAL_BUDGET, amount),
+        coins=coin_codes(entry.options.get(const.CONF_COINS, const.DEFAULT_COINS)),
+        **{
+            key: _read(entry.options, key, convert)
+            for key, convert in _OPTIONS.items()
+            if entry.options.get(key) is not None
+        },
+    )
+
+
+def poll_interval(entry: ConfigEntry[Any]) -> timedelta:
+    """Time between two cycles. Raises InvalidSettings."""
+    seconds = entry.options.get(const.CONF_POLL_INTERVAL, const.DEFAULT_POLL_INTERVAL)
+    return timedelta(seconds=_read({const.CONF_POLL_INTERVAL: seconds}, const.CONF_POLL_INTERVAL, _positive))
+
+
+async def version(hass: HomeAssistant) -> str:
+    """Version of this integration."""
+    return str((await async_get_integration(hass, const.DOMAIN)).version)
+
+
+def leader_of(hass: HomeAssistant, data: Mapping[str, Any], version: str) -> Leader:
+    """The leader of an entry or of a flow. Raises InvalidSettings."""
+    url = _read(data, const.CONF_LEADER_URL, lambda url: normalise_url(str(url)))
+    return Leader(async_get_clientsession(hass), url, _read(data, const.CONF_SIGNAL_SECRET, str), version)
+
+
+def exchange_of(hass: HomeAssistant, data: Mapping[str, Any]) -> BinanceExchange:
+    """The exchange of an entry or of a flow."""
+    return BinanceExchange(
+        async_get_clientsession(hass),
+        data.get(const.CONF_EXCHANGE_URL, const.DEFAULT_EXCHANGE_URL),
+        data.get(const.CONF_API_KEY, ""),
+        data.get(const.CONF_API_SECRET, ""),
+    )
+
+
+def _positive(value: Any) -> float:
+    if not (seconds := float(amount(value))):
+        raise ValueError(value)
+    return seconds
+
+
+def _read[T](source: Mapping[str, Any], field: str, convert: Callable[[Any], T]) -> T:
+    try:
+        return convert(source.get(field))
+    except ValueError as err:
+        raise InvalidSettings(field) from err

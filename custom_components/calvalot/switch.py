@@ -1,0 +1,45 @@
+"""The pause switch."""
+
+from typing import Any, Final, override
+
+from homeassistant.components.switch import SwitchEntity, SwitchEntityDescription
+from homeassistant.core import HomeAssistant
+from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
+
+from .coordinator import CalvalotConfigEntry
+from .entity import CalvalotEntity
+from .errors import translated_errors
+from .follower.follower import Status
+
+PARALLEL_UPDATES = 0
+
+PAUSE: Final = SwitchEntityDescription(key="pause")
+
+
+async def async_setup_entry(
+    _hass: HomeAssistant, entry: CalvalotConfigEntry, async_add_entities: AddConfigEntryEntitiesCallback
+) -> None:
+    """Set up the pause switch."""
+    async_add_entities([PauseSwitch(entry.runtime_data, PAUSE)])
+
+
+class PauseSwitch(CalvalotEntity, SwitchEntity):
+    """On while the follower is paused: it takes no new signal up."""
+
+    @property
+    @override
+    def is_on(self) -> bool:
+        """Return whether the follower is paused."""
+        return self.coordinator.data.status is Status.PAUSED
+
+    @override
+    async def async_turn_on(self, **kwargs: Any) -> None:
+        """Pause."""
+        with translated_errors():
+            await self.coordinator.follower.pause(paused=True)
+
+    @override
+    async def async_turn_off(self, **kwargs: Any) -> None:
+        """Resume; the latest signal counts."""
+        with translated_errors():
+            await self.coordinator.follower.pause(paused=False)

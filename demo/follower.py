@@ -1,0 +1,73 @@
+"""The follower, added to Home Assistant the way its forms do it."""
+
+from collections.abc import Mapping
+import time
+from typing import Any
+
+from .home import Home
+from .http import ApiError
+from .process import Simulator
+
+COINS = ("BTC", "ETH", "BNB", "SOL", "XRP")
+BUDGET = "1000"
+POLL_INTERVAL = 30
+
+
+def _answers(form: Mapping[str, Any], **changes: object) -> dict[str, object]:
+    """What somebody sends who changes a few fields of a form and leaves the others as they stand."""
+    answers = {}
+    for field in form["data_schema"]:
+        suggestion = (field.get("description") or {}).get("suggested_value", field.get("default"))
+        if suggestion is not None:
+            answers[field["name"]] = suggestion
+    return answers | changes
+
+
+def _send(home: Home, flow: Mapping[str, Any], kind: str = "flow", **answers: object) -> Any:
+    """Send one form and return the next step; raises ApiError where the form comes back with errors."""
+    sent = _answers(flow, **answers) if flow["type"] == "form" else answers
+    step = home.post(f"config/config_entries/{kind}/{flow['flow_id']}", sent)
+    if step.get("errors") or step["type"] == "abort":
+        raise ApiError(f"{flow['step_id']}: {step.get('errors') or step['reason']}")
+    return step
+
+
+def add_follower(home: Home, leader: Simulator, exchange: Simulator, *, live: bool) -> str:
+    """Walk the config flow and the options; return the entry's id."""
+    keys = {"api_key": exchange.ready["api_key"], "api_secret": exchange.ready["api_secret"]} if live else {}
+    step = home.post("config/config_entries/flow", {"handler": "calvalot"})
+    step = _send(home, step, next_step_id="leader")
+    step = _send(home, step, leader_url=leader.url, signal_secret=leader.ready["secret"])
+    step = _send(home, step, trading_mode="live" if live else "dry_run", exchange_url=exchange.url, **keys)
+    step = _send(home, step, initial_budget=float(BUDGET), coins=list(COINS))
+    entry_id = str(step["result"]["entry_id"])
+
+    _wait_for(home, entry_id)
+
+    step = home.post("config/config_entries/options/flow", {"handler": entry_id})
+    _send(home, step, "options/flow", poll_interval=POLL_INTERVAL)
+    _wait_for(home, entry_id)
+    return entry_id
+
+
+def _wait_for(home: Home, entry_id: str) -> None:
+    """Wait until the follower is loaded; raises ApiError when its set-up fails."""
+    while True:
+        states = {entry["entry_id"]: entry for entry in home.get("config/config_entries/entry?domain=calvalot")}
+        match states[entry_id]["state"]:
+            case "loaded":
+                return
+            case "not_loaded" | "setup_in_progress" | "unload_in_progress":
+                time.sleep(0.1)
+            case state:
+                raise ApiError(f"the follower's set-up ended in {state}: {states[entry_id]['reason']}")
+
+
+def entities(home: Home, entry_id: str) -> dict[str, str]:
+    """Entity ids of a follower by the keys of its entities; only those that are enabled."""
+    (registry,) = home.commands({"type": "config/entity_registry/list"})
+    return {
+        entity["unique_id"].removeprefix(f"{entry_id}_"): entity["entity_id"]
+        for entity in registry
+        if entity["config_entry_id"] == entry_id and entity["disabled_by"] is None
+    }

@@ -1,0 +1,188 @@
+"""A real Home Assistant on a throw-away config folder, bound to loopback, its owner logged in."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+import json
+from pathlib import Path
+import re
+import shutil
+import subprocess
+import tempfile
+import time
+from typing import Any
+
+from websockets.sync.client import connect
+
+from .http import ApiError, request
+from .process import ROOT, child
+
+OWNER = {"name": "Demo", "username": "demo", "password": "demo"}
+START_TIMEOUT = 120
+ERROR = re.compile(r"\b(ERROR|CRITICAL)\b|^Traceback |^\w*(Error|Exception): ")
+
+# Silenced is what a machine without ffmpeg and libturbojpeg lacks, and nothing here needs.
+CONFIGURATION = """\
+homeassistant:
+  name: Calv-a-lot
+  currency: EUR
+  time_zone: Europe/Paris
+  language: {language}
+  auth_providers:
+    - type: trusted_networks
+      trusted_networks: [127.0.0.1]
+      allow_bypass_login: true
+    - type: homeassistant
+frontend:
+config:
+recorder:
+  commit_interval: 1
+history:
+logbook:
+automation:
+logger:
+  default: warning
+  logs:
+    custom_components.calvalot: info
+    haffmpeg.core: critical
+    homeassistant.components.camera.img_util: critical
+    homeassistant.components.ffmpeg: critical
+"""
+
+# Imported by the voice assistant, without which the frontend does not start; they come as C++ sources only, and here
+# nobody speaks.
+UNHEARD = {"pymicro_vad": "class MicroVad: ...\n", "pyspeex_noise": "class AudioProcessor: ...\n"}
+
+
+class Home:
+    """The running Home Assistant, spoken to as its owner."""
+
+    def __init__(self, folder: Path, port: int) -> None:
+        """Name a Home Assistant by its config folder and its port on loopback."""
+        self.folder = folder
+        self.url = f"http://127.0.0.1:{port}"
+        self.token = ""
+        self.errors: list[str] = []
+
+    @property
+    def log(self) -> str:
+        """Everything Home Assistant wrote so far."""
+        return (self.folder / "output.log").read_text(errors="replace")
+
+    def get(self, path: str) -> Any:
+        """GET a path of the REST API."""
+        return request("GET", f"{self.url}/api/{path}", token=self.token)
+
+    def post(self, path: str, body: object = None) -> Any:
+        """POST JSON to a path of the REST API."""
+        return request("POST", f"{self.url}/api/{path}", body or {}, token=self.token)
+
+    def delete(self, path: str) -> Any:
+        """DELETE a path of the REST API."""
+        return request("DELETE", f"{self.url}/api/{path}", token=self.token)
+
+    def action(self, name: str, **data: object) -> None:
+        """Perform an action such as ``button.press`` and wait until it is done."""
+        self.post(f"services/{name.replace('.', '/')}", data)
+
+    def ask(self, name: str, **data: object) -> Any:
+        """Perform an action that answers, and return the answer."""
+        return self.post(f"services/{name.replace('.', '/')}?return_response", data)["service_response"]
+
+    def state(self, entity_id: str) -> str:
+        """State of an entity."""
+        return str(self.get(f"states/{entity_id}")["state"])
+
+    def commands(self, *commands: dict[str, object]) -> list[Any]:
+        """Send WebSocket commands one after the other and return their results; raises ApiError."""
+        results = []
+        with connect(f"{self.url.replace('http', 'ws')}/api/websocket", proxy=None, max_size=None) as socket:
+            socket.recv()
+            socket.send(json.dumps({"type": "auth", "access_token": self.token}))
+            socket.recv()
+            for number, command in enumerate(commands, start=1):
+                socket.send(json.dumps({"id": number, **command}))
+                answer = json.loads(socket.recv())
+                if not answer["success"]:
+                    raise ApiError(f"{command['type']}: {answer['error']}")
+                results.append(answer["result"])
+        return results
+
+    def wait(self, process: subprocess.Popen[bytes], language: str) -> None:
+        """Log in as soon as it answers, and wait until all is running; raises RuntimeError."""
+        deadline = time.monotonic() + START_TIMEOUT
+        while not self._is_ready(language):
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError("Home Assistant did not start")
+            time.sleep(0.1)
+
+    def _is_ready(self, language: str) -> bool:
+        try:
+            if not self.token:
+                self._log_in(language)
+            return bool(self.get("config")["state"] == "RUNNING")
+        except OSError, ApiError:
+            return False
+
+    def _log_in(self, language: str) -> None:
+        """Make the owner's account the way the first page of a new Home Assistant does."""
+        client = f"{self.url}/"
+        code = self.post("onboarding/users", {**OWNER, "client_id": client, "language": language})["auth_code"]
+        form = {"client_id": client, "grant_type": "authorization_code", "code": code}
+        self.token = request("POST", f"{self.url}/auth/token", form=form)["access_token"]
+
+
+def _seed(folder: Path, port: int, language: str) -> None:
+    """Write what a Home Assistant has to find before its first start."""
+    storage = folder / ".storage"
+    storage.mkdir()
+    (folder / "configuration.yaml").write_text(CONFIGURATION.format(language=language))
+    (folder / "custom_components").symlink_to(ROOT / "custom_components")
+
+    modules = folder / "modules"
+    modules.mkdir()
+    for module, source in UNHEARD.items():
+        if find_spec(module) is None:
+            (modules / f"{module}.py").write_text(source)
+
+    def store(key: str, version: int, minor_version: int, data: object) -> None:
+        content = {"version": version, "minor_version": minor_version, "key": key, "data": data}
+        (storage / key).write_text(json.dumps(content))
+
+    # In YAML this would be a trial that Home Assistant ends with a restart after five minutes.
+    http = {
+        "server_host": ["127.0.0.1"],
+        "server_port": port,
+        "cors_allowed_origins": [],
+        "login_attempts_threshold": -1,
+        "ip_ban_enabled": False,
+        "ssl_profile": "modern",
+        "use_x_frame_options": True,
+    }
+    store("http", 2, 2, {"stable": http, "pending": None, "yaml_migration_done": True})
+    store("onboarding", 4, 1, {"done": ["core_config", "analytics", "integration"]})
+    store("core.network", 1, 1, {"configured_adapters": ["lo", "lo0"]})
+
+
+@contextmanager
+def running_home(port: int, *, language: str = "en", keep: bool = False) -> Iterator[Home]:
+    """Start Home Assistant, log its owner in, and end it on leaving; its folder goes unless ``keep``."""
+    folder = Path(tempfile.mkdtemp(prefix="calvalot-demo-"))
+    home = Home(folder, port)
+    arguments = ["-m", "homeassistant", "--config", str(folder), "--skip-pip"]
+    try:
+        _seed(folder, port, language)
+        with (
+            (folder / "output.log").open("wb") as log,
+            child(arguments, log, PYTHONPATH=f"{folder}/modules") as process,
+        ):
+            home.wait(process, language)
+            yield home
+    finally:
+        home.errors = [line for line in home.log.splitlines() if ERROR.search(line)]
+        if home.errors:
+            print("\nErrors in the log of Home Assistant:", *home.errors, sep="\n")
+        if keep:
+            print(f"Config folder kept: {folder}")
+        else:
+            shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,83 @@
+"""Child processes that end with their parent, and the simulators among them."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+import json
+import os
+from pathlib import Path
+import socket
+import subprocess
+import sys
+from typing import IO, Any
+
+from .http import request
+
+ROOT = Path(__file__).parent.parent
+
+
+@contextmanager
+def child(arguments: list[str], output: int | IO[bytes], **environment: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Run this interpreter with ``arguments``; on leaving ask it to end, after 30 s make it.
+
+    The child has a session of its own, so that Ctrl-C reaches the parent alone, which ends the children in order.
+    """
+    process = subprocess.Popen(
+        [sys.executable, *arguments],
+        cwd=ROOT,
+        env=os.environ | environment,
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=None if output == subprocess.PIPE else subprocess.STDOUT,
+        start_new_session=True,
+    )
+    with process:
+        try:
+            yield process
+        finally:
+            process.terminate()
+            try:
+                process.wait(timeout=30)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+
+@dataclass(frozen=True, slots=True)
+class Simulator:
+    """A running simulator: what it said when it listened, and its control API."""
+
+    url: str
+    ready: dict[str, str]
+
+    def control(self, method: str, **arguments: object) -> Any:
+        """Call a method of the simulator; raises ApiError when it refuses."""
+        return request("POST", f"{self.url}/control", {"do": method, **arguments})["result"]
+
+    def state(self) -> Any:
+        """What the simulator knows of itself."""
+        return request("GET", f"{self.url}/control/state")
+
+
+@contextmanager
+def simulator(name: str, *arguments: str) -> Iterator[Simulator]:
+    """Run ``python -m simulators.<name>`` on a free port of loopback."""
+    with child(["-m", f"simulators.{name}", "--port", "0", *arguments], subprocess.PIPE) as process:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        if not line:
+            raise RuntimeError(f"simulators.{name} did not start")
+        ready = json.loads(line)
+        yield Simulator(ready["url"], ready)
+
+
+def free_port(wanted: int = 0) -> int:
+    """Return ``wanted`` where it is free on loopback, else any free port."""
+    for port in (wanted, 0):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return int(probe.getsockname()[1])
+    raise RuntimeError("no free port on loopback")

@@ -1,0 +1,243 @@
+"""Accounts, what they own, and the orders and trades they made."""
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import TypedDict
+
+from .symbols import down, text
+
+DISCOUNT = Decimal("0.25")
+FEE = Decimal("0.001")
+
+
+@dataclass(slots=True)
+class Balance:
+    """What can be used, and what open orders have locked."""
+
+    free: Decimal = Decimal(0)
+    locked: Decimal = Decimal(0)
+
+    @property
+    def total(self) -> Decimal:
+        """All of it."""
+        return self.free + self.locked
+
+
+@dataclass(frozen=True, slots=True)
+class Trade:
+    """One fill."""
+
+    symbol: str
+    id: int
+    order_id: int
+    price: Decimal
+    quantity: Decimal
+    commission: Decimal
+    commission_asset: str
+    time: int
+    buyer: bool
+    maker: bool
+
+    @property
+    def quote_quantity(self) -> Decimal:
+        """What was paid or received, before the fee."""
+        return down(self.price * self.quantity)
+
+    @property
+    def fill(self) -> dict[str, object]:
+        """The entry in the FULL answer to an order."""
+        return {
+            "price": text(self.price),
+            "qty": text(self.quantity),
+            "commission": text(self.commission),
+            "commissionAsset": self.commission_asset,
+            "tradeId": self.id,
+        }
+
+    @property
+    def json(self) -> dict[str, object]:
+        """The entry in myTrades."""
+        return {
+            "symbol": self.symbol,
+            "id": self.id,
+            "orderId": self.order_id,
+            "orderListId": -1,
+            "price": text(self.price),
+            "qty": text(self.quantity),
+            "quoteQty": text(self.quote_quantity),
+            "commission": text(self.commission),
+            "commissionAsset": self.commission_asset,
+            "time": self.time,
+            "isBuyer": self.buyer,
+            "isMaker": self.maker,
+            "isBestMatch": True,
+        }
+
+
+@dataclass(slots=True, eq=False)
+class Order:
+    """An order and what became of it; ``visible_from`` (ms) is when queries begin to see it."""
+
+    symbol: str
+    id: int
+    client_order_id: str
+    side: str
+    type: str
+    time_in_force: str
+    price: Decimal
+    quantity: Decimal
+    quote_quantity: Decimal
+    time: int
+    status: str = "NEW"
+    executed: Decimal = Decimal(0)
+    executed_quote: Decimal = Decimal(0)
+    updated: int = 0
+    expiry_reason: str | None = None
+    visible_from: int = 0
+    trades: list[Trade] = field(default_factory=list)
+
+    @property
+    def open(self) -> bool:
+        """Whether it still rests in the book."""
+        return self.status in ("NEW", "PARTIALLY_FILLED")
+
+    @property
+    def locks(self) -> Decimal:
+        """What the rest of it locks: quote when buying, base when selling."""
+        rest = self.quantity - self.executed
+        return down(rest * self.price) if self.side == "BUY" else rest
+
+    @property
+    def ack(self) -> dict[str, object]:
+        """The ACK answer."""
+        return {
+            "symbol": self.symbol,
+            "orderId": self.id,
+            "orderListId": -1,
+            "clientOrderId": self.client_order_id,
+            "transactTime": self.updated,
+        }
+
+    @property
+    def result(self) -> dict[str, object]:
+        """The RESULT answer."""
+        return self.ack | self._state | {"workingTime": self.time, "selfTradePreventionMode": "EXPIRE_MAKER"}
+
+    @property
+    def full(self) -> dict[str, object]:
+        """The FULL answer."""
+        return self.result | {"fills": [trade.fill for trade in self.trades]}
+
+    @property
+    def json(self) -> dict[str, object]:
+        """The entry in order, openOrders and allOrders."""
+        head = self.ack
+        del head["transactTime"]
+        return (
+            head
+            | self._state
+            | {
+                "stopPrice": text(Decimal(0)),
+                "icebergQty": text(Decimal(0)),
+                "time": self.time,
+                "updateTime": self.updated,
+                "isWorking": True,
+                "workingTime": self.time,
+                "selfTradePreventionMode": "EXPIRE_MAKER",
+            }
+        )
+
+    @property
+    def _state(self) -> dict[str, object]:
+        state: dict[str, object] = {
+            "price": text(self.price),
+            "origQty": text(self.quantity),
+            "executedQty": text(self.executed),
+            "origQuoteOrderQty": text(self.quote_quantity),
+            "cummulativeQuoteQty": text(self.executed_quote),
+            "status": self.status,
+            "timeInForce": self.time_in_force,
+            "type": self.type,
+            "side": self.side,
+        }
+        if self.expiry_reason is not None:
+            state["expiryReason"] = self.expiry_reason
+        return state
+
+
+class Settings(TypedDict, total=False):
+    """What may be switched on an account."""
+
+    bnb_burn: bool
+    can_trade: bool
+    reading: bool
+    spot_trading: bool
+    withdrawals: bool
+    ip_restrict: bool
+    ip_allowed: bool
+
+
+@dataclass(slots=True, eq=False)
+class Account:
+    """One key's account and permissions."""
+
+    api_key: str
+    api_secret: str
+    uid: int
+    bnb_burn: bool = False
+    can_trade: bool = True
+    reading: bool = True
+    spot_trading: bool = True
+    withdrawals: bool = False
+    ip_restrict: bool = False
+    ip_allowed: bool = True
+    updated: int = 0
+    balances: defaultdict[str, Balance] = field(default_factory=lambda: defaultdict(Balance))
+    orders: list[Order] = field(default_factory=list)
+    trades: list[Trade] = field(default_factory=list)
+
+    def json(self, *, omit_zero: bool, assets: list[str]) -> dict[str, object]:
+        """The answer to account."""
+        shown = {asset: self.balances.get(asset, Balance()) for asset in (*assets, *sorted(self.balances))}
+        return {
+            "makerCommission": 10,
+            "takerCommission": 10,
+            "buyerCommission": 0,
+            "sellerCommission": 0,
+            "commissionRates": {"maker": text(FEE), "taker": text(FEE), "buyer": "0.00000000", "seller": "0.00000000"},
+            "canTrade": self.can_trade,
+            "canWithdraw": True,
+            "canDeposit": True,
+            "brokered": False,
+            "requireSelfTradePrevention": False,
+            "preventSor": False,
+            "updateTime": self.updated,
+            "accountType": "SPOT",
+            "balances": [
+                {"asset": asset, "free": text(balance.free), "locked": text(balance.locked)}
+                for asset, balance in shown.items()
+                if balance.total or not omit_zero
+            ],
+            "permissions": ["SPOT"],
+            "uid": self.uid,
+        }
+
+    @property
+    def restrictions(self) -> dict[str, object]:
+        """The answer to apiRestrictions."""
+        return {
+            "ipRestrict": self.ip_restrict,
+            "createTime": 1767225600000,
+            "enableReading": self.reading,
+            "enableWithdrawals": self.withdrawals,
+            "enableInternalTransfer": False,
+            "enableMargin": False,
+            "enableFutures": False,
+            "permitsUniversalTransfer": False,
+            "enableVanillaOptions": False,
+            "enableFixApiTrade": False,
+            "enableFixReadOnly": False,
+            "enableSpotAndMarginTrading": self.spot_trading,
+            "enablePortfolioMarginTrading": False,
+        }

@@ -1,0 +1,83 @@
+"""What the tests share: the integration in Home Assistant's harness, and the two simulators on loopback."""
+
+from collections.abc import AsyncGenerator
+from typing import Any
+
+from homeassistant.core import HomeAssistant
+import pytest
+from pytest_homeassistant_custom_component.common import MockConfigEntry
+
+# Imported before the plugin's own folder of that name can hide it.
+import custom_components.calvalot  # noqa: F401
+from custom_components.calvalot.const import DOMAIN
+from simulators.exchange import ExchangeSimulator
+from simulators.leader import LeaderSimulator
+
+
+@pytest.fixture(autouse=True)
+def _custom_integrations(request: pytest.FixtureRequest) -> None:
+    """Let Home Assistant find the integration, where a test has a Home Assistant at all."""
+    if "hass" in request.fixturenames:
+        if "recorder_mock" in request.fixturenames:
+            # The recorder's fixtures insist on being there before Home Assistant is.
+            request.getfixturevalue("recorder_db_url")
+        request.getfixturevalue("enable_custom_integrations")
+
+
+@pytest.fixture
+async def leader(socket_enabled: None) -> AsyncGenerator[LeaderSimulator]:
+    """A leader that has published nothing yet."""
+    async with LeaderSimulator() as simulator:
+        yield simulator
+
+
+@pytest.fixture
+async def exchange(socket_enabled: None) -> AsyncGenerator[ExchangeSimulator]:
+    """An exchange whose prices stand still, with 2,000 USDC on the first account."""
+    async with ExchangeSimulator(seed=1, balances={"USDC": "2000"}) as simulator:
+        yield simulator
+
+
+@pytest.fixture
+def entry_data(leader: LeaderSimulator, exchange: ExchangeSimulator) -> dict[str, Any]:
+    """Data of a dry run entry, as the config flow stores them."""
+    return {
+        "leader_url": leader.url,
+        "signal_secret": leader.secret,
+        "trading_mode": "dry_run",
+        "exchange_url": exchange.url,
+        "initial_budget": 1000.0,
+        "quote_asset": "USDC",
+    }
+
+
+@pytest.fixture
+def live_data(entry_data: dict[str, Any], exchange: ExchangeSimulator) -> dict[str, Any]:
+    """Data of a live entry."""
+    return entry_data | {"trading_mode": "live", "api_key": exchange.api_key, "api_secret": exchange.api_secret}
+
+
+@pytest.fixture
+def entry(hass: HomeAssistant, entry_data: dict[str, Any]) -> MockConfigEntry:
+    """A dry run entry, not set up yet."""
+    return add_entry(hass, entry_data)
+
+
+@pytest.fixture
+def live_entry(hass: HomeAssistant, live_data: dict[str, Any]) -> MockConfigEntry:
+    """A live entry, not set up yet."""
+    return add_entry(hass, live_data)
+
+
+def add_entry(hass: HomeAssistant, data: dict[str, Any], **options: Any) -> MockConfigEntry:
+    """Add an entry without setting it up."""
+    entry = MockConfigEntry(domain=DOMAIN, title="Calv-a-lot", data=data, options=options)
+    entry.add_to_hass(hass)
+    return entry
+
+
+async def set_up(hass: HomeAssistant, entry: MockConfigEntry) -> bool:
+    """Set an entry up and wait for its first cycle."""
+    loaded = await hass.config_entries.async_setup(entry.entry_id)
+    await hass.async_block_till_done()
+    return loaded

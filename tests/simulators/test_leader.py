@@ -1,0 +1,189 @@
+"""The leader stand-in: refuses what is not signed, publishes what a follower understands, and runs as a process."""
+
+import asyncio
+from collections.abc import AsyncIterator
+import hashlib
+import hmac
+import json
+from pathlib import Path
+import signal
+import sys
+import time
+from typing import Any
+
+from aiohttp import ClientSession, ServerDisconnectedError
+import pytest
+
+from custom_components.calvalot.follower.signal import Signal, parse_signal
+from simulators.leader import FaultKind, LeaderSimulator
+from simulators.leader.server import COINS
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+async def session(socket_enabled: None) -> AsyncIterator[ClientSession]:
+    """A bare HTTP client."""
+    async with ClientSession() as client:
+        yield client
+
+
+@pytest.fixture
+async def leader(socket_enabled: None) -> AsyncIterator[LeaderSimulator]:
+    """A leader without a signal."""
+    async with LeaderSimulator(secret="secret", seed=3) as simulator:
+        yield simulator
+
+
+def signed(timestamp: str | None = None, secret: str = "secret") -> dict[str, str]:
+    """Headers of a request."""
+    timestamp = timestamp or str(int(time.time()))
+    signature = hmac.new(secret.encode(), timestamp.encode(), hashlib.sha256).hexdigest()
+    return {"X-Signal-Timestamp": timestamp, "X-Signal-Signature": signature}
+
+
+async def status(session: ClientSession, leader: LeaderSimulator, headers: dict[str, str]) -> int:
+    """Status of a request with these headers."""
+    async with session.get(f"{leader.url}/api/signal/latest", headers=headers) as answer:
+        return answer.status
+
+
+async def ask(session: ClientSession, leader: LeaderSimulator) -> Signal:
+    """The signal as a follower reads it."""
+    async with session.get(f"{leader.url}/api/signal/latest", headers=signed()) as answer:
+        assert answer.status == 200
+        return parse_signal(await answer.read(), COINS)
+
+
+async def control(session: ClientSession, leader: LeaderSimulator, **arguments: Any) -> tuple[int, Any]:
+    """Use the control API."""
+    async with session.post(f"{leader.url}/control", json=arguments) as answer:
+        return answer.status, await answer.json()
+
+
+async def test_only_signed_requests_are_answered(session: ClientSession, leader: LeaderSimulator) -> None:
+    """Fresh, lower case, by the right secret."""
+    assert await status(session, leader, signed()) == 204
+    now = int(time.time())
+    assert await status(session, leader, signed(str(now - 290))) == 204
+    upper = signed() | {"X-Signal-Signature": signed()["X-Signal-Signature"].upper()}
+    wrong = [{}, signed(secret="other"), upper, *(signed(text) for text in (str(now - 310), str(now + 310), "x", "²"))]
+    for headers in wrong:
+        assert await status(session, leader, headers) == 403
+    assert [request.status for request in leader.requests] == [204, 204, *(403 for _ in wrong)]
+
+
+async def test_published_signals(session: ClientSession, leader: LeaderSimulator) -> None:
+    """What is published is what a follower reads."""
+    signal_id = leader.publish_v2({"BTC": "0.4", "ETH": "0.25"}, quote="USDT", reasoning="why")
+    read = await ask(session, leader)
+    assert (read.signal_id, read.version, read.reasoning) == (signal_id, 2, "why")
+    assert {coin: str(share) for coin, share in (read.targets or {}).items()} == {"BTC": "0.4", "ETH": "0.25"}
+    leader.publish_v1([("BTC", "SELL", "0.05")], signal_id="mine")
+    read = await ask(session, leader)
+    assert (read.signal_id, read.version, read.targets) == ("mine", 1, None)
+    assert read.actions[0].pair == "BTCUSDC"
+    leader.publish_raw("not JSON")
+    async with session.get(f"{leader.url}/api/signal/latest", headers=signed()) as answer:
+        assert await answer.text() == "not JSON"
+    assert len(leader.signals) == 2
+
+
+async def test_random_signals_are_valid_and_repeat_with_the_seed(session: ClientSession) -> None:
+    """A hundred of each kind; never more than the capital, never the same id twice."""
+    runs = []
+    for _ in range(2):
+        leader = LeaderSimulator(seed=5)
+        for _ in range(100):
+            leader.publish_random(2)
+            leader.publish_random(1)
+        signals = [parse_signal(json.dumps(document).encode(), COINS) for document in leader.signals]
+        assert all(sum((read.targets or {}).values()) <= 0.96 for read in signals)
+        assert all(read.reasoning and read.confidence for read in signals)
+        assert len({read.signal_id for read in signals}) == 200
+        runs.append([(read.targets, read.actions, read.reasoning) for read in signals])
+    assert runs[0] == runs[1]
+    assert {action.action for _, actions, _ in runs[0] for action in actions} == {"BUY", "SELL", "HOLD"}
+    assert len({tuple(targets.items()) for targets, _, _ in runs[0] if targets}) > 100
+
+
+async def test_one_coin_and_one_language(session: ClientSession) -> None:
+    """The smallest leader there is."""
+    leader = LeaderSimulator(coins=("BTC",), language="fr")
+    for version in 2, 1:
+        leader.publish_random(version)
+    assert all(set(COINS) >= set(parse_signal(json.dumps(d).encode(), COINS).targets or {}) for d in leader.signals)
+
+
+async def test_pace(session: ClientSession) -> None:
+    """The first at once, the next after `every`, versions in turn; stopping ends it, and the port stays."""
+    async with LeaderSimulator(secret="secret", every=0.05, versions=(2, 1)) as leader:
+        url = leader.url
+        assert (await ask(session, leader)).version == 2
+        await asyncio.sleep(0.3)
+        await leader.stop()
+        assert [document.get("version", 1) for document in leader.signals[:3]] == [2, 1, 2]
+        count = len(leader.signals)
+        await asyncio.sleep(0.12)
+        assert len(leader.signals) == count
+        await leader.start()
+        assert leader.url == url
+
+
+async def test_faults_queue_up(session: ClientSession, leader: LeaderSimulator) -> None:
+    """One after the other, each as often as told."""
+    leader.misbehave("forbidden", 2)
+    leader.misbehave(FaultKind.SIGNALS_OFF)
+    leader.misbehave(FaultKind.CLOCK_SKEW)
+    leader.misbehave(FaultKind.SLOW, seconds=0.05)
+    leader.misbehave(FaultKind.STATUS, None)
+    assert [await status(session, leader, signed()) for _ in range(8)] == [403, 403, 404, 403, 204, 503, 503, 503]
+    leader.behave()
+    assert await status(session, leader, signed()) == 204
+    leader.misbehave(FaultKind.DROP, 2)
+    with pytest.raises(ServerDisconnectedError):
+        await status(session, leader, signed())
+    assert leader.requests[-1].status is None
+    assert leader.requests[-1].fault == "drop"
+    with pytest.raises(ValueError, match="location"):
+        leader.misbehave(FaultKind.REDIRECT_AWAY)
+    with pytest.raises(ValueError, match="no_such"):
+        leader.misbehave("no_such")
+
+
+async def test_control_over_http(session: ClientSession, leader: LeaderSimulator) -> None:
+    """The same methods, with errors told."""
+    code, answer = await control(session, leader, do="publish_v2", targets={"BTC": "0.5"})
+    assert (code, answer["ok"]) == (200, True)
+    assert (await ask(session, leader)).signal_id == answer["result"]
+    for setting in {"do": "set_quote", "quote": "EUR"}, {"do": "set_sign_answers", "sign": True}:
+        assert (await control(session, leader, **setting))[0] == 200
+    assert (await control(session, leader, do="misbehave", kind="hang", seconds=0))[0] == 200
+    async with session.get(f"{leader.url}/control/state") as state:
+        told = await state.json()
+    assert told["latest"]["signal_id"] == answer["result"]
+    assert [request["status"] for request in told["requests"]] == [200]
+    assert told["faults"][0]["kind"] == "hang"
+    for wrong in {"do": "stop"}, {"do": "misbehave", "kind": "no_such"}, {"do": "publish_v2"}, {}:
+        code, refused = await control(session, leader, **wrong)
+        assert (code, refused["ok"]) == (400, False)
+    async with session.post(f"{leader.url}/control", data=b"[]") as list_answer:
+        assert list_answer.status == 400
+
+
+async def test_as_a_process(session: ClientSession) -> None:
+    """One line of JSON when it listens, an end on SIGTERM."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "simulators.leader", "--every", "30", "--quote", "USDT", "--sign-answers"),
+        cwd=ROOT,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert process.stdout
+    ready = json.loads(await process.stdout.readline())
+    async with session.get(f"{ready['url']}/api/signal/latest", headers=signed(secret=ready["secret"])) as answer:
+        body = await answer.read()
+        expected = hmac.new(ready["secret"].encode(), body, hashlib.sha256).hexdigest()
+        assert answer.headers["X-Signal-Signature"] == expected
+    assert parse_signal(body, COINS).version == 2
+    process.send_signal(signal.SIGTERM)
+    assert await asyncio.wait_for(process.wait(), 10) == 0

@@ -1,0 +1,627 @@
+"""The config flow, the options flow, reauthentication and reconfiguration, against both simulators."""
+
+from collections.abc import Generator
+from decimal import Decimal
+from typing import Any
+from unittest.mock import patch
+
+from homeassistant.config_entries import ConfigFlowResult
+from homeassistant.core import HomeAssistant
+from homeassistant.data_entry_flow import FlowResultType, InvalidData
+import pytest
+from pytest_homeassistant_custom_component.common import MockConfigEntry
+from simulators.exchange import ExchangeSimulator
+from simulators.exchange.symbols import Symbol
+from simulators.leader import FaultKind, LeaderSimulator
+
+from custom_components.calvalot.config_flow import follower_hash
+from custom_components.calvalot.const import DOMAIN
+from custom_components.calvalot.follower.follower import Settings
+from custom_components.calvalot.forms import OPTIONS
+from custom_components.calvalot.settings import entry_settings
+
+from .conftest import add_entry
+
+PUBLIC_LEADER = "http://leader.example.com"
+PUBLIC_EXCHANGE = "http://exchange.example.com"
+SECRETS = ("signal_secret", "api_key", "api_secret")
+
+
+@pytest.fixture(autouse=True)
+def no_setup() -> Generator[None]:
+    """Leave the entries that the flows make or change alone."""
+    with (
+        patch("custom_components.calvalot.async_setup_entry", return_value=True),
+        patch("custom_components.calvalot.async_unload_entry", return_value=True),
+    ):
+        yield
+
+
+async def start(hass: HomeAssistant) -> str:
+    """Start a flow and choose a leader; returns the flow's id."""
+    menu = await hass.config_entries.flow.async_init(DOMAIN, context={"source": "user"})
+    assert menu["type"] is FlowResultType.MENU
+    assert menu["step_id"] == "user"
+    assert menu["menu_options"] == ["leader"]
+    form = await hass.config_entries.flow.async_configure(menu["flow_id"], {"next_step_id": "leader"})
+    assert_form(form, "leader", {})
+    return form["flow_id"]
+
+
+def assert_form(result: ConfigFlowResult, step_id: str, errors: dict[str, str]) -> None:
+    """See that a step is shown, with these errors."""
+    assert result["type"] is FlowResultType.FORM
+    assert result["step_id"] == step_id
+    assert (result["errors"] or {}) == errors
+
+
+def suggested(result: ConfigFlowResult) -> dict[str, Any]:
+    """What a form shows in its fields."""
+    schema = result["data_schema"]
+    assert schema
+    return {str(key): key.description["suggested_value"] for key in schema.schema if key.description}
+
+
+def fields(result: ConfigFlowResult) -> list[str]:
+    """Names of a form's fields."""
+    schema = result["data_schema"]
+    assert schema
+    return [str(key) for key in schema.schema]
+
+
+def leader_input(leader: LeaderSimulator, **changes: Any) -> dict[str, Any]:
+    """What an owner enters for the leader."""
+    return {"leader_url": leader.url, "signal_secret": leader.secret} | changes
+
+
+def exchange_input(exchange: ExchangeSimulator, mode: str = "dry_run", **changes: Any) -> dict[str, Any]:
+    """What an owner enters for the exchange."""
+    keys = {"api_key": exchange.api_key, "api_secret": exchange.api_secret} if mode == "live" else {}
+    return {"trading_mode": mode, "exchange_url": exchange.url} | keys | changes
+
+
+async def to_exchange(hass: HomeAssistant, leader: LeaderSimulator) -> str:
+    """Go to the exchange's step."""
+    flow_id = await start(hass)
+    result = await hass.config_entries.flow.async_configure(flow_id, leader_input(leader))
+    assert_form(result, "exchange", {})
+    return flow_id
+
+
+async def to_budget(
+    hass: HomeAssistant, leader: LeaderSimulator, exchange: ExchangeSimulator, mode: str = "dry_run"
+) -> str:
+    """Go to the budget's step."""
+    flow_id = await to_exchange(hass, leader)
+    result = await hass.config_entries.flow.async_configure(flow_id, exchange_input(exchange, mode))
+    assert_form(result, "budget", {})
+    return flow_id
+
+
+async def test_dry_run(hass: HomeAssistant, leader: LeaderSimulator, exchange: ExchangeSimulator) -> None:
+    """A dry run needs no key; data hold what connects, options what may be tuned."""
+    flow_id = await to_budget(hass, leader, exchange)
+    result = await hass.config_entries.flow.async_configure(flow_id, {"initial_budget": 1000})
+    assert result["type"] is FlowResultType.CREATE_ENTRY
+    assert result["title"] == "Calv-a-lot"
+    assert result["data"] == {
+        "leader_url": leader.url,
+        "signal_secret": leader.secret,
+        "trading_mode": "dry_run",
+        "exchange_url": exchange.url,
+        "initial_budget": 1000,
+        "quote_asset": "USDC",
+    }
+    assert result["options"] == {"coins": ["BTC", "ETH", "BNB", "SOL", "XRP"]}
+    assert result["result"].unique_id == follower_hash(result["data"])
+    assert leader.url not in result["result"].unique_id
+    assert not exchange.count(path="/account")
+
+
+async def test_live(hass: HomeAssistant, leader: LeaderSimulator, exchange: ExchangeSimulator) -> None:
+    """Live, the key is tried; coins and quote asset are taken in any case, an own coin is allowed."""
+    leader.publish_v2({"BTC": "0.5"})
+    flow_id = await to_budget(hass, leader, exchange, "live")
+    result = await hass.config_entries.flow.async_configure(
+        flow_id, {"initial_budget": 100, "coins": ["btc", "BTC", " doge "], "quote_asset": "usdc"}
+    )
+    assert result["type"] is FlowResultType.CREATE_ENTRY
+    assert result["data"]["api_key"] == exchange.api_key
+    assert result["data"]["api_secret"] == exchange.api_secret
+    assert result["data"]["quote_asset"] == "USDC"
+    assert result["options"] == {"coins": ["BTC", "DOGE"]}
+
+
+@pytest.mark.parametrize(
+    ("fault", "errors"),
+    [
+        (FaultKind.FORBIDDEN, {"signal_secret": "invalid_auth"}),
+        (FaultKind.SIGNALS_OFF, {"leader_url": "signal_disabled"}),
+        (FaultKind.STATUS, {"leader_url": "cannot_connect"}),
+        (FaultKind.HTML, {"leader_url": "invalid_response"}),
+        (FaultKind.LIST, {"leader_url": "invalid_response"}),
+        (FaultKind.BROKEN_JSON, {"leader_url": "invalid_response"}),
+        (FaultKind.NO_SIGNAL_ID, {"leader_url": "invalid_response"}),
+        (FaultKind.OVERSIZE, {"leader_url": "invalid_response"}),
+    ],
+)
+async def test_leader_errors(
+    hass: HomeAssistant, leader: LeaderSimulator, fault: FaultKind, errors: dict[str, str]
+) -> None:
+    """The leader's answer decides; the input stays, and the next try may go through."""
+    flow_id = await start(hass)
+    leader.misbehave(fault)
+    result = await hass.config_entries.flow.async_configure(flow_id, leader_input(leader))
+    assert_form(result, "leader", errors)
+    assert suggested(result) == leader_input(leader)
+    result = await hass.config_entries.flow.async_configure(flow_id, leader_input(leader))
+    assert_form(result, "exchange", {})
+
+
+async def test_leader_secret_is_tried(hass: HomeAssistant, leader: LeaderSimulator) -> None:
+    """A wrong secret is found out by a signed request."""
+    flow_id = await start(hass)
+    result = await hass.config_entries.flow.async_configure(flow_id, leader_input(leader, signal_secret="wrong"))
+    assert_form(result, "leader", {"signal_secret": "invalid_auth"})
+    assert suggested(result)["leader_url"] == leader.url
+    assert leader.requests[-1].follower_version not in {None, "None"}
+
+
+async def test_leader_clock(hass: HomeAssistant, leader: LeaderSimulator) -> None:
+    """Where the clocks explain the refusal, that is said, with the seconds."""
+    flow_id = await start(hass)
+    leader.misbehave(FaultKind.CLOCK_SKEW, seconds=4000)
+    result = await hass.config_entries.flow.async_configure(flow_id, leader_input(leader))
+    assert_form(result, "leader", {"signal_secret": "invalid_auth", "base": "clock_skew"})
+    assert (result["description_placeholders"] or {})["seconds"] in {"3999", "4000", "4001"}
+
+
+async def test_leader_invalid_signal(hass: HomeAssistant, leader: LeaderSimulator) -> None:
+    """A leader that publishes a bad signal is a leader all the same."""
+    leader.publish_raw('{"signal_id": "x", "version": 99}')
+    await to_exchange(hass, leader)
+
+
+async def test_leader_unreachable(hass: HomeAssistant, leader: LeaderSimulator) -> None:
+    """A leader that is not there, and an address that is none."""
+    flow_id = await start(hass)
+    url = leader.url
+    await leader.stop()
+    for address in (url, "ftp://leader.local", "nonsense", "https://user:word@leader.local"):
+        result = await hass.config_entries.flow.async_configure(flow_id, leader_input(leader, leader_url=address))
+        assert_form(result, "leader", {"leader_url": "cannot_connect"})
+        assert suggested(result)["leader_url"] == address
+
+
+async def test_plain_http(hass: HomeAssistant, leader: LeaderSimulator, exchange: ExchangeSimulator) -> None:
+    """Plain http across the Internet wants consent, for the leader and for the exchange each."""
+    flow_id = await start(hass)
+    public = leader_input(leader, leader_url=PUBLIC_LEADER)
+    result = await hass.config_entries.flow.async_configure(flow_id, public)
+    assert_form(result, "leader", {"leader_url": "plain_http"})
+    assert fields(result) == ["leader_url", "signal_secret", "accept_plain_http"]
+    assert not leader.requests
+
+    result = await hass.config_entries.flow.async_configure(flow_id, public | {"accept_plain_http": False})
+    assert_form(result, "leader", {"leader_url": "plain_http"})
+
+    with patch("custom_components.calvalot.config_flow.check_leader"):
+        result = await hass.config_entries.flow.async_configure(flow_id, public | {"accept_plain_http": True})
+    assert_form(result, "exchange", {})
+
+    public = exchange_input(exchange, exchange_url=PUBLIC_EXCHANGE)
+    result = await hass.config_entries.flow.async_configure(flow_id, public)
+    assert_form(result, "exchange", {"exchange_url": "plain_http"})
+    with patch("custom_components.calvalot.config_flow.check_exchange"):
+        result = await hass.config_entries.flow.async_configure(flow_id, public | {"accept_plain_http": True})
+    assert_form(result, "budget", {})
+
+
+async def test_consent_stays_visible(hass: HomeAssistant, leader: LeaderSimulator) -> None:
+    """A box that was ticked does not vanish with the next error."""
+    flow_id = await start(hass)
+    public = leader_input(leader, leader_url=PUBLIC_LEADER)
+    await hass.config_entries.flow.async_configure(flow_id, public)
+    with patch("custom_components.calvalot.follower.leader.Leader.fetch", return_value=b"[]"):
+        result = await hass.config_entries.flow.async_configure(flow_id, public | {"accept_plain_http": True})
+    assert_form(result, "leader", {"leader_url": "invalid_response"})
+    assert suggested(result) == public | {"accept_plain_http": True}
+
+
+@pytest.mark.parametrize("mode", ["LIVE", "Live", "paper", "", "dry-run"])
+async def test_trading_mode_is_exact(
+    hass: HomeAssistant, leader: LeaderSimulator, exchange: ExchangeSimulator, mode: str
+) -> None:
+    """A mode that is not exactly one of the two is refused."""
+    flow_id = await to_exchange(hass, leader)
+    with pytest.raises(InvalidData) as error:
+        await hass.config_entries.flow.async_configure(flow_id, exchange_input(exchange, trading_mode=mode))
+    assert list(error.value.schema_errors) == ["trading_mode"]
+
+
+@pytest.mark.parametrize(
+    "keys", [{}, {"api_key": "", "api_secret": ""}, {"api_key": "k" * 64}, {"api_secret": "s" * 64}, {"api_key": "k" * 64, "api_secret": "s"}]
+)
+async def test_live_without_valid_key(
+    hass: HomeAssistant, leader: LeaderSimulator, exchange: ExchangeSimulator, keys: dict[str, str]
+) -> None:
+    """Live trading needs a key that the exchange takes."""
+    flow_id = await to_exchange(hass, leader)
+    values = {"trading_mode": "live", "exchange_url": exchange.url} | keys
+    result = await hass.config_entries.flow.async_configure(flow_id, values)
+    assert_form(result, "exchange", {"api_key": "invalid_api_key"})
+    assert suggested(result) == values
+
+
+async def test_exchange_errors(hass: HomeAssistant, leader: LeaderSimulator, exchange: ExchangeSimulator) -> None:
+    """An exchange that fails, cannot be reached or is none."""
+    flow_id = await to_exchange(hass, leader)
+    exchange.fault("status", path="/time")
+    result = await hass.config_entries.flow.async_configure(flow_id, exchange_input(exchange))
+    assert_form(result, "exchange", {"exchange_url": "cannot_connect_exchange"})
+    exchange.fault("drop", path="/apiRestrictions", count=None)
+    result = await hass.config_entries.flow.async_configure(flow_id, exchange_input(exchange, "live"))
+    assert_form(result, "exchange", {"exchange_url": "cannot_connect_exchange"})
+    values = exchange_input(exchange, exchange_url="no address")
+    result = await hass.config_entries.flow.async_configure(flow_id, values)
+    assert_form(result, "exchange", {"exchange_url": "cannot_connect_exchange"})
+    assert suggested(result) == values
+    await exchange.stop()
+    result = await hass.config_entries.flow.async_configure(flow_id, exchange_input(exchange))
+    assert_form(result, "exchange", {"exchange_url": "cannot_connect_exchange"})
+
+
+@pytest.mark.parametrize("sapi", [True, False])
+async def test_no_trading_permission(
+    hass: HomeAssistant, leader: LeaderSimulator, exchange: ExchangeSimulator, *, sapi: bool
+) -> None:
+    """A key that may not trade is refused, by its own restrictions or by the account's."""
+    exchange.set_sapi(sapi)
+    exchange.set_account(spot_trading=False, can_trade=False)
+    flow_id = await to_exchange(hass, leader)
+    result = await hass.config_entries.flow.async_configure(flow_id, exchange_input(exchange, "live"))
+    assert_form(result, "exchange", {"api_key": "no_trading_permission"})
+
+
+async def test_key_can_withdraw(hass: HomeAssistant, leader: LeaderSimulator, exchange: ExchangeSimulator) -> None:
+    """A key that may withdraw wants consent."""
+    exchange.set_account(withdrawals=True)
+    flow_id = await to_exchange(hass, leader)
+    result = await hass.config_entries.flow.async_configure(flow_id, exchange_input(exchange, "live"))
+    assert_form(result, "exchange", {"api_key": "key_can_withdraw"})
+    assert fields(result)[-1] == "accept_withdrawal_key"
+    values = exchange_input(exchange, "live", accept_withdrawal_key=True)
+    result = await hass.config_entries.flow.async_configure(flow_id, values)
+    assert_form(result, "budget", {})
+
+
+@pytest.mark.parametrize(
+    ("values", "errors"),
+    [
+        ({"initial_budget": 4.99}, {"initial_budget": "out_of_range"}),
+        ({"initial_budget": 1_000_001}, {"initial_budget": "out_of_range"}),
+        ({"initial_budget": float("nan")}, {"initial_budget": "out_of_range"}),
+        ({"coins": []}, {"coins": "no_coins"}),
+        ({"coins": [" "], "initial_budget": 0}, {"coins": "no_coins", "initial_budget": "out_of_range"}),
+        ({"coins": ["BTC", "NOPE", "B T"]}, {"coins": "unknown_coin"}),
+        ({"coins": ["USDC"]}, {"coins": "unknown_coin"}),
+        ({"quote_asset": "NOPE"}, {"quote_asset": "unknown_quote_asset"}),
+        ({"quote_asset": "US DC"}, {"quote_asset": "unknown_quote_asset"}),
+        ({"initial_budget": 2500}, {"initial_budget": "insufficient_funds"}),
+        ({"quote_asset": "USDT"}, {"initial_budget": "insufficient_funds"}),
+    ],
+)
+async def test_budget_errors(
+    hass: HomeAssistant,
+    leader: LeaderSimulator,
+    exchange: ExchangeSimulator,
+    values: dict[str, Any],
+    errors: dict[str, str],
+) -> None:
+    """Each thing that is wrong is said at its field; the other input stays."""
+    flow_id = await to_budget(hass, leader, exchange, "live")
+    values = {"initial_budget": 500, "coins": ["BTC", "SOL"], "quote_asset": "USDC"} | values
+    result = await hass.config_entries.flow.async_configure(flow_id, values)
+    assert_form(result, "budget", errors)
+    shown = values | {"initial_budget": float(values["initial_budget"])}
+    assert str(suggested(result)) == str(shown)  # as text, since NaN is not equal to itself
+    if errors == {"coins": "unknown_coin"}:
+        named = (result["description_placeholders"] or {})["coins"]
+        assert named == ", ".join(coin for coin in values["coins"] if coin != "BTC")
+
+
+async def test_budget_without_rate(hass: HomeAssistant, leader: LeaderSimulator, exchange: ExchangeSimulator) -> None:
+    """A rate that cannot be had is unknown, not a guess."""
+    flow_id = await to_budget(hass, leader, exchange)
+    exchange.remove_price("EURUSDC")
+    exchange.remove_price("EURUSDT")
+    result = await hass.config_entries.flow.async_configure(flow_id, {"initial_budget": 500})
+    assert_form(result, "budget", {"quote_asset": "no_eur_rate"})
+
+
+async def test_budget_in_euro(hass: HomeAssistant, leader: LeaderSimulator, exchange: ExchangeSimulator) -> None:
+    """With EUR as the quote asset there is no rate to ask for."""
+    exchange.list_symbol(Symbol("BTC", "EUR", Decimal("0.01"), Decimal("0.00001")), "60000")
+    flow_id = await to_budget(hass, leader, exchange)
+    result = await hass.config_entries.flow.async_configure(
+        flow_id, {"initial_budget": 500, "quote_asset": "EUR", "coins": ["BTC"]}
+    )
+    assert result["type"] is FlowResultType.CREATE_ENTRY
+
+
+@pytest.mark.parametrize("path", ["/exchangeInfo", "/ticker/price"])
+async def test_budget_exchange_fails(
+    hass: HomeAssistant, leader: LeaderSimulator, exchange: ExchangeSimulator, path: str
+) -> None:
+    """An exchange that fails at the last step."""
+    flow_id = await to_budget(hass, leader, exchange)
+    exchange.fault("status", path=path)
+    result = await hass.config_entries.flow.async_configure(flow_id, {"initial_budget": 500})
+    assert_form(result, "budget", {"base": "cannot_connect_exchange"})
+    result = await hass.config_entries.flow.async_configure(flow_id, {"initial_budget": 500})
+    assert result["type"] is FlowResultType.CREATE_ENTRY
+
+
+async def test_duplicate(
+    hass: HomeAssistant, leader: LeaderSimulator, exchange: ExchangeSimulator, entry: MockConfigEntry
+) -> None:
+    """The same leader, exchange, mode and key is refused; another mode is another follower."""
+    flow_id = await to_exchange(hass, leader)
+    result = await hass.config_entries.flow.async_configure(flow_id, exchange_input(exchange))
+    assert result["type"] is FlowResultType.ABORT
+    assert result["reason"] == "already_configured"
+
+    flow_id = await to_budget(hass, leader, exchange, "live")
+    result = await hass.config_entries.flow.async_configure(flow_id, {"initial_budget": 500})
+    assert result["type"] is FlowResultType.CREATE_ENTRY
+    assert result["title"] == "Calv-a-lot 127.0.0.1"
+
+
+async def test_duplicate_made_meanwhile(
+    hass: HomeAssistant, leader: LeaderSimulator, exchange: ExchangeSimulator, entry_data: dict[str, Any]
+) -> None:
+    """An entry that came to be while the flow was open counts too."""
+    flow_id = await to_budget(hass, leader, exchange)
+    add_entry(hass, entry_data)
+    result = await hass.config_entries.flow.async_configure(flow_id, {"initial_budget": 500})
+    assert result["type"] is FlowResultType.ABORT
+    assert result["reason"] == "already_configured"
+
+
+async def reconfigure(hass: HomeAssistant, entry: MockConfigEntry, step: str) -> ConfigFlowResult:
+    """Start a reconfiguration and choose a step."""
+    menu = await entry.start_reconfigure_flow(hass)
+    assert menu["type"] is FlowResultType.MENU
+    assert menu["menu_options"] == ["leader", "exchange"]
+    form = await hass.config_entries.flow.async_configure(menu["flow_id"], {"next_step_id": step})
+    assert_form(form, step, {})
+    assert not set(suggested(form)) & set(SECRETS)
+    return form
+
+
+async def test_reconfigure_leader(hass: HomeAssistant, live_entry: MockConfigEntry, leader: LeaderSimulator) -> None:
+    """A new address; the secret that was left empty stays."""
+    before = dict(live_entry.data)
+    async with LeaderSimulator(secret=leader.secret) as other:
+        form = await reconfigure(hass, live_entry, "leader")
+        assert suggested(form) == {"leader_url": leader.url}
+        result = await hass.config_entries.flow.async_configure(form["flow_id"], {"leader_url": f"{other.url}/"})
+        await hass.async_block_till_done()
+    assert result["type"] is FlowResultType.ABORT
+    assert result["reason"] == "reconfigure_successful"
+    assert live_entry.data == before | {"leader_url": other.url}
+    assert live_entry.unique_id == follower_hash(live_entry.data)
+
+
+async def test_reconfigure_leader_error(hass: HomeAssistant, entry: MockConfigEntry, leader: LeaderSimulator) -> None:
+    """A change that does not work changes nothing."""
+    before = dict(entry.data)
+    form = await reconfigure(hass, entry, "leader")
+    values = leader_input(leader, signal_secret="wrong")
+    result = await hass.config_entries.flow.async_configure(form["flow_id"], values)
+    assert_form(result, "leader", {"signal_secret": "invalid_auth"})
+    assert leader.secret not in str(result["data_schema"])
+    assert entry.data == before
+
+
+async def test_reconfigure_keeps_consent(hass: HomeAssistant, entry_data: dict[str, Any]) -> None:
+    """What was consented to once is not asked again for the same address."""
+    entry = add_entry(hass, entry_data | {"leader_url": PUBLIC_LEADER})
+    form = await reconfigure(hass, entry, "leader")
+    with patch("custom_components.calvalot.config_flow.check_leader"):
+        result = await hass.config_entries.flow.async_configure(
+            form["flow_id"], {"leader_url": PUBLIC_LEADER, "signal_secret": "new"}
+        )
+        await hass.async_block_till_done()
+    assert result["reason"] == "reconfigure_successful"
+    assert entry.data["signal_secret"] == "new"
+
+
+async def test_reconfigure_exchange(
+    hass: HomeAssistant, live_entry: MockConfigEntry, exchange: ExchangeSimulator
+) -> None:
+    """The exchange's form shows no key, and keeps both when they are left empty."""
+    form = await reconfigure(hass, live_entry, "exchange")
+    assert suggested(form) == {"trading_mode": "live", "exchange_url": exchange.url}
+    before = dict(live_entry.data)
+    exchange.add_account("n" * 64, "new-secret", {"USDC": "50"})
+    result = await hass.config_entries.flow.async_configure(
+        form["flow_id"], {"trading_mode": "live", "exchange_url": exchange.url, "api_key": "n" * 64, "api_secret": ""}
+    )
+    assert_form(result, "exchange", {"api_key": "invalid_api_key"})
+    result = await hass.config_entries.flow.async_configure(
+        form["flow_id"], {"trading_mode": "dry_run", "exchange_url": exchange.url}
+    )
+    await hass.async_block_till_done()
+    assert result["reason"] == "reconfigure_successful"
+    assert live_entry.data == before | {"trading_mode": "dry_run"}
+
+
+async def test_reconfigure_into_duplicate(
+    hass: HomeAssistant, entry: MockConfigEntry, live_entry: MockConfigEntry, exchange: ExchangeSimulator
+) -> None:
+    """An entry cannot be made the same as another one."""
+    before = dict(entry.data)
+    form = await reconfigure(hass, entry, "exchange")
+    result = await hass.config_entries.flow.async_configure(form["flow_id"], exchange_input(exchange, "live"))
+    assert result["type"] is FlowResultType.ABORT
+    assert result["reason"] == "already_configured"
+    assert entry.data == before
+
+
+@pytest.mark.parametrize(
+    ("refused_by", "expected"),
+    [
+        ("leader", ["signal_secret"]),
+        ("exchange", ["api_key", "api_secret"]),
+        (None, ["signal_secret", "api_key", "api_secret"]),
+    ],
+)
+async def test_reauth(
+    hass: HomeAssistant,
+    live_entry: MockConfigEntry,
+    leader: LeaderSimulator,
+    exchange: ExchangeSimulator,
+    refused_by: str | None,
+    expected: list[str],
+) -> None:
+    """The secret that was refused is asked for and tried, and only that one."""
+    before = dict(live_entry.data)
+    leader.secret = "changed"
+    exchange.add_account("n" * 64, "new-secret", {"USDC": "50"})
+    new = {"signal_secret": "changed", "api_key": "n" * 64, "api_secret": "new-secret"}
+    new = {key: value for key, value in new.items() if key in expected}
+    result = await live_entry.start_reauth_flow(hass, data={"refused_by": refused_by} if refused_by else {})
+    assert_form(result, "reauth_confirm", {})
+    assert fields(result) == expected
+    assert not suggested(result)
+    wrong = dict.fromkeys(expected, "wrong")
+    result = await hass.config_entries.flow.async_configure(result["flow_id"], wrong)
+    field = "api_key" if refused_by == "exchange" else "signal_secret"
+    assert_form(result, "reauth_confirm", {field: "invalid_api_key" if field == "api_key" else "invalid_auth"})
+    result = await hass.config_entries.flow.async_configure(result["flow_id"], new)
+    await hass.async_block_till_done()
+    assert result["type"] is FlowResultType.ABORT
+    assert result["reason"] == "reauth_successful"
+    assert live_entry.data == before | new
+    assert live_entry.unique_id == follower_hash(live_entry.data)
+
+
+async def test_reauth_dry_run(hass: HomeAssistant, entry: MockConfigEntry, leader: LeaderSimulator) -> None:
+    """On paper there is one secret only; left empty, the stored one is tried again."""
+    result = await entry.start_reauth_flow(hass)
+    assert fields(result) == ["signal_secret"]
+    before = dict(entry.data)
+    await leader.stop()
+    result = await hass.config_entries.flow.async_configure(result["flow_id"], {})
+    assert_form(result, "reauth_confirm", {"base": "cannot_connect"})
+    await leader.start()
+    result = await hass.config_entries.flow.async_configure(result["flow_id"], {})
+    await hass.async_block_till_done()
+    assert result["reason"] == "reauth_successful"
+    assert entry.data == before
+
+
+async def test_reauth_key_can_withdraw(
+    hass: HomeAssistant, live_entry: MockConfigEntry, exchange: ExchangeSimulator
+) -> None:
+    """A new key that may withdraw wants consent too."""
+    exchange.set_account(withdrawals=True)
+    result = await live_entry.start_reauth_flow(hass, data={"refused_by": "exchange"})
+    keys = {"api_key": exchange.api_key, "api_secret": exchange.api_secret}
+    result = await hass.config_entries.flow.async_configure(result["flow_id"], keys)
+    assert_form(result, "reauth_confirm", {"api_key": "key_can_withdraw"})
+    result = await hass.config_entries.flow.async_configure(
+        result["flow_id"], keys | {"accept_withdrawal_key": True}
+    )
+    await hass.async_block_till_done()
+    assert result["reason"] == "reauth_successful"
+
+
+async def test_options(hass: HomeAssistant, entry: MockConfigEntry) -> None:
+    """Everything that may be tuned is stored; what is optional may be left empty."""
+    form = await hass.config_entries.options.async_init(entry.entry_id)
+    assert_form(form, "init", {})
+    assert {number.key for number in OPTIONS} <= set(fields(form))
+    values = {
+        "coins": ["BTC", "eth", "DOGE"],
+        "poll_interval": 30,
+        "min_order": 6,
+        "rebalance_threshold": 1.5,
+        "dust_threshold": 3,
+        "survival_floor": 7.5,
+        "max_signal_age": 2,
+        "silence_alert": 12,
+        "max_slippage": 0,
+        "max_order_share": 50,
+        "stop_loss_drawdown": 20,
+        "stop_loss_sell": True,
+        "max_trades_per_day": 25,
+    }
+    result = await hass.config_entries.options.async_configure(form["flow_id"], values)
+    await hass.async_block_till_done()
+    assert result["type"] is FlowResultType.CREATE_ENTRY
+    assert entry.options == values | {"coins": ["BTC", "ETH", "DOGE"]}
+    settings = entry_settings(entry)
+    assert str(settings.rebalance_threshold) == "0.015"
+    assert settings.max_slippage == 0
+    assert settings.max_trades_per_day == 25
+
+    form = await hass.config_entries.options.async_init(entry.entry_id)
+    assert suggested(form) == entry.options
+    empty = {key: value for key, value in values.items() if key not in {"max_slippage", "stop_loss_drawdown"}}
+    await hass.config_entries.options.async_configure(form["flow_id"], empty)
+    await hass.async_block_till_done()
+    assert entry_settings(entry).max_slippage is None
+    assert entry_settings(entry).stop_loss_drawdown is None
+
+
+async def test_options_defaults(hass: HomeAssistant, entry: MockConfigEntry) -> None:
+    """The form's defaults are the follower's, and saving them changes nothing."""
+    plain = entry_settings(entry)
+    form = await hass.config_entries.options.async_init(entry.entry_id)
+    await hass.config_entries.options.async_configure(form["flow_id"], {"coins": list(plain.coins)})
+    await hass.async_block_till_done()
+    assert entry.options["poll_interval"] == 120
+    assert entry_settings(entry) == plain
+    assert isinstance(plain, Settings)
+
+
+@pytest.mark.parametrize(
+    ("values", "errors"),
+    [
+        ({"poll_interval": 29}, {"poll_interval": "out_of_range"}),
+        ({"poll_interval": 3601}, {"poll_interval": "out_of_range"}),
+        ({"poll_interval": 30.5}, {"poll_interval": "out_of_range"}),
+        ({"min_order": -1}, {"min_order": "out_of_range"}),
+        ({"rebalance_threshold": 101}, {"rebalance_threshold": "out_of_range"}),
+        ({"max_signal_age": 0}, {"max_signal_age": "out_of_range"}),
+        ({"max_slippage": 11}, {"max_slippage": "out_of_range"}),
+        ({"max_trades_per_day": 0, "coins": []}, {"max_trades_per_day": "out_of_range", "coins": "no_coins"}),
+        ({"coins": ["BTC", "NOPE"]}, {"coins": "unknown_coin"}),
+    ],
+)
+async def test_options_errors(
+    hass: HomeAssistant, entry: MockConfigEntry, values: dict[str, Any], errors: dict[str, str]
+) -> None:
+    """A value that cannot be taken is said at its field; the other input stays."""
+    form = await hass.config_entries.options.async_init(entry.entry_id)
+    values = {"coins": ["BTC"], "survival_floor": 8} | values
+    result = await hass.config_entries.options.async_configure(form["flow_id"], values)
+    assert_form(result, "init", errors)
+    shown = suggested(result)
+    assert {key: shown[key] for key in values} == values
+    assert entry.options == {}
+
+
+async def test_options_exchange_fails(
+    hass: HomeAssistant, entry: MockConfigEntry, exchange: ExchangeSimulator
+) -> None:
+    """New coins are looked up at the exchange, known ones are not."""
+    await exchange.stop()
+    form = await hass.config_entries.options.async_init(entry.entry_id)
+    result = await hass.config_entries.options.async_configure(form["flow_id"], {"coins": ["BTC", "DOGE"]})
+    assert_form(result, "init", {"base": "cannot_connect_exchange"})
+    result = await hass.config_entries.options.async_configure(form["flow_id"], {"coins": ["BTC"]})
+    await hass.async_block_till_done()
+    assert result["type"] is FlowResultType.CREATE_ENTRY

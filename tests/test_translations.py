@@ -1,0 +1,185 @@
+"""Every text exists in both languages, and nothing is there that nobody shows."""
+
+import ast
+from collections.abc import Iterator
+import json
+from pathlib import Path
+import re
+from typing import Any
+
+from homeassistant.util.yaml import load_yaml_dict
+import pytest
+
+from custom_components import calvalot
+from custom_components.calvalot import binary_sensor, button, event, sensor, services, switch
+from custom_components.calvalot.issues import PROBLEMS
+
+ROOT = Path(calvalot.__file__).parent
+LANGUAGES = ("en", "fr")
+PLACEHOLDER = re.compile(r"\{(\w+)\}")
+
+DESCRIPTIONS = {
+    "binary_sensor": binary_sensor.BINARY_SENSORS,
+    "button": (button.POLL,),
+    "event": event.EVENTS,
+    "sensor": (*sensor.SENSORS, *sensor.coin_sensors("BTC")),
+    "switch": (switch.PAUSE,),
+}
+
+
+def load(name: str) -> dict[str, Any]:
+    """Read a JSON file of the integration."""
+    return json.loads((ROOT / name).read_text("utf-8"))
+
+
+def texts(language: str) -> dict[str, str]:
+    """All texts of a language by their dotted keys."""
+
+    def walk(value: Any, path: str) -> Iterator[tuple[str, str]]:
+        if isinstance(value, dict):
+            for key, inner in value.items():
+                yield from walk(inner, f"{path}.{key}" if path else key)
+        else:
+            yield path, value
+
+    return dict(walk(load(f"translations/{language}.json"), ""))
+
+
+def calls() -> Iterator[tuple[str, ast.Call]]:
+    """All calls in the integration's code, by the name of what is called."""
+    for path in ROOT.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Call):
+                match node.func:
+                    case ast.Name(id=name) | ast.Attribute(attr=name):
+                        yield name, node
+
+
+def test_languages_have_the_same_keys() -> None:
+    """A text in one language is there in the other."""
+    english, french = (texts(language).keys() for language in LANGUAGES)
+    assert english - french == set()
+    assert french - english == set()
+
+
+def test_languages_have_the_same_placeholders() -> None:
+    """What a text shows does not depend on the language."""
+    english, french = (texts(language) for language in LANGUAGES)
+    for key, text in english.items():
+        assert set(PLACEHOLDER.findall(text)) == set(PLACEHOLDER.findall(french[key])), key
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_no_text_is_blank(language: str) -> None:
+    """No text is empty, padded or something else than text."""
+    for key, text in texts(language).items():
+        assert isinstance(text, str), key
+        assert text, key
+        assert text == text.strip(), key
+        assert "  " not in text, key
+
+
+def test_french_is_not_english() -> None:
+    """Sentences were translated."""
+    english, french = (texts(language) for language in LANGUAGES)
+    assert [key for key, text in english.items() if text.count(" ") > 2 and text == french[key]] == []
+
+
+@pytest.mark.parametrize("platform", DESCRIPTIONS)
+def test_entities(platform: str) -> None:
+    """Each entity has a name and an icon, and nothing else has."""
+    keys = {description.translation_key or description.key for description in DESCRIPTIONS[platform]}
+    assert set(load("translations/en.json")["entity"][platform]) == keys
+    assert set(load("icons.json")["entity"][platform]) == keys
+
+
+def test_platforms() -> None:
+    """There are names and icons for the integration's platforms only."""
+    assert set(load("translations/en.json")["entity"]) == DESCRIPTIONS.keys() == set(calvalot.PLATFORMS)
+    assert set(load("icons.json")["entity"]) == DESCRIPTIONS.keys()
+
+
+def test_entity_states() -> None:
+    """Each word a sensor or an event can show is translated, and an icon stands for a state that exists."""
+    names = load("translations/en.json")["entity"]
+    icons = load("icons.json")["entity"]
+    for description in DESCRIPTIONS["sensor"]:
+        key = description.translation_key or description.key
+        options = {str(option) for option in description.options or ()}
+        assert set(names["sensor"][key].get("state", ())) == options, key
+        assert set(icons["sensor"][key].get("state", ())) <= options, key
+    for description in event.EVENTS:
+        types = names["event"][description.key]["state_attributes"]["event_type"]["state"]
+        assert set(types) == set(description.event_types or ())
+    for platform in ("binary_sensor", "switch"):
+        for key, icon in icons[platform].items():
+            assert set(icon.get("state", ())) <= {"on", "off"}, key
+
+
+def test_entity_name_placeholders() -> None:
+    """Names use the placeholders that the sensors fill: the coin in each of a coin's sensors."""
+    for description in DESCRIPTIONS["sensor"]:
+        key = description.translation_key or description.key
+        placeholders = set(PLACEHOLDER.findall(load("translations/en.json")["entity"]["sensor"][key]["name"]))
+        assert placeholders <= {"coin", "quote"}, key
+        assert ("coin" in placeholders) == key.startswith("coin_"), key
+
+
+def test_services() -> None:
+    """Actions and their fields are the same in the code, services.yaml, the translations and the icons."""
+    described = {
+        name: set(service["fields"])
+        for name, service in load_yaml_dict(str(ROOT / "services.yaml")).items()
+        if not name.startswith(".")
+    }
+    assert described == {
+        action.name: {"config_entry_id", *(str(field) for field in action.fields)} for action in services.ACTIONS
+    }
+    translated = load("translations/en.json")["services"]
+    assert described == {name: set(service["fields"]) for name, service in translated.items()}
+    assert described.keys() == load("icons.json")["services"].keys()
+
+
+def test_exceptions() -> None:
+    """Each exception that is raised has its text, and each text is raised."""
+    raised: set[str] = set()
+    for name, call in calls():
+        if name in {"FollowerError", "invalid_input"} and isinstance(call.args[0], ast.Constant):
+            raised.add(call.args[0].value)
+        elif name.endswith(("Error", "Failed", "NotReady")):
+            raised |= {
+                keyword.value.value
+                for keyword in call.keywords
+                if keyword.arg == "translation_key" and isinstance(keyword.value, ast.Constant)
+            }
+    assert set(load("translations/en.json")["exceptions"]) == raised
+
+
+def test_issues() -> None:
+    """Each repair issue has its text, and each text an issue."""
+    translated = load("translations/en.json")["issues"]
+    assert set(translated) == {problem.key for problem in PROBLEMS}
+    for problem in PROBLEMS:
+        assert ("fix_flow" in translated[problem.key]) == problem.fixable, problem.key
+
+
+@pytest.mark.parametrize("part", ["step", "error", "abort", "progress"])
+@pytest.mark.parametrize("flow", ["config", "options"])
+def test_flow_texts_are_used(flow: str, part: str) -> None:
+    """Steps, fields, errors and aborts of the flows are words of their code."""
+    words = {
+        node.value
+        for name in ("config_flow.py", "const.py", "checks.py", "forms.py")
+        if (ROOT / name).exists()
+        for node in ast.walk(ast.parse((ROOT / name).read_text("utf-8")))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    }
+    # Set by Home Assistant's own helpers and by the name of a step's method.
+    words |= {"reauth_successful", "reconfigure_successful", "already_configured", "init"}
+    words |= set(re.findall(r"def async_step_(\w+)", (ROOT / "config_flow.py").read_text("utf-8")))
+    tree = load("translations/en.json").get(flow, {}).get(part, {})
+    assert set(tree) - words == set()
+    if part == "step":
+        for step in tree.values():
+            assert set(step.get("data", {})) - words == set()
+            assert set(step.get("data_description", {})) - set(step.get("data", {})) == set()
