@@ -72,18 +72,18 @@ def on_paper(trade: Trade, price: Decimal) -> Trade:
 
 
 def on_account(exchange: Simulator) -> list[Trade]:
-    """Return what the exchange executed, its fills summed up by order."""
+    """Return what the exchange executed, its fills summed up by order; order ids are the symbol's own."""
     account = exchange.state()["accounts"][exchange.ready["api_key"]]
-    fees: dict[int, defaultdict[str, Decimal]] = defaultdict(lambda: defaultdict(Decimal))
+    fees: defaultdict[tuple[str, int], defaultdict[str, Decimal]] = defaultdict(lambda: defaultdict(Decimal))
     for fill in account["trades"]:
-        fees[fill["orderId"]][fill["commissionAsset"]] += Decimal(fill["commission"])
+        fees[fill["symbol"], fill["orderId"]][fill["commissionAsset"]] += Decimal(fill["commission"])
     return [
         Trade(
             order["symbol"],
             order["side"],
             Decimal(order["executedQty"]),
             Decimal(order["cummulativeQuoteQty"]),
-            frozenset(fees[order["orderId"]].items()),
+            frozenset(fees[order["symbol"], order["orderId"]].items()),
         )
         for order in account["orders"]
         if Decimal(order["executedQty"])

@@ -2,6 +2,8 @@
 
 import ast
 from collections.abc import Iterator
+from datetime import UTC, datetime
+from decimal import Decimal
 import json
 from pathlib import Path
 import re
@@ -12,6 +14,10 @@ import pytest
 
 from custom_components import calvalot
 from custom_components.calvalot import binary_sensor, button, event, sensor, services, switch
+from custom_components.calvalot.follower import views
+from custom_components.calvalot.follower.exchange import Mode, Side
+from custom_components.calvalot.follower.follower import Status
+from custom_components.calvalot.follower.schema import OrderRecord, SignalRecord, Trade
 from custom_components.calvalot.issues import PROBLEMS
 
 ROOT = Path(calvalot.__file__).parent
@@ -43,6 +49,11 @@ def texts(language: str) -> dict[str, str]:
             yield path, value
 
     return dict(walk(load(f"translations/{language}.json"), ""))
+
+
+def attribute_names(kind: str) -> set[str]:
+    """Attributes of an event entity that have a name, but for the type."""
+    return set(load("translations/en.json")["entity"]["event"][kind]["state_attributes"]) - {"event_type"}
 
 
 def calls() -> Iterator[tuple[str, ast.Call]]:
@@ -110,10 +121,52 @@ def test_entity_states() -> None:
         assert set(icons["sensor"][key].get("state", ())) <= options, key
     for description in event.EVENTS:
         types = names["event"][description.key]["state_attributes"]["event_type"]["state"]
-        assert set(types) == set(description.event_types or ())
+        assert set(types) == set(description.event_types or ()), description.key
     for platform in ("binary_sensor", "switch"):
         for key, icon in icons[platform].items():
             assert set(icon.get("state", ())) <= {"on", "off"}, key
+
+
+def test_alerts() -> None:
+    """The follower raises the alerts that the event entity knows, and their details have names."""
+    alerts = {
+        call.args[0].value: {keyword.arg for keyword in call.keywords}
+        for name, call in calls()
+        if name == "alert" and isinstance(call.args[0], ast.Constant)
+    }
+    description = next(description for description in event.EVENTS if description.key == "alert")
+    assert alerts.keys() == set(description.event_types or ())
+    assert attribute_names("alert") == set().union(*alerts.values())
+
+
+def test_event_attributes() -> None:
+    """Whatever a signal or a trade event tells has a name."""
+    now = datetime.now(UTC)
+    signal = SignalRecord(signal_id="one", version=2, seen_at=now)
+    assert attribute_names("signal") == views.signal(signal).keys()
+    order = OrderRecord(
+        signal_id="one",
+        coin="BTC",
+        symbol="BTCUSDC",
+        side=Side.BUY,
+        leg=0,
+        attempt=1,
+        client_order_id="cv-1",
+        quantity=Decimal(1),
+        created_at=now,
+    )
+    trade = Trade(
+        time=now,
+        signal_id="one",
+        coin="BTC",
+        symbol="BTCUSDC",
+        side=Side.BUY,
+        quantity=Decimal(1),
+        amount=Decimal(1),
+        fees=(),
+    )
+    told = views.trade(trade, Mode.LIVE).keys() | views.failed_order(order, Mode.LIVE).keys()
+    assert attribute_names("trade") == told
 
 
 def test_entity_name_placeholders() -> None:
@@ -142,7 +195,8 @@ def test_services() -> None:
 
 def test_exceptions() -> None:
     """Each exception that is raised has its text, and each text is raised."""
-    raised: set[str] = set()
+    # A follower that is not active refuses in the name of its status.
+    raised = {status.value for status in Status if status is not Status.ACTIVE}
     for name, call in calls():
         if name in {"FollowerError", "invalid_input"} and isinstance(call.args[0], ast.Constant):
             raised.add(call.args[0].value)

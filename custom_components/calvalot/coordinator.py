@@ -10,20 +10,21 @@ from homeassistant.config_entries import ConfigEntry
 from homeassistant.const import ATTR_DEVICE_ID, EVENT_HOMEASSISTANT_STOP
 from homeassistant.core import CALLBACK_TYPE, Event as HassEvent, HomeAssistant, callback
 from homeassistant.helpers import device_registry as dr
+from homeassistant.helpers.dispatcher import async_dispatcher_connect, async_dispatcher_send
 from homeassistant.helpers.event import async_track_time_interval
 from homeassistant.helpers.update_coordinator import DataUpdateCoordinator
 from homeassistant.util import dt as dt_util
+from homeassistant.util.signal_type import SignalType
 
 from .const import DOMAIN, FIRST_CYCLE_TIMEOUT, LOGGER, STOP_TIMEOUT
 from .follower.exchange import Exchange, Mode
 from .follower.follower import Event, Follower, Snapshot
-from .follower.ledger import Ledger
+from .follower.ledger import Ledger, LedgerError
 from .follower.paper import PaperExchange
 from .issues import Reauthentication, async_sync_issues
 from .settings import entry_settings, exchange_of, leader_of, poll_interval
 
 type CalvalotConfigEntry = ConfigEntry[CalvalotCoordinator]
-type EventListener = Callable[[Event], None]
 
 
 def ledger_path(hass: HomeAssistant, entry_id: str) -> Path:
@@ -55,14 +56,18 @@ class CalvalotCoordinator(DataUpdateCoordinator[Snapshot]):
             publish=self._publish,
         )
         self.device_id = ""
-        self._event_listeners: list[EventListener] = []
+        self._happened: SignalType[Event] = SignalType(f"{DOMAIN}_{entry.entry_id}")
         self._cycle: asyncio.Task[Snapshot] | None = None
         self._unsubscribe: list[CALLBACK_TYPE] = []
         self._reauth = Reauthentication(hass, entry)
 
     async def async_start(self) -> None:
         """Open the book; nothing goes over the network yet. Raises LedgerError."""
-        await self.follower.start()
+        try:
+            await self.follower.start()
+        except LedgerError:
+            await self.follower.stop()
+            raise
         self.data = self.follower.snapshot
         self.device_id = (
             dr.async_get(self.hass)
@@ -98,10 +103,9 @@ class CalvalotCoordinator(DataUpdateCoordinator[Snapshot]):
         await self.follower.stop(STOP_TIMEOUT)
 
     @callback
-    def async_add_event_listener(self, listener: EventListener) -> CALLBACK_TYPE:
+    def async_add_event_listener(self, listener: Callable[[Event], None]) -> CALLBACK_TYPE:
         """Call `listener` with every event of the follower; returns what ends that."""
-        self._event_listeners.append(listener)
-        return lambda: self._event_listeners.remove(listener)
+        return async_dispatcher_connect(self.hass, self._happened, listener)
 
     @override
     async def _async_update_data(self) -> Snapshot:
@@ -113,7 +117,15 @@ class CalvalotCoordinator(DataUpdateCoordinator[Snapshot]):
         if self._cycle is None or self._cycle.done():
             # No background task: those are cancelled on unload and shutdown.
             self._cycle = self.hass.async_create_task(self.follower.cycle(), f"{self.name} cycle")
+            self._cycle.add_done_callback(self._cycle_over)
         return self._cycle
+
+    @callback
+    def _cycle_over(self, cycle: asyncio.Task[Snapshot]) -> None:
+        """A cycle that broke leaves no figures that could be taken for fresh ones."""
+        if not cycle.cancelled() and isinstance(err := cycle.exception(), Exception):
+            self.logger.error("The cycle broke", exc_info=err)
+            self.async_set_update_error(err)
 
     @callback
     def _on_time(self, _now: datetime) -> None:
@@ -130,5 +142,4 @@ class CalvalotCoordinator(DataUpdateCoordinator[Snapshot]):
         for event in events:
             data = {**event.data, "entry_id": self.config_entry.entry_id, ATTR_DEVICE_ID: self.device_id}
             self.hass.bus.async_fire(f"{DOMAIN}_{event.kind}", data)
-            for listener in tuple(self._event_listeners):
-                listener(event)
+            async_dispatcher_send(self.hass, self._happened, event)

@@ -8,7 +8,7 @@ whatever happens; what is unclear is looked up.
 import asyncio
 from base64 import b32encode
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from hashlib import sha256
@@ -42,6 +42,16 @@ RECOVERED = "recovered"
 EXPLAINED_SIGNALS = 200
 EXPLAINED_LEGS = 20
 SEARCH_MARGIN = timedelta(seconds=5)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Execution:
+    """What the exchange shows of an order: quantity in base, amount in quote, fee in its own asset."""
+
+    quantity: Decimal
+    amount: Decimal
+    fee: Decimal
+    fee_asset: str
 
 
 class Executor:
@@ -100,6 +110,7 @@ class Executor:
         ExchangeError.
         """
         found: list[tuple[OrderReport, str]] = []
+        records: dict[str, OrderRecord] = {}
         for symbol, coin in symbols.items():
             last = await asyncio.to_thread(self._ledger.last_order_id, symbol)
             reports = [
@@ -107,10 +118,53 @@ class Executor:
                 for report in await self._exchange.orders_from(symbol, (last or 0) + 1)
                 if report.client_order_id.startswith(self._tag)
             ]
-            known = await asyncio.to_thread(self._ledger.known_ids, [report.client_order_id for report in reports])
-            found.extend((report, coin) for report in reports if report.client_order_id not in known)
+            records |= await asyncio.to_thread(self._ledger.orders_named, [each.client_order_id for each in reports])
+            found += [(report, coin) for report in reports]
         found.sort(key=lambda item: (item[0].time, item[0].order_id))
-        return tuple([await self._recover(report, coin, prices) for report, coin in found])
+        booked = []
+        for report, coin in found:
+            record = records.get(report.client_order_id)
+            if record is None or (record.state is OrderState.NOT_PLACED and report.executed_quantity):
+                booked.append(await self._recover(record, report, coin, prices))
+        return tuple(booked)
+
+    async def settle_by_hand(
+        self, record: OrderRecord, execution: Execution | None, prices: Mapping[str, Decimal]
+    ) -> OrderRecord:
+        """Book what the owner read on the exchange of an order in flight. Raises BookError, LedgerError."""
+        if execution is None:
+            return await self._end(record, OrderState.NOT_PLACED, "settled by hand: not placed")
+        if not 0 < execution.quantity <= record.quantity or execution.amount <= 0 or execution.fee < 0:
+            raise BookError("the figures do not fit the order")
+        now = self._clock()
+        order_id = record.order_id or 0
+        fill = Fill(
+            trade_id=-record.seq,  # the exchange's own are positive
+            order_id=order_id,
+            price=execution.amount / execution.quantity,
+            quantity=execution.quantity,
+            amount=execution.amount,
+            fee=execution.fee,
+            fee_asset=execution.fee_asset,
+            time=now,
+        )
+        report = OrderReport(
+            client_order_id=record.client_order_id,
+            order_id=order_id,
+            symbol=record.symbol,
+            side=record.side,
+            done=True,
+            quantity=record.quantity,
+            executed_quantity=execution.quantity,
+            executed_amount=execution.amount,
+            time=now,
+            fills=(fill,),
+        )
+        fee_prices = self._fee_prices(record, report, (fill,), prices)
+        record = replace(record, reason="settled by hand")
+        booked, _ = await asyncio.to_thread(self._ledger.book_order, record, report, (fill,), fee_prices)
+        self._misses.pop(record.client_order_id, None)
+        return booked
 
     async def adopt(self, signal_id: str, symbols: Collection[str]) -> None:
         """Give recovered orders back to the signal that placed them, now that it is known again."""
@@ -138,6 +192,7 @@ class Executor:
                     attempt=attempt,
                     client_order_id=f"{name}{attempt}",
                     quantity=order.quantity,
+                    price=order.price,
                     limit_price=order.limit_price,
                     created_at=now,
                 )
@@ -249,25 +304,29 @@ class Executor:
             raise BookError(f"no price for the fee in {', '.join(sorted(missing))}")
         return {fill.fee_asset: known[fill.fee_asset] for fill in fills}
 
-    async def _recover(self, report: OrderReport, coin: str, prices: Mapping[str, Decimal]) -> OrderRecord:
-        signal_id, leg = await asyncio.to_thread(self._explain, report)
-        record = OrderRecord(
-            signal_id=signal_id,
-            coin=coin,
-            symbol=report.symbol,
-            side=report.side,
-            leg=leg,
-            attempt=int(report.client_order_id.rpartition("-")[2]),
-            client_order_id=report.client_order_id,
-            quantity=report.quantity,
-            state=OrderState.UNKNOWN,
-            created_at=report.time,
-            sent_at=report.time,
-            reason=RECOVERED,
-        )
+    async def _recover(
+        self, record: OrderRecord | None, report: OrderReport, coin: str, prices: Mapping[str, Decimal]
+    ) -> OrderRecord:
+        """Book an order that the ledger does not know, or knows as never placed."""
         _LOGGER.warning("Order %s was missing from the ledger and is booked now", report.client_order_id)
-        (added,) = await asyncio.to_thread(self._ledger.add_orders, [record])
-        return await self._book(added, report, prices) if report.done else added
+        if record is None:
+            signal_id, leg = await asyncio.to_thread(self._explain, report)
+            record = OrderRecord(
+                signal_id=signal_id,
+                coin=coin,
+                symbol=report.symbol,
+                side=report.side,
+                leg=leg,
+                attempt=int(report.client_order_id.rpartition("-")[2]),
+                client_order_id=report.client_order_id,
+                quantity=report.quantity,
+                state=OrderState.UNKNOWN,
+                created_at=report.time,
+                sent_at=report.time,
+                reason=RECOVERED,
+            )
+            (record,) = await asyncio.to_thread(self._ledger.add_orders, [record])
+        return await self._book(record, report, prices) if report.done else record
 
     def _explain(self, report: OrderReport) -> tuple[str, int]:
         """Signal and leg that placed an order, among the signals of the ledger."""

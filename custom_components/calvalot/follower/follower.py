@@ -3,9 +3,9 @@
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, fields, replace
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 import logging
 import time
@@ -13,14 +13,14 @@ import time
 from . import views
 from .desk import Desk
 from .exchange import Exchange, Mode
-from .executor import Executor
+from .executor import Execution, Executor
 from .guards import Guards
 from .journal import Event, Journal
 from .leader import Leader
-from .ledger import Ledger, LedgerError
+from .ledger import Ledger, LedgerCorrupt, LedgerError
 from .observer import Observer, View
-from .portfolio import Valuation
-from .schema import Book, CashFlow, FlowKind, SignalRecord
+from .portfolio import BookError, Valuation
+from .schema import Book, CashFlow, FlowKind, OrderRecord, SignalRecord
 from .settings import Settings
 from .snapshot import Figures, PositionView, Snapshot, Status, figures
 from .trader import Account
@@ -29,6 +29,7 @@ from .views import Json
 
 __all__ = ["CycleTiming", "Event", "Follower", "FollowerError", "PositionView", "Settings", "Snapshot", "Status"]
 
+RESTORED = "restored"
 _LOGGER = logging.getLogger(__name__)
 
 
@@ -68,13 +69,18 @@ class Follower:
         self._lock = asyncio.Lock()
         self._swept = settings.mode is Mode.DRY_RUN
         self._view: View | None = None
+        self._copied: date | None = None
 
     # Life
 
     async def start(self) -> None:
         """Open the book; nothing goes over the network. Raises LedgerError."""
-        await asyncio.to_thread(self._ledger.open)
-        await self._guards.load()
+        try:
+            await asyncio.to_thread(self._ledger.open)
+            await self._guards.load()
+        except LedgerCorrupt:
+            if not await self._recover():
+                raise
         self.snapshot = await self._picture(None)
 
     async def stop(self, timeout: float = 30) -> None:
@@ -99,9 +105,12 @@ class Follower:
                 view = await self._look()
                 await self._act(view)
                 picture = await self._picture(view)
+                await self._keep_copy()
             except LedgerError as err:
                 _LOGGER.error("Nothing is traded: %s", err)
                 picture = replace(self.snapshot, storage_problem=str(err))
+                if isinstance(err, LedgerCorrupt):
+                    await self._recover()
             self.cycles.append(CycleTiming(started, time.monotonic() - clock))
             self._show(picture)
             return picture
@@ -161,6 +170,37 @@ class Follower:
             orders, left_out = await self._desk.outlook(await self._prepared(await self._look()))
             return views.preview(orders, left_out)
 
+    async def settle_by_hand(self, client_order_id: str, execution: Execution | None) -> OrderRecord:
+        """Book what the owner read on the exchange of an order that stays unknown; None: it was never placed.
+
+        Raises FollowerError.
+        """
+        async with self._working():
+            records = await asyncio.to_thread(self._ledger.in_flight)
+            record = next((each for each in records if each.client_order_id == client_order_id), None)
+            if record is None:
+                raise FollowerError("order_not_open")
+            try:
+                settled = await self._executor.settle_by_hand(record, execution, self._observer.fee_prices)
+            except BookError as err:
+                raise FollowerError("execution_impossible", reason=str(err)) from err
+            await self._desk.tell([settled])
+            self._show(await self._picture(self._view))
+            return settled
+
+    async def forget_restore(self) -> None:
+        """The owner has seen that the ledger was restored. Raises FollowerError."""
+        await self._guarded(asyncio.to_thread(self._ledger.remember, RESTORED, None))
+        self._show(replace(self.snapshot, restored=None))
+
+    @asynccontextmanager
+    async def still(self) -> AsyncIterator[None]:
+        """Nothing is written while a backup is made, and the file alone holds everything."""
+        async with self._lock:
+            with suppress(LedgerError):
+                await asyncio.to_thread(self._ledger.checkpoint)
+            yield
+
     # What the owner can read, as plain JSON
 
     async def portfolio(self) -> Json:
@@ -193,6 +233,34 @@ class Follower:
         return views.performance(book, closes, self._clock())
 
     # Inside
+
+    async def _keep_copy(self) -> None:
+        """One copy of the ledger a day; where it cannot be made for want of space, trading goes on."""
+        today = self._clock().date()
+        if today == self._copied:
+            return
+        try:
+            await asyncio.to_thread(self._ledger.keep_copy, today)
+        except LedgerCorrupt:
+            raise
+        except LedgerError as err:
+            _LOGGER.warning("Today's copy of the ledger cannot be kept: %s", err)
+        self._copied = today
+
+    async def _recover(self) -> bool:
+        """Go on from the last good copy; what the exchange knows beyond it is booked by the next cycle."""
+        try:
+            copy = await asyncio.to_thread(self._ledger.recover, self._clock())
+            told = copy.name if copy else ""
+            await asyncio.to_thread(self._ledger.remember, RESTORED, told)
+            await self._guards.load()
+        except LedgerError as err:
+            _LOGGER.error("The ledger cannot be restored: %s", err)
+            return False
+        _LOGGER.error("The ledger was broken and is kept aside; the follower goes on from %s", told or "a new one")
+        self._swept = self.settings.mode is Mode.DRY_RUN
+        self._journal.alert("ledger_restored", copy=told)
+        return True
 
     async def _look(self, *, leader: bool = True) -> View:
         """Settle what is in flight, then look at the world."""
@@ -314,6 +382,7 @@ class Follower:
             update_required=latest.latest_version if latest and latest.update_required else None,
             open_orders=await asyncio.to_thread(self._ledger.in_flight),
             ledger_problem=self._guards.mismatch,
+            restored=await asyncio.to_thread(self._ledger.fact, RESTORED),
         )
 
     async def _close_day(self, book: Book, valuation: Valuation, rate: Decimal) -> Book:

@@ -4,8 +4,7 @@ All methods are synchronous and belong in a worker thread. Amounts in a method's
 say EUR. Whatever the storage does wrong comes out as LedgerError, and nothing of the failed step is kept.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import date, datetime
 from decimal import Decimal
@@ -13,30 +12,12 @@ import json
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import (
-    Connection,
-    Engine,
-    RowMapping,
-    Select,
-    Table,
-    create_engine,
-    delete,
-    event,
-    func,
-    insert,
-    or_,
-    select,
-    update,
-)
-from sqlalchemy.dialects.sqlite import insert as upsert
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy import Connection, RowMapping, Select, Table, delete, func, insert, or_, select, update
 
 from .exchange import ZERO, Fill, Mode, OrderReport, Side
 from .performance import Close, Drawdown, Units
 from .portfolio import BookError, Portfolio, Position
 from .schema import (
-    METADATA,
-    VERSION,
     Book,
     CashFlow,
     FlowKind,
@@ -54,49 +35,20 @@ from .schema import (
     positions,
     signals,
 )
+from .storage import LedgerCorrupt, LedgerError, Storage, insert_row, upsert_row
+
+__all__ = ["Ledger", "LedgerCorrupt", "LedgerError"]
 
 IN_FLIGHT = (OrderState.PLANNED, OrderState.SENDING, OrderState.UNKNOWN, OrderState.EXECUTED)
 
 
-class LedgerError(Exception):
-    """The ledger could not be read or written; nothing may be traded."""
-
-
-class Ledger:
+class Ledger(Storage):
     """One book (mode) in one SQLite file."""
 
     def __init__(self, path: Path, mode: Mode, quote: str) -> None:
-        self.path = path
+        super().__init__(path)
         self.mode = mode
         self.quote = quote
-        self._engine: Engine | None = None
-
-    def open(self) -> None:
-        """Open the file, making it where there is none. Raises LedgerError."""
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as err:
-            raise LedgerError(f"the ledger's folder cannot be made: {err.strerror}") from err
-        self._engine = create_engine(f"sqlite:///{self.path}")
-        event.listen(self._engine, "connect", _configure)
-        event.listen(self._engine, "begin", _begin)
-        try:
-            with self._transaction() as connection:
-                version = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
-                if version > VERSION:
-                    raise LedgerError("the ledger was written by a newer version")
-                if not version:
-                    METADATA.create_all(connection)
-                    connection.exec_driver_sql(f"PRAGMA user_version={VERSION}")
-        except LedgerError:
-            self.close()
-            raise
-
-    def close(self) -> None:
-        """Close the file; it can be opened again."""
-        if self._engine:
-            self._engine.dispose()
-            self._engine = None
 
     # The book
 
@@ -108,7 +60,7 @@ class Ledger:
     def add_flow(self, flow: CashFlow, book: Book) -> CashFlow:
         """Write a cash flow and the book that results from it."""
         with self._transaction() as connection:
-            seq = _insert(connection, cash_flows, {"mode": self.mode, **_columns(flow)})
+            seq = insert_row(connection, cash_flows, {"mode": self.mode, **_columns(flow)})
             self._write_book(connection, book)
         return replace(flow, seq=seq)
 
@@ -132,7 +84,7 @@ class Ledger:
                 "net_deposits": book.net_deposits or ZERO,
                 **_performance_columns(book),
             }
-            _upsert(connection, closes, row)
+            upsert_row(connection, closes, row)
 
     def closes(self) -> tuple[Close, ...]:
         """Daily closes, oldest first."""
@@ -166,7 +118,7 @@ class Ledger:
             if value is None:
                 connection.execute(delete(facts).where(facts.c.mode == self.mode, facts.c.key == key))
             else:
-                _upsert(connection, facts, {"mode": self.mode, "key": key, "value": value})
+                upsert_row(connection, facts, {"mode": self.mode, "key": key, "value": value})
 
     # Signals
 
@@ -177,7 +129,7 @@ class Ledger:
             if record.seq:
                 connection.execute(update(signals).where(signals.c.seq == record.seq).values(row))
                 return record
-            return replace(record, seq=_insert(connection, signals, row))
+            return replace(record, seq=insert_row(connection, signals, row))
 
     def signal(self, signal_id: str) -> SignalRecord | None:
         """The record of a signal."""
@@ -205,7 +157,7 @@ class Ledger:
         """Write down what is going to be sent, all or nothing."""
         with self._transaction() as connection:
             return tuple(
-                replace(record, seq=_insert(connection, orders, {"mode": self.mode, **_columns(record)}))
+                replace(record, seq=insert_row(connection, orders, {"mode": self.mode, **_columns(record)}))
                 for record in records
             )
 
@@ -223,13 +175,11 @@ class Ledger:
         """Orders whose end is not written down yet, oldest first."""
         return self._orders(orders.c.state.in_(IN_FLIGHT))
 
-    def known_ids(self, client_order_ids: Collection[str]) -> frozenset[str]:
-        """Which of these client order ids are written down."""
-        with self._transaction() as connection:
-            found = connection.execute(
-                select(orders.c.client_order_id).where(orders.c.client_order_id.in_(client_order_ids))
-            )
-            return frozenset(found.scalars())
+    def orders_named(self, client_order_ids: Collection[str]) -> dict[str, OrderRecord]:
+        """Orders by their client order id, as far as they are written down."""
+        return {
+            record.client_order_id: record for record in self._orders(orders.c.client_order_id.in_(client_order_ids))
+        }
 
     def adopt(self, old: str, new: str, prefixes: Sequence[str]) -> None:
         """Move orders from one signal id to another where their client order id starts with one of these."""
@@ -339,17 +289,6 @@ class Ledger:
 
     # Inside
 
-    @contextmanager
-    def _transaction(self) -> Iterator[Connection]:
-        if not self._engine:
-            raise LedgerError("the ledger is closed")
-        try:
-            with self._engine.begin() as connection:
-                yield connection
-        except (SQLAlchemyError, OSError, ArithmeticError) as err:
-            # The statement and its parameters stay out of the message.
-            raise LedgerError(f"the ledger failed: {getattr(err, 'orig', None) or type(err).__name__}") from err
-
     def _book(self, connection: Connection) -> Book:
         row = connection.execute(select(books).where(books.c.mode == self.mode)).mappings().one_or_none()
         if row is None:
@@ -379,7 +318,7 @@ class Ledger:
             "net_deposits": book.net_deposits,
             **_performance_columns(book),
         }
-        _upsert(connection, books, row)
+        upsert_row(connection, books, row)
         connection.execute(delete(positions).where(positions.c.mode == self.mode))
         for coin, position in portfolio.positions.items():
             connection.execute(
@@ -432,6 +371,7 @@ class Ledger:
                 quantity=row["executed_quantity"],
                 amount=row["executed_amount"],
                 fees=tuple(fees.get(row["seq"], {}).items()),
+                planned_price=row["price"],
             )
             for row in rows
         )
@@ -440,34 +380,11 @@ class Ledger:
         connection.execute(update(orders).where(orders.c.seq == record.seq).values(_columns(record)))
 
 
-def _configure(connection: Any, _record: object) -> None:
-    """Durable commits, readers beside a writer; transactions are begun by `_begin`, not by the driver."""
-    connection.isolation_level = None
-    cursor = connection.cursor()
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=5000"):
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.close()
-
-
-def _begin(connection: Connection) -> None:
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
-
-
 def _traded(mode: Mode) -> Select[Any]:
     """Orders that traded; one that ended without a fill was booked with an amount of exactly 0."""
     return select(orders).where(
         orders.c.mode == mode, orders.c.state == OrderState.BOOKED, orders.c.executed_amount != ZERO
     )
-
-
-def _insert(connection: Connection, table: Table, row: Mapping[str, Any]) -> int:
-    key = connection.execute(insert(table).values(row)).inserted_primary_key
-    return int(key[0]) if key else 0
-
-
-def _upsert(connection: Connection, table: Table, row: Mapping[str, Any]) -> None:
-    statement = upsert(table).values(row)
-    connection.execute(statement.on_conflict_do_update(index_elements=list(table.primary_key), set_=dict(row)))
 
 
 def _columns(record: Any) -> dict[str, Any]:

@@ -76,12 +76,13 @@ class Limits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedOrder:
-    """An order ready to be sent: quantity in the base asset, amount in quote at the last price."""
+    """An order ready to be sent: quantity in the base asset, last price and the amount at it in quote."""
 
     coin: str
     symbol: str
     side: Side
     quantity: Decimal
+    price: Decimal
     amount: Decimal
     limit_price: Decimal | None
 
@@ -288,6 +289,7 @@ def make_order(market: Market, limits: Limits, coin: str, side: Side, quantity: 
         symbol=rules.symbol,
         side=side,
         quantity=quantity,
+        price=price,
         amount=quantity * price,
         limit_price=rules.limit_price(side, price, slippage) if slippage else None,
     )

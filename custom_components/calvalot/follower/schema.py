@@ -20,11 +20,13 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-from .exchange import ZERO, Side
+from .exchange import ONE, ZERO, Side
 from .performance import Drawdown, Units
 from .portfolio import Portfolio
 
-VERSION = 1
+# What brings a file from each version to the next; the first entry leads from 1 to 2.
+UPGRADES: tuple[tuple[str, ...], ...] = (("ALTER TABLE orders ADD COLUMN price TEXT",),)
+VERSION = 1 + len(UPGRADES)
 
 
 class Result(StrEnum):
@@ -88,7 +90,7 @@ class SignalRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderRecord:
-    """An order: quantities in the base asset, amounts in quote."""
+    """An order: quantities in the base asset, amounts in quote; `price` is the last one when it was planned."""
 
     seq: int = 0
     signal_id: str
@@ -99,6 +101,7 @@ class OrderRecord:
     attempt: int
     client_order_id: str
     quantity: Decimal
+    price: Decimal | None = None
     limit_price: Decimal | None = None
     state: OrderState = OrderState.PLANNED
     created_at: datetime
@@ -135,6 +138,15 @@ class Trade:
     quantity: Decimal
     amount: Decimal
     fees: tuple[tuple[str, Decimal], ...]
+    planned_price: Decimal | None = None
+
+    @property
+    def slippage(self) -> Decimal | None:
+        """How much worse than the price it was planned at it filled, as a fraction; None where that is not known."""
+        if not self.planned_price:
+            return None
+        worse = self.price / self.planned_price - ONE
+        return worse if self.side is Side.BUY else -worse
 
     @property
     def price(self) -> Decimal:
@@ -243,6 +255,7 @@ orders = Table(
     Column("attempt", Integer, nullable=False),
     Column("client_order_id", String(36), nullable=False, unique=True),
     Column("quantity", DecimalText, nullable=False),
+    Column("price", DecimalText),
     Column("limit_price", DecimalText),
     Column("state", String(10), nullable=False),
     Column("created_at", TimeText, nullable=False),

@@ -59,7 +59,10 @@ class Figures:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot(Figures):
-    """Everything the entities show. `leader_connected` and `exchange_connected` are None until first asked."""
+    """Everything the entities show. `leader_connected` and `exchange_connected` are None until first asked.
+
+    `restored` names the copy that a broken ledger was restored from, empty for a new one; None where nothing broke.
+    """
 
     mode: Mode
     status: Status
@@ -77,6 +80,7 @@ class Snapshot(Figures):
     open_orders: tuple[OrderRecord, ...] = ()
     ledger_problem: bool = False
     storage_problem: str | None = None
+    restored: str | None = None
 
 
 def figures(

@@ -45,6 +45,7 @@ def trade(record: Trade, mode: Mode) -> Json:
         "quantity": text(record.quantity),
         "price": text(record.price, 12),
         "amount": text(record.amount),
+        "slippage": text(record.slippage, 8),
         "fees": [{"asset": asset, "amount": text(amount)} for asset, amount in record.fees],
         "simulated": mode is Mode.DRY_RUN,
     }

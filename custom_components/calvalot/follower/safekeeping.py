@@ -1,0 +1,87 @@
+"""Copies of a ledger: one a day, seven of them, and the way back from a file that broke."""
+
+from contextlib import closing
+from datetime import date, datetime
+import os
+from pathlib import Path
+import shutil
+import sqlite3
+
+COPIES = 7
+_SIDE_FILES = ("-wal", "-shm")
+
+
+def copy_of_day(ledger: Path, day: date) -> Path:
+    """Where a day's copy lies."""
+    return ledger.with_name(f"{ledger.stem}.{day.isoformat()}.copy.db")
+
+
+def copies(ledger: Path) -> list[Path]:
+    """The copies there are, newest first."""
+    return sorted(ledger.parent.glob(f"{ledger.stem}.*.copy.db"), reverse=True)
+
+
+def make_copy(ledger: Path, day: date) -> Path | None:
+    """Write a whole, consistent copy for a day where there is none, and let the oldest go; None where there was one.
+
+    Raises sqlite3.Error, OSError; a copy that did not come out whole is not kept.
+    """
+    target = copy_of_day(ledger, day)
+    if target.exists():
+        return None
+    part = target.with_suffix(".part")
+    part.unlink(missing_ok=True)
+    try:
+        with closing(sqlite3.connect(ledger, isolation_level=None)) as connection:
+            connection.execute("VACUUM INTO ?", (str(part),))
+        if not is_whole(part):
+            raise sqlite3.DatabaseError("the copy did not come out whole")
+        _install(part, target)
+    finally:
+        part.unlink(missing_ok=True)
+    for old in copies(ledger)[COPIES:]:
+        old.unlink(missing_ok=True)
+    return target
+
+
+def restore(ledger: Path, now: datetime) -> Path | None:
+    """Put a broken ledger aside and the newest whole copy in its place; None where there is none: a new one begins.
+
+    The broken file is kept beside it, named with the time. Raises OSError.
+    """
+    aside = ledger.with_name(f"{ledger.stem}.broken-{now:%Y%m%dT%H%M%S%f}.db")
+    for side in ("", *_SIDE_FILES):
+        file = ledger.with_name(f"{ledger.name}{side}")
+        if file.exists():
+            file.replace(aside.with_name(f"{aside.name}{side}"))
+    for copy in copies(ledger):
+        if is_whole(copy):
+            part = ledger.with_suffix(".part")
+            shutil.copyfile(copy, part)
+            _install(part, ledger)
+            return copy
+    return None
+
+
+def is_whole(file: Path) -> bool:
+    """Whether SQLite finds nothing wrong with a file."""
+    try:
+        with closing(sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True)) as connection:
+            return [row[0] for row in connection.execute("PRAGMA quick_check")] == ["ok"]
+    except sqlite3.Error:
+        return False
+
+
+def _install(part: Path, target: Path) -> None:
+    """Give a finished file its name, so that content and name survive a power cut."""
+    _sync(part)
+    part.replace(target)
+    _sync(target.parent)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,136 @@
+"""One SQLite file: opened durably, upgraded, copied, brought back when it broke."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import date, datetime
+import itertools
+from pathlib import Path
+import sqlite3
+from typing import Any
+
+from sqlalchemy import Connection, Engine, Table, create_engine, event, insert
+from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy.exc import SQLAlchemyError
+
+from . import safekeeping
+from .schema import METADATA, UPGRADES, VERSION
+
+_BROKEN = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+
+
+class LedgerError(Exception):
+    """The ledger could not be read or written; nothing may be traded."""
+
+
+class LedgerCorrupt(LedgerError):
+    """The file itself is broken: `recover` brings back what can be had."""
+
+
+class Storage:
+    """A database file of the follower; every method is synchronous."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._engine: Engine | None = None
+
+    def open(self) -> None:
+        """Open the file, making it where there is none and upgrading an older one. Raises LedgerError."""
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as err:
+            raise LedgerError(f"the ledger's folder cannot be made: {err.strerror}") from err
+        self._engine = create_engine(f"sqlite:///{self.path}")
+        event.listen(self._engine, "connect", _configure)
+        event.listen(self._engine, "begin", _begin)
+        try:
+            with self._transaction() as connection:
+                version = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
+                if version > VERSION:
+                    raise LedgerError("the ledger was written by a newer version")
+                if not version:
+                    METADATA.create_all(connection)
+                else:
+                    for statement in itertools.chain(*UPGRADES[version - 1 :]):
+                        connection.exec_driver_sql(statement)
+                if version != VERSION:
+                    connection.exec_driver_sql(f"PRAGMA user_version={VERSION}")
+        except LedgerError:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Close the file; it can be opened again."""
+        if self._engine:
+            self._engine.dispose()
+            self._engine = None
+
+    def recover(self, now: datetime) -> Path | None:
+        """Put a broken file aside and go on from the newest whole copy; None where a new ledger begins. Raises LedgerError."""
+        self.close()
+        try:
+            copy = safekeeping.restore(self.path, now)
+        except OSError as err:
+            raise LedgerError(f"the ledger cannot be restored: {err.strerror}") from err
+        self.open()
+        return copy
+
+    def keep_copy(self, day: date) -> Path | None:
+        """Keep a copy for the day where there is none yet. Raises LedgerError, LedgerCorrupt where the file is broken."""
+        try:
+            return safekeeping.make_copy(self.path, day)
+        except (sqlite3.Error, OSError) as err:
+            raise _ledger_error(err) from err
+
+    def checkpoint(self) -> None:
+        """Bring everything into the main file, so that a copy of it alone is whole. Raises LedgerError."""
+        if not self._engine:
+            return
+        try:
+            with self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+                connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+        except SQLAlchemyError as err:
+            raise _ledger_error(getattr(err, "orig", None) or err) from err
+
+    @contextmanager
+    def _transaction(self) -> Iterator[Connection]:
+        if not self._engine:
+            raise LedgerError("the ledger is closed")
+        try:
+            with self._engine.begin() as connection:
+                yield connection
+        except (SQLAlchemyError, OSError, ArithmeticError) as err:
+            raise _ledger_error(getattr(err, "orig", None) or err) from err
+
+
+def _ledger_error(cause: BaseException) -> LedgerError:
+    """The cause in words; the statement and its parameters stay out of the message."""
+    if isinstance(cause, sqlite3.Error):
+        code = getattr(cause, "sqlite_errorcode", 0) & 0xFF
+        kind = LedgerCorrupt if code in _BROKEN else LedgerError
+        return kind(f"the ledger failed: {cause}")
+    return LedgerError(f"the ledger failed: {type(cause).__name__}")
+
+
+def _configure(connection: Any, _record: object) -> None:
+    """Durable commits, readers beside a writer; transactions are begun by `_begin`, not by the driver."""
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=5000"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin(connection: Connection) -> None:
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def insert_row(connection: Connection, table: Table, row: Mapping[str, Any]) -> int:
+    """Insert a row; returns its key."""
+    key = connection.execute(insert(table).values(row)).inserted_primary_key
+    return int(key[0]) if key else 0
+
+
+def upsert_row(connection: Connection, table: Table, row: Mapping[str, Any]) -> None:
+    """Insert a row, or bring the one with the same key up to date."""
+    statement = upsert(table).values(row)
+    connection.execute(statement.on_conflict_do_update(index_elements=list(table.primary_key), set_=dict(row)))

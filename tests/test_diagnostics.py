@@ -1,0 +1,109 @@
+"""Diagnostics and system health: enough for a bug report, not a secret, not an amount."""
+
+from decimal import Decimal
+import json
+from pathlib import Path
+from typing import Any
+
+from homeassistant.core import HomeAssistant
+from homeassistant.helpers.json import ExtendedJSONEncoder
+from homeassistant.setup import async_setup_component
+import pytest
+from pytest_homeassistant_custom_component.common import MockConfigEntry, get_system_health_info
+
+from custom_components.calvalot.const import DOMAIN
+from custom_components.calvalot.diagnostics import async_get_config_entry_diagnostics
+from simulators.exchange import ExchangeSimulator
+from simulators.leader import FaultKind, LeaderSimulator
+
+from .conftest import add_entry, set_up
+
+
+@pytest.fixture(autouse=True)
+def config_dir(hass: HomeAssistant, tmp_path: Path) -> None:
+    """Keep the ledgers of one test apart from another's."""
+    hass.config.config_dir = str(tmp_path)
+
+
+async def test_diagnostics(
+    hass: HomeAssistant, live_data: dict[str, Any], leader: LeaderSimulator, exchange: ExchangeSimulator
+) -> None:
+    """What is shown, and what is not."""
+    leader.publish_v2({"BTC": "0.4", "ETH": "0.2"})
+    entry = add_entry(hass, live_data, min_order=7.25, survival_floor=11.75, poll_interval=60)
+    await set_up(hass, entry)
+    shown = json.loads(json.dumps(await async_get_config_entry_diagnostics(hass, entry), cls=ExtendedJSONEncoder))
+    assert shown["version"] == "0.1.0"
+    assert shown["mode"] == "live"
+    assert shown["status"] == "active"
+    assert shown["leader"] == {"scheme": "http", "private": True, "connected": True, "problem": None}
+    assert shown["exchange"] == {
+        "host": "127.0.0.1",
+        "connected": True,
+        "problem": None,
+        "used_weight": entry.runtime_data.exchange.used_weight,
+    }
+    assert shown["exchange"]["used_weight"] > 0
+    assert shown["options"] == {"min_order": "**REDACTED**", "survival_floor": "**REDACTED**", "poll_interval": 60}
+    assert shown["last_signal"]["result"] == "executed"
+    assert shown["positions"] == {"shown": 5, "held": 2, "priced": 5}
+    assert shown["open_orders"] == []
+    assert len(shown["cycles"]) == 1
+    assert shown["known_figures"]["total_value"] is True
+
+    text = json.dumps(shown)
+    for secret in (leader.secret, exchange.api_key, exchange.api_secret, leader.url):
+        assert secret not in text
+    snapshot = entry.runtime_data.data
+    amounts = [getattr(snapshot, name) for name in shown["known_figures"]]
+    amounts += [view.quantity for view in snapshot.positions.values()]
+    amounts += [view.value for view in snapshot.positions.values()]
+    for amount in amounts:
+        if isinstance(amount, Decimal) and len(f"{amount:f}") > 3:
+            assert f"{amount:f}"[:6] not in text
+
+
+async def test_diagnostics_with_problems(
+    hass: HomeAssistant, live_entry: MockConfigEntry, leader: LeaderSimulator, exchange: ExchangeSimulator
+) -> None:
+    """What is wrong is named; an order in flight is shown without its amount."""
+    leader.publish_v2({"BTC": "0.4"})
+    exchange.fault("drop", when="after", path="/order", method="POST", count=None)
+    exchange.fault("status", path="/order", method="GET", count=None)
+    leader.misbehave(FaultKind.STATUS, count=None)
+    await set_up(hass, live_entry)
+    leader.behave()
+    await live_entry.runtime_data.async_poll()
+    leader.misbehave(FaultKind.STATUS, count=None)
+    await live_entry.runtime_data.async_poll()
+    shown = json.loads(json.dumps(await async_get_config_entry_diagnostics(hass, live_entry), cls=ExtendedJSONEncoder))
+    assert shown["leader"]["problem"] == "LeaderUnreachable"
+    assert shown["leader"]["connected"] is False
+    assert shown["exchange"]["connected"] is False
+    assert shown["exchange"]["problem"]
+    (order,) = shown["open_orders"]
+    assert order["symbol"] == "BTCUSDC"
+    assert order["side"] == "BUY"
+    assert order["state"] == "unknown"
+    assert order["age"] >= 0
+    assert not {"quantity", "client_order_id"} & order.keys()
+    exchange.clear_faults()
+
+
+async def test_system_health(hass: HomeAssistant, entry: MockConfigEntry, exchange: ExchangeSimulator) -> None:
+    """All followers at a glance."""
+    assert await async_setup_component(hass, "system_health", {})
+    await set_up(hass, entry)
+    info = await get_system_health_info(hass, DOMAIN)
+    assert await info.pop("can_reach_exchange") == "ok"
+    assert info == {
+        "followers": 1,
+        "followers_loaded": 1,
+        "leaders_connected": 1,
+        "exchanges_connected": 1,
+        "used_weight": entry.runtime_data.exchange.used_weight,
+    }
+    await hass.config_entries.async_unload(entry.entry_id)
+    info = await get_system_health_info(hass, DOMAIN)
+    info.pop("can_reach_exchange").close()
+    assert info == {"followers": 1, "followers_loaded": 0, "leaders_connected": 0, "exchanges_connected": 0}

@@ -1,0 +1,297 @@
+"""Set-up, cycles, unloading and removal of a follower."""
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+from freezegun.api import FrozenDateTimeFactory
+from homeassistant.config_entries import ConfigEntryState
+from homeassistant.const import EVENT_HOMEASSISTANT_STOP
+from homeassistant.core import HomeAssistant
+from homeassistant.helpers import device_registry as dr, issue_registry as ir
+from homeassistant.setup import async_setup_component
+from homeassistant.util import dt as dt_util
+import pytest
+from pytest_homeassistant_custom_component.common import (
+    MockConfigEntry,
+    async_capture_events,
+    async_fire_time_changed,
+)
+
+from custom_components.calvalot.const import DOMAIN
+from custom_components.calvalot.coordinator import ledger_path
+from custom_components.calvalot.follower.ledger import Ledger
+from custom_components.calvalot.settings import entry_settings
+from simulators.exchange import ExchangeSimulator
+from simulators.leader import FaultKind, LeaderSimulator
+
+from .conftest import add_entry, set_up
+
+
+async def later(hass: HomeAssistant, freezer: FrozenDateTimeFactory, seconds: float = 121) -> None:
+    """Let time pass, and whatever is due be done."""
+    freezer.tick(timedelta(seconds=seconds))
+    async_fire_time_changed(hass, dt_util.utcnow())
+    await hass.async_block_till_done()
+
+
+@pytest.fixture(autouse=True)
+def config_dir(hass: HomeAssistant, tmp_path: Path) -> None:
+    """Keep the ledgers of one test apart from another's."""
+    hass.config.config_dir = str(tmp_path)
+
+
+async def test_set_up(hass: HomeAssistant, entry: MockConfigEntry, leader: LeaderSimulator) -> None:
+    """When set-up returns, the first cycle is done and the figures are there."""
+    assert await hass.config_entries.async_setup(entry.entry_id)
+    assert entry.state is ConfigEntryState.LOADED
+    snapshot = entry.runtime_data.data
+    assert len(leader.requests) == 1
+    assert leader.requests[0].follower_version == "0.1.0"
+    assert snapshot.leader_connected is True
+    assert snapshot.exchange_connected is True
+    assert snapshot.net_deposits == 1000
+    assert round(snapshot.total_value, 6) == 1000
+    device = dr.async_get(hass).async_get_device({(DOMAIN, entry.entry_id)})
+    assert device
+    assert device.id == entry.runtime_data.device_id
+    assert ledger_path(hass, entry.entry_id).exists()
+    await hass.async_block_till_done()
+
+
+async def test_set_up_component(hass: HomeAssistant) -> None:
+    """The actions are there without any follower."""
+    assert await async_setup_component(hass, DOMAIN, {})
+    assert hass.services.has_service(DOMAIN, "deposit")
+
+
+async def test_events(hass: HomeAssistant, entry: MockConfigEntry, leader: LeaderSimulator) -> None:
+    """What happens goes on the bus with the entry and the device."""
+    signals = async_capture_events(hass, f"{DOMAIN}_signal")
+    trades = async_capture_events(hass, f"{DOMAIN}_trade")
+    leader.publish_v2({"BTC": "0.4", "ETH": "0.2"})
+    await set_up(hass, entry)
+    assert {event.data["type"] for event in signals} >= {"executed"}
+    assert {event.data["symbol"] for event in trades} == {"BTCUSDC", "ETHUSDC"}
+    for event in (*signals, *trades):
+        assert event.data["entry_id"] == entry.entry_id
+        assert event.data["device_id"] == entry.runtime_data.device_id
+
+
+@pytest.mark.parametrize(
+    ("data", "options", "expected"),
+    [
+        ({"initial_budget": "1000"}, {}, {"initial_budget": "1000", "min_order": "5", "max_slippage": "None"}),
+        ({"initial_budget": 1000}, {"min_order": "7.5"}, {"initial_budget": "1000", "min_order": "7.5"}),
+        ({"initial_budget": 0.1}, {"max_slippage": 0.1}, {"initial_budget": "0.1", "max_slippage": "0.001"}),
+        ({}, {"max_signal_age": 0.5, "max_trades_per_day": 3.0}, {"max_signal_age": "0:30:00", "max_trades_per_day": "3"}),
+        ({}, {"stop_loss_drawdown": 12.5, "stop_loss_sell": True}, {"stop_loss_drawdown": "0.125", "stop_loss_sell": "True"}),
+        ({}, {"stop_loss_drawdown": None, "rebalance_threshold": 1}, {"stop_loss_drawdown": "None", "rebalance_threshold": "0.01"}),
+        ({}, {"coins": ["btc", "BTC", "Eth "]}, {"coins": "('BTC', 'ETH')"}),
+    ],
+)  # fmt: skip
+async def test_settings(
+    hass: HomeAssistant,
+    entry_data: dict[str, Any],
+    data: dict[str, Any],
+    options: dict[str, Any],
+    expected: dict[str, str],
+) -> None:
+    """Numbers are taken exactly as they are written; what is not there has the default."""
+    settings = entry_settings(add_entry(hass, entry_data | data, **options))
+    assert {key: str(getattr(settings, key)) for key in expected} == expected
+
+
+@pytest.mark.parametrize(
+    ("data", "options", "field"),
+    [
+        ({"trading_mode": "LIVE"}, {}, "trading_mode"),
+        ({"trading_mode": "paper"}, {}, "trading_mode"),
+        ({"trading_mode": None}, {}, "trading_mode"),
+        ({"initial_budget": "lots"}, {}, "initial_budget"),
+        ({"initial_budget": "NaN"}, {}, "initial_budget"),
+        ({"initial_budget": -1}, {}, "initial_budget"),
+        ({"leader_url": "nowhere"}, {}, "leader_url"),
+        ({}, {"poll_interval": 0}, "poll_interval"),
+        ({}, {"max_slippage": "Infinity"}, "max_slippage"),
+    ],
+)
+async def test_invalid_settings(
+    hass: HomeAssistant,
+    entry_data: dict[str, Any],
+    leader: LeaderSimulator,
+    exchange: ExchangeSimulator,
+    data: dict[str, Any],
+    options: dict[str, Any],
+    field: str,
+) -> None:
+    """What cannot be meant is refused, and nothing is asked or traded."""
+    entry = add_entry(hass, entry_data | data, **options)
+    assert not await set_up(hass, entry)
+    assert entry.state is ConfigEntryState.SETUP_ERROR
+    assert entry.error_reason_translation_key == "invalid_settings"
+    assert entry.error_reason_translation_placeholders == {"field": field}
+    assert not leader.requests
+    assert not exchange.requests
+
+
+async def test_ledger_unreadable(hass: HomeAssistant, entry: MockConfigEntry, leader: LeaderSimulator) -> None:
+    """Without a ledger nothing is done; the issue goes away with its cause."""
+    path = ledger_path(hass, entry.entry_id)
+    path.parent.mkdir()
+    path.write_text("no database, but long enough to be taken for a damaged one" * 100)
+    assert not await set_up(hass, entry)
+    assert entry.state is ConfigEntryState.SETUP_ERROR
+    assert entry.error_reason_translation_key == "ledger_unreadable"
+    issue = ir.async_get(hass).async_get_issue(DOMAIN, f"ledger_unreadable_{entry.entry_id}")
+    assert issue
+    assert issue.translation_placeholders == {"name": "Calv-a-lot", "path": str(path)}
+    assert not leader.requests
+
+    path.unlink()
+    assert await hass.config_entries.async_reload(entry.entry_id)
+    await hass.async_block_till_done()
+    assert ir.async_get(hass).async_get_issue(DOMAIN, f"ledger_unreadable_{entry.entry_id}") is None
+
+
+async def test_cycles_need_no_entity(
+    hass: HomeAssistant, entry: MockConfigEntry, leader: LeaderSimulator, freezer: FrozenDateTimeFactory
+) -> None:
+    """The cycle runs on time even where no entity listens."""
+    with patch("custom_components.calvalot.PLATFORMS", []):
+        await set_up(hass, entry)
+        for cycles in (2, 3):
+            await later(hass, freezer)
+            assert len(leader.requests) == cycles
+            assert len(entry.runtime_data.follower.cycles) == cycles
+        await hass.config_entries.async_unload(entry.entry_id)
+
+
+async def test_poll_interval(
+    hass: HomeAssistant, entry_data: dict[str, Any], leader: LeaderSimulator, freezer: FrozenDateTimeFactory
+) -> None:
+    """The option decides how often."""
+    entry = add_entry(hass, entry_data, poll_interval=600)
+    await set_up(hass, entry)
+    await later(hass, freezer, 300)
+    assert len(leader.requests) == 1
+    await later(hass, freezer, 301)
+    assert len(leader.requests) == 2
+
+
+async def test_polling_disabled(
+    hass: HomeAssistant, entry: MockConfigEntry, leader: LeaderSimulator, freezer: FrozenDateTimeFactory
+) -> None:
+    """Where the owner switched polling off, only what he asks for runs."""
+    hass.config_entries.async_update_entry(entry, pref_disable_polling=True)
+    await set_up(hass, entry)
+    await later(hass, freezer)
+    assert len(leader.requests) == 1
+    await entry.runtime_data.async_poll()
+    assert len(leader.requests) == 2
+
+
+async def test_poll_joins(hass: HomeAssistant, entry: MockConfigEntry, leader: LeaderSimulator) -> None:
+    """Two polls at once are one cycle, and a caller that gives up does not end it."""
+    await set_up(hass, entry)
+    coordinator = entry.runtime_data
+    leader.misbehave(FaultKind.SLOW, seconds=0.3)
+    first, second = (hass.async_create_task(coordinator.async_poll()) for _ in range(2))
+    first.cancel()
+    await second
+    assert first.cancelled()
+    assert len(leader.requests) == 2
+    assert coordinator.data.leader_connected is True
+
+
+async def test_slow_first_cycle(hass: HomeAssistant, entry: MockConfigEntry, leader: LeaderSimulator) -> None:
+    """Set-up does not wait for ever; unloading waits for the cycle, and nothing is asked afterwards."""
+    leader.misbehave(FaultKind.SLOW, seconds=0.5)
+    with patch("custom_components.calvalot.coordinator.FIRST_CYCLE_TIMEOUT", 0.05):
+        assert await hass.config_entries.async_setup(entry.entry_id)
+    coordinator = entry.runtime_data
+    assert coordinator.data.leader_connected is None
+    assert await hass.config_entries.async_unload(entry.entry_id)
+    assert coordinator.data.leader_connected is True
+    assert entry.state is ConfigEntryState.NOT_LOADED
+    await hass.async_block_till_done()
+
+
+async def test_unload(
+    hass: HomeAssistant, entry: MockConfigEntry, leader: LeaderSimulator, freezer: FrozenDateTimeFactory
+) -> None:
+    """An unloaded follower is quiet, and finds its book again."""
+    leader.publish_v2({"BTC": "0.4"})
+    await set_up(hass, entry)
+    before = entry.runtime_data.data
+    assert before.positions["BTC"].quantity > 0
+    assert await hass.config_entries.async_unload(entry.entry_id)
+    await later(hass, freezer)
+    assert len(leader.requests) == 1
+
+    assert await hass.config_entries.async_setup(entry.entry_id)
+    after = entry.runtime_data.data
+    assert after.positions["BTC"].quantity == before.positions["BTC"].quantity
+    assert after.net_deposits == before.net_deposits
+    assert after.last_signal_id == before.last_signal_id
+    await hass.async_block_till_done()
+
+
+async def test_unload_refused(hass: HomeAssistant, entry: MockConfigEntry, leader: LeaderSimulator) -> None:
+    """Where a platform does not unload, the follower goes on."""
+    await set_up(hass, entry)
+    with patch.object(hass.config_entries, "async_unload_platforms", return_value=False):
+        assert not await hass.config_entries.async_unload(entry.entry_id)
+    await entry.runtime_data.async_poll()
+    assert len(leader.requests) == 2
+    await entry.runtime_data.async_stop()
+
+
+async def test_home_assistant_stops(hass: HomeAssistant, entry: MockConfigEntry, leader: LeaderSimulator) -> None:
+    """When Home Assistant stops, the running cycle is finished and no other begins."""
+    await set_up(hass, entry)
+    leader.misbehave(FaultKind.SLOW, seconds=0.3)
+    poll = hass.async_create_task(entry.runtime_data.async_poll())
+    hass.bus.async_fire(EVENT_HOMEASSISTANT_STOP)
+    await hass.async_block_till_done()
+    assert poll.done()
+    assert len(entry.runtime_data.follower.cycles) == 2
+    await entry.runtime_data.async_poll()
+    assert len(leader.requests) == 2
+
+
+async def test_broken_cycle(
+    hass: HomeAssistant, entry: MockConfigEntry, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What nobody thought of is logged, makes the figures unavailable, and is over with the next good cycle."""
+    await set_up(hass, entry)
+    coordinator = entry.runtime_data
+    with patch.object(coordinator.follower, "cycle", side_effect=ZeroDivisionError("oops")):
+        await coordinator.async_refresh()
+    assert coordinator.last_update_success is False
+    assert "oops" in caplog.text
+    await coordinator.async_refresh()
+    assert coordinator.last_update_success is True
+
+
+async def test_remove_dry_run(hass: HomeAssistant, entry: MockConfigEntry) -> None:
+    """Paper money leaves nothing behind."""
+    await set_up(hass, entry)
+    path = ledger_path(hass, entry.entry_id)
+    assert path.exists()
+    await hass.config_entries.async_remove(entry.entry_id)
+    assert not list(path.parent.iterdir())
+
+
+async def test_remove_live(hass: HomeAssistant, live_entry: MockConfigEntry, leader: LeaderSimulator) -> None:
+    """The record of real trades stays."""
+    leader.publish_v2({"BTC": "0.4"})
+    await set_up(hass, live_entry)
+    assert live_entry.runtime_data.data.positions["BTC"].quantity > 0
+    settings = live_entry.runtime_data.settings
+    await hass.config_entries.async_remove(live_entry.entry_id)
+    ledger = Ledger(ledger_path(hass, live_entry.entry_id), settings.mode, settings.quote)
+    ledger.open()
+    assert [trade.symbol for trade in ledger.trades()] == ["BTCUSDC"]
+    ledger.close()

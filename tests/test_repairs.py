@@ -1,0 +1,282 @@
+"""Repair issues and reauthentication: they come with their cause and go with it."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from homeassistant.components.repairs import DOMAIN as REPAIRS_DOMAIN
+from homeassistant.config_entries import SOURCE_REAUTH
+from homeassistant.core import HomeAssistant
+from homeassistant.data_entry_flow import FlowResultType
+from homeassistant.helpers import issue_registry as ir
+from homeassistant.setup import async_setup_component
+from homeassistant.util import dt as dt_util
+import pytest
+from pytest_homeassistant_custom_component.common import MockConfigEntry
+
+from custom_components.calvalot.const import DOMAIN
+from custom_components.calvalot.follower.exchange import Side
+from custom_components.calvalot.follower.follower import Snapshot, Status
+from custom_components.calvalot.follower.leader import LeaderForbidden, LeaderSignalsOff
+from custom_components.calvalot.follower.schema import OrderRecord, OrderState
+from custom_components.calvalot.issues import PROBLEMS
+from simulators.exchange import ExchangeSimulator
+from simulators.leader import FaultKind, LeaderSimulator
+
+from .conftest import set_up
+
+
+@pytest.fixture(autouse=True)
+def config_dir(hass: HomeAssistant, tmp_path: Path) -> None:
+    """Keep the ledgers of one test apart from another's."""
+    hass.config.config_dir = str(tmp_path)
+
+
+def issue(hass: HomeAssistant, entry: MockConfigEntry, key: str) -> ir.IssueEntry | None:
+    """An issue of a follower."""
+    return ir.async_get(hass).async_get_issue(DOMAIN, f"{key}_{entry.entry_id}")
+
+
+def order(age: timedelta, sent: timedelta | None) -> OrderRecord:
+    """An order in flight."""
+    now = dt_util.utcnow()
+    return OrderRecord(
+        signal_id="s",
+        coin="BTC",
+        symbol="BTCUSDC",
+        side=Side.BUY,
+        leg=0,
+        attempt=1,
+        client_order_id="cv-x",
+        quantity=Decimal("0.00010"),
+        state=OrderState.UNKNOWN,
+        created_at=now - age,
+        sent_at=None if sent is None else now - sent,
+    )
+
+
+@pytest.mark.parametrize(
+    ("key", "change", "placeholders"),
+    [
+        ("clock_skew", {"leader_problem": LeaderForbidden(-3600.4)}, {"seconds": "3600"}),
+        ("signals_off", {"leader_problem": LeaderSignalsOff("off")}, {}),
+        ("unknown_coin", {"unknown_coins": ("DOGE", "PEPE")}, {"coins": "DOGE, PEPE"}),
+        (
+            "order_unknown",
+            {"open_orders": (order(timedelta(minutes=11), timedelta(minutes=11)),)},
+            {"orders": "- BUY 0.00010 BTCUSDC (cv-x)"},
+        ),
+        ("dead", {"status": Status.DEAD}, {}),
+        ("ledger_failed", {"storage_problem": "disk full"}, {"error": "disk full"}),
+        ("ledger_mismatch", {"ledger_problem": True}, {}),
+        ("update_required", {"update_required": "c3f9ff3"}, {"version": "c3f9ff3"}),
+    ],
+)
+async def test_issues(
+    hass: HomeAssistant, entry: MockConfigEntry, key: str, change: dict[str, Any], placeholders: dict[str, str]
+) -> None:
+    """Each problem raises its issue alone, with what it is about, and takes it along when it goes."""
+    await set_up(hass, entry)
+    follower = entry.runtime_data.follower
+    good: Snapshot = follower.snapshot
+    follower._show(replace(good, **change))
+    raised = {found.translation_key for (domain, _), found in ir.async_get(hass).issues.items() if domain == DOMAIN}
+    assert raised == {key}
+    found = issue(hass, entry, key)
+    assert found
+    assert found.translation_placeholders == {"name": "Calv-a-lot"} | placeholders
+    assert found.is_fixable == (key == "unknown_coin")
+    follower._show(good)
+    assert issue(hass, entry, key) is None
+
+
+@pytest.mark.parametrize("sent", [None, timedelta(minutes=9)])
+async def test_order_is_given_time(hass: HomeAssistant, entry: MockConfigEntry, sent: timedelta | None) -> None:
+    """An order that was not sent, or just now, is nothing to worry about."""
+    await set_up(hass, entry)
+    follower = entry.runtime_data.follower
+    follower._show(replace(follower.snapshot, open_orders=(order(timedelta(hours=1), sent),)))
+    assert issue(hass, entry, "order_unknown") is None
+
+
+async def test_all_problems_are_tested() -> None:
+    """No issue without a test."""
+    tested = {mark.args[1][n][0] for mark in test_issues.pytestmark for n in range(len(mark.args[1]))}
+    assert {problem.key for problem in PROBLEMS} == tested | {"ledger_unreadable"}
+
+
+async def test_unload_clears(hass: HomeAssistant, entry: MockConfigEntry, leader: LeaderSimulator) -> None:
+    """An unloaded follower has no issues."""
+    leader.misbehave(FaultKind.SIGNALS_OFF)
+    await set_up(hass, entry)
+    assert issue(hass, entry, "signals_off")
+    await hass.config_entries.async_unload(entry.entry_id)
+    assert issue(hass, entry, "signals_off") is None
+
+
+async def test_clock_skew(hass: HomeAssistant, entry: MockConfigEntry, leader: LeaderSimulator) -> None:
+    """Clocks that differ are told with the seconds, and nobody is asked for a secret."""
+    leader.misbehave(FaultKind.CLOCK_SKEW, seconds=5000)
+    await set_up(hass, entry)
+    found = issue(hass, entry, "clock_skew")
+    assert found
+    assert abs(int((found.translation_placeholders or {})["seconds"]) - 5000) <= 2
+    assert not reauths(hass)
+    await entry.runtime_data.async_poll()
+    assert issue(hass, entry, "clock_skew") is None
+
+
+def reauths(hass: HomeAssistant) -> list[Any]:
+    """Reauthentication flows in progress."""
+    return [
+        flow
+        for flow in hass.config_entries.flow.async_progress()
+        if flow["context"]["source"] == SOURCE_REAUTH
+    ]
+
+
+async def test_secret_refused(hass: HomeAssistant, entry: MockConfigEntry, leader: LeaderSimulator) -> None:
+    """A refused secret is asked for once, polling goes on, and the question goes away with its cause."""
+    await set_up(hass, entry)
+    secret, leader.secret = leader.secret, "changed"
+    coordinator = entry.runtime_data
+    for polls in (2, 3):
+        await coordinator.async_poll()
+        await hass.async_block_till_done()
+        assert len(leader.requests) == polls
+        assert len(reauths(hass)) == 1
+    assert coordinator.data.leader_connected is False
+
+    hass.config_entries.flow.async_abort(reauths(hass)[0]["flow_id"])
+    await leader.stop()
+    await coordinator.async_poll()
+    await leader.start()
+    await coordinator.async_poll()
+    await hass.async_block_till_done()
+    assert not reauths(hass)
+
+    leader.secret = secret
+    await coordinator.async_poll()
+    assert coordinator.data.leader_connected is True
+    leader.secret = "changed again"
+    await coordinator.async_poll()
+    await hass.async_block_till_done()
+    assert len(reauths(hass)) == 1
+    leader.secret = secret
+    await coordinator.async_poll()
+    await hass.async_block_till_done()
+    assert not reauths(hass)
+
+
+async def test_reauth_ends_it(hass: HomeAssistant, entry: MockConfigEntry, leader: LeaderSimulator) -> None:
+    """With the new secret the follower goes on."""
+    leader.secret = "changed"
+    await set_up(hass, entry)
+    result = await hass.config_entries.flow.async_configure(reauths(hass)[0]["flow_id"], {"signal_secret": "changed"})
+    await hass.async_block_till_done()
+    assert result["reason"] == "reauth_successful"
+    assert entry.runtime_data.data.leader_connected is True
+    assert not reauths(hass)
+
+
+async def test_key_refused(
+    hass: HomeAssistant, live_entry: MockConfigEntry, exchange: ExchangeSimulator, leader: LeaderSimulator
+) -> None:
+    """A refused key is asked for, and only that; the leader is still heard."""
+    await set_up(hass, live_entry)
+    exchange.fault("error", code=-2015, path="/account", count=None)
+    coordinator = live_entry.runtime_data
+    await coordinator.async_poll()
+    await hass.async_block_till_done()
+    assert coordinator.data.exchange_connected is False
+    assert coordinator.data.leader_connected is True
+    (flow,) = reauths(hass)
+    form = await hass.config_entries.flow.async_configure(flow["flow_id"])
+    schema = form["data_schema"]
+    assert schema
+    assert {str(key) for key in schema.schema} == {"api_key", "api_secret"}
+    exchange.clear_faults()
+    await coordinator.async_poll()
+    await hass.async_block_till_done()
+    assert not reauths(hass)
+
+
+async def test_both_refused(
+    hass: HomeAssistant, live_entry: MockConfigEntry, exchange: ExchangeSimulator, leader: LeaderSimulator
+) -> None:
+    """Two refusals are two questions, one after the other; one that answers itself does not take the other along."""
+    await set_up(hass, live_entry)
+    secret, leader.secret = leader.secret, "changed"
+    exchange.fault("error", code=-2015, path="/account", count=None)
+    coordinator = live_entry.runtime_data
+    await coordinator.async_poll()
+    await hass.async_block_till_done()
+    assert len(reauths(hass)) == 1
+    leader.secret = secret
+    await coordinator.async_poll()
+    await hass.async_block_till_done()
+    (flow,) = reauths(hass)
+    form = await hass.config_entries.flow.async_configure(flow["flow_id"])
+    schema = form["data_schema"]
+    assert schema
+    assert {str(key) for key in schema.schema} == {"api_key", "api_secret"}
+
+
+async def fix(hass: HomeAssistant, entry: MockConfigEntry, key: str) -> dict[str, Any]:
+    """Start the repair of an issue."""
+    assert await async_setup_component(hass, REPAIRS_DOMAIN, {})
+    manager = hass.data[REPAIRS_DOMAIN]["flow_manager"]
+    return await manager.async_init(DOMAIN, context={"issue_id": f"{key}_{entry.entry_id}"})
+
+
+async def test_unknown_coin(hass: HomeAssistant, entry: MockConfigEntry, leader: LeaderSimulator) -> None:
+    """The fix adds the coin, and the refused signal is followed."""
+    leader.publish_v2({"DOGE": "0.3", "BTC": "0.3"})
+    await set_up(hass, entry)
+    assert not any(view.quantity for view in entry.runtime_data.data.positions.values())
+    found = issue(hass, entry, "unknown_coin")
+    assert found
+    assert found.translation_placeholders == {"name": "Calv-a-lot", "coins": "DOGE"}
+
+    form = await fix(hass, entry, "unknown_coin")
+    assert form["type"] is FlowResultType.FORM
+    assert form["description_placeholders"] == {"name": "Calv-a-lot", "coins": "DOGE"}
+    manager = hass.data[REPAIRS_DOMAIN]["flow_manager"]
+    result = await manager.async_configure(form["flow_id"], {})
+    assert result["type"] is FlowResultType.CREATE_ENTRY
+    await hass.async_block_till_done()
+    assert entry.options["coins"] == ["BTC", "ETH", "BNB", "SOL", "XRP", "DOGE"]
+    assert issue(hass, entry, "unknown_coin") is None
+    positions = entry.runtime_data.data.positions
+    assert positions["DOGE"].quantity > 0
+    assert positions["BTC"].quantity > 0
+
+
+@pytest.mark.parametrize(
+    ("fail", "error"),
+    [
+        (lambda exchange: exchange.fault("status", path="/exchangeInfo"), "cannot_connect_exchange"),
+        (lambda exchange: exchange.delist("DOGEUSDC"), "unknown_coin"),
+    ],
+)
+async def test_unknown_coin_cannot_be_added(
+    hass: HomeAssistant,
+    entry: MockConfigEntry,
+    leader: LeaderSimulator,
+    exchange: ExchangeSimulator,
+    fail: Callable[[ExchangeSimulator], object],
+    error: str,
+) -> None:
+    """A coin that the exchange does not trade is not added."""
+    leader.publish_v2({"DOGE": "0.3"})
+    await set_up(hass, entry)
+    form = await fix(hass, entry, "unknown_coin")
+    fail(exchange)
+    result = await hass.data[REPAIRS_DOMAIN]["flow_manager"].async_configure(form["flow_id"], {})
+    assert result["type"] is FlowResultType.FORM
+    assert result["errors"] == {"base": error}
+    assert entry.options == {}
+    assert issue(hass, entry, "unknown_coin")
