@@ -53,7 +53,7 @@ async def test_set_up(hass: HomeAssistant, entry: MockConfigEntry, leader: Leade
     assert snapshot.exchange_connected is True
     assert snapshot.net_deposits == 1000
     assert round(snapshot.total_value, 6) == 1000
-    device = dr.async_get(hass).async_get_device({(DOMAIN, entry.entry_id)})
+    device = dr.async_get(hass).async_get_device_by_identifier((DOMAIN, entry.entry_id), entry.entry_id)
     assert device
     assert device.id == entry.runtime_data.device_id
     assert ledger_path(hass, entry.entry_id).exists()
@@ -139,8 +139,7 @@ async def test_invalid_settings(
 async def test_ledger_unreadable(hass: HomeAssistant, entry: MockConfigEntry, leader: LeaderSimulator) -> None:
     """Without a ledger nothing is done; the issue goes away with its cause."""
     path = ledger_path(hass, entry.entry_id)
-    path.parent.mkdir()
-    path.write_text("no database, but long enough to be taken for a damaged one" * 100)
+    path.mkdir(parents=True)
     assert not await set_up(hass, entry)
     assert entry.state is ConfigEntryState.SETUP_ERROR
     assert entry.error_reason_translation_key == "ledger_unreadable"
@@ -149,7 +148,7 @@ async def test_ledger_unreadable(hass: HomeAssistant, entry: MockConfigEntry, le
     assert issue.translation_placeholders == {"name": "Calv-a-lot", "path": str(path)}
     assert not leader.requests
 
-    path.unlink()
+    path.rmdir()
     assert await hass.config_entries.async_reload(entry.entry_id)
     await hass.async_block_till_done()
     assert ir.async_get(hass).async_get_issue(DOMAIN, f"ledger_unreadable_{entry.entry_id}") is None
@@ -280,8 +279,16 @@ async def test_remove_dry_run(hass: HomeAssistant, entry: MockConfigEntry) -> No
     await set_up(hass, entry)
     path = ledger_path(hass, entry.entry_id)
     assert path.exists()
+    other = path.with_name("other.db")
+    other.touch()
     await hass.config_entries.async_remove(entry.entry_id)
-    assert not list(path.parent.iterdir())
+    assert list(path.parent.iterdir()) == [other]
+
+
+async def test_remove_before_set_up(hass: HomeAssistant, entry: MockConfigEntry) -> None:
+    """There may be nothing to remove."""
+    await hass.config_entries.async_remove(entry.entry_id)
+    assert not ledger_path(hass, entry.entry_id).parent.exists()
 
 
 async def test_remove_live(hass: HomeAssistant, live_entry: MockConfigEntry, leader: LeaderSimulator) -> None:

@@ -71,6 +71,7 @@ def order(age: timedelta, sent: timedelta | None) -> OrderRecord:
         ),
         ("dead", {"status": Status.DEAD}, {}),
         ("ledger_failed", {"storage_problem": "disk full"}, {"error": "disk full"}),
+        ("ledger_restored", {"restored": "x.2026-01-01.copy.db"}, {"copy": "x.2026-01-01.copy.db"}),
         ("ledger_mismatch", {"ledger_problem": True}, {}),
         ("update_required", {"update_required": "c3f9ff3"}, {"version": "c3f9ff3"}),
     ],

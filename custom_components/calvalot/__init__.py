@@ -68,5 +68,8 @@ async def async_remove_entry(hass: HomeAssistant, entry: CalvalotConfigEntry) ->
 
 
 def _delete_ledger(path: Path) -> None:
-    for name in (path, path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")):
-        name.unlink(missing_ok=True)
+    """Delete a ledger, its copies and what SQLite put beside it."""
+    if path.parent.is_dir():
+        for file in path.parent.iterdir():
+            if file.name.startswith(f"{path.stem}."):
+                file.unlink(missing_ok=True)

@@ -68,6 +68,11 @@ PROBLEMS = (
         details=lambda snapshot, _now: {"error": snapshot.storage_problem} if snapshot.storage_problem else None,
         severity=ir.IssueSeverity.CRITICAL,
     ),
+    Problem(
+        key="ledger_restored",
+        details=lambda snapshot, _now: None if snapshot.restored is None else {"copy": snapshot.restored or "–"},
+        severity=ir.IssueSeverity.WARNING,
+    ),
     Problem(key="ledger_mismatch", details=lambda snapshot, _now: {} if snapshot.ledger_problem else None),
     Problem(
         key="update_required",

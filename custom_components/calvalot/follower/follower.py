@@ -203,7 +203,7 @@ class Follower:
 
     # What the owner can read, as plain JSON
 
-    async def portfolio(self) -> Json:
+    def portfolio(self) -> Json:
         """The book as it was last seen."""
         return views.portfolio(self.snapshot)
 

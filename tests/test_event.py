@@ -1,0 +1,151 @@
+"""What happened: event entities, and the same facts on the bus."""
+
+from collections import Counter
+import json
+from typing import Any
+
+from homeassistant.const import STATE_UNKNOWN
+from homeassistant.core import Event, EventStateChangedData, HomeAssistant, callback
+from homeassistant.helpers.event import async_track_state_change_event
+import pytest
+from pytest_homeassistant_custom_component.common import MockConfigEntry, async_capture_events
+
+from custom_components.calvalot import event
+from simulators.exchange import ExchangeSimulator
+from simulators.leader import LeaderSimulator
+
+from .conftest import add_entry, set_up
+from .entities import ALLOCATION, entity_id, keys, poll, state_of
+
+TYPES = {
+    "signal": {"received", "executed", "partial", "skipped", "rejected", "failed"},
+    "trade": {"buy", "sell", "failed"},
+    # The last one comes with the option of that name.
+    "alert": {
+        *("dead", "revived", "leader_lost", "leader_back", "leader_silent", "ledger_mismatch"),
+        "stop_loss",
+    },
+}
+
+
+def record(hass: HomeAssistant, entry: MockConfigEntry, key: str) -> list[tuple[str, dict[str, Any]]]:
+    """Record each event that an event entity tells from now on: its type and its attributes."""
+    told: list[tuple[str, dict[str, Any]]] = []
+
+    @callback
+    def on_change(change: Event[EventStateChangedData]) -> None:
+        if state := change.data["new_state"]:
+            told.append((state.attributes["event_type"], dict(state.attributes)))
+
+    async_track_state_change_event(hass, entity_id(hass, entry, "event", key), on_change)
+    return told
+
+
+async def test_keys(hass: HomeAssistant, entry: MockConfigEntry, leader: LeaderSimulator) -> None:
+    """The contract's event entities are there with their types, and silent about what they find at the start."""
+    assert await set_up(hass, entry)
+    assert keys(hass, entry, "event", enabled_only=True) == TYPES.keys()
+    for key, types in TYPES.items():
+        state = state_of(hass, entry, "event", key)
+        assert state.state == STATE_UNKNOWN
+        assert set(state.attributes["event_types"]) == types, key
+
+
+async def test_signal_and_trades(hass: HomeAssistant, entry: MockConfigEntry, leader: LeaderSimulator) -> None:
+    """Each event reaches the entity and, with its follower, the bus: plain JSON."""
+    assert await set_up(hass, entry)
+    signals, trades = record(hass, entry, "signal"), record(hass, entry, "trade")
+    bus_signals = async_capture_events(hass, "calvalot_signal")
+    bus_trades = async_capture_events(hass, "calvalot_trade")
+    leader.publish_v2(ALLOCATION, confidence=0.7, reasoning="a calm market")
+    await poll(hass, entry)
+    signal_id = leader.publish_v2({"BTC": "0.2"}, confidence=0.5, reasoning="a wild market")
+    await poll(hass, entry)
+
+    assert Counter(type_ for type_, _ in trades) == {"buy": 5, "sell": 5}
+    told = [(type_, data) for type_, data in signals if data["signal_id"] == signal_id]
+    assert [type_ for type_, _ in told] == ["received", "executed"]
+    assert told[-1][1]["reasoning"] == "a wild market"
+    assert told[-1][1]["confidence"] == 0.5
+
+    assert [type_ for type_, _ in signals] == [bus.data["type"] for bus in bus_signals]
+    assert [type_ for type_, _ in trades] == [bus.data["type"] for bus in bus_trades]
+    for bus, (_, data) in zip(bus_trades, trades, strict=True):
+        assert bus.data["entry_id"] == entry.entry_id
+        assert bus.data["device_id"] == entry.runtime_data.device_id
+        assert json.loads(json.dumps(dict(bus.data))) == bus.data
+        facts = {key: value for key, value in bus.data.items() if key not in {"type", "entry_id", "device_id"}}
+        assert facts.items() <= data.items()
+        assert facts["simulated"] is True
+
+
+@pytest.mark.parametrize("body", ['{"signal_id": "x", "version": 2}', '{"signal_id": "x", "version": 9}'])
+async def test_rejected(hass: HomeAssistant, entry: MockConfigEntry, leader: LeaderSimulator, body: str) -> None:
+    """A refused signal is told once, with the reason."""
+    assert await set_up(hass, entry)
+    signals = record(hass, entry, "signal")
+    leader.publish_raw(body)
+    await poll(hass, entry, 3)
+    assert [type_ for type_, _ in signals] == ["rejected"]
+    assert signals[0][1]["reason"]
+
+
+async def test_long_reasoning(hass: HomeAssistant, entry: MockConfigEntry, leader: LeaderSimulator) -> None:
+    """A talkative leader does not fill the recorder: the entity cuts what the bus tells in full."""
+    assert await set_up(hass, entry)
+    bus = async_capture_events(hass, "calvalot_signal")
+    leader.publish_v2(ALLOCATION, reasoning="because " * 5000)
+    await poll(hass, entry)
+    state = state_of(hass, entry, "event", "signal")
+    assert len(state.attributes["reasoning"]) == event.MAX_TEXT
+    assert len(json.dumps(dict(state.attributes))) < 16384
+    assert len(bus[-1].data["reasoning"]) > event.MAX_TEXT
+
+
+async def test_leader_lost_and_back(hass: HomeAssistant, entry: MockConfigEntry, leader: LeaderSimulator) -> None:
+    """A leader is lost once, after three failed polls, and back with the first good one."""
+    assert await set_up(hass, entry)
+    alerts = record(hass, entry, "alert")
+    leader.misbehave("status", None)
+    await poll(hass, entry, 2)
+    assert alerts == []
+    await poll(hass, entry, 3)
+    assert [type_ for type_, _ in alerts] == ["leader_lost"]
+    leader.behave()
+    await poll(hass, entry, 2)
+    assert [type_ for type_, _ in alerts] == ["leader_lost", "leader_back"]
+
+
+async def test_dead_and_revived(
+    hass: HomeAssistant, entry_data: dict[str, Any], leader: LeaderSimulator, exchange: ExchangeSimulator
+) -> None:
+    """Death is told once; so is a revival."""
+    entry = add_entry(hass, entry_data | {"initial_budget": 20.0})
+    leader.publish_v2({"BTC": "1"})
+    assert await set_up(hass, entry)
+    await poll(hass, entry)
+    alerts = record(hass, entry, "alert")
+    exchange.set_price("BTCUSDC", exchange.price("BTCUSDC") / 10)
+    await poll(hass, entry, 5)
+    assert [type_ for type_, _ in alerts] == ["dead"]
+
+    await hass.services.async_call("calvalot", "deposit", {"amount": 100}, blocking=True)
+    await hass.services.async_call("calvalot", "reset", {"confirm": True}, blocking=True)
+    await hass.async_block_till_done()
+    assert [type_ for type_, _ in alerts] == ["dead", "revived"]
+    assert state_of(hass, entry, "sensor", "status").state == "active"
+
+
+async def test_two_followers(
+    hass: HomeAssistant, entry: MockConfigEntry, entry_data: dict[str, Any], leader: LeaderSimulator
+) -> None:
+    """An event is told by the follower it happened to."""
+    other = add_entry(hass, entry_data | {"initial_budget": 500.0})
+    assert await set_up(hass, entry)
+    if not other.state.recoverable:
+        assert await set_up(hass, other)
+    mine, others = record(hass, entry, "signal"), record(hass, other, "signal")
+    leader.publish_v2(ALLOCATION)
+    await poll(hass, other)
+    assert others
+    assert mine == []

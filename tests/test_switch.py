@@ -1,0 +1,56 @@
+"""The pause switch."""
+
+from typing import Any
+from unittest.mock import patch
+
+from homeassistant.const import STATE_OFF, STATE_ON
+from homeassistant.core import HomeAssistant
+from homeassistant.exceptions import HomeAssistantError
+import pytest
+from pytest_homeassistant_custom_component.common import MockConfigEntry
+
+from custom_components.calvalot.follower.ledger import Ledger, LedgerError
+from simulators.leader import LeaderSimulator
+
+from .conftest import set_up
+from .entities import ALLOCATION, entity_id, keys, poll, state_of
+
+
+async def turn(hass: HomeAssistant, entry: MockConfigEntry, service: str) -> None:
+    """Turn the switch on or off."""
+    target: dict[str, Any] = {"entity_id": entity_id(hass, entry, "switch", "pause")}
+    await hass.services.async_call("switch", service, target, blocking=True)
+
+
+async def test_pause_and_resume(hass: HomeAssistant, entry: MockConfigEntry, leader: LeaderSimulator) -> None:
+    """A paused follower takes no signal up, remembers it over a restart, and follows the latest one once resumed."""
+    assert await set_up(hass, entry)
+    assert keys(hass, entry, "switch") == {"pause"}
+    assert state_of(hass, entry, "switch", "pause").state == STATE_OFF
+
+    await turn(hass, entry, "turn_on")
+    assert state_of(hass, entry, "switch", "pause").state == STATE_ON
+    assert state_of(hass, entry, "sensor", "status").state == "paused"
+
+    assert await hass.config_entries.async_reload(entry.entry_id)
+    leader.publish_v2(ALLOCATION)
+    await poll(hass, entry)
+    assert state_of(hass, entry, "switch", "pause").state == STATE_ON
+    assert state_of(hass, entry, "sensor", "btc_value").state == "0"
+
+    await turn(hass, entry, "turn_off")
+    assert state_of(hass, entry, "switch", "pause").state == STATE_OFF
+    await poll(hass, entry)
+    assert float(state_of(hass, entry, "sensor", "btc_value").state) > 0
+
+
+async def test_ledger_fails(hass: HomeAssistant, entry: MockConfigEntry) -> None:
+    """What could not be written down did not happen, and the owner is told."""
+    assert await set_up(hass, entry)
+    with (
+        patch.object(Ledger, "remember", side_effect=LedgerError("disk full")),
+        pytest.raises(HomeAssistantError) as err,
+    ):
+        await turn(hass, entry, "turn_on")
+    assert err.value.translation_key == "ledger_unavailable"
+    assert state_of(hass, entry, "switch", "pause").state == STATE_OFF
