@@ -6,27 +6,25 @@ from .follower import COINS
 from .home import Home
 
 URL_PATH = "calv-a-lot"
+# A demo is young: the last quarter of an hour is all there is to see.
+CURVE_HOURS = 0.25
+COLORS = {"BTC": "orange", "ETH": "indigo", "BNB": "amber", "SOL": "teal", "XRP": "light-blue"}
+ICONS = {"BTC": "mdi:bitcoin", "ETH": "mdi:ethereum"}
 
 WORDS = {
     "en": {
         "portfolio": "Portfolio",
-        "curve": "Value",
         "positions": "Positions",
-        "value": "Value",
-        "profit": "Profit and loss",
+        "profit": "{coin} profit",
         "leader": "Leader and exchange",
         "activity": "Activity",
-        "details": "Details",
     },
     "fr": {
         "portfolio": "Portefeuille",
-        "curve": "Valeur",
         "positions": "Positions",
-        "value": "Valeur",
-        "profit": "Gains et pertes",
+        "profit": "Gain {coin}",
         "leader": "Leader et plateforme",
         "activity": "Activité",
-        "details": "Détails",
     },
 }
 
@@ -34,64 +32,68 @@ type Card = dict[str, object]
 
 
 def _heading(text: str, icon: str, *badges: str) -> Card:
-    shown = [{"type": "entity", "entity": entity, "show_state": True, "show_icon": True} for entity in badges]
+    shown = [{"type": "entity", "entity": entity} for entity in badges]
     return {"type": "heading", "heading": text, "heading_style": "title", "icon": icon, "badges": shown}
 
 
 def _tile(entity: str, **options: object) -> Card:
-    return {"type": "tile", "entity": entity, **options}
+    return {"type": "tile", "entity": entity, "name": {"type": "entity"}, **options}
 
 
-def _section(*cards: Card, **options: object) -> Card:
-    return {"type": "grid", "cards": list(cards), **options}
+def _wide(card: Card) -> Card:
+    return {**card, "grid_options": {"columns": "full"}}
+
+
+def _curve(entity: str) -> Card:
+    entities = [{"entity": entity, "name": {"type": "entity"}}]
+    return _wide({"type": "history-graph", "hours_to_show": CURVE_HOURS, "entities": entities})
 
 
 def dashboard(ids: Mapping[str, str], language: str) -> Card:
-    """One view in sections: the portfolio, its curve, the positions, the leader, what happened."""
+    """One view in three sections: the portfolio, what it consists of, who leads it and what happened."""
     words = WORDS[language]
-    whole = {"grid_options": {"columns": "full"}}
-    portfolio = _section(
+    tall = {"vertical": True, "grid_options": {"columns": 6, "rows": 2}}
+    portfolio = [
         _heading(words["portfolio"], "mdi:finance", ids["status"]),
-        _tile(ids["total_value"], color="primary", vertical=True, grid_options={"columns": 6, "rows": 2}),
-        _tile(ids["profit_loss"], color="green", vertical=True, grid_options={"columns": 6, "rows": 2}),
+        _tile(ids["total_value"], color="primary", **tall),
+        _tile(ids["profit_loss"], color="green", **tall),
+        _curve(ids["total_value"]),
         _tile(ids["profit_loss_percent"]),
-        _tile(ids["time_weighted_return"]),
         _tile(ids["net_deposits"]),
-        _tile(ids["cash"]),
+        _tile(ids["time_weighted_return"]),
         _tile(ids["max_drawdown"]),
-        _tile(ids["tracking_distance"]),
-    )
-    curve = _section(
-        _heading(words["curve"], "mdi:chart-line"),
-        {"type": "history-graph", "hours_to_show": 1, "entities": [{"entity": ids["total_value"]}], **whole},
-        {"type": "history-graph", "hours_to_show": 1, "entities": [{"entity": ids["profit_loss"]}], **whole},
-    )
-    positions = _section(
+    ]
+    parts = [
+        {"entity": ids["cash"], "name": {"type": "entity"}, "color": "grey"},
+        *({"entity": ids[f"{coin.lower()}_value"], "name": coin, "color": COLORS[coin]} for coin in COINS),
+    ]
+    positions = [
         _heading(words["positions"], "mdi:chart-donut"),
-        *(
-            _tile(ids[f"{coin.lower()}_{figure}"], name=f"{coin} · {words[word]}", icon=icon)
-            for coin in COINS
-            for figure, word, icon in (
-                ("value", "value", "mdi:circle-multiple-outline"),
-                ("profit_loss", "profit", "mdi:trending-up"),
-            )
-        ),
-    )
-    leader = _section(
+        _wide({"type": "distribution", "entities": parts}),
+        _tile(ids["cash"]),
+        _tile(ids["tracking_distance"]),
+    ]
+    for coin in COINS:
+        icon = ICONS.get(coin, "mdi:alpha-" + coin[0].lower() + "-circle")
+        positions += [
+            _tile(ids[f"{coin.lower()}_value"], name=coin, icon=icon, color=COLORS[coin]),
+            _tile(ids[f"{coin.lower()}_profit_loss"], name=words["profit"].format(coin=coin), icon="mdi:trending-up"),
+        ]
+    positions.append(_curve(ids["profit_loss"]))
+    poll = {"action": "perform-action", "perform_action": "button.press", "target": {"entity_id": ids["poll"]}}
+    happenings = [ids[key] for key in ("signal", "trade", "alert", "pause")]
+    leader = [
         _heading(words["leader"], "mdi:account-star"),
-        _tile(ids["leader_connected"]),
-        _tile(ids["exchange_connected"]),
+        _tile(ids["leader_connected"], color="green"),
+        _tile(ids["exchange_connected"], color="green"),
         _tile(ids["last_signal"]),
         _tile(ids["last_signal_result"]),
-        _tile(ids["pause"], features=[{"type": "toggle"}], grid_options={"columns": "full"}),
-        _tile(ids["poll"], tap_action={"action": "toggle"}, grid_options={"columns": "full"}),
-    )
-    happenings = [ids[key] for key in ("signal", "trade", "alert", "pause", "status")]
-    activity = _section(
+        _wide(_tile(ids["pause"], color="red", features=[{"type": "toggle"}], features_position="inline")),
+        _wide(_tile(ids["poll"], hide_state=True, tap_action=poll, icon_tap_action=poll)),
         _heading(words["activity"], "mdi:history"),
-        {"type": "logbook", "hours_to_show": 24, "target": {"entity_id": happenings}, **whole},
-    )
-    sections = [portfolio, curve, leader, positions, activity]
+        _wide({"type": "logbook", "hours_to_show": 24, "target": {"entity_id": happenings}}),
+    ]
+    sections = [{"type": "grid", "cards": cards} for cards in (portfolio, positions, leader)]
     view = {"title": "Calv-a-lot", "path": "portfolio", "type": "sections", "max_columns": 3, "sections": sections}
     return {"title": "Calv-a-lot", "views": [view]}
 

@@ -25,6 +25,7 @@ ERROR = re.compile(r"\b(ERROR|CRITICAL)\b|^Traceback |^\w*(Error|Exception): ")
 CONFIGURATION = """\
 homeassistant:
   name: Calv-a-lot
+  country: FR
   currency: EUR
   time_zone: Europe/Paris
   language: {language}

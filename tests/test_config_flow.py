@@ -10,15 +10,15 @@ from homeassistant.core import HomeAssistant
 from homeassistant.data_entry_flow import FlowResultType, InvalidData
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
-from simulators.exchange import ExchangeSimulator
-from simulators.exchange.symbols import Symbol
-from simulators.leader import FaultKind, LeaderSimulator
 
 from custom_components.calvalot.config_flow import follower_hash
 from custom_components.calvalot.const import DOMAIN
 from custom_components.calvalot.follower.follower import Settings
 from custom_components.calvalot.forms import OPTIONS
 from custom_components.calvalot.settings import entry_settings
+from simulators.exchange import ExchangeSimulator
+from simulators.exchange.symbols import Symbol
+from simulators.leader import FaultKind, LeaderSimulator
 
 from .conftest import add_entry
 
@@ -240,7 +240,14 @@ async def test_trading_mode_is_exact(
 
 
 @pytest.mark.parametrize(
-    "keys", [{}, {"api_key": "", "api_secret": ""}, {"api_key": "k" * 64}, {"api_secret": "s" * 64}, {"api_key": "k" * 64, "api_secret": "s"}]
+    "keys",
+    [
+        {},
+        {"api_key": "", "api_secret": ""},
+        {"api_key": "k" * 64},
+        {"api_secret": "s" * 64},
+        {"api_key": "k" * 64, "api_secret": "s"},
+    ],
 )
 async def test_live_without_valid_key(
     hass: HomeAssistant, leader: LeaderSimulator, exchange: ExchangeSimulator, keys: dict[str, str]
@@ -531,9 +538,7 @@ async def test_reauth_key_can_withdraw(
     keys = {"api_key": exchange.api_key, "api_secret": exchange.api_secret}
     result = await hass.config_entries.flow.async_configure(result["flow_id"], keys)
     assert_form(result, "reauth_confirm", {"api_key": "key_can_withdraw"})
-    result = await hass.config_entries.flow.async_configure(
-        result["flow_id"], keys | {"accept_withdrawal_key": True}
-    )
+    result = await hass.config_entries.flow.async_configure(result["flow_id"], keys | {"accept_withdrawal_key": True})
     await hass.async_block_till_done()
     assert result["reason"] == "reauth_successful"
 
@@ -614,9 +619,7 @@ async def test_options_errors(
     assert entry.options == {}
 
 
-async def test_options_exchange_fails(
-    hass: HomeAssistant, entry: MockConfigEntry, exchange: ExchangeSimulator
-) -> None:
+async def test_options_exchange_fails(hass: HomeAssistant, entry: MockConfigEntry, exchange: ExchangeSimulator) -> None:
     """New coins are looked up at the exchange, known ones are not."""
     await exchange.stop()
     form = await hass.config_entries.options.async_init(entry.entry_id)

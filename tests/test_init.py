@@ -13,11 +13,7 @@ from homeassistant.helpers import device_registry as dr, issue_registry as ir
 from homeassistant.setup import async_setup_component
 from homeassistant.util import dt as dt_util
 import pytest
-from pytest_homeassistant_custom_component.common import (
-    MockConfigEntry,
-    async_capture_events,
-    async_fire_time_changed,
-)
+from pytest_homeassistant_custom_component.common import MockConfigEntry, async_capture_events, async_fire_time_changed
 
 from custom_components.calvalot.const import DOMAIN
 from custom_components.calvalot.coordinator import ledger_path
@@ -260,9 +256,7 @@ async def test_home_assistant_stops(hass: HomeAssistant, entry: MockConfigEntry,
     assert len(leader.requests) == 2
 
 
-async def test_broken_cycle(
-    hass: HomeAssistant, entry: MockConfigEntry, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_broken_cycle(hass: HomeAssistant, entry: MockConfigEntry, caplog: pytest.LogCaptureFixture) -> None:
     """What nobody thought of is logged, makes the figures unavailable, and is over with the next good cycle."""
     await set_up(hass, entry)
     coordinator = entry.runtime_data

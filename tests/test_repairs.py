@@ -132,11 +132,7 @@ async def test_clock_skew(hass: HomeAssistant, entry: MockConfigEntry, leader: L
 
 def reauths(hass: HomeAssistant) -> list[Any]:
     """Reauthentication flows in progress."""
-    return [
-        flow
-        for flow in hass.config_entries.flow.async_progress()
-        if flow["context"]["source"] == SOURCE_REAUTH
-    ]
+    return [flow for flow in hass.config_entries.flow.async_progress() if flow["context"]["source"] == SOURCE_REAUTH]
 
 
 async def test_secret_refused(hass: HomeAssistant, entry: MockConfigEntry, leader: LeaderSimulator) -> None:

@@ -8,7 +8,7 @@ from typing import Any, override
 from homeassistant.config_entries import ConfigEntry, ConfigFlow, ConfigFlowResult, OptionsFlowWithReload
 from homeassistant.core import callback
 from homeassistant.data_entry_flow import AbortFlow
-import probatio
+import voluptuous as vol
 from yarl import URL
 
 from . import forms
@@ -164,7 +164,7 @@ class CalvalotConfigFlow(ConfigFlow, domain=DOMAIN):
     def _form(
         self,
         step_id: str,
-        schema: probatio.Schema,
+        schema: vol.Schema,
         user_input: Mapping[str, Any] | None,
         problem: InvalidInput | None,
     ) -> ConfigFlowResult:

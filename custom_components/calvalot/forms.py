@@ -15,7 +15,7 @@ from homeassistant.helpers.selector import (
     TextSelectorConfig,
     TextSelectorType,
 )
-import probatio
+import voluptuous as vol
 
 from . import const
 from .checks import InvalidInput
@@ -40,11 +40,11 @@ class Number:
     whole: bool = False
 
     @property
-    def marker(self) -> probatio.Marker:
+    def marker(self) -> vol.Marker:
         """Key of the number in a form."""
         if self.default is None:
-            return probatio.Optional(self.key)
-        return probatio.Required(self.key, default=self.default)
+            return vol.Optional(self.key)
+        return vol.Required(self.key, default=self.default)
 
     def selector(self, quote: str) -> NumberSelector:
         """How the number is asked for."""
@@ -88,64 +88,62 @@ _PASSWORD = TextSelector(TextSelectorConfig(type=TextSelectorType.PASSWORD, auto
 _URL = TextSelector(TextSelectorConfig(type=TextSelectorType.URL))
 
 
-def leader(*, stored: bool) -> probatio.Schema:
+def leader(*, stored: bool) -> vol.Schema:
     """Form of the leader; a secret that is stored may be left empty."""
-    secret = probatio.Optional if stored else probatio.Required
-    return probatio.Schema(
-        {probatio.Required(const.CONF_LEADER_URL): _URL, secret(const.CONF_SIGNAL_SECRET): _PASSWORD}
-    )
+    secret = vol.Optional if stored else vol.Required
+    return vol.Schema({vol.Required(const.CONF_LEADER_URL): _URL, secret(const.CONF_SIGNAL_SECRET): _PASSWORD})
 
 
-def exchange() -> probatio.Schema:
+def exchange() -> vol.Schema:
     """Form of the exchange; keys are needed for live trading only."""
     modes = SelectSelector(
         SelectSelectorConfig(options=[mode.value for mode in Mode], translation_key=const.CONF_TRADING_MODE)
     )
-    return probatio.Schema(
+    return vol.Schema(
         {
-            probatio.Required(const.CONF_TRADING_MODE, default=Mode.DRY_RUN.value): modes,
-            probatio.Required(const.CONF_EXCHANGE_URL, default=const.DEFAULT_EXCHANGE_URL): _URL,
-            probatio.Optional(const.CONF_API_KEY): _PASSWORD,
-            probatio.Optional(const.CONF_API_SECRET): _PASSWORD,
+            vol.Required(const.CONF_TRADING_MODE, default=Mode.DRY_RUN.value): modes,
+            vol.Required(const.CONF_EXCHANGE_URL, default=const.DEFAULT_EXCHANGE_URL): _URL,
+            vol.Optional(const.CONF_API_KEY): _PASSWORD,
+            vol.Optional(const.CONF_API_SECRET): _PASSWORD,
         }
     )
 
 
-def budget() -> probatio.Schema:
+def budget() -> vol.Schema:
     """Form of the budget."""
     quotes = SelectSelector(SelectSelectorConfig(options=list(QUOTE_ASSETS), custom_value=True))
-    return probatio.Schema(
+    return vol.Schema(
         {
-            probatio.Required(BUDGET.key): BUDGET.selector(const.DEFAULT_QUOTE_ASSET),
-            probatio.Required(const.CONF_COINS, default=list(const.DEFAULT_COINS)): _coins(const.DEFAULT_COINS),
-            probatio.Required(const.CONF_QUOTE_ASSET, default=const.DEFAULT_QUOTE_ASSET): quotes,
+            vol.Required(BUDGET.key): BUDGET.selector(const.DEFAULT_QUOTE_ASSET),
+            vol.Required(const.CONF_COINS, default=list(const.DEFAULT_COINS)): _coins(const.DEFAULT_COINS),
+            vol.Required(const.CONF_QUOTE_ASSET, default=const.DEFAULT_QUOTE_ASSET): quotes,
         }
     )
 
 
-def reauth(*, leader: bool, exchange: bool) -> probatio.Schema:
+def reauth(*, leader: bool, exchange: bool) -> vol.Schema:
     """Form of the secrets that may be wrong; what is left empty stays."""
     keys = [const.CONF_SIGNAL_SECRET] * leader + [const.CONF_API_KEY, const.CONF_API_SECRET] * exchange
-    return probatio.Schema({probatio.Optional(key): _PASSWORD for key in keys})
+    return vol.Schema({vol.Optional(key): _PASSWORD for key in keys})
 
 
-def options(coins: Iterable[str], quote: str) -> probatio.Schema:
+def options(coins: Iterable[str], quote: str) -> vol.Schema:
     """Form of what may be tuned."""
-    return probatio.Schema(
+    return vol.Schema(
         {
-            probatio.Required(const.CONF_COINS): _coins(coins),
+            vol.Required(const.CONF_COINS): _coins(coins),
             **{number.marker: number.selector(quote) for number in OPTIONS},
-            probatio.Required(const.CONF_STOP_LOSS_SELL, default=False): BooleanSelector(),
+            vol.Required(const.CONF_STOP_LOSS_SELL, default=False): BooleanSelector(),
         }
     )
 
 
-def with_consents(schema: probatio.Schema, keys: Collection[str]) -> probatio.Schema:
+def with_consents(schema: vol.Schema, keys: Collection[str]) -> vol.Schema:
     """A form with boxes to tick for what needs the owner's word."""
-    return schema.extend({probatio.Required(key, default=False): BooleanSelector() for key in keys})
+    return schema.extend({vol.Required(key, default=False): BooleanSelector() for key in keys})
 
 
-def fields_of(schema: probatio.Schema, errors: Mapping[str, str]) -> dict[str, str]:
+def fields_of(schema: vol.Schema, errors: Mapping[str, str]) -> dict[str, str]:
     """Errors as a form can show them: those of a field that it lacks stand above all fields."""
     return {field if field in schema.schema else "base": error for field, error in errors.items()}
 

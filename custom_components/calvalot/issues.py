@@ -1,6 +1,6 @@
 """Repair issues: a table of what can be wrong with a follower, raised and cleared with what it publishes."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -123,7 +123,7 @@ def async_clear_issues(hass: HomeAssistant, entry_id: str) -> None:
 
 
 class Reauthentication:
-    """Asks the owner for a refused secret: once, until whoever refused it is connected again."""
+    """Asks the owner for a refused secret: once, and one secret at a time."""
 
     def __init__(self, hass: HomeAssistant, entry: ConfigEntry[Any]) -> None:
         """Start with nothing asked."""
@@ -133,19 +133,23 @@ class Reauthentication:
 
     @callback
     def async_sync(self, snapshot: Snapshot) -> None:
-        """Ask for what is refused, take back the question that has answered itself."""
-        secret_refused = (
-            isinstance(snapshot.leader_problem, LeaderForbidden) and not snapshot.leader_problem.clocks_differ
-        )
-        key_refused = isinstance(snapshot.exchange_problem, InvalidKey)
-        self._sync("leader", secret_refused, snapshot.leader_connected)
-        self._sync("exchange", key_refused, snapshot.exchange_connected)
+        """Ask for what is refused; take back a question that has answered itself."""
+        flows = list(self._entry.async_get_active_flows(self._hass, {SOURCE_REAUTH}))
+        connected = {"leader": snapshot.leader_connected, "exchange": snapshot.exchange_connected}
+        if any(connected[who] for who in self._asked):
+            self._asked.clear()
+            while flows:
+                self._hass.config_entries.flow.async_abort(flows.pop()["flow_id"])
+        new = [who for who in _refused(snapshot) if who not in self._asked]
+        if new and not flows:
+            self._asked.add(new[0])
+            self._entry.async_start_reauth(self._hass, data={CONF_REFUSED_BY: new[0]})
 
-    def _sync(self, who: str, refused: bool, connected: bool | None) -> None:
-        if refused and who not in self._asked:
-            self._asked.add(who)
-            self._entry.async_start_reauth(self._hass, data={CONF_REFUSED_BY: who})
-        elif connected and who in self._asked:
-            self._asked.remove(who)
-            for flow in list(self._entry.async_get_active_flows(self._hass, {SOURCE_REAUTH})):
-                self._hass.config_entries.flow.async_abort(flow["flow_id"])
+
+def _refused(snapshot: Snapshot) -> Iterator[str]:
+    """Who refuses a secret; a leader whose clock differs may not mean it."""
+    problem = snapshot.leader_problem
+    if isinstance(problem, LeaderForbidden) and not problem.clocks_differ:
+        yield "leader"
+    if isinstance(snapshot.exchange_problem, InvalidKey):
+        yield "exchange"

@@ -2,7 +2,7 @@
 
 from homeassistant.components.repairs import ConfirmRepairFlow, RepairsFlow, RepairsFlowResult
 from homeassistant.core import HomeAssistant
-import probatio
+import voluptuous as vol
 
 from .checks import InvalidInput, check_coins
 from .const import CONF_COINS, CONF_QUOTE_ASSET, DEFAULT_COINS, DEFAULT_QUOTE_ASSET
@@ -40,7 +40,7 @@ class AddCoins(RepairsFlow):
                 self.hass.config_entries.async_schedule_reload(entry.entry_id)
                 return self.async_create_entry(data={})
         return self.async_show_form(
-            step_id="confirm", data_schema=probatio.Schema({}), errors=errors, description_placeholders=placeholders
+            step_id="confirm", data_schema=vol.Schema({}), errors=errors, description_placeholders=placeholders
         )
 
 

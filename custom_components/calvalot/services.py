@@ -13,7 +13,7 @@ from homeassistant.exceptions import ServiceValidationError
 from homeassistant.helpers import config_validation as cv, service
 from homeassistant.helpers.typing import VolDictType
 from homeassistant.util import dt as dt_util
-import probatio
+import voluptuous as vol
 
 from .const import DOMAIN, MAX_AMOUNT
 from .coordinator import CalvalotConfigEntry
@@ -77,7 +77,7 @@ def _time(value: Any) -> datetime:
     """Validate a time; without a time zone it is in Home Assistant's."""
     try:
         return dt_util.as_utc(cv.datetime(value))
-    except probatio.Invalid as err:
+    except vol.Invalid as err:
         raise invalid_input("time_invalid") from err
 
 
@@ -89,13 +89,13 @@ def _limit(value: Any) -> int:
 
 
 CASH_FLOW_FIELDS: Final[VolDictType] = {
-    probatio.Required(ATTR_AMOUNT): _positive_amount,
-    probatio.Optional(ATTR_NOTE, default=""): probatio.All(cv.string, probatio.Length(max=MAX_NOTE)),
-    probatio.Optional(ATTR_AT): _time,
+    vol.Required(ATTR_AMOUNT): _positive_amount,
+    vol.Optional(ATTR_NOTE, default=""): vol.All(cv.string, vol.Length(max=MAX_NOTE)),
+    vol.Optional(ATTR_AT): _time,
 }
 PAGE_FIELDS: Final[VolDictType] = {
-    probatio.Optional(ATTR_LIMIT, default=DEFAULT_LIMIT): _limit,
-    probatio.Optional(ATTR_SINCE): _time,
+    vol.Optional(ATTR_LIMIT, default=DEFAULT_LIMIT): _limit,
+    vol.Optional(ATTR_SINCE): _time,
 }
 
 
@@ -148,8 +148,8 @@ async def _get_cash_flows(follower: Follower, data: Mapping[str, Any]) -> Servic
 ACTIONS: Final = (
     Action("deposit", _deposit, CASH_FLOW_FIELDS),
     Action("withdraw", _withdraw, CASH_FLOW_FIELDS),
-    Action("set_net_deposits", _set_net_deposits, {probatio.Required(ATTR_AMOUNT): _amount}),
-    Action("reset", _reset, {probatio.Optional(ATTR_CONFIRM, default=False): cv.boolean}),
+    Action("set_net_deposits", _set_net_deposits, {vol.Required(ATTR_AMOUNT): _amount}),
+    Action("reset", _reset, {vol.Optional(ATTR_CONFIRM, default=False): cv.boolean}),
     Action("sync", _sync),
     Action("preview", _preview, admin=False),
     Action("get_portfolio", _get_portfolio, admin=False),
@@ -171,7 +171,7 @@ async def _handle(action: Action, call: ServiceCall) -> ServiceResponse:
 def async_setup_services(hass: HomeAssistant) -> None:
     """Register the actions."""
     for action in ACTIONS:
-        schema = probatio.Schema({probatio.Optional(ATTR_CONFIG_ENTRY_ID): cv.string, **action.fields})
+        schema = vol.Schema({vol.Optional(ATTR_CONFIG_ENTRY_ID): cv.string, **action.fields})
         if action.admin:
             service.async_register_admin_service(hass, DOMAIN, action.name, partial(_handle, action), schema)
         else:
