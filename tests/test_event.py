@@ -41,8 +41,8 @@ def record(hass: HomeAssistant, entry: MockConfigEntry, key: str) -> list[tuple[
     return told
 
 
-async def test_keys(hass: HomeAssistant, entry: MockConfigEntry, leader: LeaderSimulator) -> None:
-    """The contract's event entities are there with their types, and silent about what they find at the start."""
+async def test_keys(hass: HomeAssistant, entry: MockConfigEntry) -> None:
+    """The contract's event entities are there with their types, and nothing has happened yet."""
     assert await set_up(hass, entry)
     assert keys(hass, entry, "event", enabled_only=True) == TYPES.keys()
     for key, types in TYPES.items():
@@ -140,10 +140,9 @@ async def test_two_followers(
     hass: HomeAssistant, entry: MockConfigEntry, entry_data: dict[str, Any], leader: LeaderSimulator
 ) -> None:
     """An event is told by the follower it happened to."""
-    other = add_entry(hass, entry_data | {"initial_budget": 500.0})
     assert await set_up(hass, entry)
-    if not other.state.recoverable:
-        assert await set_up(hass, other)
+    other = add_entry(hass, entry_data | {"initial_budget": 500.0})
+    assert await set_up(hass, other)
     mine, others = record(hass, entry, "signal"), record(hass, other, "signal")
     leader.publish_v2(ALLOCATION)
     await poll(hass, other)

@@ -22,7 +22,16 @@ EVENTS: Final = (
     EventEntityDescription(key="trade", event_types=["buy", "sell", "failed"]),
     EventEntityDescription(
         key="alert",
-        event_types=["dead", "revived", "leader_lost", "leader_back", "leader_silent", "ledger_mismatch", "stop_loss"],
+        event_types=[
+            "dead",
+            "revived",
+            "leader_lost",
+            "leader_back",
+            "leader_silent",
+            "ledger_mismatch",
+            "stop_loss",
+            "ledger_restored",
+        ],
     ),
 )
 

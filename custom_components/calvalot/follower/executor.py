@@ -109,17 +109,16 @@ class Executor:
         `symbols` maps symbol to coin. What no known signal explains is booked under `recovered`. Raises LedgerError,
         ExchangeError.
         """
-        found: list[tuple[OrderReport, str]] = []
-        records: dict[str, OrderRecord] = {}
-        for symbol, coin in symbols.items():
-            last = await asyncio.to_thread(self._ledger.last_order_id, symbol)
-            reports = [
-                report
-                for report in await self._exchange.orders_from(symbol, (last or 0) + 1)
-                if report.client_order_id.startswith(self._tag)
-            ]
-            records |= await asyncio.to_thread(self._ledger.orders_named, [each.client_order_id for each in reports])
-            found += [(report, coin) for report in reports]
+        lasts = await asyncio.to_thread(self._ledger.last_order_ids, symbols)
+        pages = await asyncio.gather(*(self._exchange.orders_from(each, lasts.get(each, 0) + 1) for each in symbols))
+        found = [
+            (report, coin)
+            for coin, reports in zip(symbols.values(), pages, strict=True)
+            for report in reports
+            if report.client_order_id.startswith(self._tag)
+        ]
+        names = [report.client_order_id for report, _ in found]
+        records = await asyncio.to_thread(self._ledger.orders_named, names)
         found.sort(key=lambda item: (item[0].time, item[0].order_id))
         booked = []
         for report, coin in found:
@@ -258,13 +257,14 @@ class Executor:
             return False
         if await self._exchange.find(record.symbol, record.client_order_id):
             return False
-        last = await asyncio.to_thread(self._ledger.last_order_id, record.symbol)
-        others = await self._exchange.orders_from(record.symbol, (last or 0) + 1)
+        lasts = await asyncio.to_thread(self._ledger.last_order_ids, [record.symbol])
+        last = lasts.get(record.symbol, 0)
+        others = await self._exchange.orders_from(record.symbol, last + 1)
         if any(other.client_order_id == record.client_order_id for other in others):
             return False
         explained = {other.order_id for other in others}
         fills = await self._exchange.fills_since(record.symbol, sent_at - SEARCH_MARGIN)
-        return all(fill.order_id in explained or fill.order_id <= (last or 0) for fill in fills)
+        return all(fill.order_id in explained or fill.order_id <= last for fill in fills)
 
     async def _book(self, record: OrderRecord, report: OrderReport, prices: Mapping[str, Decimal]) -> OrderRecord:
         """Write down that an order was executed, then book its fills; without them it stays `executed`."""

@@ -81,6 +81,7 @@ class Follower:
         except LedgerCorrupt:
             if not await self._recover():
                 raise
+        self._observer.hold((await asyncio.to_thread(self._ledger.book)).portfolio.positions)
         self.snapshot = await self._picture(None)
 
     async def stop(self, timeout: float = 30) -> None:

@@ -191,13 +191,15 @@ class Ledger(Storage):
                 .values(signal_id=new)
             )
 
-    def last_order_id(self, symbol: str) -> int | None:
-        """Largest order id of the exchange that is written down for a symbol."""
+    def last_order_ids(self, symbols: Collection[str]) -> dict[str, int]:
+        """Largest order id of the exchange that is written down, for each symbol that has one."""
+        query = (
+            select(orders.c.symbol, func.max(orders.c.order_id))
+            .where(orders.c.mode == self.mode, orders.c.symbol.in_(symbols), orders.c.order_id.is_not(None))
+            .group_by(orders.c.symbol)
+        )
         with self._transaction() as connection:
-            last: int | None = connection.execute(
-                select(func.max(orders.c.order_id)).where(orders.c.mode == self.mode, orders.c.symbol == symbol)
-            ).scalar_one()
-            return last
+            return {symbol: last for symbol, last in connection.execute(query)}
 
     def last_trade_id(self) -> int:
         """Largest trade id of the book, 0 without one: paper numbers its own fills after it."""

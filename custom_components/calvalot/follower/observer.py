@@ -1,7 +1,7 @@
 """What one cycle learns of the world: the leader's signal, prices, rules and the account, all asked at the same time."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -50,7 +50,7 @@ class Observer:
         self._ledger = ledger
         self._clock = clock
         self._journal = journal
-        self._coins: frozenset[str] = frozenset(settings.coins)
+        self._coins: frozenset[str] = frozenset()
         self._rules: dict[str, SymbolRules] = {}
         self._rules_at: datetime | None = None
         self._parsed: tuple[bytes, frozenset[str], Signal | InvalidSignal] | None = None
@@ -93,6 +93,10 @@ class Observer:
             if isinstance(err, Refused):  # a symbol may have gone
                 self._rules_at = None
             return None
+
+    def hold(self, coins: Collection[str]) -> None:
+        """Know the coins that are held, wanted or not."""
+        self._coins = frozenset({*self._settings.coins, *coins})
 
     def forget_rules(self) -> None:
         """Ask for the trading rules again in the next look."""
@@ -147,7 +151,7 @@ class Observer:
         if self._rules_at is None or self._clock() - self._rules_at > RULES_AGE:
             book = await asyncio.to_thread(self._ledger.book)
             quote = self._settings.quote
-            self._coins = frozenset({*self._settings.coins, *book.portfolio.positions})
+            self.hold(book.portfolio.positions)
             symbols = {*rate_symbols(quote), *(f"{coin}{quote}" for coin in {*self._coins, FEE_COIN} - {quote})}
             rules = await self.asked(self._exchange.rules(sorted(symbols)))
             if rules is None:

@@ -1,0 +1,395 @@
+"""Actions: what they do, what they answer, whom they obey, what they refuse."""
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from homeassistant.config_entries import ConfigEntryState
+from homeassistant.core import Context, HomeAssistant, SupportsResponse
+from homeassistant.exceptions import HomeAssistantError, ServiceValidationError, Unauthorized
+from homeassistant.util import dt as dt_util
+import probatio
+import pytest
+from pytest_homeassistant_custom_component.common import MockConfigEntry, MockUser
+
+from custom_components.calvalot.const import DOMAIN
+from simulators.exchange import ExchangeSimulator
+from simulators.leader import LeaderSimulator
+
+from .conftest import add_entry, set_up
+from .entities import ALLOCATION, entity_id, poll, state_of
+
+MONEY: dict[str, dict[str, Any]] = {
+    "deposit": {"amount": 50},
+    "withdraw": {"amount": 50},
+    "set_net_deposits": {"amount": 50},
+    "reset": {"confirm": True},
+    "sync": {},
+}
+READ = {"preview", "get_portfolio", "get_trades", "get_signals", "get_cash_flows", "get_performance"}
+
+
+async def act(hass: HomeAssistant, action: str, **data: Any) -> None:
+    """Call an action that does something."""
+    await hass.services.async_call(DOMAIN, action, data, blocking=True)
+    await hass.async_block_till_done()
+
+
+async def ask(hass: HomeAssistant, action: str, **data: Any) -> Any:
+    """Call an action that answers."""
+    return await hass.services.async_call(DOMAIN, action, data, blocking=True, return_response=True)
+
+
+async def refused(hass: HomeAssistant, action: str, **data: Any) -> HomeAssistantError:
+    """Call an action that cannot be done; its message is complete, and the books are as before."""
+    before = await books(hass)
+    with pytest.raises(HomeAssistantError) as err:
+        await act(hass, action, **data)
+    assert await books(hass) == before
+    assert err.value.translation_domain == DOMAIN
+    message = str(err.value)
+    assert message != err.value.translation_key
+    assert "{" not in message
+    return err.value
+
+
+async def books(hass: HomeAssistant) -> list[Any]:
+    """What an action that was refused must not change, for all followers."""
+    return [
+        (
+            snapshot.status,
+            snapshot.cash,
+            snapshot.net_deposits,
+            {coin: position.quantity for coin, position in snapshot.positions.items()},
+            await entry.runtime_data.follower.cash_flows(),
+        )
+        for entry in hass.config_entries.async_loaded_entries(DOMAIN)
+        if (snapshot := entry.runtime_data.data)
+    ]
+
+
+async def test_registered(hass: HomeAssistant, entry: MockConfigEntry) -> None:
+    """The contract's actions are there; those that read answer, the others do not."""
+    assert await set_up(hass, entry)
+    registered = hass.services.async_services_for_domain(DOMAIN)
+    assert registered.keys() == MONEY.keys() | READ
+    for name, service in registered.items():
+        assert service.supports_response is (SupportsResponse.ONLY if name in READ else SupportsResponse.NONE), name
+
+
+@pytest.mark.parametrize("action", MONEY)
+async def test_money_is_for_administrators(
+    hass: HomeAssistant, entry: MockConfigEntry, hass_read_only_user: MockUser, action: str
+) -> None:
+    """A user who is no administrator moves no money."""
+    assert await set_up(hass, entry)
+    before = await books(hass)
+    with pytest.raises(Unauthorized):
+        await hass.services.async_call(
+            DOMAIN, action, MONEY[action], blocking=True, context=Context(user_id=hass_read_only_user.id)
+        )
+    assert await books(hass) == before
+
+
+async def test_everyone_may_read(
+    hass: HomeAssistant, entry: MockConfigEntry, leader: LeaderSimulator, hass_read_only_user: MockUser
+) -> None:
+    """A user who is no administrator may look."""
+    leader.publish_v2(ALLOCATION)
+    assert await set_up(hass, entry)
+    for action in READ:
+        assert await hass.services.async_call(
+            DOMAIN,
+            action,
+            {},
+            blocking=True,
+            return_response=True,
+            context=Context(user_id=hass_read_only_user.id),
+        )
+
+
+async def test_deposit_and_withdraw(hass: HomeAssistant, entry: MockConfigEntry, leader: LeaderSimulator) -> None:
+    """Money in and out moves cash and net deposits, never the profit nor the return."""
+    leader.publish_v2({"BTC": "0.5"})
+    assert await set_up(hass, entry)
+    before = entry.runtime_data.data
+
+    await act(hass, "deposit", amount="12.34", note="a gift")
+    after = entry.runtime_data.data
+    assert after.net_deposits == Decimal("1012.34")
+    assert after.cash - before.cash == pytest.approx(Decimal("12.34") / after.rate, abs=Decimal("1e-8"))
+    assert round(after.profit_loss, 6) == round(before.profit_loss, 6)
+    assert round(after.time_weighted_return, 6) == round(before.time_weighted_return, 6)
+    assert state_of(hass, entry, "sensor", "net_deposits").state == "1012.34"
+
+    at = dt_util.utcnow().replace(microsecond=0) - timedelta(hours=1)
+    await act(hass, "withdraw", amount=2.34, at=at.isoformat())
+    assert entry.runtime_data.data.net_deposits == 1010
+    assert round(entry.runtime_data.data.profit_loss, 6) == round(before.profit_loss, 6)
+
+    flows = (await ask(hass, "get_cash_flows"))["cash_flows"]
+    assert {flow["kind"]: Decimal(flow["amount"]) for flow in flows} == {
+        "deposit": Decimal("12.34"),
+        "withdrawal": Decimal("-2.34"),
+        "initial": 1000,
+    }
+    deposit = next(flow for flow in flows if flow["kind"] == "deposit")
+    assert deposit["note"] == "a gift"
+    assert Decimal(deposit["value_before"]) == pytest.approx(before.total_value)
+    withdrawal = next(flow for flow in flows if flow["kind"] == "withdrawal")
+    assert datetime.fromisoformat(withdrawal["time"]) == at
+
+
+@pytest.mark.parametrize(
+    ("amount", "key"),
+    [
+        (None, "amount_invalid"),
+        ("", "amount_invalid"),
+        ("a lot", "amount_invalid"),
+        (True, "amount_invalid"),
+        ([50], "amount_invalid"),
+        ("NaN", "amount_invalid"),
+        (float("nan"), "amount_invalid"),
+        ("sNaN", "amount_invalid"),
+        ("Infinity", "amount_invalid"),
+        (float("inf"), "amount_invalid"),
+        ("0.000000001", "amount_invalid"),
+        ("1e-400", "amount_invalid"),
+        ("50.000000000000000000000000000000000000001", "amount_invalid"),
+        (1000000.01, "amount_too_large"),
+        ("1e999", "amount_too_large"),
+        (-1, "amount_negative"),
+        ("-0.01", "amount_negative"),
+    ],
+)
+async def test_wrong_amounts(hass: HomeAssistant, entry: MockConfigEntry, amount: Any, key: str) -> None:
+    """An amount that is none changes nothing."""
+    assert await set_up(hass, entry)
+    for action in ("deposit", "withdraw", "set_net_deposits"):
+        error = await refused(hass, action, amount=amount)
+        assert isinstance(error, ServiceValidationError)
+        assert error.translation_key == key
+
+
+async def test_nothing_is_no_amount(hass: HomeAssistant, entry: MockConfigEntry) -> None:
+    """Nothing can neither be paid in nor taken out."""
+    assert await set_up(hass, entry)
+    for action in ("deposit", "withdraw"):
+        for amount in (0, "0.00", "-0"):
+            assert (await refused(hass, action, amount=amount)).translation_key == "amount_not_positive"
+
+
+@pytest.mark.parametrize("data", [{}, {"amount": 50, "note": "x" * 256}, {"amount": 50, "sum": 1}])
+async def test_wrong_fields(hass: HomeAssistant, entry: MockConfigEntry, data: dict[str, Any]) -> None:
+    """A missing, overlong or unknown field changes nothing."""
+    assert await set_up(hass, entry)
+    before = await books(hass)
+    with pytest.raises(probatio.Invalid):
+        await act(hass, "deposit", **data)
+    assert await books(hass) == before
+
+
+@pytest.mark.parametrize(
+    ("at", "key"), [("yesterday", "time_invalid"), (17, "time_invalid"), ("2999-01-01T00:00:00Z", "at_in_future")]
+)
+async def test_wrong_times(hass: HomeAssistant, entry: MockConfigEntry, at: Any, key: str) -> None:
+    """A time that is none, or has not come yet, changes nothing."""
+    assert await set_up(hass, entry)
+    assert (await refused(hass, "deposit", amount=50, at=at)).translation_key == key
+
+
+async def test_time_without_zone(hass: HomeAssistant, entry: MockConfigEntry) -> None:
+    """A time without a zone, as the form gives it, is Home Assistant's."""
+    await hass.config.async_set_time_zone("Europe/Paris")
+    assert await set_up(hass, entry)
+    await act(hass, "deposit", amount=50, at="2026-01-02 03:04:05")
+    flows = (await ask(hass, "get_cash_flows"))["cash_flows"]
+    deposit = next(flow for flow in flows if flow["kind"] == "deposit")
+    assert datetime.fromisoformat(deposit["time"]) == datetime(2026, 1, 2, 2, 4, 5, tzinfo=UTC)
+
+
+async def test_withdraw_above_cash(hass: HomeAssistant, entry: MockConfigEntry, leader: LeaderSimulator) -> None:
+    """More than the cash cannot be withdrawn; the message names the cash."""
+    leader.publish_v2({"BTC": "0.9"})
+    assert await set_up(hass, entry)
+    await poll(hass, entry)
+    error = await refused(hass, "withdraw", amount=500)
+    assert error.translation_key == "withdrawal_above_cash"
+    assert error.translation_placeholders
+    cash = Decimal(error.translation_placeholders["cash"])
+    assert 90 < cash < 110
+    await act(hass, "withdraw", amount=str(cash))
+    assert entry.runtime_data.data.cash < Decimal("0.02")
+
+
+async def test_live_deposit_must_be_free(
+    hass: HomeAssistant, live_entry: MockConfigEntry, exchange: ExchangeSimulator
+) -> None:
+    """In live mode a deposit has to lie in the Spot wallet."""
+    assert await set_up(hass, live_entry)
+    error = await refused(hass, "deposit", amount=900_000)
+    assert error.translation_key == "insufficient_free"
+    exchange.set_balance("USDC", "2000000")
+    await act(hass, "deposit", amount=900_000)
+    assert live_entry.runtime_data.data.net_deposits == 901_000
+
+
+async def test_no_valuation(hass: HomeAssistant, entry: MockConfigEntry, exchange: ExchangeSimulator) -> None:
+    """Without prices money cannot be moved; that is not the owner's fault."""
+    await exchange.stop()
+    assert await set_up(hass, entry)
+    error = await refused(hass, "deposit", amount=50)
+    assert error.translation_key == "no_valuation"
+    assert not isinstance(error, ServiceValidationError)
+
+
+async def test_set_net_deposits(hass: HomeAssistant, entry: MockConfigEntry) -> None:
+    """The correction changes profit and loss; it moves no cash and no return."""
+    assert await set_up(hass, entry)
+    before = entry.runtime_data.data
+    await act(hass, "set_net_deposits", amount=800)
+    after = entry.runtime_data.data
+    assert after.net_deposits == 800
+    assert round(after.profit_loss, 6) == 200
+    assert (after.cash, after.time_weighted_return) == (before.cash, before.time_weighted_return)
+    await act(hass, "set_net_deposits", amount=0)
+    assert entry.runtime_data.data.net_deposits == 0
+
+
+async def test_reset(
+    hass: HomeAssistant, entry_data: dict[str, Any], leader: LeaderSimulator, exchange: ExchangeSimulator
+) -> None:
+    """A reset has to be confirmed and needs a dead follower over the floor."""
+    entry = add_entry(hass, entry_data | {"initial_budget": 20.0})
+    leader.publish_v2({"BTC": "1"})
+    assert await set_up(hass, entry)
+    await poll(hass, entry)
+    assert (await refused(hass, "reset", confirm=True)).translation_key == "not_dead"
+
+    exchange.set_price("BTCUSDC", exchange.price("BTCUSDC") / 10)
+    await poll(hass, entry, 3)
+    assert (await refused(hass, "reset")).translation_key == "confirm_required"
+    assert (await refused(hass, "reset", confirm=False)).translation_key == "confirm_required"
+    error = await refused(hass, "reset", confirm=True)
+    assert error.translation_key == "under_floor"
+    assert error.translation_placeholders
+    assert error.translation_placeholders["floor"] == "5"
+    assert (await refused(hass, "sync")).translation_key == "dead"
+
+    exchange.set_price("BTCUSDC", exchange.price("BTCUSDC") * 10)
+    await act(hass, "reset", confirm=True)
+    assert state_of(hass, entry, "sensor", "status").state == "active"
+
+
+async def test_sync(hass: HomeAssistant, entry: MockConfigEntry, leader: LeaderSimulator) -> None:
+    """A follower that drifted away is brought back to the leader's allocation, sales included."""
+    assert await set_up(hass, entry)
+    assert (await refused(hass, "sync")).translation_key == "no_allocation"
+    leader.publish_v2({"BTC": "0.5"})
+    await poll(hass, entry)
+    await act(hass, "deposit", amount=1000)
+    assert entry.runtime_data.data.positions["BTC"].weight < Decimal("0.3")
+
+    target = {"entity_id": entity_id(hass, entry, "switch", "pause")}
+    await hass.services.async_call("switch", "turn_on", target, blocking=True)
+    assert (await refused(hass, "sync")).translation_key == "paused"
+    await hass.services.async_call("switch", "turn_off", target, blocking=True)
+
+    await act(hass, "sync")
+    assert abs(entry.runtime_data.data.positions["BTC"].weight - Decimal("0.5")) < Decimal("0.006")
+
+
+async def test_preview(hass: HomeAssistant, entry: MockConfigEntry, leader: LeaderSimulator) -> None:
+    """The preview tells the orders and places none."""
+    assert await set_up(hass, entry)
+    with pytest.raises(ServiceValidationError) as err:
+        await ask(hass, "preview")
+    assert err.value.translation_key == "no_allocation"
+
+    leader.publish_v2(ALLOCATION | {"XRP": "0.001"})
+    target = {"entity_id": entity_id(hass, entry, "switch", "pause")}
+    await hass.services.async_call("switch", "turn_on", target, blocking=True)
+    await poll(hass, entry)
+    before = await books(hass)
+    preview = await ask(hass, "preview")
+    assert await books(hass) == before
+    orders = {order["symbol"]: order for order in preview["orders"]}
+    assert orders.keys() == {"BTCUSDC", "ETHUSDC", "BNBUSDC", "SOLUSDC"}
+    assert all(order["side"] == "BUY" for order in orders.values())
+    total = entry.runtime_data.data.total_value_quote
+    assert Decimal(orders["BTCUSDC"]["amount"]) / total == pytest.approx(Decimal("0.4"), abs=Decimal("0.005"))
+    (left_out,) = preview["left_out"]
+    assert (left_out["symbol"], bool(left_out["reason"])) == ("XRPUSDC", True)
+
+
+async def test_reading(hass: HomeAssistant, entry: MockConfigEntry, leader: LeaderSimulator) -> None:
+    """Answers are as the contract has them: amounts as text, newest first."""
+    leader.publish_v2(ALLOCATION, confidence=0.7, reasoning="a calm market")
+    assert await set_up(hass, entry)
+    await poll(hass, entry)
+    signal_id = leader.publish_v2({"BTC": "0.3"}, confidence=0.5, reasoning="a wild market")
+    await poll(hass, entry)
+
+    portfolio = await ask(hass, "get_portfolio")
+    assert portfolio["mode"] == "dry_run"
+    assert portfolio["status"] == "active"
+    assert datetime.fromisoformat(portfolio["as_of"]).tzinfo
+    for key in ("total_value", "total_value_quote", "cash", "net_deposits", "profit_loss"):
+        assert isinstance(portfolio[key], str), key
+        Decimal(portfolio[key])
+    bitcoin = next(position for position in portfolio["positions"] if position["coin"] == "BTC")
+    for key in ("quantity", "entry_price", "price", "value", "profit_loss"):
+        assert isinstance(bitcoin[key], str), key
+    assert bitcoin["weight"] == pytest.approx(0.3, abs=0.006)
+    assert bitcoin["target_weight"] == 0.3
+
+    trades = (await ask(hass, "get_trades"))["trades"]
+    assert [trade["side"] for trade in trades[:5]] == ["SELL"] * 5
+    assert [trade["time"] for trade in trades] == sorted((trade["time"] for trade in trades), reverse=True)
+    for trade in trades:
+        assert trade["simulated"] is True
+        assert Decimal(trade["price"]) == pytest.approx(Decimal(trade["amount"]) / Decimal(trade["quantity"]))
+        assert all(Decimal(fee["amount"]) > 0 for fee in trade["fees"])
+    assert len((await ask(hass, "get_trades", limit=2))["trades"]) == 2
+    assert (await ask(hass, "get_trades", limit=2))["trades"] == trades[:2]
+    assert (await ask(hass, "get_trades", since="2999-01-01T00:00:00Z"))["trades"] == []
+    assert (await ask(hass, "get_trades", since=trades[4]["time"]))["trades"] != trades
+
+    signals = (await ask(hass, "get_signals", limit=1))["signals"]
+    assert [signal["signal_id"] for signal in signals] == [signal_id]
+    assert signals[0]["result"] == "executed"
+    assert signals[0]["reasoning"] == "a wild market"
+    assert {leg["symbol"] for leg in signals[0]["legs"]} == {f"{coin}USDC" for coin in ALLOCATION}
+
+    performance = await ask(hass, "get_performance")
+    assert Decimal(performance["max_drawdown"]) >= 0
+    assert Decimal(performance["time_weighted_return"]) < 1
+
+
+@pytest.mark.parametrize("limit", [0, -1, 1001, 1.5, "many", True])
+async def test_wrong_limit(hass: HomeAssistant, entry: MockConfigEntry, limit: Any) -> None:
+    """A limit that is none is refused."""
+    assert await set_up(hass, entry)
+    with pytest.raises(ServiceValidationError) as err:
+        await ask(hass, "get_trades", limit=limit)
+    assert err.value.translation_key == "limit_invalid"
+
+
+async def test_which_follower(hass: HomeAssistant, entry: MockConfigEntry, entry_data: dict[str, Any]) -> None:
+    """With two followers the action has to say which; one that is not loaded is refused."""
+    assert await set_up(hass, entry)
+    other = add_entry(hass, entry_data | {"initial_budget": 500.0})
+    assert await set_up(hass, other)
+    with pytest.raises(ServiceValidationError) as err:
+        await act(hass, "deposit", amount=50)
+    assert err.value.translation_key == "service_found_multiple_config_entry_for_domain"
+
+    await act(hass, "deposit", amount=50, config_entry_id=other.entry_id)
+    assert other.runtime_data.data.net_deposits == 550
+    assert entry.runtime_data.data.net_deposits == 1000
+
+    assert await hass.config_entries.async_unload(other.entry_id)
+    assert other.state is ConfigEntryState.NOT_LOADED
+    for entry_id in (other.entry_id, "nobody"):
+        with pytest.raises(ServiceValidationError):
+            await act(hass, "deposit", amount=50, config_entry_id=entry_id)
