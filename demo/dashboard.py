@@ -15,14 +15,24 @@ WORDS = {
     "en": {
         "portfolio": "Portfolio",
         "positions": "Positions",
+        "percent": "Profit in %",
+        "return": "Return",
+        "drawdown": "Drawdown",
+        "distance": "Off target",
         "profit": "{coin} profit",
+        "result": "Result",
         "leader": "Leader and exchange",
         "activity": "Activity",
     },
     "fr": {
         "portfolio": "Portefeuille",
         "positions": "Positions",
+        "percent": "Gain en %",
+        "return": "Rendement",
+        "drawdown": "Repli",
+        "distance": "Écart",
         "profit": "Gain {coin}",
+        "result": "Résultat",
         "leader": "Leader et plateforme",
         "activity": "Activité",
     },
@@ -58,10 +68,11 @@ def dashboard(ids: Mapping[str, str], language: str) -> Card:
         _tile(ids["total_value"], color="primary", **tall),
         _tile(ids["profit_loss"], color="green", **tall),
         _curve(ids["total_value"]),
-        _tile(ids["profit_loss_percent"]),
+        _tile(ids["profit_loss_percent"], name=words["percent"]),
         _tile(ids["net_deposits"]),
-        _tile(ids["time_weighted_return"]),
-        _tile(ids["max_drawdown"]),
+        _tile(ids["time_weighted_return"], name=words["return"]),
+        _tile(ids["max_drawdown"], name=words["drawdown"]),
+        _curve(ids["profit_loss"]),
     ]
     parts = [
         {"entity": ids["cash"], "name": {"type": "entity"}, "color": "grey"},
@@ -71,7 +82,7 @@ def dashboard(ids: Mapping[str, str], language: str) -> Card:
         _heading(words["positions"], "mdi:chart-donut"),
         _wide({"type": "distribution", "entities": parts}),
         _tile(ids["cash"]),
-        _tile(ids["tracking_distance"]),
+        _tile(ids["tracking_distance"], name=words["distance"]),
     ]
     for coin in COINS:
         icon = ICONS.get(coin, "mdi:alpha-" + coin[0].lower() + "-circle")
@@ -79,7 +90,6 @@ def dashboard(ids: Mapping[str, str], language: str) -> Card:
             _tile(ids[f"{coin.lower()}_value"], name=coin, icon=icon, color=COLORS[coin]),
             _tile(ids[f"{coin.lower()}_profit_loss"], name=words["profit"].format(coin=coin), icon="mdi:trending-up"),
         ]
-    positions.append(_curve(ids["profit_loss"]))
     poll = {"action": "perform-action", "perform_action": "button.press", "target": {"entity_id": ids["poll"]}}
     happenings = [ids[key] for key in ("signal", "trade", "alert", "pause")]
     leader = [
@@ -87,7 +97,7 @@ def dashboard(ids: Mapping[str, str], language: str) -> Card:
         _tile(ids["leader_connected"], color="green"),
         _tile(ids["exchange_connected"], color="green"),
         _tile(ids["last_signal"]),
-        _tile(ids["last_signal_result"]),
+        _tile(ids["last_signal_result"], name=words["result"]),
         _wide(_tile(ids["pause"], color="red", features=[{"type": "toggle"}], features_position="inline")),
         _wide(_tile(ids["poll"], hide_state=True, tap_action=poll, icon_tap_action=poll)),
         _heading(words["activity"], "mdi:history"),

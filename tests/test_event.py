@@ -20,10 +20,9 @@ from .entities import ALLOCATION, entity_id, keys, poll, state_of
 TYPES = {
     "signal": {"received", "executed", "partial", "skipped", "rejected", "failed"},
     "trade": {"buy", "sell", "failed"},
-    # The last one comes with the option of that name.
     "alert": {
         *("dead", "revived", "leader_lost", "leader_back", "leader_silent", "ledger_mismatch"),
-        "stop_loss",
+        *("ledger_restored", "stop_loss"),
     },
 }
 

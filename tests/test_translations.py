@@ -56,6 +56,12 @@ def attribute_names(kind: str) -> set[str]:
     return set(load("translations/en.json")["entity"]["event"][kind]["state_attributes"]) - {"event_type"}
 
 
+def repair_errors() -> set[str]:
+    """Errors that the forms of repairs can show."""
+    issues = load("translations/en.json")["issues"].values()
+    return {key for issue in issues for key in issue.get("fix_flow", {}).get("error", {})}
+
+
 def calls() -> Iterator[tuple[str, ast.Call]]:
     """All calls in the integration's code, by the name of what is called."""
     for path in ROOT.rglob("*.py"):
@@ -194,7 +200,7 @@ def test_services() -> None:
 
 
 def test_exceptions() -> None:
-    """Each exception that is raised has its text, and each text is raised."""
+    """Each exception that is raised has its text, there or as an error of a repair, and each text is raised."""
     # A follower that is not active refuses in the name of its status.
     raised = {status.value for status in Status if status is not Status.ACTIVE}
     for name, call in calls():
@@ -206,7 +212,9 @@ def test_exceptions() -> None:
                 for keyword in call.keywords
                 if keyword.arg == "translation_key" and isinstance(keyword.value, ast.Constant)
             }
-    assert set(load("translations/en.json")["exceptions"]) == raised
+    translated = set(load("translations/en.json")["exceptions"])
+    assert translated - raised == set()
+    assert raised - translated - repair_errors() == set()
 
 
 def test_issues() -> None:

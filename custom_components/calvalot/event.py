@@ -29,6 +29,7 @@ EVENTS: Final = (
             "leader_back",
             "leader_silent",
             "ledger_mismatch",
+            "ledger_restored",
             "stop_loss",
             "ledger_restored",
         ],

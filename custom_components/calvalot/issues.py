@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from homeassistant.config_entries import SOURCE_REAUTH, ConfigEntry
@@ -14,6 +13,7 @@ from .const import CONF_REFUSED_BY, DOMAIN, UNKNOWN_ORDER_GRACE
 from .follower.exchange import InvalidKey
 from .follower.follower import Snapshot, Status
 from .follower.leader import LeaderForbidden, LeaderSignalsOff
+from .follower.schema import OrderRecord
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,25 +21,32 @@ class Problem:
     """One kind of issue: `details` returns its placeholders while it is there, else None."""
 
     key: str
-    details: Callable[[Snapshot, datetime], Mapping[str, str] | None] = lambda _snapshot, _now: None
+    details: Callable[[Snapshot], Mapping[str, str] | None] = lambda _snapshot: None
     severity: ir.IssueSeverity = ir.IssueSeverity.ERROR
     fixable: bool = False
 
 
-def _clock_skew(snapshot: Snapshot, _now: datetime) -> Mapping[str, str] | None:
+def _clock_skew(snapshot: Snapshot) -> Mapping[str, str] | None:
     match snapshot.leader_problem:
         case LeaderForbidden(clocks_differ=True, clock_skew=float(skew)):
             return {"seconds": f"{abs(skew):.0f}"}
     return None
 
 
-def _order_unknown(snapshot: Snapshot, now: datetime) -> Mapping[str, str] | None:
-    orders = [
-        f"{order.side} {order.quantity:f} {order.symbol} ({order.client_order_id})"
-        for order in snapshot.open_orders
-        if order.sent_at and now - order.sent_at > UNKNOWN_ORDER_GRACE
-    ]
-    return {"orders": "\n".join(f"- {order}" for order in orders)} if orders else None
+def unknown_orders(snapshot: Snapshot) -> list[OrderRecord]:
+    """Orders of which the exchange has not told for too long what became of them."""
+    now = dt_util.utcnow()
+    return [order for order in snapshot.open_orders if order.sent_at and now - order.sent_at > UNKNOWN_ORDER_GRACE]
+
+
+def order_text(order: OrderRecord) -> str:
+    """An order in the words of the exchange."""
+    return f"{order.side} {order.quantity:f} {order.symbol} ({order.client_order_id})"
+
+
+def _order_unknown(snapshot: Snapshot) -> Mapping[str, str] | None:
+    orders = unknown_orders(snapshot)
+    return {"orders": "\n".join(f"- {order_text(order)}" for order in orders)} if orders else None
 
 
 # Found while setting up, when nothing is published yet.
@@ -50,33 +57,34 @@ PROBLEMS = (
     Problem(key="clock_skew", details=_clock_skew),
     Problem(
         key="signals_off",
-        details=lambda snapshot, _now: {} if isinstance(snapshot.leader_problem, LeaderSignalsOff) else None,
+        details=lambda snapshot: {} if isinstance(snapshot.leader_problem, LeaderSignalsOff) else None,
     ),
     Problem(
         key="unknown_coin",
-        details=lambda snapshot, _now: {"coins": ", ".join(snapshot.unknown_coins)} if snapshot.unknown_coins else None,
+        details=lambda snapshot: {"coins": ", ".join(snapshot.unknown_coins)} if snapshot.unknown_coins else None,
         fixable=True,
     ),
-    Problem(key="order_unknown", details=_order_unknown),
+    Problem(key="order_unknown", details=_order_unknown, fixable=True),
     Problem(
         key="dead",
-        details=lambda snapshot, _now: {} if snapshot.status is Status.DEAD else None,
+        details=lambda snapshot: {} if snapshot.status is Status.DEAD else None,
         severity=ir.IssueSeverity.CRITICAL,
     ),
     Problem(
         key="ledger_failed",
-        details=lambda snapshot, _now: {"error": snapshot.storage_problem} if snapshot.storage_problem else None,
+        details=lambda snapshot: {"error": snapshot.storage_problem} if snapshot.storage_problem else None,
         severity=ir.IssueSeverity.CRITICAL,
     ),
     Problem(
         key="ledger_restored",
-        details=lambda snapshot, _now: None if snapshot.restored is None else {"copy": snapshot.restored or "–"},
+        details=lambda snapshot: None if snapshot.restored is None else {"copy": snapshot.restored or "–"},
         severity=ir.IssueSeverity.WARNING,
+        fixable=True,
     ),
-    Problem(key="ledger_mismatch", details=lambda snapshot, _now: {} if snapshot.ledger_problem else None),
+    Problem(key="ledger_mismatch", details=lambda snapshot: {} if snapshot.ledger_problem else None),
     Problem(
         key="update_required",
-        details=lambda snapshot, _now: {"version": snapshot.update_required} if snapshot.update_required else None,
+        details=lambda snapshot: {"version": snapshot.update_required} if snapshot.update_required else None,
         severity=ir.IssueSeverity.WARNING,
     ),
 )
@@ -96,7 +104,7 @@ def async_raise_issue(
         hass,
         DOMAIN,
         issue_id(problem.key, entry.entry_id),
-        data={"entry_id": entry.entry_id, **details},
+        data={"entry_id": entry.entry_id, "problem": problem.key, **details},
         is_fixable=problem.fixable,
         severity=problem.severity,
         translation_key=problem.key,
@@ -107,9 +115,8 @@ def async_raise_issue(
 @callback
 def async_sync_issues(hass: HomeAssistant, entry: ConfigEntry[Any], snapshot: Snapshot) -> None:
     """Raise the issues that are there and clear the others."""
-    now = dt_util.utcnow()
     for problem in PROBLEMS:
-        if (details := problem.details(snapshot, now)) is None:
+        if (details := problem.details(snapshot)) is None:
             ir.async_delete_issue(hass, DOMAIN, issue_id(problem.key, entry.entry_id))
         else:
             async_raise_issue(hass, entry, problem, details)

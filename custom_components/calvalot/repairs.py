@@ -1,20 +1,32 @@
-"""Repairs an owner can have done with a click."""
+"""Repairs that an owner can make with a few clicks."""
 
-from homeassistant.components.repairs import ConfirmRepairFlow, RepairsFlow, RepairsFlowResult
+from collections.abc import Awaitable, Callable, Mapping
+from decimal import Decimal
+
+from homeassistant.components.repairs import RepairsFlow, RepairsFlowResult
+from homeassistant.config_entries import ConfigEntryState
 from homeassistant.core import HomeAssistant
+from homeassistant.data_entry_flow import UnknownStep
+from homeassistant.helpers.selector import TextSelector
 import voluptuous as vol
 
 from .checks import InvalidInput, check_coins
 from .const import CONF_COINS, CONF_QUOTE_ASSET, DEFAULT_COINS, DEFAULT_QUOTE_ASSET
-from .settings import coin_codes, exchange_of
+from .coordinator import CalvalotConfigEntry
+from .follower.exchange import Side
+from .follower.executor import Execution
+from .follower.follower import Follower, FollowerError
+from .follower.schema import OrderRecord
+from .issues import order_text, unknown_orders
+from .settings import amount, coin_codes, exchange_of
 
 
 class AddCoins(RepairsFlow):
     """Adds the coins a signal named to those that the follower trades."""
 
-    def __init__(self, entry_id: str, coins: tuple[str, ...]) -> None:
+    def __init__(self, entry: CalvalotConfigEntry, coins: tuple[str, ...]) -> None:
         """Take what the issue is about."""
-        self._entry_id = entry_id
+        self._entry = entry
         self._coins = coins
 
     async def async_step_init(self, _user_input: dict[str, str] | None = None) -> RepairsFlowResult:
@@ -23,7 +35,7 @@ class AddCoins(RepairsFlow):
 
     async def async_step_confirm(self, user_input: dict[str, str] | None = None) -> RepairsFlowResult:
         """Look the coins up at the exchange and add them."""
-        entry = self.hass.config_entries.async_get_known_entry(self._entry_id)
+        entry = self._entry
         placeholders = {"name": entry.title, "coins": ", ".join(self._coins)}
         errors = {}
         if user_input is not None:
@@ -44,11 +56,112 @@ class AddCoins(RepairsFlow):
         )
 
 
+class SettleOrder(RepairsFlow):
+    """Lets the owner tell what became of an order, where the exchange does not."""
+
+    def __init__(self, entry: CalvalotConfigEntry, order: OrderRecord) -> None:
+        """Take what the issue is about."""
+        self._entry = entry
+        self._order = order
+        self._placeholders = {"name": entry.title, "order": order_text(order)}
+
+    async def async_step_init(self, _user_input: dict[str, str] | None = None) -> RepairsFlowResult:
+        """Ask what became of the order."""
+        return self.async_show_menu(
+            step_id="init", menu_options=["executed", "not_placed"], description_placeholders=self._placeholders
+        )
+
+    async def async_step_not_placed(self, user_input: dict[str, str] | None = None) -> RepairsFlowResult:
+        """Forget the order."""
+        errors: dict[str, str] = {}
+        if user_input is not None and not (errors := await self._settle(None)):
+            return self.async_create_entry(data={})
+        return self.async_show_form(
+            step_id="not_placed",
+            data_schema=vol.Schema({}),
+            errors=errors,
+            description_placeholders=self._placeholders,
+        )
+
+    async def async_step_executed(self, user_input: dict[str, str] | None = None) -> RepairsFlowResult:
+        """Book what the exchange shows."""
+        errors: dict[str, str] = {}
+        if user_input is not None and not (errors := await self._book(user_input)):
+            return self.async_create_entry(data={})
+        quote = self._order.symbol.removeprefix(self._order.coin)
+        shown = user_input or {"fee_asset": self._order.coin if self._order.side is Side.BUY else quote}
+        # Text, since every digit goes into the ledger.
+        schema = vol.Schema({vol.Required(key): TextSelector() for key in ("quantity", "amount", "fee", "fee_asset")})
+        return self.async_show_form(
+            step_id="executed",
+            data_schema=self.add_suggested_values_to_schema(schema, shown),
+            errors=errors,
+            description_placeholders=self._placeholders | {"quote": quote, "coin": self._order.coin},
+        )
+
+    async def _book(self, user_input: Mapping[str, str]) -> dict[str, str]:
+        numbers: dict[str, Decimal] = {}
+        errors: dict[str, str] = {}
+        for key in ("quantity", "amount", "fee"):
+            try:
+                numbers[key] = amount(user_input[key])
+            except ValueError:
+                errors[key] = "not_a_number"
+        return errors or await self._settle(Execution(**numbers, fee_asset=user_input["fee_asset"].strip().upper()))
+
+    async def _settle(self, execution: Execution | None) -> dict[str, str]:
+        name = self._order.client_order_id
+        return await _told(self._entry, lambda follower: follower.settle_by_hand(name, execution))
+
+
+class ForgetRestore(RepairsFlow):
+    """Takes note that the owner knows of a restored ledger."""
+
+    def __init__(self, entry: CalvalotConfigEntry, copy: str) -> None:
+        """Take what the issue is about."""
+        self._entry = entry
+        self._copy = copy
+
+    async def async_step_init(self, _user_input: dict[str, str] | None = None) -> RepairsFlowResult:
+        """Show the question."""
+        return await self.async_step_confirm()
+
+    async def async_step_confirm(self, user_input: dict[str, str] | None = None) -> RepairsFlowResult:
+        """Forget the restore."""
+        errors: dict[str, str] = {}
+        if user_input is not None and not (
+            errors := await _told(self._entry, lambda follower: follower.forget_restore())
+        ):
+            return self.async_create_entry(data={})
+        return self.async_show_form(
+            step_id="confirm",
+            data_schema=vol.Schema({}),
+            errors=errors,
+            description_placeholders={"name": self._entry.title, "copy": self._copy},
+        )
+
+
 async def async_create_fix_flow(
-    _hass: HomeAssistant, _issue_id: str, data: dict[str, str | int | float | None] | None
+    hass: HomeAssistant, issue_id: str, data: dict[str, str | int | float | None] | None
 ) -> RepairsFlow:
     """Create the flow that repairs an issue."""
+    entry: CalvalotConfigEntry = hass.config_entries.async_get_known_entry(str((data or {}).get("entry_id")))
     match data:
-        case {"entry_id": str(entry_id), "coins": str(coins)}:
-            return AddCoins(entry_id, coin_codes(coins.split(",")))
-    return ConfirmRepairFlow()
+        case {"problem": "unknown_coin", "coins": str(coins)}:
+            return AddCoins(entry, coin_codes(coins.split(",")))
+        case {"problem": "ledger_restored", "copy": str(copy)}:
+            return ForgetRestore(entry, copy)
+        case {"problem": "order_unknown"} if orders := unknown_orders(entry.runtime_data.data):
+            return SettleOrder(entry, orders[0])
+    raise UnknownStep(f"nothing repairs {issue_id}")
+
+
+async def _told[T](entry: CalvalotConfigEntry, tell: Callable[[Follower], Awaitable[T]]) -> dict[str, str]:
+    """Tell the follower something; returns the form's errors."""
+    if entry.state is not ConfigEntryState.LOADED:
+        return {"base": "not_loaded"}
+    try:
+        await tell(entry.runtime_data.follower)
+    except FollowerError as err:
+        return {"base": err.key}
+    return {}

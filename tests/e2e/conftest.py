@@ -1,37 +1,30 @@
 """A real Home Assistant, both simulators, and a Chromium that complains about whatever is wrong on a page."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
+from dataclasses import dataclass
+import json
 import os
 from pathlib import Path
 import re
-import sys
 from typing import Any
 from urllib.parse import urlsplit
 
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Locator, Page, Request, sync_playwright
 import pytest
 
-ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT))
-
-from demo.__main__ import simulators  # noqa: E402
-from demo.dashboard import show_dashboard  # noqa: E402
-from demo.follower import add_follower, entities  # noqa: E402
-from demo.home import Home, running_home  # noqa: E402
-from demo.process import Simulator, free_port  # noqa: E402
+from demo.__main__ import simulators
+from demo.dashboard import show_dashboard
+from demo.follower import add_follower, entities
+from demo.home import Home, running_home
+from demo.process import ROOT, Simulator, free_port
 
 FAILURES = Path(__file__).parent / "failures"
-DESKTOP = {"width": 1360, "height": 900}
-PHONE = {"width": 390, "height": 844}
-TIMEOUT = 15_000
-
-type Open = Callable[..., Page]
-type Shoot = Callable[..., None]
+FAILED = pytest.StashKey[bool]()
+SIZES = {"desktop": {"width": 1360, "height": 940}, "phone": {"width": 390, "height": 844}}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Where the pictures go, if any are wanted."""
+    """Pictures are taken where somebody asks for them."""
     parser.addoption("--screenshots", type=Path, help="folder for the pictures of the README")
 
 
@@ -39,17 +32,54 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
     """Let the fixtures know whether the test failed."""
     report = yield
-    if call.when == "call":
-        item.stash[FAILED] = report.failed
+    item.stash[FAILED] = item.stash.get(FAILED, False) or report.failed
     return report
 
 
-FAILED = pytest.StashKey[bool]()
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """What runs, and the words that are shown in its language."""
+
+    language: str
+    leader: Simulator
+    exchange: Simulator
+    home: Home
+
+    @property
+    def words(self) -> Any:
+        """The integration's own translations."""
+        path = ROOT / "custom_components" / "calvalot" / "translations" / f"{self.language}.json"
+        return json.loads(path.read_text(encoding="utf-8"))
+
+
+@dataclass(frozen=True, slots=True)
+class Shown(Stage):
+    """The same with a follower and the demo's dashboard; ``ids`` are entity ids by key."""
+
+    ids: dict[str, str]
+
+
+@pytest.fixture(scope="session", params=["en", "fr"])
+def stage(request: pytest.FixtureRequest) -> Iterator[Stage]:
+    """Start both simulators and a Home Assistant without a follower; an error in its log fails the last test."""
+    with simulators(every=None) as (leader, exchange):
+        with running_home(free_port(), language=request.param) as home:
+            yield Stage(request.param, leader, exchange, home)
+        assert not home.errors
+
+
+@pytest.fixture(scope="session")
+def shown(stage: Stage) -> Shown:
+    """Add the follower and its dashboard, as the demo does."""
+    stage.leader.control("publish_v2", targets={"BTC": "0.4", "ETH": "0.2", "BNB": "0.1", "SOL": "0.1", "XRP": "0.1"})
+    ids = entities(stage.home, add_follower(stage.home, stage.leader, stage.exchange, live=False))
+    show_dashboard(stage.home, ids, stage.language)
+    return Shown(stage.language, stage.leader, stage.exchange, stage.home, ids)
 
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    """Chromium, which looks nowhere but where it is told to."""
+    """Start a Chromium that does not ask the world for anything by itself."""
     quiet = ["--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"]
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=os.environ["CALVALOT_BROWSER"], args=quiet)
@@ -58,65 +88,71 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def open_page(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Open]:
-    """Open a page in a language and a size; console errors and requests to other hosts fail the test."""
-    complaints: list[str] = []
-    pages: list[Page] = []
-
-    def open_page(url: str, *, language: str = "en", phone: bool = False, dark: bool = False) -> Page:
-        context = browser.new_context(
-            locale={"en": "en-GB", "fr": "fr-FR"}[language],
-            timezone_id="Europe/Paris",
-            viewport=PHONE if phone else DESKTOP,
-            device_scale_factor=2,
-            has_touch=phone,
-            is_mobile=phone,
-            color_scheme="dark" if dark else "light",
-            reduced_motion="reduce",
-            service_workers="block",
-        )
-        context.set_default_timeout(TIMEOUT)
-        page = context.new_page()
-        page.on(
-            "console",
-            lambda message: message.type == "error" and complaints.append(f"{message.text} {message.location['url']}"),
-        )
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("request", lambda made: _is_elsewhere(made.url) and complaints.append(f"request to {made.url}"))
-        pages.append(page)
-        page.goto(url)
-        return page
-
-    yield open_page
-    for index, page in enumerate(pages):
-        if request.node.stash.get(FAILED, True) and not page.is_closed():
-            FAILURES.mkdir(exist_ok=True)
-            page.screenshot(path=FAILURES / f"{re.sub(r'\W+', '-', request.node.name)}-{index}.png")
-        page.context.close()
-    assert not complaints
-
-
-def _is_elsewhere(url: str) -> bool:
-    return urlsplit(url).scheme in {"http", "https", "ws", "wss"} and urlsplit(url).hostname != "127.0.0.1"
+def size() -> str:
+    """The screen: desktop, or phone where a test asks for it."""
+    return "desktop"
 
 
 @pytest.fixture
-def shoot(request: pytest.FixtureRequest) -> Shoot:
-    """Take a picture where pictures are wanted."""
-    folder: Path | None = request.config.getoption("--screenshots")
+def page(browser: Browser, stage: Stage, size: str, request: pytest.FixtureRequest) -> Iterator[Page]:
+    """Open a page in the language of Home Assistant; console errors and requests to other hosts fail the test."""
+    context = browser.new_context(
+        base_url=stage.home.url,
+        locale={"en": "en-GB", "fr": "fr-FR"}[stage.language],
+        timezone_id="Europe/Paris",
+        viewport=SIZES[size],
+        device_scale_factor=2,
+        has_touch=size == "phone",
+        is_mobile=size == "phone",
+        reduced_motion="reduce",
+        service_workers="block",
+    )
+    context.set_default_timeout(15_000)
+    complaints = _complaints(context)
+    page = context.new_page()
+    yield page
+    if request.node.stash.get(FAILED, False):
+        FAILURES.mkdir(exist_ok=True)
+        page.screenshot(path=FAILURES / f"{re.sub(r'\W+', '-', request.node.name)}.png")
+    context.close()
+    assert not complaints
 
-    def shoot(page: Page, name: str, **options: Any) -> None:
-        if folder:
-            folder.mkdir(parents=True, exist_ok=True)
-            page.screenshot(path=folder / f"{name}.png", **options)
 
-    return shoot
+def _complaints(context: BrowserContext) -> list[str]:
+    """Collect what goes wrong on the pages of a context."""
+    complaints: list[str] = []
+
+    def on_console(message: ConsoleMessage) -> None:
+        # Icons of Home Assistant's own integrations come from outside, and there is no outside.
+        if message.type == "error" and "/api/brands/" not in message.location["url"]:
+            complaints.append(f"{message.text} {message.location['url']}")
+
+    def on_request(made: Request) -> None:
+        url = urlsplit(made.url)
+        if url.scheme.startswith(("http", "ws")) and url.hostname != "127.0.0.1":
+            complaints.append(f"request to {made.url}")
+
+    context.on("console", on_console)
+    context.on("weberror", lambda error: complaints.append(str(error.error)))
+    context.on("request", on_request)
+    return complaints
 
 
-@contextmanager
-def _fresh(language: str) -> Iterator[tuple[Simulator, Simulator, Home]]:
-    """Both simulators and a Home Assistant without a follower; errors in its log are errors of the test."""
-    with simulators(every=None) as (leader, exchange):
-        with running_home(free_port(), language=language) as home:
-            yield leader, exchange, home
-        assert not home.errors
+@dataclass(frozen=True, slots=True)
+class Camera:
+    """Takes the pictures of the README, if they are wanted, named after the language."""
+
+    folder: Path | None
+    language: str
+
+    def shoot(self, subject: Page | Locator, name: str) -> None:
+        """Take a picture of a page or of a part of it."""
+        if self.folder:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            subject.screenshot(path=self.folder / f"{self.language}-{name}.png")
+
+
+@pytest.fixture
+def camera(request: pytest.FixtureRequest, stage: Stage) -> Camera:
+    """Take pictures where ``--screenshots`` says so."""
+    return Camera(request.config.getoption("--screenshots"), stage.language)

@@ -13,7 +13,7 @@ from .ledger import Ledger
 from .observer import Observer, View
 from .planner import LeftOut, PlannedOrder
 from .schema import OrderRecord, OrderState, Result, SignalRecord
-from .settings import Settings
+from .settings import Approval, Settings
 from .signal import InvalidSignal, Signal, UnknownCoin
 from .trader import Trader
 from .treasury import FollowerError
@@ -54,13 +54,14 @@ class Desk:
         if incoming is not None:
             self._note(incoming)
             await self._overtake(incoming.signal_id)
+        await self._expire()
         if isinstance(incoming, InvalidSignal):
             await self._reject(incoming)
             return
         if not active or not ready:
             await self._pursue_exit(view, ready=ready)
             return
-        waiting = await self._pursue_open(view)
+        waiting = await self._pursue_open(view) or await self.waiting() is not None
         if isinstance(incoming, Signal) and not waiting and await self._is_new(incoming):
             await self._take_up(incoming, view)
 
@@ -73,6 +74,26 @@ class Desk:
             await self._cover(self.latest, "sync")
         record = await self._open(f"{SYNC}{views.iso(self._clock())}", self.latest)
         return await self._pursue(record, _allocation(self.latest, record.signal_id), view)
+
+    async def waiting(self) -> SignalRecord | None:
+        """The signal that waits for its owner's word."""
+        return next(iter(await asyncio.to_thread(self._ledger.open_signals, Result.WAITING)), None)
+
+    def expires(self, record: SignalRecord) -> datetime:
+        """When a waiting signal is given up."""
+        return (record.asked_at or record.seen_at) + self._settings.approval_timeout
+
+    async def approve(self, record: SignalRecord, view: View) -> SignalRecord:
+        """Trade a waiting signal, planned again from fresh figures. Raises FollowerError where it is not the latest."""
+        if (signal := self._signal_of(record)) is None:
+            raise FollowerError("not_waiting")
+        return await self._pursue(await self._write(replace(record, result=Result.OPEN)), signal, view)
+
+    async def drop(self, record: SignalRecord, reason: str) -> SignalRecord:
+        """Give a signal up without trading it."""
+        record = await self._write(replace(record, result=Result.SKIPPED, reason=reason))
+        await self._end(record)
+        return record
 
     async def exit(self, view: View) -> None:
         """Sell everything that can be sold."""
@@ -137,18 +158,30 @@ class Desk:
 
     async def _take_up(self, signal: Signal, view: View) -> None:
         if await self._wants_initial_sync(signal):
-            if signal.version == 1:
-                await self._cover(signal, INITIAL_SYNC)
-            record = await self._open(INITIAL_SYNC, signal)
-            record = await self._pursue(record, _allocation(signal, INITIAL_SYNC), view)
-            if signal.version == 1 or record.result is Result.OPEN:
+            record = await self._begin(INITIAL_SYNC, signal, _allocation(signal, INITIAL_SYNC), view)
+            if record is None or signal.version == 1 or record.result in {Result.OPEN, Result.WAITING}:
                 return
-        record = await self._open(signal.signal_id, signal)
+        await self._begin(signal.signal_id, signal, signal, view)
+
+    async def _begin(self, signal_id: str, source: Signal, signal: Signal, view: View) -> SignalRecord | None:
+        """Pursue a new signal, or ask its owner first; None where a plan to show him cannot be made yet."""
+        outlook = None
+        if self._settings.approval is Approval.ASK and view.account:
+            outlook = await self._trader.outlook(signal, signal_id, view.account, view.market, with_proceeds=True)
+            if outlook is None:
+                return None
+        if signal_id == INITIAL_SYNC and source.version == 1:
+            await self._cover(source, INITIAL_SYNC)
+        record = await self._open(signal_id, source)
         if signal.version == 1 and self._age(record) > self._settings.max_signal_age:
-            record = await self._write(replace(record, result=Result.SKIPPED, reason="too old"))
-            self._journal.signal(record)
-            return
-        await self._pursue(record, signal, view)
+            return await self.drop(record, "too old")
+        if outlook and outlook.orders:
+            record = await self._write(replace(record, result=Result.WAITING, asked_at=self._clock()))
+            plan = views.preview(outlook.orders, outlook.left_out)
+            plan["summary"] = views.plan_in_words(outlook.orders, self._settings.quote)
+            self._journal.waiting(record, plan, self.expires(record))
+            return record
+        return await self._pursue(record, signal, view)
 
     async def _wants_initial_sync(self, signal: Signal) -> bool:
         """Whether a follower that never followed and holds nothing joins a leader that holds something."""
@@ -194,11 +227,20 @@ class Desk:
     # Open signals
 
     async def _overtake(self, latest_id: str | None) -> None:
-        """Close what is open and does not come from the latest signal."""
+        """Close what is open or waits and does not come from the latest signal."""
+        record = await self.waiting()
+        if record and record.source != latest_id:
+            await self.drop(record, "overtaken by a newer signal")
         for record in await asyncio.to_thread(self._ledger.open_signals):
             if record.source == latest_id or (latest_id and record.signal_id.startswith(STOP_LOSS)):
                 continue
             await self._end(await asyncio.to_thread(self._trader.overtaken, record))
+
+    async def _expire(self) -> None:
+        """Give up what waited too long for its owner's word."""
+        record = await self.waiting()
+        if record and self._clock() >= self.expires(record):
+            await self.drop(record, "approval expired")
 
     async def _pursue_open(self, view: View) -> bool:
         """Place what can still be placed of open signals; whether one of them stays open."""
@@ -224,7 +266,7 @@ class Desk:
             return None
         if self.latest.signal_id == record.signal_id:
             return self.latest
-        return _allocation(self.latest, record.signal_id)
+        return None if self.latest.targets is None else _allocation(self.latest, record.signal_id)
 
     async def _pursue(self, record: SignalRecord, signal: Signal, view: View) -> SignalRecord:
         if view.account is None or self._observer.exchange_problem:

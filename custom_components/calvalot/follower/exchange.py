@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+from decimal import Decimal
 from enum import StrEnum
 from typing import Protocol
 
@@ -109,15 +109,15 @@ class SymbolRules:
         """Round a quantity (base asset) down to the step; 0 where it is under the minimum."""
         if self.max_quantity is not None:
             quantity = min(quantity, self.max_quantity)
-        rounded = round_to(quantity, self.step, ROUND_FLOOR)
+        rounded = round_down(quantity, self.step)
         return rounded if rounded > 0 and rounded >= self.min_quantity else ZERO
 
     def limit_price(self, side: Side, price: Decimal, slippage: Decimal) -> Decimal:
         """Worst price (quote per base) an order may fill at, on the tick and never beyond the slippage."""
         if side is Side.BUY:
-            limit = round_to(price * (ONE + slippage), self.tick, ROUND_FLOOR)
+            limit = round_down(price * (ONE + slippage), self.tick)
             return limit if self.max_price is None else min(limit, self.max_price)
-        return max(round_to(price * (ONE - slippage), self.tick, ROUND_CEILING), self.min_price)
+        return max(round_up(price * (ONE - slippage), self.tick), self.min_price)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -212,16 +212,25 @@ class Exchange(Protocol):
         ...
 
 
-def round_to(value: Decimal, step: Decimal, rounding: str) -> Decimal:
-    """Round to a multiple of `step` (0 = leave as it is), without trailing zeros in exponent form."""
-    if not step:
-        return value
-    return (value / step).to_integral_value(rounding) * step
+def round_down(value: Decimal, step: Decimal) -> Decimal:
+    """Largest multiple of `step` that is not above a value (not negative); a step of 0 leaves it as it is."""
+    return value // step * step if step else value  # `//` cuts the exact quotient, `/` would round it first
+
+
+def round_up(value: Decimal, step: Decimal) -> Decimal:
+    """Smallest multiple of `step` that is not under a value (not negative); a step of 0 leaves it as it is."""
+    below = round_down(value, step)
+    return below if below == value else below + step
 
 
 def rate_symbols(quote: str) -> tuple[str, ...]:
     """Symbols whose prices give the EUR value of a quote asset."""
-    return () if quote == "EUR" else (f"EUR{quote}", "EURUSDT", f"{quote}USDT")
+    match quote:
+        case "EUR":
+            return ()
+        case "USDT":
+            return ("EURUSDT",)
+    return (f"EUR{quote}", "EURUSDT", f"{quote}USDT")
 
 
 def eur_rate(quote: str, prices: Mapping[str, Decimal]) -> Decimal | None:

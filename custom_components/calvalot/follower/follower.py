@@ -165,6 +165,26 @@ class Follower:
             self._show(await self._picture(view))
             return record
 
+    async def approve(self, signal_id: str | None = None) -> SignalRecord:
+        """Trade the signal that waits, planned again from fresh figures. Raises FollowerError."""
+        async with self._working():
+            if (status := self._guards.status) is not Status.ACTIVE:
+                raise FollowerError(status.value)
+            view = await self._prepared(await self._look(leader=False))
+            record = await self._waiting(signal_id)
+            if view.account is None or await self._value(view) is None:
+                raise FollowerError("no_valuation")
+            record = await self._desk.approve(record, view)
+            self._show(await self._picture(view))
+            return record
+
+    async def reject(self, signal_id: str | None = None) -> SignalRecord:
+        """Give the signal that waits up. Raises FollowerError."""
+        async with self._working():
+            record = await self._desk.drop(await self._waiting(signal_id), "rejected by the owner")
+            self._show(await self._picture(self._view))
+            return record
+
     async def preview(self) -> Json:
         """What the current signal would trade, as plain JSON. Raises FollowerError."""
         async with self._working():
@@ -307,6 +327,12 @@ class Follower:
             book = await asyncio.to_thread(self._ledger.book)
         return replace(view, account=Account(book.portfolio, view.balances, self.settings.quote))
 
+    async def _waiting(self, signal_id: str | None) -> SignalRecord:
+        record = await self._desk.waiting()
+        if record is None or signal_id not in {None, record.signal_id} or self._clock() >= self._desk.expires(record):
+            raise FollowerError("not_waiting")
+        return record
+
     async def _value(self, view: View) -> Decimal | None:
         """Value in EUR; None as soon as anything in it is unknown."""
         book = await asyncio.to_thread(self._ledger.book)
@@ -353,6 +379,7 @@ class Follower:
             book = await self._close_day(book, valuation, view.rate)
         signal = next(iter(await asyncio.to_thread(self._ledger.signals, 1)), None)
         trade = next(iter(await asyncio.to_thread(self._ledger.trades, 1)), None)
+        waiting = await self._desk.waiting()
         latest = self._desk.latest
         quote = self.settings.quote
         shown = figures(
@@ -383,6 +410,8 @@ class Follower:
             update_required=latest.latest_version if latest and latest.update_required else None,
             open_orders=await asyncio.to_thread(self._ledger.in_flight),
             ledger_problem=self._guards.mismatch,
+            waiting_signal=waiting.signal_id if waiting else None,
+            waiting_until=self._desk.expires(waiting) if waiting else None,
             restored=await asyncio.to_thread(self._ledger.fact, RESTORED),
         )
 

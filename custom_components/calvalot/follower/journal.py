@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from . import views
 from .exchange import Mode
 from .schema import OrderRecord, OrderState, Result, SignalRecord, Trade
+from .views import Json
 
 _FAILED = {Result.ERROR: "failed"}
 
@@ -39,6 +41,10 @@ class Journal:
     def received(self, record: SignalRecord) -> None:
         """A signal was taken up."""
         self._add("signal", "received", views.signal(record))
+
+    def waiting(self, record: SignalRecord, plan: Json, expires: datetime) -> None:
+        """A signal waits for its owner's word."""
+        self._add("signal", "waiting", {**views.signal(record), **plan, "expires": views.iso(expires)})
 
     def signal(self, record: SignalRecord, orders: Sequence[OrderRecord] = ()) -> None:
         """A signal came to its end."""

@@ -4,7 +4,7 @@ All methods are synchronous and belong in a worker thread. Amounts in a method's
 say EUR. Whatever the storage does wrong comes out as LedgerError, and nothing of the failed step is kept.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import date, datetime
 from decimal import Decimal
@@ -66,10 +66,7 @@ class Ledger(Storage):
 
     def flows(self, limit: int = 100, since: datetime | None = None) -> tuple[CashFlow, ...]:
         """Cash flows, newest first."""
-        return tuple(
-            CashFlow(**{**row, "kind": FlowKind(row["kind"])})
-            for row in self._newest(cash_flows, cash_flows.c.time, limit, since)
-        )
+        return self._newest(cash_flows, cash_flows.c.time, limit, since, _flow)
 
     def write_close(self, day: date, value: Decimal, value_quote: Decimal, units: Units, drawdown: Drawdown) -> None:
         """Write a day's last figures so far (value in EUR and quote) and take them into the book."""
@@ -135,9 +132,9 @@ class Ledger(Storage):
         """The record of a signal."""
         return next(iter(self._signals(signals.c.signal_id == signal_id)), None)
 
-    def open_signals(self) -> tuple[SignalRecord, ...]:
-        """Signals of which something can still be placed, oldest first."""
-        return self._signals(signals.c.result == Result.OPEN)
+    def open_signals(self, result: Result = Result.OPEN) -> tuple[SignalRecord, ...]:
+        """Signals of which something can still be placed, or that wait for their owner's word; oldest first."""
+        return self._signals(signals.c.result == result)
 
     def has_followed(self) -> bool:
         """Whether any signal was ever taken up."""
@@ -149,7 +146,7 @@ class Ledger(Storage):
 
     def signals(self, limit: int = 100, since: datetime | None = None) -> tuple[SignalRecord, ...]:
         """Signals, newest first."""
-        return tuple(_signal(row) for row in self._newest(signals, signals.c.seen_at, limit, since))
+        return self._newest(signals, signals.c.seen_at, limit, since, _signal)
 
     # Orders
 
@@ -199,7 +196,7 @@ class Ledger(Storage):
             .group_by(orders.c.symbol)
         )
         with self._transaction() as connection:
-            return {symbol: last for symbol, last in connection.execute(query)}
+            return dict(connection.execute(query).tuples().all())
 
     def last_trade_id(self) -> int:
         """Largest trade id of the book, 0 without one: paper numbers its own fills after it."""
@@ -327,19 +324,21 @@ class Ledger(Storage):
                 insert(positions).values(mode=self.mode, coin=coin, quantity=position.quantity, cost=position.cost)
             )
 
-    def _newest(self, table: Table, time: Any, limit: int, since: datetime | None) -> list[dict[str, Any]]:
+    def _newest[T](
+        self, table: Table, time: Any, limit: int, since: datetime | None, read: Callable[[RowMapping], T]
+    ) -> tuple[T, ...]:
         query = select(table).where(table.c.mode == self.mode).order_by(time.desc(), table.c.seq.desc()).limit(limit)
         if since:
             query = query.where(time >= since)
         with self._transaction() as connection:
-            return [_without_mode(row) for row in connection.execute(query).mappings()]
+            return tuple(read(row) for row in connection.execute(query).mappings())
 
     def _signals(self, condition: Any) -> tuple[SignalRecord, ...]:
         with self._transaction() as connection:
             rows = connection.execute(
                 select(signals).where(signals.c.mode == self.mode, condition).order_by(signals.c.seq)
             )
-            return tuple(_signal(_without_mode(row)) for row in rows.mappings())
+            return tuple(_signal(row) for row in rows.mappings())
 
     def _orders(self, condition: Any) -> tuple[OrderRecord, ...]:
         with self._transaction() as connection:
@@ -363,20 +362,20 @@ class Ledger(Storage):
             for seq, asset, fee in paid:
                 of_order = fees.setdefault(seq, {})
                 of_order[asset] = of_order.get(asset, ZERO) + fee
-        return tuple(
-            Trade(
-                time=row["executed_at"],
-                signal_id=row["signal_id"],
-                coin=row["coin"],
-                symbol=row["symbol"],
-                side=Side(row["side"]),
-                quantity=row["executed_quantity"],
-                amount=row["executed_amount"],
-                fees=tuple(fees.get(row["seq"], {}).items()),
-                planned_price=row["price"],
+            return tuple(
+                Trade(
+                    time=row["executed_at"],
+                    signal_id=row["signal_id"],
+                    coin=row["coin"],
+                    symbol=row["symbol"],
+                    side=Side(row["side"]),
+                    quantity=row["executed_quantity"],
+                    amount=row["executed_amount"],
+                    fees=tuple(fees.get(row["seq"], {}).items()),
+                    planned_price=row["price"],
+                )
+                for row in rows
             )
-            for row in rows
-        )
 
     def _update_order(self, connection: Connection, record: OrderRecord) -> None:
         connection.execute(update(orders).where(orders.c.seq == record.seq).values(_columns(record)))
@@ -406,6 +405,10 @@ def _without_mode(row: RowMapping) -> dict[str, Any]:
     return {key: value for key, value in row.items() if key != "mode"}
 
 
-def _signal(row: Mapping[str, Any]) -> SignalRecord:
+def _flow(row: RowMapping) -> CashFlow:
+    return CashFlow(**{**_without_mode(row), "kind": FlowKind(row["kind"])})
+
+
+def _signal(row: RowMapping) -> SignalRecord:
     left_out = tuple((symbol, side, reason) for symbol, side, reason in json.loads(row["left_out"]))
-    return SignalRecord(**{**row, "result": Result(row["result"]), "left_out": left_out})
+    return SignalRecord(**{**_without_mode(row), "result": Result(row["result"]), "left_out": left_out})

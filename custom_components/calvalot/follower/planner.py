@@ -145,7 +145,7 @@ def plan(
         if signal.version == 1:
             planner.actions(signal)
         else:
-            planner.targets(signal.targets or {})
+            planner.targets(signal.targets)
         return Plan(sells=tuple(planner.sells), wanted=planner.wanted, left_out=tuple(planner.left_out))
 
 
@@ -178,17 +178,20 @@ class _Planner:
             elif action.action is Action.SELL:
                 self._sell(action.coin, amount)
 
-    def targets(self, targets: Mapping[str, Decimal]) -> None:
+    def targets(self, targets: Mapping[str, Decimal] | None) -> None:
         """Version 2: each coin moves to its share of the capital; a target of 0 is an exit, however small."""
+        if targets is None:  # not told is not "sell everything"
+            return
         capital = self._valuation.total
         for coin in sorted({*targets, *self._portfolio.positions}):
             target = targets.get(coin, ZERO)
             difference = target * capital - self._valuation.values.get(coin, ZERO)
             side = Side.BUY if difference > 0 else Side.SELL
             exits = not target and self._portfolio.quantity(coin) > 0
+            if not exits and not difference:
+                continue
             if not exits and abs(difference) < self._limits.rebalance_threshold * capital:
-                if difference:
-                    self._leave(coin, side, Reason.BELOW_THRESHOLD)
+                self._leave(coin, side, Reason.BELOW_THRESHOLD)
             elif side is Side.BUY:
                 self._buy(coin, difference)
             elif exits and self._is_dust(coin):
@@ -198,9 +201,10 @@ class _Planner:
 
     def _is_dust(self, coin: str) -> bool:
         """Whether all that is held of a coin is less than can be sold, as steps and fees leave behind."""
-        if self._market.symbol(coin) not in self._market.rules:
+        if self._market.obstacle(coin):
             return False
-        return self._valuation.values[coin] < smallest_order(self._market, self._limits, coin)
+        order = make_order(self._market, self._limits, coin, Side.SELL, self._portfolio.quantity(coin))
+        return order is None or order.amount < smallest_order(self._market, self._limits, coin)
 
     def _buy(self, coin: str, amount: Decimal) -> None:
         if reason := self._blocked.get((coin, Side.BUY)) or self._market.obstacle(coin):
@@ -255,7 +259,7 @@ def fund(
         left_out: list[LeftOut] = []
         while amounts:
             worst = sum((amount * worst_factor(limits, coin) for coin, amount in amounts.items()), ZERO)
-            scale = min(ONE, max(cash, ZERO) / worst)
+            scale = min(ONE, max(cash, ZERO) / worst) if worst else ONE
             orders = {coin: _sized_buy(market, limits, coin, amount * scale) for coin, amount in amounts.items()}
             short = [coin for coin, order in orders.items() if order is None]
             if not short:
@@ -269,12 +273,16 @@ def fund(
 
 def worst_factor(limits: Limits, coin: str) -> Decimal:
     """What a buy may cost at most, fee included, as a multiple of its amount at the last price."""
-    return ONE + (limits.slippage(coin) or MARKET_MARGIN) + FEE_MARGIN
+    return (ONE + (limits.slippage(coin) or MARKET_MARGIN)) * (ONE + FEE_MARGIN)
 
 
 def smallest_order(market: Market, limits: Limits, coin: str) -> Decimal:
-    """Smallest amount that is sent: the owner's minimum and the symbol's own, with a margin."""
-    return max(limits.min_order, market.rules[market.symbol(coin)].min_notional * NOTIONAL_MARGIN)
+    """Smallest amount that is sent: the owner's minimum and the symbol's own, with a margin.
+
+    A guarded sell is checked at its limit price, which the slippage puts under the last one.
+    """
+    margin = NOTIONAL_MARGIN * (ONE + limits.slippage(coin))
+    return max(limits.min_order, market.rules[market.symbol(coin)].min_notional * margin)
 
 
 def make_order(market: Market, limits: Limits, coin: str, side: Side, quantity: Decimal) -> PlannedOrder | None:

@@ -16,7 +16,7 @@ CASH_DIGITS = Decimal("1e-8")
 COST_DIGITS = Decimal("1e-18")
 
 
-class BookError(ValueError):
+class BookError(Exception):
     """A booking that cannot be true, such as a sale of more than is held."""
 
 
@@ -122,11 +122,12 @@ class Portfolio:
 
     def limited(self, free: Mapping[str, Decimal], quote: str) -> Portfolio:
         """The book as far as the account can cover it: never more cash or coins than are free there."""
-        positions = {
-            coin: Position(quantity, position.cost_of(quantity))
-            for coin, position in self.positions.items()
-            if (quantity := min(position.quantity, free.get(coin, ZERO))) > 0
-        }
+        with localcontext(EXACT):
+            positions = {
+                coin: Position(quantity, position.cost_of(quantity))
+                for coin, position in self.positions.items()
+                if (quantity := min(position.quantity, free.get(coin, ZERO))) > 0
+            }
         return replace(self, cash=min(self.cash, free.get(quote, ZERO)), positions=positions)
 
 
@@ -145,6 +146,8 @@ class _Draft:
     def reduce(self, coin: str, quantity: Decimal) -> None:
         """Take a fee out of the position it was paid from: fewer coins for the same cost."""
         held = self.positions[coin]
+        if quantity > held.quantity:
+            raise BookError(f"a fee of {quantity} {coin} is more than the book holds")
         self.positions[coin] = Position(held.quantity - quantity, held.cost)
 
     def take(self, coin: str, quantity: Decimal) -> Decimal:

@@ -25,7 +25,10 @@ from .performance import Drawdown, Units
 from .portfolio import Portfolio
 
 # What brings a file from each version to the next; the first entry leads from 1 to 2.
-UPGRADES: tuple[tuple[str, ...], ...] = (("ALTER TABLE orders ADD COLUMN price TEXT",),)
+UPGRADES: tuple[tuple[str, ...], ...] = (
+    ("ALTER TABLE orders ADD COLUMN price TEXT",),
+    ("ALTER TABLE signals ADD COLUMN asked_at VARCHAR(40)",),
+)
 VERSION = 1 + len(UPGRADES)
 
 
@@ -33,6 +36,7 @@ class Result(StrEnum):
     """What became of a signal."""
 
     OPEN = "open"
+    WAITING = "waiting"
     EXECUTED = "executed"
     PARTIAL = "partial"
     SKIPPED = "skipped"
@@ -70,7 +74,7 @@ class FlowKind(StrEnum):
 class SignalRecord:
     """A signal as it was taken up and what became of it; `seq` orders records, newest last.
 
-    `source` is the id of the leader's signal it was made from. `left_out` holds symbol, side and reason of each leg that
+    `source` is the id of the leader's signal it was made from, `asked_at` when its owner was asked to approve it. `left_out` holds symbol, side and reason of each leg that
     was left out.
     """
 
@@ -83,6 +87,7 @@ class SignalRecord:
     reasoning: str = ""
     payload: str = ""
     source: str = ""
+    asked_at: datetime | None = None
     result: Result = Result.OPEN
     reason: str = ""
     left_out: tuple[tuple[str, str, str], ...] = ()
@@ -233,6 +238,7 @@ signals = Table(
     Column("reasoning", Text, nullable=False),
     Column("payload", Text, nullable=False),
     Column("source", Text, nullable=False),
+    Column("asked_at", TimeText),
     Column("result", String(10), nullable=False),
     Column("reason", Text, nullable=False),
     Column("left_out", Text, nullable=False),

@@ -3,9 +3,17 @@
 from dataclasses import dataclass, fields
 from datetime import timedelta
 from decimal import Decimal
+from enum import StrEnum
 
 from .exchange import ONE, Mode
 from .planner import Limits
+
+
+class Approval(StrEnum):
+    """Whether a new signal is traded by itself or waits for its owner's word."""
+
+    AUTOMATIC = "automatic"
+    ASK = "ask"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +39,8 @@ class Settings:
     stop_loss_drawdown: Decimal | None = None
     stop_loss_sell: bool = False
     max_trades_per_day: int | None = None
+    approval: Approval = Approval.AUTOMATIC
+    approval_timeout: timedelta = timedelta(minutes=30)
 
     @property
     def limits(self) -> Limits:

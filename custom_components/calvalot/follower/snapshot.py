@@ -81,6 +81,8 @@ class Snapshot(Figures):
     ledger_problem: bool = False
     storage_problem: str | None = None
     restored: str | None = None
+    waiting_signal: str | None = None
+    waiting_until: datetime | None = None
 
 
 def figures(

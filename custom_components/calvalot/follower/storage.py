@@ -8,7 +8,7 @@ from pathlib import Path
 import sqlite3
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Table, create_engine, event, insert
+from sqlalchemy import URL, Connection, Engine, Table, create_engine, event, insert
 from sqlalchemy.dialects.sqlite import insert as upsert
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -39,7 +39,7 @@ class Storage:
             self.path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as err:
             raise LedgerError(f"the ledger's folder cannot be made: {err.strerror}") from err
-        self._engine = create_engine(f"sqlite:///{self.path}")
+        self._engine = create_engine(URL.create("sqlite", database=str(self.path)), hide_parameters=True)
         event.listen(self._engine, "connect", _configure)
         event.listen(self._engine, "begin", _begin)
         try:
@@ -98,7 +98,7 @@ class Storage:
         try:
             with self._engine.begin() as connection:
                 yield connection
-        except (SQLAlchemyError, OSError, ArithmeticError) as err:
+        except (SQLAlchemyError, OSError, ArithmeticError, ValueError) as err:  # the last two: a text that is no amount
             raise _ledger_error(getattr(err, "orig", None) or err) from err
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import datetime
 from decimal import ROUND_DOWN, Decimal, localcontext
 
-from .exchange import ZERO, Mode
+from .exchange import ONE, ZERO, Mode
 from .ledger import Ledger
 from .observer import View
 from .portfolio import EXACT
@@ -48,9 +48,9 @@ class Treasury:
             if free is None or free < self._settings.min_order:
                 return None
             if free < quote:
-                amount, quote = free * view.rate, free
+                amount, quote = (free * view.rate).quantize(SMALLEST), free
         flow = CashFlow(kind=FlowKind.INITIAL, amount=amount, amount_quote=quote, time=self._clock(), value_before=ZERO)
-        _, book = await self._write(flow, Book())
+        _, book = await self._write(flow, Book(), view.rate)
         return book
 
     async def move(self, kind: FlowKind, amount: Decimal, view: View, note: str, at: datetime | None) -> CashFlow:
@@ -63,7 +63,7 @@ class Treasury:
         quote = _quote(amount, view.rate)
         if kind is FlowKind.WITHDRAWAL:
             if quote > book.portfolio.cash:
-                raise FollowerError("withdrawal_above_cash", cash=_cents(book.portfolio.cash * view.rate))
+                raise FollowerError("withdrawal_above_cash", cash=_cents(max(book.portfolio.cash, ZERO) * view.rate))
             amount, quote = -amount, -quote
         elif self._settings.mode is Mode.LIVE:
             free = self._free(view)
@@ -71,9 +71,10 @@ class Treasury:
                 raise FollowerError("no_valuation")
             if quote > (spare := free - book.portfolio.cash):
                 raise FollowerError("insufficient_free", free=_cents(max(spare, ZERO) * view.rate))
-        value = valuation.total * view.rate
+        with localcontext(EXACT):
+            value = valuation.total * view.rate
         flow = CashFlow(kind=kind, amount=amount, amount_quote=quote, time=time, note=note, value_before=value)
-        flow, _ = await self._write(flow, book)
+        flow, _ = await self._write(flow, book, view.rate)
         return flow
 
     async def correct(self, amount: Decimal) -> CashFlow:
@@ -101,15 +102,18 @@ class Treasury:
             raise FollowerError("at_in_future")
         return at or now
 
-    async def _write(self, flow: CashFlow, book: Book) -> tuple[CashFlow, Book]:
-        """Write a flow; one without a value before it moves neither cash nor units."""
+    async def _write(self, flow: CashFlow, book: Book, rate: Decimal = ONE) -> tuple[CashFlow, Book]:
+        """Write a flow at a rate (EUR per quote); one without a value before it moves neither cash nor units.
+
+        The units follow what really moved, the quote: the rest that its rounding leaves would else move the unit price.
+        """
         with localcontext(EXACT):
             moved = replace(book, net_deposits=(book.net_deposits or ZERO) + flow.amount)
             if flow.value_before is not None:
                 moved = replace(
                     moved,
                     portfolio=book.portfolio.with_flow(flow.amount_quote),
-                    units=book.units.with_flow(flow.value_before, flow.amount),
+                    units=book.units.with_flow(flow.value_before, flow.amount_quote * rate),
                 )
         return await asyncio.to_thread(self._ledger.add_flow, flow, moved), moved
 

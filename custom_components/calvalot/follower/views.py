@@ -5,9 +5,10 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from .exchange import Mode
+from .exchange import ONE, Mode
 from .performance import Close, fall, period_return
 from .planner import LeftOut, PlannedOrder
+from .portfolio import EXACT
 from .schema import Book, CashFlow, OrderRecord, OrderState, SignalRecord, Trade
 from .snapshot import Snapshot
 
@@ -26,7 +27,7 @@ def text(value: Decimal | None, places: int | None = None) -> str | None:
     """Decimal text, rounded where places are given; None stays None."""
     if value is None:
         return None
-    return f"{value if places is None else round(value, places):f}"
+    return f"{value if places is None else value.quantize(ONE.scaleb(-places), context=EXACT):f}"
 
 
 def iso(time: datetime | None) -> str | None:
@@ -102,7 +103,7 @@ def cash_flow(record: CashFlow) -> Json:
         "amount": text(record.amount),
         "amount_quote": text(record.amount_quote),
         "note": record.note,
-        "value_before": text(record.value_before),
+        "value_before": text(record.value_before, 8),
     }
 
 
@@ -149,6 +150,14 @@ def preview(orders: Sequence[PlannedOrder], left_out: Sequence[LeftOut]) -> Json
             {"symbol": item.symbol, "side": item.side.value, "reason": item.reason.value} for item in left_out
         ],
     }
+
+
+def plan_in_words(orders: Sequence[PlannedOrder], quote: str) -> str:
+    """Orders in one line, for a notification."""
+    return " · ".join(
+        f"{order.side.value} {order.coin} {round(order.amount, 2):f} {quote} ({order.quantity.normalize():f} × {order.price:f})"
+        for order in orders
+    )
 
 
 def performance(book: Book, closes: Sequence[Close], now: datetime) -> Json:

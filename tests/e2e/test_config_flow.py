@@ -1,0 +1,67 @@
+"""The set-up as its owner sees it."""
+
+from collections.abc import Iterator
+
+from playwright.sync_api import Page, expect
+import pytest
+
+from demo.follower import entities
+from demo.home import Home
+
+from .conftest import Camera, Stage
+
+
+def _entry_ids(home: Home) -> set[str]:
+    return {entry["entry_id"] for entry in home.get("config/config_entries/entry?domain=calvalot")}
+
+
+@pytest.fixture
+def clean(stage: Stage) -> Iterator[None]:
+    """Remove the followers that a test has added."""
+    before = _entry_ids(stage.home)
+    yield
+    for entry_id in _entry_ids(stage.home) - before:
+        stage.home.delete(f"config/config_entries/entry/{entry_id}")
+
+
+@pytest.mark.usefixtures("clean")
+def test_follower_is_set_up_in_the_browser(stage: Stage, page: Page, camera: Camera) -> None:
+    """Menu, leader with a wrong and the right secret, exchange, budget; then the follower holds what the leader holds."""
+    words = stage.words["config"]
+    before = _entry_ids(stage.home)
+    stage.leader.control("publish_v2", targets={"BTC": "0.5"})
+    page.goto("/config/integrations/dashboard/add?domain=calvalot")
+    page.locator("dialog-box ha-button").last.click()
+    flow = page.locator("dialog-data-entry-flow")
+    submit = flow.locator("ha-button").last
+    dialog = flow.locator("dialog")
+
+    flow.get_by_text(words["step"]["user"]["menu_options"]["leader"]).click()
+    flow.locator("input[name=leader_url]").fill(stage.leader.url)
+    flow.locator("input[name=signal_secret]").fill("not the secret")
+    camera.shoot(dialog, "flow-leader")
+    submit.click()
+    expect(flow.get_by_text(words["error"]["invalid_auth"])).to_be_visible()
+    expect(flow.locator("input[name=leader_url]")).to_have_value(stage.leader.url)
+    flow.locator("input[name=signal_secret]").fill(stage.leader.ready["secret"])
+    submit.click()
+
+    expect(flow.locator("input[name=exchange_url]")).to_have_value("https://api.binance.com")
+    camera.shoot(dialog, "flow-exchange")
+    flow.locator("input[name=exchange_url]").fill(stage.exchange.url)
+    submit.click()
+
+    flow.locator("input[name=initial_budget]").fill("250")
+    camera.shoot(dialog, "flow-budget")
+    submit.click()
+    flow.locator("step-flow-create-entry").wait_for()
+    submit.click()
+    expect(flow.locator("dialog")).to_be_hidden()
+
+    (entry_id,) = _entry_ids(stage.home) - before
+    ids = entities(stage.home, entry_id)
+    (portfolio,) = [stage.home.ask("calvalot.get_portfolio", config_entry_id=entry_id)]
+    assert portfolio["mode"] == "dry_run"
+    assert portfolio["net_deposits"] == "250"
+    assert [position["coin"] for position in portfolio["positions"]] == ["BTC"]
+    assert stage.home.state(ids["leader_connected"]) == "on"
