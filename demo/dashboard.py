@@ -22,6 +22,7 @@ WORDS = {
         "profit": "{coin} profit",
         "result": "Result",
         "leader": "Leader and exchange",
+        "exchange": "Exchange",
         "activity": "Activity",
     },
     "fr": {
@@ -34,6 +35,7 @@ WORDS = {
         "profit": "Gain {coin}",
         "result": "Résultat",
         "leader": "Leader et plateforme",
+        "exchange": "Plateforme",
         "activity": "Activité",
     },
 }
@@ -95,7 +97,7 @@ def dashboard(ids: Mapping[str, str], language: str) -> Card:
     leader = [
         _heading(words["leader"], "mdi:account-star"),
         _tile(ids["leader_connected"], color="green"),
-        _tile(ids["exchange_connected"], color="green"),
+        _tile(ids["exchange_connected"], name=words["exchange"], color="green"),
         _tile(ids["last_signal"]),
         _tile(ids["last_signal_result"], name=words["result"]),
         _wide(_tile(ids["pause"], color="red", features=[{"type": "toggle"}], features_position="inline")),

@@ -1,6 +1,7 @@
 """What the tests share: the integration in Home Assistant's harness, and the two simulators on loopback."""
 
 from collections.abc import AsyncGenerator
+from pathlib import Path
 from typing import Any
 
 from homeassistant.core import HomeAssistant
@@ -15,13 +16,14 @@ from simulators.leader import LeaderSimulator
 
 
 @pytest.fixture(autouse=True)
-def _custom_integrations(request: pytest.FixtureRequest) -> None:
-    """Let Home Assistant find the integration, where a test has a Home Assistant at all."""
+def _home_assistant(request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    """Where a test has a Home Assistant at all: let it find the integration, and keep its ledgers to itself."""
     if "hass" in request.fixturenames:
         if "recorder_mock" in request.fixturenames:
             # The recorder's fixtures insist on being there before Home Assistant is.
             request.getfixturevalue("recorder_db_url")
         request.getfixturevalue("enable_custom_integrations")
+        request.getfixturevalue("hass").config.config_dir = str(tmp_path)
 
 
 @pytest.fixture

@@ -2,6 +2,9 @@
 
 from collections.abc import Generator
 from decimal import Decimal
+import json
+from pathlib import Path
+import re
 from typing import Any
 from unittest.mock import patch
 
@@ -11,6 +14,7 @@ from homeassistant.data_entry_flow import FlowResultType, InvalidData
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
+from custom_components import calvalot
 from custom_components.calvalot.config_flow import follower_hash
 from custom_components.calvalot.const import DOMAIN
 from custom_components.calvalot.follower.follower import Settings
@@ -24,6 +28,7 @@ from .conftest import add_entry
 
 PUBLIC_LEADER = "http://leader.example.com"
 PUBLIC_EXCHANGE = "http://exchange.example.com"
+TEXTS = json.loads((Path(calvalot.__file__).parent / "translations/en.json").read_text("utf-8"))
 SECRETS = ("signal_secret", "api_key", "api_secret")
 
 
@@ -49,10 +54,15 @@ async def start(hass: HomeAssistant) -> str:
 
 
 def assert_form(result: ConfigFlowResult, step_id: str, errors: dict[str, str]) -> None:
-    """See that a step is shown, with these errors."""
+    """See that a step is shown, with these errors, and a text for everything in it."""
     assert result["type"] is FlowResultType.FORM
     assert result["step_id"] == step_id
     assert (result["errors"] or {}) == errors
+    texts = TEXTS["options" if step_id == "init" else "config"]
+    assert set(fields(result)) <= texts["step"][step_id]["data"].keys()
+    placeholders = (result["description_placeholders"] or {}).keys()
+    for error in errors.values():
+        assert set(re.findall(r"{(\w+)}", texts["error"][error])) <= placeholders
 
 
 def suggested(result: ConfigFlowResult) -> dict[str, Any]:
@@ -314,7 +324,7 @@ async def test_key_can_withdraw(hass: HomeAssistant, leader: LeaderSimulator, ex
         ({"coins": ["USDC"]}, {"coins": "unknown_coin"}),
         ({"quote_asset": "NOPE"}, {"quote_asset": "unknown_quote_asset"}),
         ({"quote_asset": "US DC"}, {"quote_asset": "unknown_quote_asset"}),
-        ({"initial_budget": 2500}, {"initial_budget": "insufficient_funds"}),
+        ({"initial_budget": 1900}, {"initial_budget": "insufficient_funds"}),
         ({"quote_asset": "USDT"}, {"initial_budget": "insufficient_funds"}),
     ],
 )
@@ -344,6 +354,16 @@ async def test_budget_without_rate(hass: HomeAssistant, leader: LeaderSimulator,
     exchange.remove_price("EURUSDT")
     result = await hass.config_entries.flow.async_configure(flow_id, {"initial_budget": 500})
     assert_form(result, "budget", {"quote_asset": "no_eur_rate"})
+
+
+async def test_budget_over_another_rate(
+    hass: HomeAssistant, leader: LeaderSimulator, exchange: ExchangeSimulator
+) -> None:
+    """A rate may be had over another pair, whichever of them are listed."""
+    exchange.delist("EURUSDC")
+    flow_id = await to_budget(hass, leader, exchange)
+    result = await hass.config_entries.flow.async_configure(flow_id, {"initial_budget": 500})
+    assert result["type"] is FlowResultType.CREATE_ENTRY
 
 
 async def test_budget_in_euro(hass: HomeAssistant, leader: LeaderSimulator, exchange: ExchangeSimulator) -> None:
@@ -406,13 +426,17 @@ async def reconfigure(hass: HomeAssistant, entry: MockConfigEntry, step: str) ->
     return form
 
 
-async def test_reconfigure_leader(hass: HomeAssistant, live_entry: MockConfigEntry, leader: LeaderSimulator) -> None:
+@pytest.mark.parametrize("empty", [None, "", " "])
+async def test_reconfigure_leader(
+    hass: HomeAssistant, live_entry: MockConfigEntry, leader: LeaderSimulator, empty: str | None
+) -> None:
     """A new address; the secret that was left empty stays."""
     before = dict(live_entry.data)
     async with LeaderSimulator(secret=leader.secret) as other:
         form = await reconfigure(hass, live_entry, "leader")
         assert suggested(form) == {"leader_url": leader.url}
-        result = await hass.config_entries.flow.async_configure(form["flow_id"], {"leader_url": f"{other.url}/"})
+        values = {"leader_url": f"{other.url}/"} | ({} if empty is None else {"signal_secret": empty})
+        result = await hass.config_entries.flow.async_configure(form["flow_id"], values)
         await hass.async_block_till_done()
     assert result["type"] is FlowResultType.ABORT
     assert result["reason"] == "reconfigure_successful"

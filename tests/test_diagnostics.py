@@ -2,13 +2,11 @@
 
 from decimal import Decimal
 import json
-from pathlib import Path
 from typing import Any
 
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers.json import ExtendedJSONEncoder
 from homeassistant.setup import async_setup_component
-import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry, get_system_health_info
 
 from custom_components.calvalot.const import DOMAIN
@@ -17,12 +15,6 @@ from simulators.exchange import ExchangeSimulator
 from simulators.leader import FaultKind, LeaderSimulator
 
 from .conftest import add_entry, set_up
-
-
-@pytest.fixture(autouse=True)
-def config_dir(hass: HomeAssistant, tmp_path: Path) -> None:
-    """Keep the ledgers of one test apart from another's."""
-    hass.config.config_dir = str(tmp_path)
 
 
 async def test_diagnostics(

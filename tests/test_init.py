@@ -1,7 +1,6 @@
 """Set-up, cycles, unloading and removal of a follower."""
 
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
@@ -30,12 +29,6 @@ async def later(hass: HomeAssistant, freezer: FrozenDateTimeFactory, seconds: fl
     freezer.tick(timedelta(seconds=seconds))
     async_fire_time_changed(hass, dt_util.utcnow())
     await hass.async_block_till_done()
-
-
-@pytest.fixture(autouse=True)
-def config_dir(hass: HomeAssistant, tmp_path: Path) -> None:
-    """Keep the ledgers of one test apart from another's."""
-    hass.config.config_dir = str(tmp_path)
 
 
 async def test_set_up(hass: HomeAssistant, entry: MockConfigEntry, leader: LeaderSimulator) -> None:
@@ -256,15 +249,17 @@ async def test_home_assistant_stops(hass: HomeAssistant, entry: MockConfigEntry,
     assert len(leader.requests) == 2
 
 
-async def test_broken_cycle(hass: HomeAssistant, entry: MockConfigEntry, caplog: pytest.LogCaptureFixture) -> None:
+async def test_broken_cycle(
+    hass: HomeAssistant, entry: MockConfigEntry, freezer: FrozenDateTimeFactory, caplog: pytest.LogCaptureFixture
+) -> None:
     """What nobody thought of is logged, makes the figures unavailable, and is over with the next good cycle."""
     await set_up(hass, entry)
     coordinator = entry.runtime_data
     with patch.object(coordinator.follower, "cycle", side_effect=ZeroDivisionError("oops")):
-        await coordinator.async_refresh()
+        await later(hass, freezer)
     assert coordinator.last_update_success is False
     assert "oops" in caplog.text
-    await coordinator.async_refresh()
+    await later(hass, freezer)
     assert coordinator.last_update_success is True
 
 

@@ -4,13 +4,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
+from freezegun.api import FrozenDateTimeFactory
 from homeassistant.components.repairs import DOMAIN as REPAIRS_DOMAIN
 from homeassistant.config_entries import SOURCE_REAUTH
 from homeassistant.core import HomeAssistant
-from homeassistant.data_entry_flow import FlowResultType
+from homeassistant.data_entry_flow import FlowResultType, UnknownStep
 from homeassistant.helpers import issue_registry as ir
 from homeassistant.setup import async_setup_component
 from homeassistant.util import dt as dt_util
@@ -18,21 +18,17 @@ import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 from custom_components.calvalot.const import DOMAIN
+from custom_components.calvalot.coordinator import ledger_path
 from custom_components.calvalot.follower.exchange import Side
 from custom_components.calvalot.follower.follower import Snapshot, Status
 from custom_components.calvalot.follower.leader import LeaderForbidden, LeaderSignalsOff
 from custom_components.calvalot.follower.schema import OrderRecord, OrderState
 from custom_components.calvalot.issues import PROBLEMS
+from custom_components.calvalot.repairs import async_create_fix_flow
 from simulators.exchange import ExchangeSimulator
 from simulators.leader import FaultKind, LeaderSimulator
 
 from .conftest import set_up
-
-
-@pytest.fixture(autouse=True)
-def config_dir(hass: HomeAssistant, tmp_path: Path) -> None:
-    """Keep the ledgers of one test apart from another's."""
-    hass.config.config_dir = str(tmp_path)
 
 
 def issue(hass: HomeAssistant, entry: MockConfigEntry, key: str) -> ir.IssueEntry | None:
@@ -89,7 +85,7 @@ async def test_issues(
     found = issue(hass, entry, key)
     assert found
     assert found.translation_placeholders == {"name": "Calv-a-lot"} | placeholders
-    assert found.is_fixable == (key == "unknown_coin")
+    assert found.is_fixable == (key in {"unknown_coin", "order_unknown", "ledger_restored"})
     follower._show(good)
     assert issue(hass, entry, key) is None
 
@@ -201,8 +197,14 @@ async def test_key_refused(
     assert not reauths(hass)
 
 
+@pytest.mark.parametrize("dismissed", [True, False])
 async def test_both_refused(
-    hass: HomeAssistant, live_entry: MockConfigEntry, exchange: ExchangeSimulator, leader: LeaderSimulator
+    hass: HomeAssistant,
+    live_entry: MockConfigEntry,
+    exchange: ExchangeSimulator,
+    leader: LeaderSimulator,
+    *,
+    dismissed: bool,
 ) -> None:
     """Two refusals are two questions, one after the other; one that answers itself does not take the other along."""
     await set_up(hass, live_entry)
@@ -212,7 +214,11 @@ async def test_both_refused(
     await coordinator.async_poll()
     await hass.async_block_till_done()
     assert len(reauths(hass)) == 1
-    leader.secret = secret
+    if dismissed:
+        await coordinator.async_poll()
+        hass.config_entries.flow.async_abort(reauths(hass)[0]["flow_id"])
+    else:
+        leader.secret = secret
     await coordinator.async_poll()
     await hass.async_block_till_done()
     (flow,) = reauths(hass)
@@ -277,3 +283,124 @@ async def test_unknown_coin_cannot_be_added(
     assert result["errors"] == {"base": error}
     assert entry.options == {}
     assert issue(hass, entry, "unknown_coin")
+
+
+async def choose(hass: HomeAssistant, flow: dict[str, Any], step: str) -> dict[str, Any]:
+    """Choose from a repair's menu."""
+    assert flow["type"] is FlowResultType.MENU
+    assert step in flow["menu_options"]
+    return await submit(hass, flow, {"next_step_id": step})
+
+
+async def submit(hass: HomeAssistant, flow: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
+    """Submit a form of a repair."""
+    result: dict[str, Any] = await hass.data[REPAIRS_DOMAIN]["flow_manager"].async_configure(flow["flow_id"], values)
+    await hass.async_block_till_done()
+    return result
+
+
+@pytest.fixture
+async def lost_order(
+    hass: HomeAssistant,
+    live_entry: MockConfigEntry,
+    leader: LeaderSimulator,
+    exchange: ExchangeSimulator,
+    freezer: FrozenDateTimeFactory,
+) -> OrderRecord:
+    """An order that was executed, of which the exchange tells nothing for eleven minutes."""
+    await set_up(hass, live_entry)
+    leader.publish_v2({"BTC": "0.4"})
+    exchange.fault("drop", when="after", path="/order", method="POST", count=None)
+    for path in ("/order", "/allOrders", "/openOrders", "/myTrades"):
+        exchange.fault("status", path=path, method="GET", count=None)
+    await live_entry.runtime_data.async_poll()
+    assert issue(hass, live_entry, "order_unknown") is None
+    freezer.tick(timedelta(minutes=11))
+    await live_entry.runtime_data.async_poll()
+    (found,) = live_entry.runtime_data.data.open_orders
+    assert issue(hass, live_entry, "order_unknown")
+    return found
+
+
+async def test_order_executed(
+    hass: HomeAssistant, live_entry: MockConfigEntry, exchange: ExchangeSimulator, lost_order: OrderRecord
+) -> None:
+    """What the owner reads on the exchange is booked to the last digit."""
+    form = await choose(hass, await fix(hass, live_entry, "order_unknown"), "executed")
+    assert lost_order.client_order_id in form["description_placeholders"]["order"]
+    assert form["description_placeholders"]["quote"] == "USDC"
+    values = {"quantity": "much", "amount": "-1", "fee": "NaN", "fee_asset": "btc"}
+    form = await submit(hass, form, values)
+    assert form["errors"] == dict.fromkeys(("quantity", "amount", "fee"), "not_a_number")
+    form = await submit(hass, form, {"quantity": "1000", "amount": "1", "fee": "0", "fee_asset": "BTC"})
+    assert form["errors"] == {"base": "execution_impossible"}
+
+    trades = exchange.trades()
+    quantity = sum((trade.quantity for trade in trades), Decimal(0))
+    amount = sum((trade.price * trade.quantity for trade in trades), Decimal(0))
+    fee = sum((trade.commission for trade in trades), Decimal(0))
+    values = {"quantity": f" {quantity:f}", "amount": f"{amount:f}", "fee": f"{fee:f}", "fee_asset": "btc "}
+    result = await submit(hass, form, values)
+    assert result["type"] is FlowResultType.CREATE_ENTRY
+    assert issue(hass, live_entry, "order_unknown") is None
+    exchange.clear_faults()
+    await live_entry.runtime_data.async_poll()
+    snapshot = live_entry.runtime_data.data
+    assert snapshot.open_orders == ()
+    assert snapshot.positions["BTC"].quantity == exchange.balance("BTC")
+
+
+async def test_order_not_placed(
+    hass: HomeAssistant, live_entry: MockConfigEntry, exchange: ExchangeSimulator, lost_order: OrderRecord
+) -> None:
+    """An order that the owner does not find is forgotten."""
+    form = await choose(hass, await fix(hass, live_entry, "order_unknown"), "not_placed")
+    assert form["type"] is FlowResultType.FORM
+    result = await submit(hass, form, {})
+    assert result["type"] is FlowResultType.CREATE_ENTRY
+    assert lost_order not in live_entry.runtime_data.data.open_orders
+    assert issue(hass, live_entry, "order_unknown") is None
+
+
+async def test_order_settled_meanwhile(
+    hass: HomeAssistant, live_entry: MockConfigEntry, exchange: ExchangeSimulator, lost_order: OrderRecord
+) -> None:
+    """Where the exchange tells after all, or the follower has gone, nothing is booked by hand."""
+    form = await choose(hass, await fix(hass, live_entry, "order_unknown"), "not_placed")
+    exchange.clear_faults()
+    await live_entry.runtime_data.async_poll()
+    form = await submit(hass, form, {})
+    assert form["errors"] == {"base": "order_not_open"}
+    quantity = live_entry.runtime_data.data.positions["BTC"].quantity
+    assert quantity == exchange.balance("BTC") > 0
+    await hass.config_entries.async_unload(live_entry.entry_id)
+    form = await submit(hass, form, {})
+    assert form["errors"] == {"base": "not_loaded"}
+
+
+async def test_ledger_restored(hass: HomeAssistant, entry: MockConfigEntry) -> None:
+    """A broken ledger is put aside; the owner is told until he has seen it."""
+    path = ledger_path(hass, entry.entry_id)
+    path.parent.mkdir()
+    path.write_text("this is not a database, but long enough to be one that broke" * 100)
+    await set_up(hass, entry)
+    found = issue(hass, entry, "ledger_restored")
+    assert found
+    assert found.translation_placeholders == {"name": "Calv-a-lot", "copy": "–"}
+    await hass.config_entries.async_reload(entry.entry_id)
+    await hass.async_block_till_done()
+    assert issue(hass, entry, "ledger_restored")
+    form = await fix(hass, entry, "ledger_restored")
+    assert form["type"] is FlowResultType.FORM
+    result = await submit(hass, form, {})
+    assert result["type"] is FlowResultType.CREATE_ENTRY
+    await entry.runtime_data.async_poll()
+    assert issue(hass, entry, "ledger_restored") is None
+
+
+async def test_nothing_to_repair(hass: HomeAssistant, entry: MockConfigEntry) -> None:
+    """An order that became known is no reason for a form."""
+    await set_up(hass, entry)
+    data: dict[str, str | int | float | None] = {"entry_id": entry.entry_id, "problem": "order_unknown"}
+    with pytest.raises(UnknownStep):
+        await async_create_fix_flow(hass, "order_unknown", data)

@@ -25,6 +25,8 @@ MONEY: dict[str, dict[str, Any]] = {
     "set_net_deposits": {"amount": 50},
     "reset": {"confirm": True},
     "sync": {},
+    "approve": {},
+    "reject": {},
 }
 READ = {"preview", "get_portfolio", "get_trades", "get_signals", "get_cash_flows", "get_performance"}
 
@@ -297,6 +299,14 @@ async def test_sync(hass: HomeAssistant, entry: MockConfigEntry, leader: LeaderS
 
     await act(hass, "sync")
     assert abs(entry.runtime_data.data.positions["BTC"].weight - Decimal("0.5")) < Decimal("0.006")
+
+
+@pytest.mark.parametrize("action", ["approve", "reject"])
+async def test_nothing_waits(hass: HomeAssistant, entry: MockConfigEntry, action: str) -> None:
+    """Where no signal waits, there is nothing to approve or reject."""
+    assert await set_up(hass, entry)
+    assert (await refused(hass, action)).translation_key == "not_waiting"
+    assert (await refused(hass, action, signal_id="one")).translation_key == "not_waiting"
 
 
 async def test_preview(hass: HomeAssistant, entry: MockConfigEntry, leader: LeaderSimulator) -> None:

@@ -31,6 +31,7 @@ async def test_pause_and_resume(hass: HomeAssistant, entry: MockConfigEntry, lea
     await turn(hass, entry, "turn_on")
     assert state_of(hass, entry, "switch", "pause").state == STATE_ON
     assert state_of(hass, entry, "sensor", "status").state == "paused"
+    assert state_of(hass, entry, "binary_sensor", "dead").state == STATE_OFF
 
     assert await hass.config_entries.async_reload(entry.entry_id)
     leader.publish_v2(ALLOCATION)

@@ -17,6 +17,7 @@ from custom_components.calvalot import binary_sensor, button, event, sensor, ser
 from custom_components.calvalot.follower import views
 from custom_components.calvalot.follower.exchange import Mode, Side
 from custom_components.calvalot.follower.follower import Status
+from custom_components.calvalot.follower.journal import Journal
 from custom_components.calvalot.follower.schema import OrderRecord, SignalRecord, Trade
 from custom_components.calvalot.issues import PROBLEMS
 
@@ -149,7 +150,10 @@ def test_event_attributes() -> None:
     """Whatever a signal or a trade event tells has a name."""
     now = datetime.now(UTC)
     signal = SignalRecord(signal_id="one", version=2, seen_at=now)
-    assert attribute_names("signal") == views.signal(signal).keys()
+    journal = Journal(Mode.LIVE)
+    journal.waiting(signal, views.preview((), ()) | {"summary": ""}, now)
+    (waiting,) = journal.take()
+    assert attribute_names("signal") == views.signal(signal).keys() | waiting.data.keys() - {"type"}
     order = OrderRecord(
         signal_id="one",
         coin="BTC",

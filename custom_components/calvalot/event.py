@@ -1,7 +1,6 @@
 """What happened: signals, trades, alerts."""
 
-from collections.abc import Mapping
-from typing import Any, Final, override
+from typing import Final, override
 
 from homeassistant.components.event import EventEntity, EventEntityDescription
 from homeassistant.core import HomeAssistant, callback
@@ -13,11 +12,9 @@ from .follower.follower import Event
 
 PARALLEL_UPDATES = 0
 
-MAX_TEXT: Final = 1000
-
 EVENTS: Final = (
     EventEntityDescription(
-        key="signal", event_types=["received", "executed", "partial", "skipped", "rejected", "failed"]
+        key="signal", event_types=["received", "waiting", "executed", "partial", "skipped", "rejected", "failed"]
     ),
     EventEntityDescription(key="trade", event_types=["buy", "sell", "failed"]),
     EventEntityDescription(
@@ -31,7 +28,6 @@ EVENTS: Final = (
             "ledger_mismatch",
             "ledger_restored",
             "stop_loss",
-            "ledger_restored",
         ],
     ),
 )
@@ -57,10 +53,5 @@ class CalvalotEvent(CalvalotEntity, EventEntity):
     def _handle_event(self, event: Event) -> None:
         if event.kind != self.entity_description.key:
             return
-        self._trigger_event(event.type, _attributes(event.data))
+        self._trigger_event(event.type, {key: value for key, value in event.data.items() if key != "type"})
         self.async_write_ha_state()
-
-
-def _attributes(data: Mapping[str, Any]) -> dict[str, Any]:
-    """The record's fields; a leader's long text is cut, the bus and the ledger have all of it."""
-    return {key: value[:MAX_TEXT] if isinstance(value, str) else value for key, value in data.items() if key != "type"}

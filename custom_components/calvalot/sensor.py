@@ -26,7 +26,6 @@ from .follower.schema import Result
 PARALLEL_UPDATES = 0
 
 EUR: Final = "EUR"
-MAX_TEXT: Final = 255
 
 type Value = Decimal | datetime | str | None
 
@@ -52,7 +51,7 @@ class FigureDescription(CalvalotSensorDescription):
 def _explain_result(snapshot: Snapshot) -> dict[str, str]:
     """Which signal the result is about, and why it is what it is."""
     texts = {"signal_id": snapshot.last_signal_id, "reason": snapshot.last_signal_reason}
-    return {key: text[:MAX_TEXT] for key, text in texts.items() if text}
+    return {key: text for key, text in texts.items() if text}
 
 
 SENSORS: Final[tuple[CalvalotSensorDescription, ...]] = (

@@ -25,6 +25,7 @@ ATTR_AT: Final = "at"
 ATTR_CONFIRM: Final = "confirm"
 ATTR_LIMIT: Final = "limit"
 ATTR_NOTE: Final = "note"
+ATTR_SIGNAL_ID: Final = "signal_id"
 ATTR_SINCE: Final = "since"
 
 DEFAULT_LIMIT: Final = 100
@@ -93,6 +94,7 @@ CASH_FLOW_FIELDS: Final[VolDictType] = {
     vol.Optional(ATTR_NOTE, default=""): vol.All(cv.string, vol.Length(max=MAX_NOTE)),
     vol.Optional(ATTR_AT): _time,
 }
+SIGNAL_FIELDS: Final[VolDictType] = {vol.Optional(ATTR_SIGNAL_ID): cv.string}
 PAGE_FIELDS: Final[VolDictType] = {
     vol.Optional(ATTR_LIMIT, default=DEFAULT_LIMIT): _limit,
     vol.Optional(ATTR_SINCE): _time,
@@ -119,6 +121,14 @@ async def _reset(follower: Follower, data: Mapping[str, Any]) -> None:
 
 async def _sync(follower: Follower, _data: Mapping[str, Any]) -> None:
     await follower.sync()
+
+
+async def _approve(follower: Follower, data: Mapping[str, Any]) -> None:
+    await follower.approve(data.get(ATTR_SIGNAL_ID))
+
+
+async def _reject(follower: Follower, data: Mapping[str, Any]) -> None:
+    await follower.reject(data.get(ATTR_SIGNAL_ID))
 
 
 async def _preview(follower: Follower, _data: Mapping[str, Any]) -> ServiceResponse:
@@ -151,6 +161,8 @@ ACTIONS: Final = (
     Action("set_net_deposits", _set_net_deposits, {vol.Required(ATTR_AMOUNT): _amount}),
     Action("reset", _reset, {vol.Optional(ATTR_CONFIRM, default=False): cv.boolean}),
     Action("sync", _sync),
+    Action("approve", _approve, SIGNAL_FIELDS),
+    Action("reject", _reject, SIGNAL_FIELDS),
     Action("preview", _preview, admin=False),
     Action("get_portfolio", _get_portfolio, admin=False),
     Action("get_trades", _get_trades, PAGE_FIELDS, admin=False),

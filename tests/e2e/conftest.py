@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+import itertools
 import json
 import os
 from pathlib import Path
 import re
+import time
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -18,7 +20,6 @@ from demo.follower import add_follower, entities
 from demo.home import Home, running_home
 from demo.process import ROOT, Simulator, free_port
 
-FAILURES = Path(__file__).parent / "failures"
 FAILED = pytest.StashKey[bool]()
 SIZES = {"desktop": {"width": 1360, "height": 940}, "phone": {"width": 390, "height": 844}}
 
@@ -26,6 +27,7 @@ SIZES = {"desktop": {"width": 1360, "height": 940}, "phone": {"width": 390, "hei
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Pictures are taken where somebody asks for them."""
     parser.addoption("--screenshots", type=Path, help="folder for the pictures of the README")
+    parser.addoption("--history", type=float, default=0, help="minutes of trading before the dashboard is opened")
 
 
 @pytest.hookimpl(wrapper=True)
@@ -69,11 +71,20 @@ def stage(request: pytest.FixtureRequest) -> Iterator[Stage]:
 
 
 @pytest.fixture(scope="session")
-def shown(stage: Stage) -> Shown:
-    """Add the follower and its dashboard, as the demo does."""
+def shown(stage: Stage, request: pytest.FixtureRequest) -> Shown:
+    """Add the follower and its dashboard, as the demo does, and let it have a past where one is wanted."""
     stage.leader.control("publish_v2", targets={"BTC": "0.4", "ETH": "0.2", "BNB": "0.1", "SOL": "0.1", "XRP": "0.1"})
     ids = entities(stage.home, add_follower(stage.home, stage.leader, stage.exchange, live=False))
     show_dashboard(stage.home, ids, stage.language)
+    end = time.monotonic() + 60 * request.config.getoption("--history")
+    for cycle in itertools.count():
+        if time.monotonic() > end:
+            break
+        stage.exchange.control("walk", steps=4)
+        if cycle % 15 == 14:
+            stage.leader.control("publish_random")
+        stage.home.action("button.press", entity_id=ids["poll"])
+        time.sleep(3)
     return Shown(stage.language, stage.leader, stage.exchange, stage.home, ids)
 
 
@@ -112,8 +123,8 @@ def page(browser: Browser, stage: Stage, size: str, request: pytest.FixtureReque
     page = context.new_page()
     yield page
     if request.node.stash.get(FAILED, False):
-        FAILURES.mkdir(exist_ok=True)
-        page.screenshot(path=FAILURES / f"{re.sub(r'\W+', '-', request.node.name)}.png")
+        folder = request.config.cache.mkdir("failures")
+        page.screenshot(path=folder / f"{re.sub(r'\W+', '-', request.node.name)}.png")
     context.close()
     assert not complaints
 
@@ -149,6 +160,8 @@ class Camera:
         """Take a picture of a page or of a part of it."""
         if self.folder:
             self.folder.mkdir(parents=True, exist_ok=True)
+            page = subject if isinstance(subject, Page) else subject.page
+            page.mouse.move(0, 0)
             subject.screenshot(path=self.folder / f"{self.language}-{name}.png")
 
 

@@ -1,6 +1,7 @@
 """The set-up as its owner sees it."""
 
 from collections.abc import Iterator
+from decimal import Decimal
 
 from playwright.sync_api import Page, expect
 import pytest
@@ -31,9 +32,9 @@ def test_follower_is_set_up_in_the_browser(stage: Stage, page: Page, camera: Cam
     before = _entry_ids(stage.home)
     stage.leader.control("publish_v2", targets={"BTC": "0.5"})
     page.goto("/config/integrations/dashboard/add?domain=calvalot")
-    page.locator("dialog-box ha-button").last.click()
+    page.locator("dialog-box ha-button[slot=primaryAction]").click()
     flow = page.locator("dialog-data-entry-flow")
-    submit = flow.locator("ha-button").last
+    submit = flow.locator("ha-button[slot=primaryAction]")
     dialog = flow.locator("dialog")
 
     flow.get_by_text(words["step"]["user"]["menu_options"]["leader"]).click()
@@ -51,7 +52,7 @@ def test_follower_is_set_up_in_the_browser(stage: Stage, page: Page, camera: Cam
     flow.locator("input[name=exchange_url]").fill(stage.exchange.url)
     submit.click()
 
-    flow.locator("input[name=initial_budget]").fill("250")
+    flow.locator("ha-selector-number input").fill("250")
     camera.shoot(dialog, "flow-budget")
     submit.click()
     flow.locator("step-flow-create-entry").wait_for()
@@ -60,8 +61,8 @@ def test_follower_is_set_up_in_the_browser(stage: Stage, page: Page, camera: Cam
 
     (entry_id,) = _entry_ids(stage.home) - before
     ids = entities(stage.home, entry_id)
-    (portfolio,) = [stage.home.ask("calvalot.get_portfolio", config_entry_id=entry_id)]
+    portfolio = stage.home.ask("calvalot.get_portfolio", config_entry_id=entry_id)
     assert portfolio["mode"] == "dry_run"
-    assert portfolio["net_deposits"] == "250"
+    assert Decimal(portfolio["net_deposits"]) == 250
     assert [position["coin"] for position in portfolio["positions"]] == ["BTC"]
     assert stage.home.state(ids["leader_connected"]) == "on"

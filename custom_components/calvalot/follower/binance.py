@@ -297,10 +297,10 @@ class BinanceExchange:
         code = err.code if isinstance(err.code, int) else 0
         words = str(err.message)[:200] if code else f"HTTP {status}"
         match status, code:
-            case ((429 | 418), _):
-                return self._gate.close(err.response.headers.get("Retry-After"))
-            case _, -1003 if status < 500:
-                return self._gate.close(err.response.headers.get("Retry-After"))
+            case _ if status in {429, 418} or (code == -1003 and status < 500):
+                limited = self._gate.close(err.response.headers.get("Retry-After"))
+                # Nothing says where on its way an order was held up.
+                return limited if otherwise is ExchangeUnavailable else otherwise(str(limited))
             case _ if status >= 500:
                 return otherwise(f"the exchange failed: {words}")
             case 404, 0:

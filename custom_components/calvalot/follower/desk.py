@@ -50,9 +50,9 @@ class Desk:
 
     async def decide(self, view: View, *, active: bool, ready: bool) -> None:
         """One cycle's decision on what the leader says. `ready`: everything needed for trading is known."""
+        self._hear()
         incoming = self._observer.incoming
         if incoming is not None:
-            self._note(incoming)
             await self._overtake(incoming.signal_id)
         await self._expire()
         if isinstance(incoming, InvalidSignal):
@@ -67,6 +67,7 @@ class Desk:
 
     async def sync(self, view: View) -> SignalRecord:
         """Rebalance to the leader's latest allocation now. Raises FollowerError without one."""
+        self._hear()
         if self.latest is None or self.latest.targets is None:
             raise FollowerError("no_allocation")
         await self._overtake(None)
@@ -103,6 +104,7 @@ class Desk:
 
     async def outlook(self, view: View) -> tuple[Sequence[PlannedOrder], Sequence[LeftOut]]:
         """What the current signal would trade. Raises FollowerError without a signal or a valuation."""
+        self._hear()
         if (signal := self.latest) is None:
             raise FollowerError("no_allocation")
         if await self._wants_initial_sync(signal):
@@ -124,6 +126,11 @@ class Desk:
             self._observer.forget_rules()
 
     # New signals
+
+    def _hear(self) -> None:
+        """Know what the leader said in the last look."""
+        if self._observer.incoming is not None:
+            self._note(self._observer.incoming)
 
     def _note(self, incoming: Signal | InvalidSignal) -> None:
         """Remember what came, and when it was first seen."""
@@ -159,7 +166,15 @@ class Desk:
     async def _take_up(self, signal: Signal, view: View) -> None:
         if await self._wants_initial_sync(signal):
             record = await self._begin(INITIAL_SYNC, signal, _allocation(signal, INITIAL_SYNC), view)
-            if record is None or signal.version == 1 or record.result in {Result.OPEN, Result.WAITING}:
+            if record is None or record.result in {Result.OPEN, Result.WAITING}:
+                return
+        sync = await asyncio.to_thread(self._ledger.signal, INITIAL_SYNC)
+        if sync and sync.source == signal.signal_id:
+            if signal.version == 1:
+                await self._cover(signal, INITIAL_SYNC)
+                return
+            if self._settings.approval is Approval.ASK and sync.result is Result.SKIPPED:
+                await self._cover(signal, INITIAL_SYNC, Result.SKIPPED)
                 return
         await self._begin(signal.signal_id, signal, signal, view)
 
@@ -170,13 +185,11 @@ class Desk:
             outlook = await self._trader.outlook(signal, signal_id, view.account, view.market, with_proceeds=True)
             if outlook is None:
                 return None
-        if signal_id == INITIAL_SYNC and source.version == 1:
-            await self._cover(source, INITIAL_SYNC)
-        record = await self._open(signal_id, source)
+        asks = outlook is not None and bool(outlook.orders)
+        record = await self._open(signal_id, source, asks=asks)
         if signal.version == 1 and self._age(record) > self._settings.max_signal_age:
             return await self.drop(record, "too old")
-        if outlook and outlook.orders:
-            record = await self._write(replace(record, result=Result.WAITING, asked_at=self._clock()))
+        if outlook and asks:
             plan = views.preview(outlook.orders, outlook.left_out)
             plan["summary"] = views.plan_in_words(outlook.orders, self._settings.quote)
             self._journal.waiting(record, plan, self.expires(record))
@@ -190,15 +203,16 @@ class Desk:
         book = await asyncio.to_thread(self._ledger.book)
         return not book.portfolio.positions
 
-    async def _cover(self, signal: Signal, by: str) -> None:
-        """Take a version 1 signal as done: its allocation is bought as a whole."""
-        record = self._record(signal.signal_id, signal)
-        await self._write(replace(record, result=Result.EXECUTED, reason=f"covered by {by}"))
+    async def _cover(self, signal: Signal, by: str, result: Result = Result.EXECUTED) -> None:
+        """Take a signal as done: its allocation was taken up as a whole under another id."""
+        record = await self._record(signal.signal_id, signal)
+        await self._write(replace(record, result=result, reason=f"covered by {by}"))
 
-    async def _open(self, signal_id: str, signal: Signal) -> SignalRecord:
-        """Take a signal up: from here on it is written down."""
-        known = await asyncio.to_thread(self._ledger.signal, signal_id)
-        record = replace(self._record(signal_id, signal), seq=known.seq if known else 0)
+    async def _open(self, signal_id: str, signal: Signal, *, asks: bool = False) -> SignalRecord:
+        """Take a signal up, or ask the owner first: from here on it is written down."""
+        record = await self._record(signal_id, signal)
+        if asks:
+            record = replace(record, result=Result.WAITING, asked_at=self._clock())
         if signal_id != signal.signal_id:  # an allocation of our own making
             record = replace(record, version=2, created_at=None)
         record = await self._write(record)
@@ -207,9 +221,12 @@ class Desk:
         self._journal.received(record)
         return record
 
-    def _record(self, signal_id: str, signal: Signal) -> SignalRecord:
+    async def _record(self, signal_id: str, signal: Signal) -> SignalRecord:
+        """A record to be written, in the place of one that was refused before."""
         sight = self._first_sight
+        known = await asyncio.to_thread(self._ledger.signal, signal_id)
         return SignalRecord(
+            seq=known.seq if known else 0,
             signal_id=signal_id,
             version=signal.version,
             seen_at=sight[1] if sight and sight[0] == signal_id else self._clock(),

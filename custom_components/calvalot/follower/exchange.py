@@ -9,6 +9,8 @@ from typing import Protocol
 
 ZERO = Decimal(0)
 ONE = Decimal(1)
+# The coin that an exchange may take its fees in, whatever is traded.
+FEE_COIN = "BNB"
 
 
 class Mode(StrEnum):

@@ -15,6 +15,7 @@ from hashlib import sha256
 import logging
 
 from .exchange import (
+    FEE_COIN,
     ONE,
     ZERO,
     ClockSkew,
@@ -42,6 +43,9 @@ RECOVERED = "recovered"
 EXPLAINED_SIGNALS = 200
 EXPLAINED_LEGS = 20
 SEARCH_MARGIN = timedelta(seconds=5)
+
+# An order, and the report with its fills where it was executed and is to be booked.
+type Outcome = tuple[OrderRecord, OrderReport | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,8 +90,8 @@ class Executor:
         if self.stopping:
             return await self._close(records, OrderState.NOT_PLACED, "not sent: stopping")
         records = await self._write([self._sending(record) for record in records])
-        done = await asyncio.gather(*(self._send(record, prices) for record in records), return_exceptions=True)
-        return _first_error_or(done)
+        done = await asyncio.gather(*(self._send(record) for record in records), return_exceptions=True)
+        return await self._finish(done, prices)
 
     async def settle(self, prices: Mapping[str, Decimal]) -> tuple[OrderRecord, ...]:
         """Find out what became of every order in flight and book it; returns those that were settled.
@@ -100,8 +104,8 @@ class Executor:
         never_sent = [record for record in records if record.state is OrderState.PLANNED]
         closed = await self._close(never_sent, OrderState.NOT_PLACED, "not sent before a stop")
         sent = [record for record in records if record.state is not OrderState.PLANNED]
-        done = await asyncio.gather(*(self._look_up(record, prices) for record in sent), return_exceptions=True)
-        return closed + tuple(record for record in _first_error_or(done) if record.state.settled)
+        done = await asyncio.gather(*(self._look_up(record) for record in sent), return_exceptions=True)
+        return closed + tuple(record for record in await self._finish(done, prices) if record.state.settled)
 
     async def sweep(self, symbols: Mapping[str, str], prices: Mapping[str, Decimal]) -> tuple[OrderRecord, ...]:
         """Book our own orders that the account knows and the ledger does not (a restored or lost ledger).
@@ -119,7 +123,7 @@ class Executor:
         ]
         names = [report.client_order_id for report, _ in found]
         records = await asyncio.to_thread(self._ledger.orders_named, names)
-        found.sort(key=lambda item: (item[0].time, item[0].order_id))
+        found.sort(key=lambda item: (item[0].time, not _feeds(item[0].side, item[1]), item[0].order_id))
         booked = []
         for report, coin in found:
             record = records.get(report.client_order_id)
@@ -201,35 +205,37 @@ class Executor:
     def _sending(self, record: OrderRecord) -> OrderRecord:
         return replace(record, state=OrderState.SENDING, sent_at=self._exchange.timestamp())
 
-    async def _send(self, record: OrderRecord, prices: Mapping[str, Decimal], *, again: bool = True) -> OrderRecord:
+    async def _send(self, record: OrderRecord, *, again: bool = True) -> Outcome:
         """Send one order whose intent is on disk."""
         try:
             report = await self._exchange.place(_request(record))
         except Refused as err:
-            return await self._end(record, OrderState.REJECTED, str(err))
+            return await self._end(record, OrderState.REJECTED, str(err)), None
         except ClockSkew as err:
             refused = await self._end(record, OrderState.NOT_PLACED, str(err))
             if not again or self.stopping:
-                return refused
+                return refused, None
             name = record.client_order_id.removesuffix(f"-{record.attempt}")
             attempt = record.attempt + 1
             fresh = replace(record, attempt=attempt, client_order_id=f"{name}-{attempt}", state=OrderState.PLANNED)
             (planned,) = await asyncio.to_thread(self._ledger.add_orders, [fresh])
             (sending,) = await self._write([self._sending(planned)])
-            return await self._send(sending, prices, again=False)
+            return await self._send(sending, again=False)
         except (NotSent, InvalidKey, RateLimited) as err:
             self.problem = err
-            return await self._end(record, OrderState.NOT_PLACED, str(err))
+            return await self._end(record, OrderState.NOT_PLACED, str(err)), None
         except Exception as err:  # noqa: BLE001  # whatever else happened, the order may have been executed
             _LOGGER.warning("Outcome of order %s is unknown (%s), looking it up", record.client_order_id, _words(err))
             self.problem = err if isinstance(err, ExchangeError) else ExchangeUnavailable(_words(err))
             report = None
         if report is None or not report.done or report.client_order_id != record.client_order_id:
-            (unknown,) = await self._write([replace(record, state=OrderState.UNKNOWN)])
-            return await self._look_up(unknown, prices)
-        return await self._book(record, report, prices)
+            # However long the request was on its way, it carries no later time stamp than this.
+            sent_at = self._exchange.timestamp()
+            (unknown,) = await self._write([replace(record, state=OrderState.UNKNOWN, sent_at=sent_at)])
+            return await self._look_up(unknown)
+        return await self._executed(record, report)
 
-    async def _look_up(self, record: OrderRecord, prices: Mapping[str, Decimal]) -> OrderRecord:
+    async def _look_up(self, record: OrderRecord) -> Outcome:
         """Look an order up, with growing pauses, until it is found or proven absent; else it stays in flight."""
         try:
             for pause in LOOKUP_PAUSES:
@@ -238,15 +244,15 @@ class Executor:
                 await self._sleep(pause)
                 report = await self._exchange.find(record.symbol, record.client_order_id)
                 if report and report.done:
-                    return await self._book(record, report, prices)
+                    return await self._executed(record, report)
                 if report is None:
                     self._misses[record.client_order_id] = self._misses.get(record.client_order_id, 0) + 1
                     if await self._is_absent(record):
-                        return await self._end(record, OrderState.NOT_PLACED, "the exchange does not know it")
+                        return await self._end(record, OrderState.NOT_PLACED, "the exchange does not know it"), None
         except ExchangeError as err:
             self.problem = err
             _LOGGER.debug("Order %s cannot be looked up: %s", record.client_order_id, err)
-        return record
+        return record, None
 
     async def _is_absent(self, record: OrderRecord) -> bool:
         """Whether it is proven that an order was never placed and never will be."""
@@ -266,8 +272,8 @@ class Executor:
         fills = await self._exchange.fills_since(record.symbol, sent_at - SEARCH_MARGIN)
         return all(fill.order_id in explained or fill.order_id <= last for fill in fills)
 
-    async def _book(self, record: OrderRecord, report: OrderReport, prices: Mapping[str, Decimal]) -> OrderRecord:
-        """Write down that an order was executed, then book its fills; without them it stays `executed`."""
+    async def _executed(self, record: OrderRecord, report: OrderReport) -> Outcome:
+        """Write down that an order was executed, and have its fills; without them it stays in flight."""
         (executed,) = await self._write(
             [
                 replace(
@@ -280,17 +286,51 @@ class Executor:
                 )
             ]
         )
-        try:
-            fills = report.fills
-            if fills is None or sum((fill.quantity for fill in fills), ZERO) != report.executed_quantity:
+        fills = report.fills
+        if fills is None or sum((fill.quantity for fill in fills), ZERO) != report.executed_quantity:
+            try:
                 fills = await self._exchange.fills(record.symbol, report.order_id) if report.executed_quantity else ()
+            except ExchangeError as err:
+                self.problem = err
+                _LOGGER.warning("Fills of order %s cannot be had yet: %s", record.client_order_id, err)
+                return executed, None
+        return executed, replace(report, fills=fills)
+
+    async def _finish(
+        self, done: Sequence[Outcome | BaseException], prices: Mapping[str, Decimal]
+    ) -> tuple[OrderRecord, ...]:
+        """Book what was executed, then raise what went wrong with any of them.
+
+        Purchases of the coin that fees are taken in come first: the others may have paid their fees out of them.
+        """
+        outcomes = {item[0].seq: item for item in done if not isinstance(item, BaseException)}
+        for record, report in sorted(outcomes.values(), key=lambda item: not _feeds(item[0].side, item[0].coin)):
+            if report:
+                outcomes[record.seq] = await self._book(record, report, prices), None
+        for item in done:
+            if isinstance(item, BaseException):
+                raise item
+        return tuple(record for record, _ in outcomes.values())
+
+    async def _book(self, record: OrderRecord, report: OrderReport, prices: Mapping[str, Decimal]) -> OrderRecord:
+        """Book the fills of an executed order; where that cannot be done yet, it stays `executed`."""
+        fills = report.fills or ()
+        try:
+            await self._wait_for_purchases({fill.fee_asset for fill in fills} - {record.coin, self._ledger.quote})
             fee_prices = self._fee_prices(record, report, fills, prices)
-            booked, _ = await asyncio.to_thread(self._ledger.book_order, executed, report, fills, fee_prices)
-        except (ExchangeError, BookError) as err:
+            booked, _ = await asyncio.to_thread(self._ledger.book_order, record, report, fills, fee_prices)
+        except BookError as err:
             _LOGGER.warning("Order %s was executed but cannot be booked yet: %s", record.client_order_id, err)
-            return executed
+            return record
         self._misses.pop(record.client_order_id, None)
         return booked
+
+    async def _wait_for_purchases(self, assets: Collection[str]) -> None:
+        """Raise BookError while a purchase of one of these is in flight: a fee may have been paid out of it."""
+        if assets:
+            in_flight = await asyncio.to_thread(self._ledger.in_flight)
+            if bought := {each.coin for each in in_flight if each.side is Side.BUY} & {*assets}:
+                raise BookError(f"a purchase of {', '.join(sorted(bought))} is still unclear")
 
     def _fee_prices(
         self, record: OrderRecord, report: OrderReport, fills: Sequence[Fill], prices: Mapping[str, Decimal]
@@ -326,7 +366,10 @@ class Executor:
                 reason=RECOVERED,
             )
             (record,) = await asyncio.to_thread(self._ledger.add_orders, [record])
-        return await self._book(record, report, prices) if report.done else record
+        if not report.done:
+            return record
+        (booked,) = await self._finish([await self._executed(record, report)], prices)
+        return booked
 
     def _explain(self, report: OrderReport) -> tuple[str, int]:
         """Signal and leg that placed an order, among the signals of the ledger."""
@@ -387,9 +430,6 @@ def _words(err: BaseException) -> str:
     return str(err) if isinstance(err, ExchangeError) else type(err).__name__
 
 
-def _first_error_or(done: Sequence[OrderRecord | BaseException]) -> tuple[OrderRecord, ...]:
-    """The records; where one of them could not be written, its error, after all the others are finished."""
-    for item in done:
-        if isinstance(item, BaseException):
-            raise item
-    return tuple(item for item in done if not isinstance(item, BaseException))
+def _feeds(side: Side, coin: str) -> bool:
+    """Whether an order may bring what the fees of others are paid with."""
+    return side is Side.BUY and coin == FEE_COIN

@@ -76,13 +76,11 @@ class Follower:
     async def start(self) -> None:
         """Open the book; nothing goes over the network. Raises LedgerError."""
         try:
-            await asyncio.to_thread(self._ledger.open)
-            await self._guards.load()
+            await self._open()
         except LedgerCorrupt:
             if not await self._recover():
                 raise
-        self._observer.hold((await asyncio.to_thread(self._ledger.book)).portfolio.positions)
-        self.snapshot = await self._picture(None)
+            await self._open()
 
     async def stop(self, timeout: float = 30) -> None:
         """Send nothing new, wait (seconds, bounded) until a running cycle wrote down what it did, close the book."""
@@ -103,6 +101,8 @@ class Follower:
             started, clock = self._clock(), time.monotonic()
             self._executor.problem = None
             try:
+                if not self._ledger.is_open:
+                    await self._reopen()
                 view = await self._look()
                 await self._act(view)
                 picture = await self._picture(view)
@@ -255,6 +255,18 @@ class Follower:
 
     # Inside
 
+    async def _open(self) -> None:
+        await asyncio.to_thread(self._ledger.open)
+        await self._guards.load()
+        self._observer.hold((await asyncio.to_thread(self._ledger.book)).portfolio.positions)
+        self.snapshot = await self._picture(None)
+
+    async def _reopen(self) -> None:
+        """Open a ledger again that could not be restored or was taken away; it may be older than what was known."""
+        await asyncio.to_thread(self._ledger.reopen)
+        await self._guards.reload()
+        self._swept = self.settings.mode is Mode.DRY_RUN
+
     async def _keep_copy(self) -> None:
         """One copy of the ledger a day; where it cannot be made for want of space, trading goes on."""
         today = self._clock().date()
@@ -274,7 +286,7 @@ class Follower:
             copy = await asyncio.to_thread(self._ledger.recover, self._clock())
             told = copy.name if copy else ""
             await asyncio.to_thread(self._ledger.remember, RESTORED, told)
-            await self._guards.load()
+            await self._guards.reload()
         except LedgerError as err:
             _LOGGER.error("The ledger cannot be restored: %s", err)
             return False
@@ -308,9 +320,7 @@ class Follower:
     async def _prepared(self, view: View) -> View:
         """The view with the account: the book begun, and with what the exchange knows and the ledger did not."""
         book = await asyncio.to_thread(self._ledger.book)
-        if book.net_deposits is None:
-            book = await self._treasury.open(view) or book
-        if book.net_deposits is None or (self.settings.mode is Mode.LIVE and view.balances is None):
+        if self.settings.mode is Mode.LIVE and view.balances is None:
             return view
         if not self._swept:
             coins = {*self.settings.coins, *book.portfolio.positions}
@@ -325,6 +335,10 @@ class Follower:
             self._swept = True
             await self._desk.tell(found)
             book = await asyncio.to_thread(self._ledger.book)
+        if book.net_deposits is None:
+            book = await self._treasury.open(view, book) or book
+        if book.net_deposits is None:
+            return view
         return replace(view, account=Account(book.portfolio, view.balances, self.settings.quote))
 
     async def _waiting(self, signal_id: str | None) -> SignalRecord:

@@ -36,6 +36,13 @@ class Guards:
         self._paused = await asyncio.to_thread(self._ledger.fact, "paused") is not None
         self._dead = await asyncio.to_thread(self._ledger.fact, "dead") is not None
 
+    async def reload(self) -> None:
+        """Take up what an older ledger remembers; what has stopped the follower since then still does."""
+        for key, holds in (("paused", self._paused), ("dead", self._dead)):
+            if holds and await asyncio.to_thread(self._ledger.fact, key) is None:
+                await self._remember(key, self._now())
+        await self.load()
+
     @property
     def status(self) -> Status:
         """Dead wins over paused."""

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from .exchange import Balance, Exchange, ExchangeError, Mode, Refused, SymbolRules, eur_rate, rate_symbols
+from .exchange import FEE_COIN, Balance, Exchange, ExchangeError, Mode, Refused, SymbolRules, eur_rate, rate_symbols
 from .journal import Journal
 from .leader import Leader, LeaderError, LeaderInvalidResponse
 from .ledger import Ledger
 from .planner import Market
 from .settings import Settings
 from .signal import InvalidSignal, Signal, parse_signal
-from .trader import FEE_COIN, Account
+from .trader import Account
 
 LOST_AFTER = 3
 RULES_AGE = timedelta(days=1)

@@ -1,5 +1,6 @@
 """Dry run: live prices and rules, fills simulated on paper. Nothing is ever sent."""
 
+import asyncio
 from collections.abc import Callable, Collection
 from datetime import datetime, timedelta
 from decimal import ROUND_DOWN, Decimal
@@ -65,9 +66,7 @@ class PaperExchange:
         now = self._clock()
         limit = order.limit_price
         fills: tuple[Fill, ...] = ()
-        if self._numbers is None:
-            self._numbers = count(self._last_trade_id() + 1)
-        number = next(self._numbers)
+        number = await self._number()
         if limit is None or (price <= limit if buys else price >= limit):
             amount = (price * order.quantity).quantize(SMALLEST)
             received = order.quantity if buys else amount
@@ -95,6 +94,13 @@ class PaperExchange:
             time=now,
             fills=fills,
         )
+
+    async def _number(self) -> int:
+        """The next number of an order and its fill."""
+        if self._numbers is None:
+            last = await asyncio.to_thread(self._last_trade_id)
+            self._numbers = self._numbers or count(last + 1)  # another order may have been here meanwhile
+        return next(self._numbers)
 
     async def find(self, symbol: str, client_order_id: str) -> OrderReport | None:
         """None: an order on paper that was not written down never was."""

@@ -8,6 +8,7 @@ import shutil
 import sqlite3
 
 COPIES = 7
+KEPT_BROKEN = 7
 _SIDE_FILES = ("-wal", "-shm")
 
 
@@ -32,7 +33,8 @@ def make_copy(ledger: Path, day: date) -> Path | None:
     part = target.with_suffix(".part")
     part.unlink(missing_ok=True)
     try:
-        with closing(sqlite3.connect(ledger, isolation_level=None)) as connection:
+        # Never made here: an empty file in its place would pass for a new ledger.
+        with closing(sqlite3.connect(f"{ledger.as_uri()}?mode=rw", uri=True, isolation_level=None)) as connection:
             connection.execute("VACUUM INTO ?", (str(part),))
         if not is_whole(part):
             raise sqlite3.DatabaseError("the copy did not come out whole")
@@ -47,27 +49,41 @@ def make_copy(ledger: Path, day: date) -> Path | None:
 def restore(ledger: Path, now: datetime) -> Path | None:
     """Put a broken ledger aside and the newest whole copy in its place; None where there is none: a new one begins.
 
-    The broken file is kept beside it, named with the time. Raises OSError.
+    The broken file is kept beside it, named with the time. Raises OSError; nothing was moved where the copy could not be
+    brought.
     """
-    aside = ledger.with_name(f"{ledger.stem}.broken-{now:%Y%m%dT%H%M%S%f}.db")
-    for side in ("", *_SIDE_FILES):
-        file = ledger.with_name(f"{ledger.name}{side}")
-        if file.exists():
-            file.replace(aside.with_name(f"{aside.name}{side}"))
-    for copy in copies(ledger):
-        if is_whole(copy):
-            part = ledger.with_suffix(".part")
+    copy = newest_whole(ledger)
+    part = ledger.with_suffix(".part")
+    try:
+        if copy:
             shutil.copyfile(copy, part)
+            _sync(part)
+        aside = ledger.with_name(f"{ledger.stem}.broken-{now:%Y%m%dT%H%M%S%f}.db")
+        for side in ("", *_SIDE_FILES):
+            file = ledger.with_name(f"{ledger.name}{side}")
+            if file.exists():
+                file.replace(aside.with_name(f"{aside.name}{side}"))
+        if copy:
             _install(part, ledger)
-            return copy
-    return None
+    finally:
+        part.unlink(missing_ok=True)
+    for old in sorted(ledger.parent.glob(f"{ledger.stem}.broken-*.db"), reverse=True)[KEPT_BROKEN:]:
+        for side in ("", *_SIDE_FILES):
+            old.with_name(f"{old.name}{side}").unlink(missing_ok=True)
+    return copy
+
+
+def newest_whole(ledger: Path) -> Path | None:
+    """The newest copy that nothing is wrong with."""
+    return next((copy for copy in copies(ledger) if is_whole(copy)), None)
 
 
 def is_whole(file: Path) -> bool:
-    """Whether SQLite finds nothing wrong with a file."""
+    """Whether a file that nobody writes to is a ledger and SQLite finds nothing wrong with it."""
     try:
-        with closing(sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True)) as connection:
-            return [row[0] for row in connection.execute("PRAGMA quick_check")] == ["ok"]
+        with closing(sqlite3.connect(f"{file.as_uri()}?mode=ro&immutable=1", uri=True)) as connection:
+            ((version,),) = connection.execute("PRAGMA user_version")
+            return version > 0 and [row[0] for row in connection.execute("PRAGMA quick_check")] == ["ok"]
     except sqlite3.Error:
         return False
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import date, datetime
 import itertools
+import os
 from pathlib import Path
 import sqlite3
 from typing import Any
@@ -32,9 +33,18 @@ class Storage:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._engine: Engine | None = None
+        self._file: os.stat_result | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the file is open."""
+        return self._engine is not None
 
     def open(self) -> None:
-        """Open the file, making it where there is none and upgrading an older one. Raises LedgerError."""
+        """Open the file, making it where there is none and upgrading an older one.
+
+        Raises LedgerError, LedgerCorrupt where the file is broken, or empty although there is a copy of it.
+        """
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as err:
@@ -48,21 +58,30 @@ class Storage:
                 if version > VERSION:
                     raise LedgerError("the ledger was written by a newer version")
                 if not version:
+                    if safekeeping.newest_whole(self.path):
+                        raise LedgerCorrupt("the ledger is empty though there is a copy of it")
                     METADATA.create_all(connection)
                 else:
                     for statement in itertools.chain(*UPGRADES[version - 1 :]):
                         connection.exec_driver_sql(statement)
                 if version != VERSION:
                     connection.exec_driver_sql(f"PRAGMA user_version={VERSION}")
+            self._file = self.path.stat()
         except LedgerError:
             self.close()
             raise
+
+    def reopen(self) -> None:
+        """Open a file again that was in use. Raises LedgerError, also where neither it nor a copy of it is there."""
+        if not self.path.exists() and not safekeeping.copies(self.path):
+            raise LedgerError("the ledger's file is gone")
+        self.open()
 
     def close(self) -> None:
         """Close the file; it can be opened again."""
         if self._engine:
             self._engine.dispose()
-            self._engine = None
+        self._engine = self._file = None
 
     def recover(self, now: datetime) -> Path | None:
         """Put a broken file aside and go on from the newest whole copy; None where a new ledger begins. Raises LedgerError."""
@@ -85,28 +104,45 @@ class Storage:
         """Bring everything into the main file, so that a copy of it alone is whole. Raises LedgerError."""
         if not self._engine:
             return
-        try:
-            with self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-                connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
-        except SQLAlchemyError as err:
-            raise _ledger_error(getattr(err, "orig", None) or err) from err
+        with _translated():
+            connection = self._engine.raw_connection()  # a checkpoint works outside a transaction only
+            try:
+                connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            finally:
+                connection.close()
 
     @contextmanager
     def _transaction(self) -> Iterator[Connection]:
         if not self._engine:
             raise LedgerError("the ledger is closed")
-        try:
+        with _translated():
+            self._check_file()
             with self._engine.begin() as connection:
                 yield connection
-        except (SQLAlchemyError, OSError, ArithmeticError, ValueError) as err:  # the last two: a text that is no amount
-            raise _ledger_error(getattr(err, "orig", None) or err) from err
+
+    def _check_file(self) -> None:
+        """What is written into a file that has lost its name is lost with the next start. Raises LedgerError."""
+        if self._file and not (self.path.exists() and os.path.samestat(self._file, self.path.stat())):
+            self.close()
+            raise LedgerError("the ledger's file was moved, deleted or replaced while it was in use")
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """Turn whatever the storage does wrong into LedgerError."""
+    try:
+        yield
+    except (SQLAlchemyError, sqlite3.Error, OSError, ArithmeticError, ValueError) as err:
+        raise _ledger_error(getattr(err, "orig", None) or err) from err
 
 
 def _ledger_error(cause: BaseException) -> LedgerError:
     """The cause in words; the statement and its parameters stay out of the message."""
     if isinstance(cause, sqlite3.Error):
-        code = getattr(cause, "sqlite_errorcode", 0) & 0xFF
-        kind = LedgerCorrupt if code in _BROKEN else LedgerError
+        # Without a code it is a text that is none.
+        code = getattr(cause, "sqlite_errorcode", None)
+        unreadable = isinstance(cause, sqlite3.OperationalError) if code is None else code & 0xFF in _BROKEN
+        kind = LedgerCorrupt if unreadable else LedgerError
         return kind(f"the ledger failed: {cause}")
     return LedgerError(f"the ledger failed: {type(cause).__name__}")
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from .exchange import ONE, ZERO, Balance, Side
+from .exchange import FEE_COIN, ONE, ZERO, Balance, Side
 from .executor import Executor
 from .ledger import Ledger
 from .planner import LeftOut, Limits, Market, PlannedOrder, Reason, fund, plan
@@ -16,7 +16,6 @@ from .signal import Action, Signal
 
 MAX_REFUSALS = 2
 # What a sale of the fee coin itself leaves for its own fee.
-FEE_COIN = "BNB"
 FEE_RESERVE = Decimal("0.001")
 DAY = timedelta(days=1)
 

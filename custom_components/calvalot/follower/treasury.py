@@ -34,10 +34,11 @@ class Treasury:
         self._ledger = ledger
         self._clock = clock
 
-    async def open(self, view: View) -> Book | None:
-        """Turn the initial budget into quote, once, at the rate of this moment; in live mode no more than is free.
+    async def open(self, view: View, book: Book) -> Book | None:
+        """Turn the initial budget into quote, once, at the rate of this moment; in live mode no more than is there.
 
-        None while the rate is unknown or the wallet holds less than one order.
+        There is what is free in the wallet and what orders of an earlier, lost ledger have taken out of it: the book begins
+        with those booked already. None while the rate is unknown or less than one order is there.
         """
         if view.rate is None:
             return None
@@ -45,12 +46,12 @@ class Treasury:
         quote = _quote(amount, view.rate)
         if self._settings.mode is Mode.LIVE:
             free = self._free(view)
-            if free is None or free < self._settings.min_order:
+            if free is None or (there := free - book.portfolio.cash) < self._settings.min_order:
                 return None
-            if free < quote:
-                amount, quote = (free * view.rate).quantize(SMALLEST), free
+            if (bounded := max(min(quote, there), -book.portfolio.cash)) != quote:
+                amount, quote = (bounded * view.rate).quantize(SMALLEST), bounded
         flow = CashFlow(kind=FlowKind.INITIAL, amount=amount, amount_quote=quote, time=self._clock(), value_before=ZERO)
-        _, book = await self._write(flow, Book(), view.rate)
+        _, book = await self._write(flow, book, view.rate)
         return book
 
     async def move(self, kind: FlowKind, amount: Decimal, view: View, note: str, at: datetime | None) -> CashFlow:

@@ -1,0 +1,61 @@
+"""What triggers and conditions aim at: a follower, by whatever of it was picked."""
+
+from decimal import Decimal, InvalidOperation
+import math
+from typing import Any, Final
+
+from homeassistant.components.sensor import DOMAIN as SENSOR_DOMAIN
+from homeassistant.const import PERCENTAGE
+from homeassistant.core import HomeAssistant, State, callback
+from homeassistant.helpers import entity_registry as er
+import voluptuous as vol
+
+from .const import DOMAIN
+from .sensor import EUR
+
+CONF_LEVEL: Final = "level"
+CONF_UNIT: Final = "unit"
+
+PROFIT_SENSORS: Final = {EUR: "profit_loss", PERCENTAGE: "profit_loss_percent"}
+
+
+@callback
+def async_entities_of(hass: HomeAssistant, targeted: set[str], platform: str, key: str) -> set[str]:
+    """The entity with a key of each follower that one of the targeted entities belongs to."""
+    registry = er.async_get(hass)
+    owners = {
+        entry.config_entry_id
+        for entity_id in targeted
+        if (entry := registry.async_get(entity_id)) and entry.platform == DOMAIN
+    }
+    found = (registry.async_get_entity_id(platform, DOMAIN, f"{owner}_{key}") for owner in owners)
+    return {entity_id for entity_id in found if entity_id}
+
+
+@callback
+def async_profit_sensors_of(hass: HomeAssistant, targeted: set[str], unit: str) -> set[str]:
+    """The sensors of profit and loss in a unit, of the targeted followers."""
+    return async_entities_of(hass, targeted, SENSOR_DOMAIN, PROFIT_SENSORS[unit])
+
+
+def _level(value: Any) -> float:
+    """Validate a level of profit (positive) or loss (negative)."""
+    level: float = vol.Coerce(float)(value)
+    if isinstance(value, bool) or not math.isfinite(level):
+        raise vol.Invalid("expected a finite number")
+    return level
+
+
+PROFIT_LEVEL_FIELDS: Final[dict[vol.Marker, Any]] = {
+    vol.Required(CONF_LEVEL): _level,
+    vol.Optional(CONF_UNIT, default=EUR): vol.In(list(PROFIT_SENSORS)),
+}
+
+
+def figure(state: State | None) -> Decimal | None:
+    """The number a state shows; None where it shows none."""
+    try:
+        number = Decimal(state.state) if state else None
+    except InvalidOperation:
+        return None
+    return number if number is not None and number.is_finite() else None

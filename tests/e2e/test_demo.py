@@ -1,0 +1,56 @@
+"""The demo as people start it."""
+
+import os
+from pathlib import Path
+import re
+import signal
+import socket
+import subprocess
+from urllib.parse import urlsplit
+
+import pytest
+
+from demo.process import ROOT
+
+DEMO = ROOT / "scripts" / "demo"
+
+
+@pytest.mark.parametrize("options", [[], ["--live"]], ids=["on-paper", "live"])
+def test_check_agrees_with_the_simulator(options: list[str]) -> None:
+    """Everything that ``--check`` compares agrees, and nothing in the log is an error."""
+    done = subprocess.run([DEMO, "--check", *options], capture_output=True, text=True, timeout=110, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "they agree; 0 errors in the log" in done.stdout
+
+
+def test_ctrl_c_leaves_nothing_behind(tmp_path: Path) -> None:
+    """No process, no folder."""
+    demo = subprocess.Popen(
+        [DEMO, "--port", "0", "--every", "5"],
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        env=os.environ | {"TMPDIR": str(tmp_path)},
+    )
+    assert demo.stdout
+    said = ""
+    while "Ctrl-C" not in said:
+        line = demo.stdout.readline()
+        assert line, said
+        said += line
+    urls = re.findall(r"http://127\.0\.0\.1:\d+", said)
+    assert len(urls) == 3
+    assert all(_listens(url) for url in urls)
+    assert list(tmp_path.glob("calvalot-demo-*"))
+
+    os.killpg(demo.pid, signal.SIGINT)
+    rest, _ = demo.communicate(timeout=60)
+    assert demo.returncode == 0, rest
+    assert not any(_listens(url) for url in urls)
+    assert not list(tmp_path.glob("calvalot-demo-*"))
+
+
+def _listens(url: str) -> bool:
+    address = urlsplit(url)
+    with socket.socket() as probe:
+        return probe.connect_ex((address.hostname, address.port)) == 0
