@@ -1,5 +1,7 @@
-"""The button that polls now."""
+"""Buttons: poll now, approve or reject the signal that waits."""
 
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Final, override
 
 from homeassistant.components.button import ButtonEntity, ButtonEntityDescription
@@ -7,25 +9,56 @@ from homeassistant.const import EntityCategory
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
-from .coordinator import CalvalotConfigEntry
+from .coordinator import CalvalotConfigEntry, CalvalotCoordinator
 from .entity import CalvalotEntity
+from .errors import translated_errors
+from .follower.settings import Approval
 
 PARALLEL_UPDATES = 0
 
-POLL: Final = ButtonEntityDescription(key="poll", entity_category=EntityCategory.DIAGNOSTIC)
+
+@dataclass(frozen=True, kw_only=True)
+class CalvalotButtonDescription(ButtonEntityDescription):
+    """A button; `waits` says that it is there only while a signal waits."""
+
+    press: Callable[[CalvalotCoordinator], Awaitable[object]]
+    waits: bool = False
+
+
+BUTTONS: Final = (
+    CalvalotButtonDescription(
+        key="poll", entity_category=EntityCategory.DIAGNOSTIC, press=lambda coordinator: coordinator.async_poll()
+    ),
+    CalvalotButtonDescription(key="approve", waits=True, press=lambda coordinator: coordinator.follower.approve()),
+    CalvalotButtonDescription(key="reject", waits=True, press=lambda coordinator: coordinator.follower.reject()),
+)
 
 
 async def async_setup_entry(
     _hass: HomeAssistant, entry: CalvalotConfigEntry, async_add_entities: AddConfigEntryEntitiesCallback
 ) -> None:
-    """Set up the poll button."""
-    async_add_entities([PollButton(entry.runtime_data, POLL)])
+    """Set up the buttons; those for approval where the owner wants to be asked."""
+    asks = entry.runtime_data.settings.approval is Approval.ASK
+    async_add_entities(
+        CalvalotButton(entry.runtime_data, description) for description in BUTTONS if asks or not description.waits
+    )
 
 
-class PollButton(CalvalotEntity, ButtonEntity):
-    """Runs a cycle now."""
+class CalvalotButton(CalvalotEntity, ButtonEntity):
+    """A button that returns when what it began is over."""
+
+    entity_description: CalvalotButtonDescription
+
+    @property
+    @override
+    def available(self) -> bool:
+        """Return whether there is something to press for."""
+        return super().available and (
+            not self.entity_description.waits or self.coordinator.data.waiting_signal is not None
+        )
 
     @override
     async def async_press(self) -> None:
-        """Run a cycle; return when it is over."""
-        await self.coordinator.async_poll()
+        """Do what the button says."""
+        with translated_errors():
+            await self.entity_description.press(self.coordinator)

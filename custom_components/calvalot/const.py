@@ -34,6 +34,8 @@ CONF_MAX_ORDER_SHARE: Final = "max_order_share"
 CONF_STOP_LOSS_DRAWDOWN: Final = "stop_loss_drawdown"
 CONF_STOP_LOSS_SELL: Final = "stop_loss_sell"
 CONF_MAX_TRADES_PER_DAY: Final = "max_trades_per_day"
+CONF_APPROVAL: Final = "approval"
+CONF_APPROVAL_TIMEOUT: Final = "approval_timeout"
 
 DEFAULT_EXCHANGE_URL: Final = "https://api.binance.com"
 DEFAULT_QUOTE_ASSET: Final = "USDC"

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
 from homeassistant.helpers.selector import (
@@ -20,6 +21,7 @@ import voluptuous as vol
 from . import const
 from .checks import InvalidInput
 from .follower.exchange import Mode
+from .follower.settings import Approval
 
 QUOTE_ASSETS = ("USDC", "USDT", "FDUSD", "EUR")
 
@@ -82,6 +84,7 @@ OPTIONS = (
     Number(key=const.CONF_MAX_ORDER_SHARE, default=100, minimum=1, maximum=100, unit="%"),
     Number(key=const.CONF_STOP_LOSS_DRAWDOWN, minimum=0.1, maximum=100, unit="%"),
     Number(key=const.CONF_MAX_TRADES_PER_DAY, minimum=1, maximum=10_000, unit="", whole=True),
+    Number(key=const.CONF_APPROVAL_TIMEOUT, default=30, minimum=1, maximum=1440, unit="min"),
 )
 
 _PASSWORD = TextSelector(TextSelectorConfig(type=TextSelectorType.PASSWORD, autocomplete="off"))
@@ -96,12 +99,9 @@ def leader(*, stored: bool) -> vol.Schema:
 
 def exchange() -> vol.Schema:
     """Form of the exchange; keys are needed for live trading only."""
-    modes = SelectSelector(
-        SelectSelectorConfig(options=[mode.value for mode in Mode], translation_key=const.CONF_TRADING_MODE)
-    )
     return vol.Schema(
         {
-            vol.Required(const.CONF_TRADING_MODE, default=Mode.DRY_RUN.value): modes,
+            vol.Required(const.CONF_TRADING_MODE, default=Mode.DRY_RUN.value): _choice(Mode, const.CONF_TRADING_MODE),
             vol.Required(const.CONF_EXCHANGE_URL, default=const.DEFAULT_EXCHANGE_URL): _URL,
             vol.Optional(const.CONF_API_KEY): _PASSWORD,
             vol.Optional(const.CONF_API_SECRET): _PASSWORD,
@@ -134,6 +134,7 @@ def options(coins: Iterable[str], quote: str) -> vol.Schema:
             vol.Required(const.CONF_COINS): _coins(coins),
             **{number.marker: number.selector(quote) for number in OPTIONS},
             vol.Required(const.CONF_STOP_LOSS_SELL, default=False): BooleanSelector(),
+            vol.Required(const.CONF_APPROVAL, default=Approval.AUTOMATIC.value): _choice(Approval, const.CONF_APPROVAL),
         }
     )
 
@@ -159,6 +160,12 @@ def check_ranges(numbers: Iterable[Number], user_input: Mapping[str, Any], coins
         errors[const.CONF_COINS] = "no_coins"
     if errors:
         raise InvalidInput(errors)
+
+
+def _choice(values: type[StrEnum], translation_key: str) -> SelectSelector:
+    return SelectSelector(
+        SelectSelectorConfig(options=[value.value for value in values], translation_key=translation_key)
+    )
 
 
 def _coins(listed: Iterable[str]) -> SelectSelector:

@@ -15,6 +15,7 @@ from .follower.binance import BinanceExchange
 from .follower.exchange import Mode
 from .follower.follower import Settings
 from .follower.leader import Leader, normalise_url
+from .follower.settings import Approval
 
 HUNDRED = Decimal(100)
 
@@ -46,6 +47,10 @@ def _hours(value: Any) -> timedelta:
     return timedelta(hours=float(amount(value)))
 
 
+def _minutes(value: Any) -> timedelta:
+    return timedelta(minutes=float(amount(value)))
+
+
 def _count(value: Any) -> int:
     return int(amount(value))
 
@@ -68,6 +73,8 @@ _OPTIONS: dict[str, Callable[[Any], Any]] = {
     const.CONF_STOP_LOSS_DRAWDOWN: _fraction,
     const.CONF_STOP_LOSS_SELL: bool,
     const.CONF_MAX_TRADES_PER_DAY: _count,
+    const.CONF_APPROVAL: Approval,
+    const.CONF_APPROVAL_TIMEOUT: _minutes,
 }
 
 

@@ -9,7 +9,6 @@ from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 from .coordinator import CalvalotConfigEntry
 from .entity import CalvalotEntity
 from .errors import translated_errors
-from .follower.follower import Status
 
 PARALLEL_UPDATES = 0
 
@@ -30,7 +29,7 @@ class PauseSwitch(CalvalotEntity, SwitchEntity):
     @override
     def is_on(self) -> bool:
         """Return whether the follower is paused."""
-        return self.coordinator.data.status is Status.PAUSED
+        return self.coordinator.data.paused
 
     @override
     async def async_turn_on(self, **kwargs: Any) -> None:

@@ -42,6 +42,7 @@ class FollowerEventTrigger(StatelessEntityTriggerBase):
 
     def __init_subclass__(cls) -> None:
         """Let the option in, where there is one."""
+        super().__init_subclass__()
         options: dict[vol.Marker, Any] = {}
         if cls._option:
             chosen = vol.All(cv.ensure_list, vol.Length(min=1), [vol.In(cls._types)])
@@ -130,7 +131,7 @@ class ProfitLossCrossedTrigger(Trigger):
     @classmethod
     async def async_validate_config(cls, hass: HomeAssistant, config: ConfigType) -> ConfigType:
         """Validate config."""
-        return cast(ConfigType, cls._schema(config))
+        return cast("ConfigType", cls._schema(config))
 
     def __init__(self, hass: HomeAssistant, config: TriggerConfig) -> None:
         """Take the level and where its other side is."""

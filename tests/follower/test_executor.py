@@ -35,7 +35,7 @@ from custom_components.calvalot.follower.schema import (
 )
 from custom_components.calvalot.follower.settings import Settings
 
-from .conftest import ENTRY, ZERO, Rig
+from .rig import ENTRY, ZERO, Rig
 
 SIGNAL = "signal-1"
 QUANTITY = Decimal("0.00432")

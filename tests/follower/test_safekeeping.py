@@ -1,5 +1,6 @@
 """Copies of a ledger: seven whole ones, and the way back."""
 
+from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 import errno
 from pathlib import Path
@@ -10,10 +11,20 @@ from unittest.mock import patch
 import pytest
 
 from custom_components.calvalot.follower import safekeeping
+from custom_components.calvalot.follower.exchange import Mode
 from custom_components.calvalot.follower.ledger import Ledger
 
 TODAY = date(2026, 5, 1)
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    """An empty ledger."""
+    ledger = Ledger(tmp_path / "calvalot" / "entry.db", Mode.DRY_RUN, "USDC")
+    ledger.open()
+    yield ledger
+    ledger.close()
 
 
 def names(ledger: Ledger) -> set[str]:

@@ -1,6 +1,6 @@
 """The ledger's file: durable, upgraded in one step, and never half a booking."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
@@ -30,6 +30,15 @@ from .faults import DAMAGES, FAULTS, Fault, empty, flush, scratch
 TODAY = date(2026, 5, 1)
 HEADER = 32  # of a write-ahead log, then frames of a header and a page each
 FRAME = 24 + 4096
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    """An empty ledger."""
+    ledger = Ledger(tmp_path / "calvalot" / "entry.db", Mode.DRY_RUN, "USDC")
+    ledger.open()
+    yield ledger
+    ledger.close()
 
 
 def pragma(path: Path, name: str) -> list[tuple[object, ...]]:

@@ -121,7 +121,7 @@ class Follower:
     async def pause(self, paused: bool) -> None:
         """Take no new signal up, or follow again. Raises FollowerError."""
         await self._guarded(self._guards.pause(paused=paused))
-        self._show(replace(self.snapshot, status=self._guards.status))
+        self._show(replace(self.snapshot, status=self._guards.status, paused=self._guards.paused))
 
     async def deposit(self, amount: Decimal, note: str = "", at: datetime | None = None) -> CashFlow:
         """Add an amount (EUR) to the budget; in live mode it must be free in the wallet. Raises FollowerError."""
@@ -411,6 +411,7 @@ class Follower:
             **{item.name: getattr(shown, item.name) for item in fields(Figures)},
             mode=self.settings.mode,
             status=self._guards.status,
+            paused=self._guards.paused,
             last_signal=(signal.created_at or signal.seen_at) if signal else None,
             last_signal_id=signal.signal_id if signal else None,
             last_signal_result=signal.result if signal else None,

@@ -51,6 +51,11 @@ class Guards:
         return Status.PAUSED if self._paused else Status.ACTIVE
 
     @property
+    def paused(self) -> bool:
+        """Whether the owner paused, dead or not."""
+        return self._paused
+
+    @property
     def mismatch(self) -> bool:
         """Whether the account holds less than the ledger, for some cycles in a row."""
         return self._mismatches >= MISMATCH_AFTER

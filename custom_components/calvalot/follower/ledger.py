@@ -12,7 +12,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, Select, Table, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, RowMapping, Select, Table, delete, false, func, insert, or_, select, update
 
 from .exchange import ZERO, Fill, Mode, OrderReport, Side
 from .performance import Close, Drawdown, Units
@@ -180,7 +180,7 @@ class Ledger(Storage):
 
     def adopt(self, old: str, new: str, prefixes: Sequence[str]) -> None:
         """Move orders from one signal id to another where their client order id starts with one of these."""
-        starts = or_(*(orders.c.client_order_id.startswith(prefix, autoescape=True) for prefix in prefixes))
+        starts = or_(false(), *(orders.c.client_order_id.startswith(prefix, autoescape=True) for prefix in prefixes))
         with self._transaction() as connection:
             connection.execute(
                 update(orders)
@@ -327,7 +327,7 @@ class Ledger(Storage):
     def _newest[T](
         self, table: Table, time: Any, limit: int, since: datetime | None, read: Callable[[RowMapping], T]
     ) -> tuple[T, ...]:
-        query = select(table).where(table.c.mode == self.mode).order_by(time.desc(), table.c.seq.desc()).limit(limit)
+        query = select(table).where(table.c.mode == self.mode).order_by(table.c.seq.desc()).limit(limit)
         if since:
             query = query.where(time >= since)
         with self._transaction() as connection:

@@ -66,6 +66,7 @@ class Snapshot(Figures):
 
     mode: Mode
     status: Status
+    paused: bool = False
     last_signal: datetime | None = None
     last_signal_id: str | None = None
     last_signal_result: Result | None = None
