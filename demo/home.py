@@ -162,6 +162,7 @@ def _seed(folder: Path, port: int, language: str) -> None:
     }
     store("http", 2, 2, {"stable": http, "pending": None, "yaml_migration_done": True})
     store("onboarding", 4, 1, {"done": ["core_config", "analytics", "integration"]})
+    # Only loopback is left to mDNS, which then joins no network and says nothing.
     store("core.network", 1, 1, {"configured_adapters": ["lo", "lo0"]})
 
 

@@ -22,7 +22,7 @@ def child(arguments: list[str], output: int | IO[bytes], **environment: str) -> 
 
     The child has a session of its own, so that Ctrl-C reaches the parent alone, which ends the children in order.
     """
-    process = subprocess.Popen(
+    process = subprocess.Popen(  # noqa: S603 - our own interpreter and modules
         [sys.executable, *arguments],
         cwd=ROOT,
         env=os.environ | environment,
@@ -62,8 +62,7 @@ class Simulator:
 def simulator(name: str, *arguments: str) -> Iterator[Simulator]:
     """Run ``python -m simulators.<name>`` on a free port of loopback."""
     with child(["-m", f"simulators.{name}", "--port", "0", *arguments], subprocess.PIPE) as process:
-        assert process.stdout is not None
-        line = process.stdout.readline()
+        line = process.stdout.readline() if process.stdout else b""
         if not line:
             raise RuntimeError(f"simulators.{name} did not start")
         ready = json.loads(line)

@@ -586,6 +586,8 @@ async def test_options(hass: HomeAssistant, entry: MockConfigEntry) -> None:
         "stop_loss_drawdown": 20,
         "stop_loss_sell": True,
         "max_trades_per_day": 25,
+        "approval": "ask",
+        "approval_timeout": 15,
     }
     result = await hass.config_entries.options.async_configure(form["flow_id"], values)
     await hass.async_block_till_done()

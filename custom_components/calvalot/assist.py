@@ -2,8 +2,8 @@
 
 from typing import cast
 
-from homeassistant.components.homeassistant import async_should_expose
-from homeassistant.components.switch import DOMAIN as SWITCH_DOMAIN
+from homeassistant.components.homeassistant.exposed_entities import async_should_expose
+from homeassistant.const import Platform
 from homeassistant.core import HomeAssistant, callback
 from homeassistant.helpers import entity_registry as er
 
@@ -15,7 +15,7 @@ from .switch import PAUSE
 @callback
 def async_pause_switch(hass: HomeAssistant, entry: CalvalotConfigEntry) -> str | None:
     """Return the entity id of a follower's pause switch."""
-    return er.async_get(hass).async_get_entity_id(SWITCH_DOMAIN, DOMAIN, f"{entry.entry_id}_{PAUSE.key}")
+    return er.async_get(hass).async_get_entity_id(Platform.SWITCH, DOMAIN, f"{entry.entry_id}_{PAUSE.key}")
 
 
 @callback

@@ -1,8 +1,8 @@
 """Buttons: poll now, approve or reject the signal that waits."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from typing import Final, override
+from typing import Any, Final, override
 
 from homeassistant.components.button import ButtonEntity, ButtonEntityDescription
 from homeassistant.const import EntityCategory
@@ -21,7 +21,7 @@ PARALLEL_UPDATES = 0
 class CalvalotButtonDescription(ButtonEntityDescription):
     """A button; `waits` says that it is there only while a signal waits."""
 
-    press: Callable[[CalvalotCoordinator], Awaitable[object]]
+    press: Callable[[CalvalotCoordinator], Coroutine[Any, Any, object]]
     waits: bool = False
 
 
@@ -61,4 +61,4 @@ class CalvalotButton(CalvalotEntity, ButtonEntity):
     async def async_press(self) -> None:
         """Do what the button says."""
         with translated_errors():
-            await self.entity_description.press(self.coordinator)
+            await self.coordinator.async_finish(self.entity_description.press(self.coordinator))

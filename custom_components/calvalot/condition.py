@@ -3,9 +3,7 @@
 from decimal import Decimal
 from typing import ClassVar, Final, override
 
-from homeassistant.components.binary_sensor import DOMAIN as BINARY_SENSOR_DOMAIN
-from homeassistant.components.sensor import DOMAIN as SENSOR_DOMAIN
-from homeassistant.const import CONF_OPTIONS, STATE_ON
+from homeassistant.const import CONF_OPTIONS, STATE_ON, Platform
 from homeassistant.core import HomeAssistant, State
 from homeassistant.helpers.automation import DomainSpec
 from homeassistant.helpers.condition import (
@@ -13,16 +11,19 @@ from homeassistant.helpers.condition import (
     Condition,
     ConditionConfig,
     EntityConditionBase,
-    EntityStateConditionBase,
 )
 import voluptuous as vol
 
 from .follower.follower import Status
 from .target import CONF_LEVEL, CONF_UNIT, PROFIT_LEVEL_FIELDS, async_entities_of, async_profit_sensors_of, figure
 
+SPECS: Final[dict[str, DomainSpec]] = {Platform.SENSOR: DomainSpec(), Platform.BINARY_SENSOR: DomainSpec()}
+
 
 class FollowerCondition(EntityConditionBase):
     """A condition on the followers that the target belongs to."""
+
+    _domain_specs = SPECS
 
     @property
     @override
@@ -31,46 +32,45 @@ class FollowerCondition(EntityConditionBase):
         return True
 
 
-class FollowerStateCondition(FollowerCondition, EntityStateConditionBase):
+class FollowerStateCondition(FollowerCondition):
     """Tests the state of one of a follower's entities."""
 
-    _platform: ClassVar[str]
+    _platform: ClassVar[Platform]
     _key: ClassVar[str]
+    _state: ClassVar[str]
 
     @override
     def entity_filter(self, entities: set[str]) -> set[str]:
         """Return the entities of the targeted followers that count."""
         return async_entities_of(self._hass, entities, self._platform, self._key)
 
+    @override
+    def is_valid_state(self, entity_state: State) -> bool:
+        """Return whether the entity is in the state."""
+        return entity_state.state == self._state
+
 
 class IsPausedCondition(FollowerStateCondition):
     """Tests whether a follower is paused."""
 
-    _platform, _key = SENSOR_DOMAIN, "status"
-    _domain_specs = {SENSOR_DOMAIN: DomainSpec()}
-    _states = {Status.PAUSED}
+    _platform, _key, _state = Platform.SENSOR, "status", Status.PAUSED
 
 
 class IsDeadCondition(FollowerStateCondition):
     """Tests whether a follower is dead."""
 
-    _platform, _key = SENSOR_DOMAIN, "status"
-    _domain_specs = {SENSOR_DOMAIN: DomainSpec()}
-    _states = {Status.DEAD}
+    _platform, _key, _state = Platform.SENSOR, "status", Status.DEAD
 
 
 class LeaderConnectedCondition(FollowerStateCondition):
     """Tests whether the leader of a follower answers."""
 
-    _platform, _key = BINARY_SENSOR_DOMAIN, "leader_connected"
-    _domain_specs = {BINARY_SENSOR_DOMAIN: DomainSpec()}
-    _states = {STATE_ON}
+    _platform, _key, _state = Platform.BINARY_SENSOR, "leader_connected", STATE_ON
 
 
 class ProfitAboveCondition(FollowerCondition):
     """Tests whether the profit of a follower is above a level."""
 
-    _domain_specs = {SENSOR_DOMAIN: DomainSpec()}
     _schema = ENTITY_STATE_CONDITION_SCHEMA_ANY_ALL.extend({vol.Required(CONF_OPTIONS): PROFIT_LEVEL_FIELDS})
 
     def __init__(self, hass: HomeAssistant, config: ConditionConfig) -> None:

@@ -1,10 +1,10 @@
 """Runs one follower: its cycles, what it publishes, its end."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from datetime import datetime
 from pathlib import Path
-from typing import override
+from typing import Any, override
 
 from homeassistant.config_entries import ConfigEntry
 from homeassistant.const import ATTR_DEVICE_ID, EVENT_HOMEASSISTANT_STOP
@@ -95,6 +95,10 @@ class CalvalotCoordinator(DataUpdateCoordinator[Snapshot]):
     async def async_poll(self) -> None:
         """Run a cycle now, or join the one that runs; returns when it is over."""
         await self._async_update_data()
+
+    async def async_finish[T](self, work: Coroutine[Any, Any, T]) -> T:
+        """Do something to its end: whoever gives up waiting must not cancel it, an order may be on its way."""
+        return await asyncio.shield(self.hass.async_create_task(work))
 
     async def async_stop(self) -> None:
         """Send nothing new, let a running cycle write down what it did, close the book."""

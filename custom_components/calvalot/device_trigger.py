@@ -60,8 +60,8 @@ async def async_attach_trigger(
         if task := hass.async_run_hass_job(job, run_variables, context):
             await task
 
-    def payload(extra: dict[str, Any], description: str) -> dict[str, Any]:
+    def payload(extra_trigger_payload: dict[str, Any], description: str) -> dict[str, Any]:
         data = {**trigger_info["trigger_data"], CONF_PLATFORM: "device", "description": description}
-        return {"trigger": {**data, **extra}}
+        return {"trigger": {**data, **extra_trigger_payload}}
 
     return await trigger.async_attach_action(act, payload)

@@ -6,6 +6,7 @@ from typing import Any, Final, override
 from homeassistant.components.llm import LLMTools
 from homeassistant.core import HomeAssistant, callback
 from homeassistant.helpers.llm import LLM_API_ASSIST, LLMContext, Tool, ToolAnnotations, ToolInput, ToolResult
+from homeassistant.util.json import JsonValueType
 import voluptuous as vol
 
 from .assist import async_exposed_followers
@@ -71,7 +72,7 @@ class FollowerTool(Tool):
         """Read it, in the followers' own figures: decimal text, times in UTC."""
         arguments = self.parameters(tool_input.tool_args)
         with translated_errors():
-            followers = [
+            followers: list[JsonValueType] = [
                 {"follower": entry.title, **await self._read(entry.runtime_data.follower, arguments)}
                 for entry in async_exposed_followers(hass, llm_context.assistant)
             ]

@@ -1,6 +1,6 @@
 """Actions: what the owner tells a follower, and what it answers."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
@@ -33,7 +33,7 @@ MAX_LIMIT: Final = 1000
 MAX_NOTE: Final = 255
 SMALLEST_AMOUNT: Final = Decimal("1e-8")
 
-type Run = Callable[[Follower, Mapping[str, Any]], Awaitable[ServiceResponse]]
+type Run = Callable[[Follower, Mapping[str, Any]], Coroutine[Any, Any, ServiceResponse]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +176,7 @@ async def _handle(action: Action, call: ServiceCall) -> ServiceResponse:
     """Run an action on the follower it names."""
     entry: CalvalotConfigEntry = service.async_get_config_entry(call.hass, DOMAIN, call.data.get(ATTR_CONFIG_ENTRY_ID))
     with translated_errors():
-        return await action.run(entry.runtime_data.follower, call.data)
+        return await entry.runtime_data.async_finish(action.run(entry.runtime_data.follower, call.data))
 
 
 @callback

@@ -4,8 +4,7 @@ from decimal import Decimal, InvalidOperation
 import math
 from typing import Any, Final
 
-from homeassistant.components.sensor import DOMAIN as SENSOR_DOMAIN
-from homeassistant.const import PERCENTAGE
+from homeassistant.const import PERCENTAGE, Platform
 from homeassistant.core import HomeAssistant, State, callback
 from homeassistant.helpers import entity_registry as er
 import voluptuous as vol
@@ -35,7 +34,7 @@ def async_entities_of(hass: HomeAssistant, targeted: set[str], platform: str, ke
 @callback
 def async_profit_sensors_of(hass: HomeAssistant, targeted: set[str], unit: str) -> set[str]:
     """The sensors of profit and loss in a unit, of the targeted followers."""
-    return async_entities_of(hass, targeted, SENSOR_DOMAIN, PROFIT_SENSORS[unit])
+    return async_entities_of(hass, targeted, Platform.SENSOR, PROFIT_SENSORS[unit])
 
 
 def _level(value: Any) -> float:

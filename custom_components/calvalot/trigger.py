@@ -4,9 +4,8 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, ClassVar, Final, cast, override
 
-from homeassistant.components.event import DOMAIN as EVENT_DOMAIN
 from homeassistant.components.event.const import EventEntityStateAttribute
-from homeassistant.const import ATTR_ENTITY_ID, CONF_OPTIONS, CONF_TARGET
+from homeassistant.const import ATTR_ENTITY_ID, CONF_OPTIONS, CONF_TARGET, Platform
 from homeassistant.core import CALLBACK_TYPE, HomeAssistant, State, callback
 from homeassistant.helpers import config_validation as cv
 from homeassistant.helpers.automation import DomainSpec
@@ -31,14 +30,16 @@ CONF_SIDE: Final = "side"
 ABOVE: Final = "above"
 BELOW: Final = "below"
 
+SPECS: Final[dict[str, DomainSpec]] = {Platform.EVENT: DomainSpec()}
+
 
 class FollowerEventTrigger(StatelessEntityTriggerBase):
     """Fires with an event of a follower; `_option` names the option that picks some of the `_types`."""
 
-    _domain_specs = {EVENT_DOMAIN: DomainSpec()}
+    _domain_specs = SPECS
     _event: ClassVar[str]
     _types: ClassVar[tuple[str, ...]]
-    _option: ClassVar[str | None] = None
+    _option: ClassVar[str] = ""
 
     def __init_subclass__(cls) -> None:
         """Let the option in, where there is one."""
@@ -59,7 +60,7 @@ class FollowerEventTrigger(StatelessEntityTriggerBase):
     @override
     def entity_filter(self, entities: set[str]) -> set[str]:
         """Return the event entities of the targeted followers."""
-        return async_entities_of(self._hass, entities, EVENT_DOMAIN, self._event)
+        return async_entities_of(self._hass, entities, Platform.EVENT, self._event)
 
     @override
     def is_valid_state(self, state: State, report_not_triggered: NotTriggeredReasonReporter) -> bool:

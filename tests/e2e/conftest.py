@@ -1,6 +1,6 @@
 """A real Home Assistant, both simulators, and a Chromium that complains about whatever is wrong on a page."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 import itertools
 import json
@@ -11,7 +11,16 @@ import time
 from typing import Any
 from urllib.parse import urlsplit
 
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Locator, Page, Request, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Locator,
+    Page,
+    Request,
+    ViewportSize,
+    sync_playwright,
+)
 import pytest
 
 from demo.__main__ import simulators
@@ -21,7 +30,10 @@ from demo.home import Home, running_home
 from demo.process import ROOT, Simulator, free_port
 
 FAILED = pytest.StashKey[bool]()
-SIZES = {"desktop": {"width": 1360, "height": 940}, "phone": {"width": 390, "height": 844}}
+SIZES: dict[str, ViewportSize] = {
+    "desktop": {"width": 1360, "height": 940},
+    "phone": {"width": 390, "height": 844},
+}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -31,7 +43,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Let the fixtures know whether the test failed."""
     report = yield
     item.stash[FAILED] = item.stash.get(FAILED, False) or report.failed

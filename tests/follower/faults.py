@@ -20,7 +20,7 @@ type Fault = Callable[[Ledger], AbstractContextManager[None]]
 
 @contextmanager
 def full_disk(ledger: Ledger) -> Iterator[None]:
-    """SQLite finds room for no further row (SQLITE_FULL)."""
+    """SQLite finds no further page for a row that needs one (SQLITE_FULL)."""
 
     def limit(connection: Any, _record: object) -> None:
         (pages,) = connection.execute("PRAGMA page_count").fetchone()

@@ -1,0 +1,152 @@
+"""Intents: what the house can be asked about copy trading."""
+
+from abc import abstractmethod
+from decimal import Decimal
+from functools import partial
+from typing import TYPE_CHECKING, Final, override
+
+from homeassistant.const import ATTR_ENTITY_ID, SERVICE_TURN_ON, Platform
+from homeassistant.core import HomeAssistant
+from homeassistant.exceptions import HomeAssistantError
+from homeassistant.helpers import intent
+from homeassistant.helpers.translation import async_get_translations
+from homeassistant.setup import async_when_setup
+
+from . import sentences
+from .assist import async_exposed_followers, async_pause_switch
+from .const import DOMAIN
+from .coordinator import CalvalotConfigEntry
+
+if TYPE_CHECKING:
+    from hassil.recognize import RecognizeResult
+    from homeassistant.components.conversation import ConversationInput
+
+CONVERSATION_DOMAIN: Final = "conversation"
+
+
+class Texts:
+    """What is said, in the language of whoever asked."""
+
+    def __init__(self, texts: dict[str, str]) -> None:
+        """Take the texts that Home Assistant loaded."""
+        self._texts = texts
+
+    def __call__(self, key: str, **facts: str) -> str:
+        """Return a text with its facts."""
+        return self._texts[f"component.{DOMAIN}.common.answer_{key}"].format_map(facts)
+
+    def number(self, value: Decimal) -> str:
+        """Return a number with two decimals."""
+        return f"{value:.2f}".replace(".", self("decimal_mark"))
+
+
+class FollowerIntent(intent.IntentHandler):
+    """An intent that each exposed follower answers with a sentence or two."""
+
+    sentences: tuple[str, ...]
+
+    @override
+    async def async_handle(self, intent_obj: intent.Intent) -> intent.IntentResponse:
+        """Let the followers answer."""
+        hass = intent_obj.hass
+        language = intent_obj.language.partition("-")[0]
+        texts = Texts(await async_get_translations(hass, language, "common", {DOMAIN}))
+        entries = async_exposed_followers(hass, intent_obj.assistant)
+        answers = [await self._answer(intent_obj, entry, texts) for entry in entries]
+        response = intent_obj.create_response()
+        response.response_type = intent.IntentResponseType.QUERY_ANSWER
+        response.async_set_speech(" ".join(answers) or texts("nobody"))
+        return response
+
+    @abstractmethod
+    async def _answer(self, intent_obj: intent.Intent, entry: CalvalotConfigEntry, texts: Texts) -> str:
+        """Return what one follower has to say."""
+
+
+class PortfolioIntent(FollowerIntent):
+    """How is my portfolio?"""
+
+    intent_type = "CalvalotPortfolio"
+    description = "Tells what the crypto copy trading portfolio is worth"
+    sentences = sentences.PORTFOLIO
+
+    @override
+    async def _answer(self, intent_obj: intent.Intent, entry: CalvalotConfigEntry, texts: Texts) -> str:
+        figures = entry.runtime_data.data
+        if figures.total_value is None or figures.profit_loss is None:
+            return texts("unknown", name=entry.title)
+        profit, percent = figures.profit_loss, figures.profit_loss_percent
+        answer = texts(
+            "loss" if profit < 0 else "profit",
+            name=entry.title,
+            value=texts.number(figures.total_value),
+            amount=texts.number(abs(profit)),
+        )
+        return answer if percent is None else f"{answer} {texts('percent', percent=texts.number(abs(percent)))}"
+
+
+class IsPausedIntent(FollowerIntent):
+    """Is copy trading paused?"""
+
+    intent_type = "CalvalotIsPaused"
+    description = "Tells whether crypto copy trading is active, paused or dead"
+    sentences = sentences.IS_PAUSED
+
+    @override
+    async def _answer(self, intent_obj: intent.Intent, entry: CalvalotConfigEntry, texts: Texts) -> str:
+        return texts(entry.runtime_data.data.status, name=entry.title)
+
+
+class PauseIntent(FollowerIntent):
+    """Pause copy trading!"""
+
+    intent_type = "CalvalotPause"
+    description = "Pauses crypto copy trading"
+    sentences = sentences.PAUSE
+
+    @override
+    async def _answer(self, intent_obj: intent.Intent, entry: CalvalotConfigEntry, texts: Texts) -> str:
+        target = {ATTR_ENTITY_ID: async_pause_switch(intent_obj.hass, entry)}
+        try:
+            await intent_obj.hass.services.async_call(
+                Platform.SWITCH, SERVICE_TURN_ON, target, blocking=True, context=intent_obj.context
+            )
+        except HomeAssistantError as err:
+            raise intent.IntentHandleError(str(err)) from err
+        return texts(entry.runtime_data.data.status, name=entry.title)
+
+
+HANDLERS: Final = (PortfolioIntent(), IsPausedIntent(), PauseIntent())
+
+
+async def async_setup_intents(hass: HomeAssistant) -> None:
+    """Register the intents, and their sentences as soon as there is somebody to talk to."""
+    for handler in HANDLERS:
+        intent.async_register(hass, handler)
+    async_when_setup(hass, CONVERSATION_DOMAIN, _async_register_sentences)
+
+
+async def _async_register_sentences(hass: HomeAssistant, _component: str) -> None:
+    # Needs what Home Assistant installs with the conversation integration only.
+    from homeassistant.components.conversation.agent_manager import get_agent_manager  # noqa: PLC0415
+
+    for handler in HANDLERS:
+        get_agent_manager(hass).register_trigger([*handler.sentences], partial(_async_answer, hass, handler))
+
+
+async def _async_answer(
+    hass: HomeAssistant, handler: FollowerIntent, asked: ConversationInput, _result: RecognizeResult
+) -> str:
+    response = await intent.async_handle(
+        hass,
+        CONVERSATION_DOMAIN,
+        handler.intent_type,
+        text_input=asked.text,
+        context=asked.context,
+        language=asked.language,
+        assistant=CONVERSATION_DOMAIN,
+        device_id=asked.device_id,
+        satellite_id=asked.satellite_id,
+        conversation_agent_id=asked.agent_id,
+    )
+    return str(response.speech["plain"]["speech"])

@@ -1,0 +1,26 @@
+"""Sentences that ask about copy trading, in every language at once: who speaks is only known once a sentence is understood.
+
+`[…]` may be left out, `(a|b)` is a choice; no punctuation.
+"""
+
+from typing import Final
+
+PORTFOLIO: Final = (
+    "how (is|are) my [crypto] (portfolio|investments) [doing]",
+    "how is [the] copy trading [doing]",
+    "what is my [crypto] portfolio worth",
+    "comment (va|vont|se porte|se portent) (mon portefeuille|mes investissements) [crypto]",
+    "combien vaut mon portefeuille [crypto]",
+    "quel est l'état de mon portefeuille [crypto]",
+)
+IS_PAUSED: Final = (
+    "is [the] copy trading (paused|running|active)",
+    "[est-ce que] le copy trading est (en pause|en marche|actif)",
+    "le copy trading est-il (en pause|en marche|actif)",
+)
+PAUSE: Final = (
+    "(pause|suspend) [the] copy trading",
+    "(mets|mettre) le copy trading en pause",
+    "(mets|mettre) en pause le copy trading",
+    "(suspends|suspendre) le copy trading",
+)

@@ -1,0 +1,202 @@
+"""The stage: both simulators in this process, and a real Home Assistant that can be killed at any moment."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import ExitStack, asynccontextmanager, redirect_stdout, suppress
+from decimal import Decimal
+from http.client import HTTPException
+import json
+import os
+from pathlib import Path
+import random
+import signal
+import sqlite3
+import string
+import sys
+import time
+from typing import Any, Self
+
+from websockets.asyncio.client import connect
+from websockets.exceptions import WebSocketException
+
+from demo.follower import add_follower, entities
+from demo.home import Home, running_home
+from demo.http import ApiError
+from demo.process import Simulator, child, free_port
+from simulators.exchange import ExchangeSimulator
+from simulators.leader import LeaderSimulator
+
+from .secrecy import Watch
+
+# The follower gets 1,000 EUR of the quote asset; all else is the owner's own and not to be touched.
+OWNER = {"USDC": "3500", "BTC": "0.5", "BNB": "1", "ETH": "0.25"}
+LOGGERS = ("custom_components.calvalot", "binance", "aiohttp", "homeassistant.config_entries", "homeassistant.core")
+IN_FLIGHT = "SELECT count(*) FROM orders WHERE state NOT IN ('booked', 'rejected', 'not_placed')"
+
+
+class Gone(Exception):
+    """Home Assistant did not answer: it is dead, or on its way there."""
+
+
+class Stage:
+    """What is on stage, and the hands that move it."""
+
+    def __init__(self, seed: int, exchange: ExchangeSimulator, leader: LeaderSimulator, watch: Watch) -> None:
+        self.seed = seed
+        self.exchange = exchange
+        self.leader = leader
+        self.watch = watch
+        self.owner = {asset: Decimal(free) for asset, free in OWNER.items()}
+        self.home: Home
+        self.entry_id: str
+        self._ids: dict[str, str] = {}
+        self._running = ExitStack()
+        self._pid = 0
+        self._events: asyncio.Task[None] | None = None
+
+    @classmethod
+    @asynccontextmanager
+    async def set(cls, seed: int) -> AsyncIterator[Self]:
+        """Set everything up, and take it down again; the config folder stays."""
+        chance = random.Random(f"{seed} stage")  # noqa: S311 # a storm that can be had again
+        key, secret, word = ("".join(chance.choices(string.ascii_letters + string.digits, k=64)) for _ in range(3))
+        async with (
+            ExchangeSimulator(
+                seed=seed, balances=OWNER, api_key=key, api_secret=secret, bnb_burn=seed % 2 == 0, volatility="0.002"
+            ) as exchange,
+            LeaderSimulator(secret=word, seed=seed, sign_answers=seed % 3 == 0) as leader,
+        ):
+            stage = cls(seed, exchange, leader, Watch((key, secret, word)))
+            await asyncio.to_thread(stage._furnish)
+            try:
+                yield stage
+            finally:
+                await stage.stop()
+
+    @property
+    def ledger(self) -> Path:
+        """The ledger's file."""
+        return self.home.folder / "calvalot" / f"{self.entry_id}.db"
+
+    @property
+    def log(self) -> Path:
+        """What Home Assistant writes."""
+        return self.home.folder / "output.log"
+
+    # Home Assistant
+
+    def _furnish(self) -> None:
+        """Add the follower through its forms, then stop in order, so that all is on disk."""
+        leader = Simulator(self.leader.url, {"secret": self.leader.secret})
+        account = {"api_key": self.exchange.api_key, "api_secret": self.exchange.account().api_secret}
+        with redirect_stdout(sys.stderr), running_home(free_port(), keep=True) as home:
+            self.home = home
+            home.action("logger.set_level", **dict.fromkeys(LOGGERS, "debug"))
+            self.entry_id = add_follower(home, leader, Simulator(self.exchange.url, account), live=True)
+            self._ids = entities(home, self.entry_id)
+            # Cycles come by the button alone.
+            quiet = {"type": "config_entries/update", "entry_id": self.entry_id, "pref_disable_polling": True}
+            lasting = {"type": "auth/long_lived_access_token", "client_name": "soak", "lifespan": 7}
+            _, home.token = home.commands(quiet, lasting)
+        if home.errors:
+            raise RuntimeError("the set-up left errors in the log")
+        configuration = home.folder / "configuration.yaml"
+        levels = "".join(f"    {logger}: debug\n" for logger in LOGGERS)
+        text = configuration.read_text().replace("    custom_components.calvalot: info\n", levels)
+        configuration.write_text(text)
+
+    async def start(self) -> float:
+        """Start Home Assistant and wait until all of it runs; returns when its process was started (monotonic clock).
+
+        Raises Gone where it was killed meanwhile.
+        """
+        log = self._running.enter_context(self.log.open("ab"))
+        arguments = ["-m", "homeassistant", "--config", str(self.home.folder), "--skip-pip"]
+        started = time.monotonic()
+        process = self._running.enter_context(child(arguments, log, PYTHONPATH=f"{self.home.folder}/modules"))
+        self._pid = process.pid
+        try:
+            await asyncio.to_thread(self.home.wait, process, "en")
+        except RuntimeError as error:
+            if not self._pid:
+                raise Gone from error
+            raise
+        self._events = asyncio.create_task(self._listen())
+        return started
+
+    def kill(self) -> None:
+        """SIGKILL for the whole process group, as a power cut would."""
+        pid, self._pid = self._pid, 0
+        if pid:
+            with suppress(ProcessLookupError):
+                os.killpg(pid, signal.SIGKILL)
+
+    async def stop(self) -> None:
+        """Have Home Assistant end in order where it was not killed."""
+        if self._events:
+            self._events.cancel()
+            await asyncio.wait([self._events])
+            self._events = None
+        await asyncio.to_thread(self._running.close)
+
+    async def _listen(self) -> None:
+        """Look through every event of the bus for secrets."""
+        url = f"{self.home.url.replace('http', 'ws')}/api/websocket"
+        with suppress(OSError, WebSocketException):
+            async with connect(url, proxy=None, max_size=None) as socket:
+                await socket.recv()
+                await socket.send(json.dumps({"type": "auth", "access_token": self.home.token}))
+                await socket.send(json.dumps({"id": 1, "type": "subscribe_events"}))
+                async for message in socket:
+                    self.watch.look("events", message if isinstance(message, bytes) else message.encode())
+
+    async def _ask(self, call: Callable[..., Any], *arguments: Any, **data: Any) -> Any:
+        try:
+            return await asyncio.to_thread(call, *arguments, **data)
+        except (OSError, HTTPException) as error:
+            raise Gone from error
+
+    # The follower
+
+    async def poll(self) -> None:
+        """Press the button; returns when the cycle is over. Raises Gone, ApiError."""
+        await self._ask(self.home.action, "button.press", entity_id=self._ids["poll"])
+
+    async def pause(self, *, paused: bool) -> None:
+        """Pause or resume. Raises Gone, ApiError."""
+        await self._ask(self.home.action, f"switch.turn_{'on' if paused else 'off'}", entity_id=self._ids["pause"])
+
+    async def act(self, name: str, **data: object) -> bool:
+        """Perform an action of the follower; whether it was accepted. Raises Gone."""
+        try:
+            await self._ask(self.home.action, f"calvalot.{name}", **data)
+        except ApiError as error:
+            self.watch.look("errors", str(error).encode())
+            return False
+        return True
+
+    async def ask(self, name: str) -> Any:
+        """Ask the follower something; None where it refuses. Raises Gone."""
+        try:
+            answer = await self._ask(self.home.ask, f"calvalot.{name}")
+        except ApiError as error:
+            self.watch.look("errors", str(error).encode())
+            return None
+        self.watch.look("answers", json.dumps(answer).encode())
+        return answer
+
+    async def reload(self) -> None:
+        """Reload the entry. Raises Gone, ApiError."""
+        await self._ask(self.home.post, f"config/config_entries/entry/{self.entry_id}/reload")
+
+    async def states(self) -> bytes:
+        """All states as JSON. Raises Gone."""
+        return json.dumps(await self._ask(self.home.get, "states")).encode()
+
+    def in_flight(self) -> int:
+        """Number of orders whose end is not written down."""
+        connection = sqlite3.connect(f"{self.ledger.as_uri()}?mode=ro", uri=True, timeout=5)
+        try:
+            return int(connection.execute(IN_FLIGHT).fetchone()[0])
+        finally:
+            connection.close()
