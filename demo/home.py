@@ -19,7 +19,7 @@ from .process import ROOT, child
 
 OWNER = {"name": "Demo", "username": "demo", "password": "demo"}
 START_TIMEOUT = 120
-ERROR = re.compile(r"\b(ERROR|CRITICAL)\b|^Traceback |^\w*(Error|Exception): ")
+ERROR = re.compile(r"^\S+ \S+ (ERROR|CRITICAL) |^Traceback |^\w*(Error|Exception): ")
 
 # Silenced is what a machine without ffmpeg and libturbojpeg lacks, and nothing here needs.
 CONFIGURATION = """\

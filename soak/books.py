@@ -4,6 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, fields
+from datetime import datetime
 from decimal import Decimal, localcontext
 from pathlib import Path
 import sqlite3
@@ -18,6 +19,11 @@ from simulators.exchange.account import Order, Trade
 QUOTE = "USDC"
 FEE_COIN = "BNB"
 ZERO = Decimal(0)
+ORDERS = "SELECT * FROM orders ORDER BY seq"
+FILLS = """
+SELECT fills.*, orders.side, orders.coin, orders.order_id, orders.client_order_id
+FROM fills JOIN orders ON orders.seq = fills.order_seq ORDER BY fills.seq
+"""
 PLACED = {OrderState.EXECUTED, OrderState.BOOKED}
 
 type Row = Mapping[str, str | int | None]
@@ -67,15 +73,14 @@ def read(file: Path) -> Books:
     """Read a consistent copy of a ledger that may be in use."""
     with tempfile.TemporaryDirectory(prefix="calvalot-soak-") as folder:
         copy = Path(folder) / "ledger.db"
-        with closing(sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True, timeout=5)) as source:
-            with closing(sqlite3.connect(copy)) as target:
-                source.backup(target)
-                target.row_factory = sqlite3.Row
-                query = "SELECT * FROM orders ORDER BY seq"
-                orders = [dict(row) for row in target.execute(query)]
-                query = "SELECT fills.*, orders.side, orders.coin, orders.order_id, orders.client_order_id "
-                query += "FROM fills JOIN orders ON orders.seq = fills.order_seq ORDER BY fills.seq"
-                fills = [dict(row) for row in target.execute(query)]
+        with (
+            closing(sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True, timeout=5)) as source,
+            closing(sqlite3.connect(copy)) as target,
+        ):
+            source.backup(target)
+            target.row_factory = sqlite3.Row
+            orders = [dict(row) for row in target.execute(ORDERS)]
+            fills = [dict(row) for row in target.execute(FILLS)]
         ledger = Ledger(copy, Mode.LIVE, QUOTE)
         ledger.open()
         try:
@@ -201,7 +206,7 @@ def _lent(books: Books) -> Iterator[tuple[Decimal, Decimal]]:
     held = Portfolio()
     for row in books.fills:
         side, coin = Side(str(row["side"])), str(row["coin"])
-        fill = Fill(**{name: _fill_value(row, name) for name in Fill.__slots__})
+        fill = _fill(row)
         after = held.with_fill(fill, side, coin, QUOTE, _amount(row["fee_price"]))
         if fill.fee_asset == FEE_COIN and not (coin == FEE_COIN and side is Side.BUY):
             sold = fill.quantity if coin == FEE_COIN else ZERO
@@ -211,9 +216,17 @@ def _lent(books: Books) -> Iterator[tuple[Decimal, Decimal]]:
         held = after
 
 
-def _fill_value(row: Row, name: str) -> object:
-    value = row[name]
-    return _amount(value) if name in {"price", "quantity", "amount", "fee"} else value
+def _fill(row: Row) -> Fill:
+    return Fill(
+        trade_id=int(row["trade_id"] or 0),
+        order_id=int(row["order_id"] or 0),
+        price=_amount(row["price"]),
+        quantity=_amount(row["quantity"]),
+        amount=_amount(row["amount"]),
+        fee=_amount(row["fee"]),
+        fee_asset=str(row["fee_asset"]),
+        time=datetime.fromisoformat(str(row["time"])),
+    )
 
 
 def _amount(value: str | int | None) -> Decimal:

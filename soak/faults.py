@@ -37,18 +37,13 @@ PLAIN: tuple[tuple[FaultKind, dict[str, Any]], ...] = (
     (FaultKind.ERROR_LIST, {}),
     (FaultKind.RATE_LIMIT, {"seconds": 1}),
 )
-LEADER: tuple[tuple[LeaderFault, dict[str, Any]], ...] = tuple(
-    (
-        kind,
-        {
-            LeaderFault.HANG: {"seconds": SHORT},
-            LeaderFault.SLOW: {"seconds": SHORT},
-            LeaderFault.REDIRECT_LOOP: {"count": 5},
-            LeaderFault.REDIRECT_AWAY: {"location": "http://127.0.0.2:9/"},
-        }.get(kind, {}),
-    )
-    for kind in LeaderFault
-)
+_LEADER_OPTIONS: dict[LeaderFault, dict[str, Any]] = {
+    LeaderFault.HANG: {"seconds": SHORT},
+    LeaderFault.SLOW: {"seconds": SHORT},
+    LeaderFault.REDIRECT_LOOP: {"count": 5},
+    LeaderFault.REDIRECT_AWAY: {"location": "http://127.0.0.2:9/"},
+}
+LEADER = tuple((kind, _LEADER_OPTIONS.get(kind, {})) for kind in LeaderFault)
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,21 @@ from .secrecy import Watch
 
 # The follower gets 1,000 EUR of the quote asset; all else is the owner's own and not to be touched.
 OWNER = {"USDC": "3500", "BTC": "0.5", "BNB": "1", "ETH": "0.25"}
-LOGGERS = ("custom_components.calvalot", "binance", "aiohttp", "homeassistant.config_entries", "homeassistant.core")
+LOGGERS = (
+    "custom_components.calvalot",
+    "binance",
+    "aiohttp",
+    "homeassistant.config_entries",
+    "homeassistant.data_entry_flow",
+)
+# The bus is listened to and the database looked into, so that these need not say every row of it again.
+TALKATIVE = (
+    "homeassistant.core",
+    "homeassistant.components.recorder",
+    "homeassistant.components.websocket_api",
+    "sqlalchemy",
+)
+LOGS = "".join(("  default: debug\n  logs:\n", *(f"    {name}: warning\n" for name in TALKATIVE)))
 IN_FLIGHT = "SELECT count(*) FROM orders WHERE state NOT IN ('booked', 'rejected', 'not_placed')"
 
 
@@ -101,8 +115,11 @@ class Stage:
         if home.errors:
             raise RuntimeError("the set-up left errors in the log")
         configuration = home.folder / "configuration.yaml"
-        levels = "".join(f"    {logger}: debug\n" for logger in LOGGERS)
-        text = configuration.read_text().replace("    custom_components.calvalot: info\n", levels)
+        text = (
+            configuration.read_text()
+            .replace("  default: warning\n  logs:\n", LOGS)
+            .replace("calvalot: info", "calvalot: debug")
+        )
         configuration.write_text(text)
 
     async def start(self) -> float:

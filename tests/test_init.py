@@ -130,7 +130,7 @@ async def test_ledger_unreadable(hass: HomeAssistant, entry: MockConfigEntry, le
     path = ledger_path(hass, entry.entry_id)
     path.mkdir(parents=True)
     assert not await set_up(hass, entry)
-    assert entry.state is ConfigEntryState.SETUP_ERROR
+    assert entry.state is ConfigEntryState.SETUP_RETRY
     assert entry.error_reason_translation_key == "ledger_unreadable"
     issue = ir.async_get(hass).async_get_issue(DOMAIN, f"ledger_unreadable_{entry.entry_id}")
     assert issue

@@ -4,10 +4,11 @@ from pathlib import Path
 
 from homeassistant.const import Platform
 from homeassistant.core import HomeAssistant
-from homeassistant.exceptions import ConfigEntryError
+from homeassistant.exceptions import ConfigEntryError, ConfigEntryNotReady
 from homeassistant.helpers import config_validation as cv
 from homeassistant.helpers.typing import ConfigType
 
+from .cards import async_setup_cards
 from .const import CONF_TRADING_MODE, DOMAIN
 from .coordinator import CalvalotConfigEntry, CalvalotCoordinator, ledger_path
 from .follower.exchange import Mode
@@ -15,6 +16,7 @@ from .follower.ledger import LedgerError
 from .issues import LEDGER_UNREADABLE, async_clear_issues, async_raise_issue
 from .services import async_setup_services
 from .settings import InvalidSettings, version
+from .websocket_api import async_setup_websocket_api
 
 PLATFORMS = [Platform.BINARY_SENSOR, Platform.BUTTON, Platform.EVENT, Platform.SENSOR, Platform.SWITCH]
 
@@ -24,6 +26,8 @@ CONFIG_SCHEMA = cv.config_entry_only_config_schema(DOMAIN)
 async def async_setup(hass: HomeAssistant, _config: ConfigType) -> bool:
     """Set up what all followers share."""
     async_setup_services(hass)
+    async_setup_websocket_api(hass)
+    await async_setup_cards(hass, await version(hass))
     return True
 
 
@@ -40,7 +44,8 @@ async def async_setup_entry(hass: HomeAssistant, entry: CalvalotConfigEntry) -> 
         ) from err
     except LedgerError as err:
         async_raise_issue(hass, entry, LEDGER_UNREADABLE, {"path": str(ledger_path(hass, entry.entry_id))})
-        raise ConfigEntryError(
+        # Tried again by itself: a full disk gets room, a lock is given back.
+        raise ConfigEntryNotReady(
             translation_domain=DOMAIN, translation_key="ledger_unreadable", translation_placeholders={"error": str(err)}
         ) from err
     async_clear_issues(hass, entry.entry_id)

@@ -24,6 +24,7 @@ from playwright.sync_api import (
 import pytest
 
 from demo.__main__ import simulators
+from demo.check import FIRST
 from demo.dashboard import show_dashboard
 from demo.follower import add_follower, entities
 from demo.home import Home, running_home
@@ -85,19 +86,27 @@ def stage(request: pytest.FixtureRequest) -> Iterator[Stage]:
 @pytest.fixture(scope="session")
 def shown(stage: Stage, request: pytest.FixtureRequest) -> Shown:
     """Add the follower and its dashboard, as the demo does, and let it have a past where one is wanted."""
-    stage.leader.control("publish_v2", targets={"BTC": "0.4", "ETH": "0.2", "BNB": "0.1", "SOL": "0.1", "XRP": "0.1"})
+    stage.leader.control("publish_v2", targets=FIRST)
     ids = entities(stage.home, add_follower(stage.home, stage.leader, stage.exchange, live=False))
     show_dashboard(stage.home, ids, stage.language)
-    end = time.monotonic() + 60 * request.config.getoption("--history")
+    if minutes := request.config.getoption("--history"):
+        _trade_for(minutes, stage, ids)
+    return Shown(stage.language, stage.leader, stage.exchange, stage.home, ids)
+
+
+def _trade_for(minutes: float, stage: Stage, ids: dict[str, str]) -> None:
+    """Let prices walk and the leader change its mind, back to its first allocation in the end."""
+    end = time.monotonic() + 60 * minutes
     for cycle in itertools.count():
-        if time.monotonic() > end:
-            break
         stage.exchange.control("walk", steps=4)
-        if cycle % 15 == 14:
+        if done := time.monotonic() > end:
+            stage.leader.control("publish_v2", targets=FIRST)
+        elif cycle % 15 == 14:
             stage.leader.control("publish_random")
         stage.home.action("button.press", entity_id=ids["poll"])
+        if done:
+            break
         time.sleep(3)
-    return Shown(stage.language, stage.leader, stage.exchange, stage.home, ids)
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,6 @@
 """What is written down is read back to the last digit, once, whole, and in its own book."""
 
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
@@ -16,19 +15,10 @@ import pytest
 from sqlalchemy import event
 
 from custom_components.calvalot.follower.exchange import ONE, Fill, Mode, Side
-from custom_components.calvalot.follower.ledger import Ledger, LedgerCorrupt, LedgerError
+from custom_components.calvalot.follower.ledger import Ledger, LedgerError
 from custom_components.calvalot.follower.performance import Close, Drawdown, Units
 from custom_components.calvalot.follower.portfolio import BookError, Portfolio, Position
-from custom_components.calvalot.follower.schema import (
-    VERSION,
-    Book,
-    CashFlow,
-    FlowKind,
-    OrderRecord,
-    OrderState,
-    Result,
-    Trade,
-)
+from custom_components.calvalot.follower.schema import Book, CashFlow, FlowKind, OrderRecord, OrderState, Result, Trade
 
 from .builders import (
     NOW,
@@ -43,6 +33,7 @@ from .builders import (
     make_report,
     steps,
 )
+from .faults import Fault, failing_disk, full_disk, read_only
 
 PRICES = decimals({"USDC": "1", "BTC": "50000", "BNB": "600", "ETH": "2000"})
 MINUTE = timedelta(minutes=1)
@@ -394,7 +385,9 @@ def test_a_booking_that_cannot_be_true_leaves_nothing(ledger: Ledger) -> None:
 def test_recovered_orders_are_given_back(ledger: Ledger) -> None:
     """By the start of their client order id, taken literally, and only those of the other signal."""
     names = ["cv-abc-1", "cv-abc-2", "cv-abd-1", "cv-a_c-1"]
-    ledger.add_orders([make_order(signal_id="recovered", leg=leg, client_order_id=name) for leg, name in enumerate(names)])
+    ledger.add_orders(
+        [make_order(signal_id="recovered", leg=leg, client_order_id=name) for leg, name in enumerate(names)]
+    )
     ledger.add_orders([make_order(signal_id="mine", client_order_id="cv-abc-3")])
     ledger.adopt("recovered", "signal", [])
     assert ledger.orders("signal") == ()
@@ -477,55 +470,8 @@ def book_after_a_cut(ledger: Ledger, folder: Path) -> Book:
     return book
 
 
-def test_every_commit_is_on_the_disk(ledger: Ledger) -> None:
-    """A write-ahead log that is synchronised with each commit, and keys that are checked."""
-    with ledger._transaction() as connection:
-        pragmas = [
-            connection.exec_driver_sql(f"PRAGMA {name}").scalar_one()
-            for name in ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
-        ]
-    assert pragmas == ["wal", 2, 1, 5000]
-
-
-@contextmanager
-def full(ledger: Ledger) -> Iterator[None]:
-    """No page can be added to the file."""
-    pragmas(ledger, "max_page_count=1")
-    yield
-
-
-@contextmanager
-def read_only(ledger: Ledger) -> Iterator[None]:
-    """Nothing can be written."""
-    pragmas(ledger, "query_only=ON")
-    yield
-
-
-@contextmanager
-def locked(ledger: Ledger) -> Iterator[None]:
-    """Another program writes, and does not come to an end."""
-    pragmas(ledger, "busy_timeout=1")
-    with closing(sqlite3.connect(ledger.path, isolation_level=None)) as other:
-        other.execute("BEGIN EXCLUSIVE")
-        yield
-
-
-def pragmas(ledger: Ledger, pragma: str) -> None:
-    """Set something on every connection of a ledger."""
-
-    def configure(connection: sqlite3.Connection, _record: object) -> None:
-        connection.execute(f"PRAGMA {pragma}")
-
-    ledger.close()
-    ledger.open()
-    engine = ledger._engine
-    assert engine is not None
-    engine.dispose()
-    event.listen(engine, "connect", configure)
-
-
-@pytest.mark.parametrize("fault", [full, read_only, locked])
-def test_a_storage_fault_is_told_in_plain_words(ledger: Ledger, fault: Callable[[Ledger], Any]) -> None:
+@pytest.mark.parametrize("fault", [full_disk, failing_disk, read_only])
+def test_a_storage_fault_is_told_in_plain_words(ledger: Ledger, fault: Fault) -> None:
     """As LedgerError, without a statement or a value, nowhere in its chain; nothing of what failed is kept."""
     secret = "s3cret" * 2000
     add_flow(ledger, "1000")
@@ -587,32 +533,6 @@ def test_what_cannot_be_read_is_an_error(ledger: Ledger, damage: str) -> None:
 
     with pytest.raises(LedgerError, match="the ledger failed"):
         read_everything()
-
-
-@pytest.mark.parametrize("content", [b"not a database at all" * 100, b"SQLite format 3\x00" + b"\xff" * 4096])
-def test_a_file_that_is_no_ledger_is_corrupt(tmp_path: Path, content: bytes) -> None:
-    """It is told apart from what may pass, and left as it is."""
-    path = tmp_path / "entry.db"
-    path.write_bytes(content)
-    ledger = Ledger(path, Mode.LIVE, QUOTE)
-    with pytest.raises(LedgerCorrupt):
-        ledger.open()
-    assert path.read_bytes() == content
-    with pytest.raises(LedgerError, match="closed"):
-        ledger.book()
-
-
-def test_a_ledger_of_a_newer_version_is_refused(ledger: Ledger) -> None:
-    """It is left as it is."""
-    add_flow(ledger, "1000")
-    ledger.close()
-    with closing(sqlite3.connect(ledger.path)) as connection, connection:
-        connection.execute(f"PRAGMA user_version={VERSION + 1}")
-    with pytest.raises(LedgerError, match="newer version"):
-        ledger.open()
-    with closing(sqlite3.connect(ledger.path)) as connection:
-        assert connection.execute("PRAGMA user_version").fetchone() == (VERSION + 1,)
-        assert connection.execute("SELECT cash FROM books").fetchone() == ("1000",)
 
 
 def test_a_path_is_taken_literally(tmp_path: Path) -> None:

@@ -29,8 +29,12 @@ WEIGHTS = st.dictionaries(st.sampled_from("ABCDE"), st.decimals("0", "0.2", plac
 # Time-weighted return
 
 
-@given(amounts("100000", smallest="5"), st.lists(st.tuples(FACTORS, amounts("100000", smallest="-100000")), max_size=30))
-def test_the_return_is_the_product_of_what_the_market_did(budget: Decimal, periods: list[tuple[Decimal, Decimal]]) -> None:
+@given(
+    amounts("100000", smallest="5"), st.lists(st.tuples(FACTORS, amounts("100000", smallest="-100000")), max_size=30)
+)
+def test_the_return_is_the_product_of_what_the_market_did(
+    budget: Decimal, periods: list[tuple[Decimal, Decimal]]
+) -> None:
     """Whatever is paid in or out between the periods, the unit price is the product of their growth."""
     with localcontext(EXACT):
         units, value, growth = Units().with_flow(ZERO, budget), budget, ONE
@@ -93,7 +97,9 @@ def test_the_drawdown_is_the_deepest_fall_from_any_earlier_price(prices: list[De
     assert seen.deepest == max(fall(before, after) for i, after in enumerate(path) for before in path[: i + 1])
 
 
-@pytest.mark.parametrize(("peak", "price", "expected"), [("2", "1", "50"), ("2", "3", "0"), ("1", "0", "100"), ("0", "0", "0")])
+@pytest.mark.parametrize(
+    ("peak", "price", "expected"), [("2", "1", "50"), ("2", "3", "0"), ("1", "0", "100"), ("0", "0", "0")]
+)
 def test_a_fall_is_in_per_cent_of_the_peak(peak: str, price: str, expected: str) -> None:
     """Above the peak there is none."""
     assert fall(Decimal(peak), Decimal(price)) == Decimal(expected)
@@ -116,7 +122,11 @@ def test_the_distance_is_half_of_all_differences(own: dict[str, Decimal], leader
 
 @pytest.mark.parametrize(
     ("own", "leader", "distance"),
-    [({"BTC": "1"}, {"ETH": "1"}, "100"), ({"BTC": "0.4"}, {}, "40"), ({"BTC": "0.5"}, {"BTC": "0.3", "ETH": "0.2"}, "20")],
+    [
+        ({"BTC": "1"}, {"ETH": "1"}, "100"),
+        ({"BTC": "0.4"}, {}, "40"),
+        ({"BTC": "0.5"}, {"BTC": "0.3", "ETH": "0.2"}, "20"),
+    ],
 )
 def test_known_distances(own: dict[str, str], leader: dict[str, str], distance: str) -> None:
     """Nothing in common is 100 %."""
@@ -132,7 +142,9 @@ def close(day: date, price: str) -> Close:
     return Close(day=day, value=ONE, value_quote=ONE, net_deposits=ONE, units=units, drawdown=Drawdown())
 
 
-@pytest.mark.parametrize(("days_ago", "expected"), [(0, "50"), (1, "100"), (3, "100"), (4, "200"), (5, None), (365, None)])
+@pytest.mark.parametrize(
+    ("days_ago", "expected"), [(0, "50"), (1, "100"), (3, "100"), (4, "200"), (5, None), (365, None)]
+)
 def test_a_period_starts_at_the_last_close_before_it(days_ago: int, expected: str | None) -> None:
     """A day without a close counts from the one before; a period longer than the book is unknown."""
     today = date(2026, 5, 1)

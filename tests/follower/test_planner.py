@@ -96,12 +96,12 @@ def worlds(draw: st.DrawFn, limits: st.SearchStrategy[Limits] = LIMITS, least_ca
             min_price=ZERO,
             min_notional=draw(st.sampled_from([Decimal(5), ZERO, Decimal(10)])),
         )
-        if quantity := draw(st.just(ZERO) | amounts("5000").map(lambda value, coin=coin: _quantity(value, prices[coin]))):
+        if quantity := draw(
+            st.just(ZERO) | amounts("5000").map(lambda value, coin=coin: _quantity(value, prices[coin]))
+        ):
             positions[coin] = Position(quantity, ONE)
     portfolio = Portfolio(cash=draw(amounts("20000", smallest=least_cash)), positions=positions)
-    return World(
-        portfolio=portfolio, market=Market(quote=QUOTE, prices=prices, rules=rules), limits=draw(limits)
-    )
+    return World(portfolio=portfolio, market=Market(quote=QUOTE, prices=prices, rules=rules), limits=draw(limits))
 
 
 def _quantity(value: Decimal, price: Decimal) -> Decimal:
@@ -117,9 +117,9 @@ def shares(draw: st.DrawFn) -> dict[str, Decimal]:
 
 
 TARGETS = shares().map(make_targets)
-ACTIONS = st.dictionaries(st.sampled_from(COINS), st.tuples(st.sampled_from(Action), st.decimals("0", "1", places=4))).map(
-    lambda actions: make_actions(*((coin, action, str(share)) for coin, (action, share) in actions.items()))
-)
+ACTIONS = st.dictionaries(
+    st.sampled_from(COINS), st.tuples(st.sampled_from(Action), st.decimals("0", "1", places=4))
+).map(lambda actions: make_actions(*((coin, action, str(share)) for coin, (action, share) in actions.items())))
 SIGNALS = TARGETS | ACTIONS
 
 
@@ -164,9 +164,7 @@ def test_buys_never_cost_more_than_the_cash(world: World, signal: Signal) -> Non
     """Not even all of them at the worst price they may fill at, with a fee on top."""
     buys, _ = world.fund(world.plan(signal).wanted)
     with localcontext(EXACT):
-        worst = sum(
-            ((order.limit_price or order.price * (1 + MARKET_MARGIN)) * order.quantity for order in buys), ZERO
-        )
+        worst = sum(((order.limit_price or order.price * (1 + MARKET_MARGIN)) * order.quantity for order in buys), ZERO)
         assert worst * (1 + FEE_MARGIN) <= max(world.portfolio.cash, ZERO)
     assert all(order.side is Side.BUY for order in buys)
 
@@ -244,7 +242,9 @@ def test_where_scaling_would_go_under_the_minimum_the_largest_are_bought() -> No
     wanted = {"BTC": Decimal(6), "ETH": Decimal(8), "BNB": Decimal(20)}
     buys, left_out = world.fund(wanted)
     assert [order.coin for order in buys] == ["BNB"]
-    assert buys[0].amount == _quantity(Decimal(12), Decimal("1.005") * Decimal("1.001")).quantize(Decimal("1e-5"), ROUND_DOWN)
+    assert buys[0].amount == _quantity(Decimal(12), Decimal("1.005") * Decimal("1.001")).quantize(
+        Decimal("1e-5"), ROUND_DOWN
+    )
     assert left_out == tuple(LeftOut(coin, f"{coin}USDC", Side.BUY, Reason.NO_CASH) for coin in ("BTC", "ETH"))
 
 
@@ -334,7 +334,9 @@ def test_a_sale_leaves_nothing_that_could_not_be_sold_later(world: World, signal
 def test_a_target_moves_to_its_share_of_the_capital() -> None:
     """1,000 in cash and BTC: 40 % BTC means 100 less, 20 % ETH means 200 more."""
     world = World(
-        portfolio=make_portfolio("500", BTC="0.01"), market=make_market({"BTC": "50000", "ETH": "2000"}), limits=Limits()
+        portfolio=make_portfolio("500", BTC="0.01"),
+        market=make_market({"BTC": "50000", "ETH": "2000"}),
+        limits=Limits(),
     )
     planned = world.plan(make_targets({"BTC": "0.4", "ETH": "0.2"}))
     (sell,) = planned.sells
@@ -494,7 +496,13 @@ def test_a_reason_passes_or_says_that_nothing_was_to_be_done_or_is_final(reason:
 
 @pytest.mark.parametrize(
     ("coin", "max_slippage", "slippage"),
-    [("BTC", None, "0.003"), ("ETH", None, "0.003"), ("XRP", None, "0.005"), ("BTC", "0", "0"), ("XRP", "0.02", "0.02")],
+    [
+        ("BTC", None, "0.003"),
+        ("ETH", None, "0.003"),
+        ("XRP", None, "0.005"),
+        ("BTC", "0", "0"),
+        ("XRP", "0.02", "0.02"),
+    ],
 )
 def test_the_guard_is_tighter_for_the_majors_unless_set(coin: str, max_slippage: str | None, slippage: str) -> None:
     """0 is a setting of its own."""

@@ -139,7 +139,9 @@ def test_a_fee_in_quote_is_part_of_the_cost_and_of_the_proceeds() -> None:
     ("held", "left", "cash", "cost_of_coin"),
     [("3", "1", "90", "10.66666667"), ("2", "0", "90", "11"), ("0.5", "0", "81", "20"), ("0", "0", "78", "22")],
 )
-def test_a_fee_in_the_fee_coin_comes_from_what_is_held_of_it(held: str, left: str, cash: str, cost_of_coin: str) -> None:
+def test_a_fee_in_the_fee_coin_comes_from_what_is_held_of_it(
+    held: str, left: str, cash: str, cost_of_coin: str
+) -> None:
     """At its average cost as far as it is held; the rest was lent by the owner and is paid back at its price."""
     portfolio = make_portfolio("100", BNB=held) if held != "0" else make_portfolio("100")
     bought = portfolio.with_fill(make_fill("1", "10", "2", "BNB"), Side.BUY, "BTC", QUOTE, Decimal(6))

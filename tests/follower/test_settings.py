@@ -13,7 +13,5 @@ def test_limits_are_those_of_the_settings() -> None:
     plain = Settings(entry_id="entry", mode=Mode.LIVE, quote="USDC", initial_budget=Decimal(100), coins=("BTC",))
     assert plain.limits == Limits()
     own = {item.name: Decimal(number) for number, item in enumerate(fields(Limits), 1)}
-    tuned = Settings(
-        entry_id="entry", mode=Mode.LIVE, quote="USDC", initial_budget=Decimal(100), coins=("BTC",), **own
-    )
+    tuned = Settings(entry_id="entry", mode=Mode.LIVE, quote="USDC", initial_budget=Decimal(100), coins=("BTC",), **own)
     assert tuned.limits == Limits(**own)

@@ -131,7 +131,9 @@ def test_nothing_is_divided_by_nothing() -> None:
     assert shown.tracking_distance is None
 
 
-@given(amounts("100000"), st.dictionaries(st.sampled_from(["BTC", "ETH"]), amounts("1000")), amounts("2", smallest="0.5"))
+@given(
+    amounts("100000"), st.dictionaries(st.sampled_from(["BTC", "ETH"]), amounts("1000")), amounts("2", smallest="0.5")
+)
 def test_parts_add_up(cash: Decimal, held: dict[str, Decimal], rate: Decimal) -> None:
     """Cash and positions are the value, and the profits of the coins are what it is above what was paid in."""
     portfolio = make_portfolio(f"{cash:f}", **{coin: f"{each:f}" for coin, each in held.items() if each})

@@ -14,15 +14,7 @@ from custom_components.calvalot.follower import safekeeping, storage
 from custom_components.calvalot.follower.exchange import Mode
 from custom_components.calvalot.follower.ledger import Ledger, LedgerCorrupt, LedgerError
 from custom_components.calvalot.follower.portfolio import Portfolio
-from custom_components.calvalot.follower.schema import (
-    METADATA,
-    VERSION,
-    Book,
-    CashFlow,
-    FlowKind,
-    OrderState,
-    Result,
-)
+from custom_components.calvalot.follower.schema import METADATA, VERSION, Book, CashFlow, FlowKind, OrderState, Result
 
 from .builders import NOW, make_fill, make_order, make_record, make_report
 from .faults import DAMAGES, FAULTS, Fault, empty, flush, full_disk, scratch
@@ -146,7 +138,7 @@ def test_file_is_taken_away(ledger: Ledger, removed: str) -> None:
     ledger.path.unlink()
     if removed == "replaced":
         ledger.path.write_bytes(copy.read_bytes())
-    with pytest.raises(LedgerError, match="moved, deleted or replaced"):
+    with pytest.raises(LedgerError, match="moved, deleted, emptied or replaced"):
         ledger.remember("told", "lost")
     if removed == "deleted":
         with pytest.raises(LedgerCorrupt):
@@ -312,6 +304,12 @@ def test_no_restore_under_a_fault(ledger: Ledger, fault: Fault) -> None:
 # Damage that stays
 
 
+def read(ledger: Ledger) -> str:
+    """Open a file and read everything in it."""
+    ledger.open()
+    return state(ledger)
+
+
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_damage(ledger: Ledger, damage: Callable[[Path], None]) -> None:
     """A broken file is known as one, kept, and followed by the newest copy."""
@@ -323,8 +321,7 @@ def test_damage(ledger: Ledger, damage: Callable[[Path], None]) -> None:
     damage(ledger.path)
     broken = ledger.path.read_bytes()
     with pytest.raises(LedgerCorrupt):
-        ledger.open()
-        state(ledger)
+        read(ledger)
     assert ledger.recover(NOW) == copy
     assert state(ledger) == "old"
     (aside,) = ledger.path.parent.glob("entry.broken-*.db")
@@ -340,8 +337,7 @@ def test_damage_without_a_copy(ledger: Ledger, damage: Callable[[Path], None]) -
     ledger.close()
     damage(ledger.path)
     with pytest.raises(LedgerCorrupt):
-        ledger.open()
-        state(ledger)
+        read(ledger)
     assert ledger.recover(NOW) is None
     assert ledger.book() == Book()
     assert len(list(ledger.path.parent.glob("entry.broken-*.db"))) == 1

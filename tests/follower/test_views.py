@@ -1,5 +1,6 @@
 """Records become plain JSON without losing a digit; what is unknown is null."""
 
+from dataclasses import replace
 from datetime import date, datetime, timedelta, timezone
 from decimal import Decimal
 import json
@@ -250,6 +251,24 @@ def test_preview() -> None:
         "orders": [{"symbol": "BTCUSDC", "side": "SELL", "quantity": "0.1", "amount": "5000", "limit_price": None}],
         "left_out": [{"symbol": "XRPUSDC", "side": "BUY", "reason": "no_cash"}],
     }
+
+
+def test_plan_in_words() -> None:
+    """One line, its amounts in cents."""
+    order = PlannedOrder(
+        coin="BTC",
+        symbol="BTCUSDC",
+        side=Side.SELL,
+        quantity=Decimal("0.10000"),
+        price=Decimal("50000.10"),
+        amount=Decimal("5000.01000"),
+        limit_price=None,
+    )
+    bought = replace(order, coin="XRP", side=Side.BUY, quantity=Decimal("1E+3"), price=Decimal("1E-8"))
+    assert views.plan_in_words([order, bought], "USDC") == (
+        "SELL BTC 5000.01 USDC (0.1 × 50000.10) · BUY XRP 5000.01 USDC (1000 × 0.00000001)"
+    )
+    assert views.plan_in_words([], "USDC") == ""
 
 
 def close(day: date, price: str) -> Close:

@@ -266,6 +266,8 @@ class BinanceExchange:
         A question that was refused for its time stamp is asked once more; an order is not.
         """
         if signed:
+            if not self._secret:
+                raise InvalidKey("there is no key")
             await self._take_time()
         client = await self._client()
         for again in (otherwise is ExchangeUnavailable, False):

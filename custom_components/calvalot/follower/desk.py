@@ -14,8 +14,8 @@ from .observer import Observer, View
 from .planner import LeftOut, PlannedOrder
 from .schema import OrderRecord, OrderState, Result, SignalRecord
 from .settings import Approval, Settings
-from .signal import InvalidSignal, Signal, UnknownCoin
-from .trader import Trader
+from .signal import InvalidSignal, Signal, UnknownCoin, parse_signal
+from .trader import Outlook, Trader
 from .treasury import FollowerError
 
 _LOGGER = logging.getLogger(__name__)
@@ -23,6 +23,7 @@ _LOGGER = logging.getLogger(__name__)
 INITIAL_SYNC = "initial_sync"
 SYNC = "sync-"
 STOP_LOSS = "stop_loss-"
+OVERTAKEN = "overtaken by a newer signal"
 
 
 class Desk:
@@ -50,19 +51,16 @@ class Desk:
 
     async def decide(self, view: View, *, active: bool, ready: bool) -> None:
         """One cycle's decision on what the leader says. `ready`: everything needed for trading is known."""
-        self._hear()
+        await self._catch_up()
         incoming = self._observer.incoming
-        if incoming is not None:
-            await self._overtake(incoming.signal_id)
-        await self._expire()
         if isinstance(incoming, InvalidSignal):
             await self._reject(incoming)
             return
         if not active or not ready:
             await self._pursue_exit(view, ready=ready)
             return
-        waiting = await self._pursue_open(view) or await self.waiting() is not None
-        if isinstance(incoming, Signal) and not waiting and await self._is_new(incoming):
+        busy = await self._pursue_open(view)
+        if isinstance(incoming, Signal) and not busy and await self._is_new(incoming):
             await self._take_up(incoming, view)
 
     async def sync(self, view: View) -> SignalRecord:
@@ -84,15 +82,24 @@ class Desk:
         """When a waiting signal is given up."""
         return (record.asked_at or record.seen_at) + self._settings.approval_timeout
 
+    async def asked(self, signal_id: str | None) -> SignalRecord | None:
+        """The signal that still waits, after what the leader said in the last look; None where it is not this one."""
+        await self._catch_up()
+        record = await self.waiting()
+        return record if record and signal_id in {None, record.signal_id} else None
+
     async def approve(self, record: SignalRecord, view: View) -> SignalRecord:
-        """Trade a waiting signal, planned again from fresh figures. Raises FollowerError where it is not the latest."""
+        """Trade a waiting signal, planned again from fresh figures.
+
+        It goes on waiting where the leader has changed it since. Raises FollowerError where it has not told it yet.
+        """
         if (signal := self._signal_of(record)) is None:
-            raise FollowerError("not_waiting")
+            raise FollowerError("signal_unheard")
         return await self._pursue(await self._write(replace(record, result=Result.OPEN)), signal, view)
 
     async def drop(self, record: SignalRecord, reason: str) -> SignalRecord:
-        """Give a signal up without trading it."""
-        record = await self._write(replace(record, result=Result.SKIPPED, reason=reason))
+        """Trade nothing more of a signal."""
+        record = await asyncio.to_thread(self._trader.give_up, record, reason)
         await self._end(record)
         return record
 
@@ -107,7 +114,8 @@ class Desk:
         self._hear()
         if (signal := self.latest) is None:
             raise FollowerError("no_allocation")
-        if await self._wants_initial_sync(signal):
+        waiting = await self.waiting()
+        if (waiting and waiting.signal_id == INITIAL_SYNC) or await self._wants_initial_sync(signal):
             signal = _allocation(signal, INITIAL_SYNC)
         if view.account is None:
             raise FollowerError("no_valuation")
@@ -165,40 +173,32 @@ class Desk:
 
     async def _take_up(self, signal: Signal, view: View) -> None:
         if await self._wants_initial_sync(signal):
-            record = await self._begin(INITIAL_SYNC, signal, _allocation(signal, INITIAL_SYNC), view)
-            if record is None or record.result in {Result.OPEN, Result.WAITING}:
+            record = await self._open(INITIAL_SYNC, signal)
+            record = await self._pursue(record, _allocation(signal, INITIAL_SYNC), view)
+            if record.result in {Result.OPEN, Result.WAITING}:
                 return
         sync = await asyncio.to_thread(self._ledger.signal, INITIAL_SYNC)
         if sync and sync.source == signal.signal_id:
-            if signal.version == 1:
-                await self._cover(signal, INITIAL_SYNC)
+            refused = sync.asked_at and sync.result is Result.SKIPPED and sync.reason != OVERTAKEN
+            if refused or signal.version == 1:
+                await self._cover(signal, INITIAL_SYNC, Result.SKIPPED if refused else Result.EXECUTED)
                 return
-            if self._settings.approval is Approval.ASK and sync.result is Result.SKIPPED:
-                await self._cover(signal, INITIAL_SYNC, Result.SKIPPED)
-                return
-        await self._begin(signal.signal_id, signal, signal, view)
-
-    async def _begin(self, signal_id: str, source: Signal, signal: Signal, view: View) -> SignalRecord | None:
-        """Pursue a new signal, or ask its owner first; None where a plan to show him cannot be made yet."""
-        outlook = None
-        if self._settings.approval is Approval.ASK and view.account:
-            outlook = await self._trader.outlook(signal, signal_id, view.account, view.market, with_proceeds=True)
-            if outlook is None:
-                return None
-        asks = outlook is not None and bool(outlook.orders)
-        record = await self._open(signal_id, source, asks=asks)
+        record = await self._open(signal.signal_id, signal)
         if signal.version == 1 and self._age(record) > self._settings.max_signal_age:
-            return await self.drop(record, "too old")
-        if outlook and asks:
-            plan = views.preview(outlook.orders, outlook.left_out)
-            plan["summary"] = views.plan_in_words(outlook.orders, self._settings.quote)
-            self._journal.waiting(record, plan, self.expires(record))
-            return record
-        return await self._pursue(record, signal, view)
+            await self.drop(record, "too old")
+        else:
+            await self._pursue(record, signal, view)
 
     async def _wants_initial_sync(self, signal: Signal) -> bool:
-        """Whether a follower that never followed and holds nothing joins a leader that holds something."""
-        if not signal.targets or await asyncio.to_thread(self._ledger.has_followed):
+        """Whether a follower that never followed and holds nothing joins a leader that holds something.
+
+        One whose first purchase was overtaken before anything of it was traded has not joined yet.
+        """
+        if not signal.targets:
+            return False
+        sync = await asyncio.to_thread(self._ledger.signal, INITIAL_SYNC)
+        overtaken = sync is not None and sync.result is Result.SKIPPED and sync.reason == OVERTAKEN
+        if not overtaken and await asyncio.to_thread(self._ledger.has_followed):
             return False
         book = await asyncio.to_thread(self._ledger.book)
         return not book.portfolio.positions
@@ -208,11 +208,9 @@ class Desk:
         record = await self._record(signal.signal_id, signal)
         await self._write(replace(record, result=result, reason=f"covered by {by}"))
 
-    async def _open(self, signal_id: str, signal: Signal, *, asks: bool = False) -> SignalRecord:
-        """Take a signal up, or ask the owner first: from here on it is written down."""
+    async def _open(self, signal_id: str, signal: Signal) -> SignalRecord:
+        """Take a signal up: from here on it is written down."""
         record = await self._record(signal_id, signal)
-        if asks:
-            record = replace(record, result=Result.WAITING, asked_at=self._clock())
         if signal_id != signal.signal_id:  # an allocation of our own making
             record = replace(record, version=2, created_at=None)
         record = await self._write(record)
@@ -243,31 +241,32 @@ class Desk:
 
     # Open signals
 
-    async def _overtake(self, latest_id: str | None) -> None:
-        """Close what is open or waits and does not come from the latest signal."""
-        record = await self.waiting()
-        if record and record.source != latest_id:
-            await self.drop(record, "overtaken by a newer signal")
-        for record in await asyncio.to_thread(self._ledger.open_signals):
-            if record.source == latest_id or (latest_id and record.signal_id.startswith(STOP_LOSS)):
-                continue
-            await self._end(await asyncio.to_thread(self._trader.overtaken, record))
-
-    async def _expire(self) -> None:
-        """Give up what waited too long for its owner's word."""
+    async def _catch_up(self) -> None:
+        """Know what the leader said in the last look; close what it overtook and what waited too long for a word."""
+        self._hear()
+        if self._observer.incoming is not None:
+            await self._overtake(self._observer.incoming.signal_id)
         record = await self.waiting()
         if record and self._clock() >= self.expires(record):
             await self.drop(record, "approval expired")
 
+    async def _overtake(self, latest_id: str | None) -> None:
+        """Close what is open or waits and does not come from the latest signal."""
+        for result in (Result.OPEN, Result.WAITING):
+            for record in await asyncio.to_thread(self._ledger.open_signals, result):
+                if record.source == latest_id or (latest_id and record.signal_id.startswith(STOP_LOSS)):
+                    continue
+                await self.drop(record, OVERTAKEN)
+
     async def _pursue_open(self, view: View) -> bool:
-        """Place what can still be placed of open signals; whether one of them stays open."""
-        waiting = False
+        """Place what can still be placed of open signals; whether one of them stays open or waits."""
+        waiting = await self.waiting() is not None
         for record in await asyncio.to_thread(self._ledger.open_signals):
             if (signal := self._signal_of(record)) is None:
                 waiting = True  # the leader has not told it again since the start
                 continue
             record = await self._pursue(record, signal, view)  # noqa: PLW2901
-            waiting = waiting or record.result is Result.OPEN
+            waiting = waiting or record.result in {Result.OPEN, Result.WAITING}
         return waiting
 
     async def _pursue_exit(self, view: View, *, ready: bool) -> None:
@@ -289,12 +288,44 @@ class Desk:
         if view.account is None or self._observer.exchange_problem:
             return record
         old = self._age(record) > self._settings.max_signal_age
-        record, orders = await self._trader.pursue(
-            record, signal, view.account, view.market, self._observer.fee_prices, last_pass=old
-        )
-        await self.tell(orders)
+        if self._must_ask(record, signal):
+            outlook = await self._trader.outlook(
+                signal, record.signal_id, view.account, view.market, with_proceeds=True
+            )
+            if outlook and outlook.orders:
+                return await self._ask(record, signal, outlook)
+            record = await self._trader.judge(record, outlook, last_pass=old)
+        else:
+            record, orders = await self._trader.pursue(
+                record, signal, view.account, view.market, self._observer.fee_prices, last_pass=old
+            )
+            await self.tell(orders)
         if record.result is not Result.OPEN:
             await self._end(record)
+        return record
+
+    def _must_ask(self, record: SignalRecord, signal: Signal) -> bool:
+        """Whether the owner has yet to say yes to a signal as it is now; a sync and a stop loss are his word already."""
+        if self._settings.approval is Approval.AUTOMATIC or record.signal_id.startswith((SYNC, STOP_LOSS)):
+            return False
+        return record.asked_at is None or not _tells_the_same(record, signal)
+
+    async def _ask(self, record: SignalRecord, signal: Signal, outlook: Outlook) -> SignalRecord:
+        """Let a signal wait for its owner's word on a plan."""
+        record = await self._write(
+            replace(
+                record,
+                result=Result.WAITING,
+                asked_at=self._clock(),
+                confidence=signal.confidence,
+                reasoning=signal.reasoning,
+                payload=signal.payload,
+            )
+        )
+        _LOGGER.info("Signal %s waits for approval", record.signal_id)
+        plan = views.preview(outlook.orders, outlook.left_out)
+        plan["summary"] = views.plan_in_words(outlook.orders, self._settings.quote)
+        self._journal.waiting(record, plan, self.expires(record))
         return record
 
     async def _end(self, record: SignalRecord) -> None:
@@ -311,6 +342,20 @@ class Desk:
 def _allocation(signal: Signal, signal_id: str) -> Signal:
     """A leader's allocation as a target of its own."""
     return replace(signal, version=2, signal_id=signal_id, actions=())
+
+
+def _tells_the_same(record: SignalRecord, signal: Signal) -> bool:
+    """Whether a signal still says what was written down of it, whatever else its text tells."""
+    if record.payload == signal.payload:
+        return True
+    coins = {*(signal.targets or ()), *(action.coin for action in signal.actions)}
+    try:
+        known = parse_signal(record.payload.encode(), coins)
+    except InvalidSignal:
+        return False
+    if record.signal_id != record.source:
+        known = _allocation(known, record.signal_id)
+    return (known.targets, known.actions) == (signal.targets, signal.actions)
 
 
 def _exit(signal_id: str) -> Signal:

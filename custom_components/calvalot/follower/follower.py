@@ -170,8 +170,8 @@ class Follower:
         async with self._working():
             if (status := self._guards.status) is not Status.ACTIVE:
                 raise FollowerError(status.value)
-            view = await self._prepared(await self._look(leader=False))
-            record = await self._waiting(signal_id)
+            view = await self._prepared(await self._look())
+            record = await self._asked(signal_id, view)
             if view.account is None or await self._value(view) is None:
                 raise FollowerError("no_valuation")
             record = await self._desk.approve(record, view)
@@ -181,7 +181,7 @@ class Follower:
     async def reject(self, signal_id: str | None = None) -> SignalRecord:
         """Give the signal that waits up. Raises FollowerError."""
         async with self._working():
-            record = await self._desk.drop(await self._waiting(signal_id), "rejected by the owner")
+            record = await self._desk.drop(await self._asked(signal_id, self._view), "rejected by the owner")
             self._show(await self._picture(self._view))
             return record
 
@@ -246,6 +246,10 @@ class Follower:
         """Cash flows, newest first. Raises FollowerError."""
         flows = await self._guarded(asyncio.to_thread(self._ledger.flows, limit, since))
         return [views.cash_flow(flow) for flow in flows]
+
+    async def page(self, read: Callable[[Ledger, int, int | None], list[Json]], limit: int, before: int | None) -> list[Json]:
+        """A page of the ledger, one of `pages`; `before` is the last `seq` of the page before. Raises FollowerError."""
+        return await self._guarded(asyncio.to_thread(read, self._ledger, limit, before))
 
     async def performance(self) -> Json:
         """Returns by period. Raises FollowerError."""
@@ -341,9 +345,11 @@ class Follower:
             return view
         return replace(view, account=Account(book.portfolio, view.balances, self.settings.quote))
 
-    async def _waiting(self, signal_id: str | None) -> SignalRecord:
-        record = await self._desk.waiting()
-        if record is None or signal_id not in {None, record.signal_id} or self._clock() >= self._desk.expires(record):
+    async def _asked(self, signal_id: str | None, view: View | None) -> SignalRecord:
+        """The signal that waits, where it is the one that is meant. Raises FollowerError."""
+        record = await self._desk.asked(signal_id)
+        if record is None:
+            self._show(await self._picture(view))  # it may just have been overtaken
             raise FollowerError("not_waiting")
         return record
 

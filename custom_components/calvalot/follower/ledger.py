@@ -64,9 +64,11 @@ class Ledger(Storage):
             self._write_book(connection, book)
         return replace(flow, seq=seq)
 
-    def flows(self, limit: int = 100, since: datetime | None = None) -> tuple[CashFlow, ...]:
-        """Cash flows, newest first."""
-        return self._newest(cash_flows, cash_flows.c.time, limit, since, _flow)
+    def flows(
+        self, limit: int = 100, since: datetime | None = None, before: int | None = None
+    ) -> tuple[CashFlow, ...]:
+        """Cash flows since a time and before a seq, newest first."""
+        return self._newest(cash_flows, cash_flows.c.time, limit, since, before, _flow)
 
     def write_close(self, day: date, value: Decimal, value_quote: Decimal, units: Units, drawdown: Drawdown) -> None:
         """Write a day's last figures so far (value in EUR and quote) and take them into the book."""
@@ -144,9 +146,11 @@ class Ledger(Storage):
             )
             return found.first() is not None
 
-    def signals(self, limit: int = 100, since: datetime | None = None) -> tuple[SignalRecord, ...]:
-        """Signals, newest first."""
-        return self._newest(signals, signals.c.seen_at, limit, since, _signal)
+    def signals(
+        self, limit: int = 100, since: datetime | None = None, before: int | None = None
+    ) -> tuple[SignalRecord, ...]:
+        """Signals since a time and before a seq, newest first."""
+        return self._newest(signals, signals.c.seen_at, limit, since, before, _signal)
 
     # Orders
 
@@ -254,11 +258,17 @@ class Ledger(Storage):
     def trades(self, limit: int = 100, since: datetime | None = None) -> tuple[Trade, ...]:
         """Orders that traded, newest first."""
         query = _traded(self.mode).order_by(orders.c.executed_at.desc(), orders.c.seq.desc()).limit(limit)
-        return self._trades(query.where(orders.c.executed_at >= since) if since else query)
+        return tuple(self._trades(query.where(orders.c.executed_at >= since) if since else query).values())
+
+    def trades_before(self, limit: int, before: int | None) -> dict[int, Trade]:
+        """Orders that traded, before a seq, by their seq in the order they were placed, newest first."""
+        query = _traded(self.mode).order_by(orders.c.seq.desc()).limit(limit)
+        return self._trades(query if before is None else query.where(orders.c.seq < before))
 
     def trades_of(self, order_seqs: Collection[int]) -> tuple[Trade, ...]:
         """What some orders traded, oldest first."""
-        return self._trades(_traded(self.mode).where(orders.c.seq.in_(order_seqs)).order_by(orders.c.seq))
+        query = _traded(self.mode).where(orders.c.seq.in_(order_seqs)).order_by(orders.c.seq)
+        return tuple(self._trades(query).values())
 
     def trades_since(self, since: datetime) -> int:
         """Number of orders that traded since a time."""
@@ -325,11 +335,19 @@ class Ledger(Storage):
             )
 
     def _newest[T](
-        self, table: Table, time: Any, limit: int, since: datetime | None, read: Callable[[RowMapping], T]
+        self,
+        table: Table,
+        time: Any,
+        limit: int,
+        since: datetime | None,
+        before: int | None,
+        read: Callable[[RowMapping], T],
     ) -> tuple[T, ...]:
         query = select(table).where(table.c.mode == self.mode).order_by(table.c.seq.desc()).limit(limit)
         if since:
             query = query.where(time >= since)
+        if before is not None:
+            query = query.where(table.c.seq < before)
         with self._transaction() as connection:
             return tuple(read(row) for row in connection.execute(query).mappings())
 
@@ -350,7 +368,7 @@ class Ledger(Storage):
                 for row in rows.mappings()
             )
 
-    def _trades(self, query: Select[Any]) -> tuple[Trade, ...]:
+    def _trades(self, query: Select[Any]) -> dict[int, Trade]:
         with self._transaction() as connection:
             rows = connection.execute(query).mappings().all()
             fees: dict[int, dict[str, Decimal]] = {}
@@ -362,8 +380,8 @@ class Ledger(Storage):
             for seq, asset, fee in paid:
                 of_order = fees.setdefault(seq, {})
                 of_order[asset] = of_order.get(asset, ZERO) + fee
-            return tuple(
-                Trade(
+            return {
+                row["seq"]: Trade(
                     time=row["executed_at"],
                     signal_id=row["signal_id"],
                     coin=row["coin"],
@@ -375,7 +393,7 @@ class Ledger(Storage):
                     planned_price=row["price"],
                 )
                 for row in rows
-            )
+            }
 
     def _update_order(self, connection: Connection, record: OrderRecord) -> None:
         connection.execute(update(orders).where(orders.c.seq == record.seq).values(_columns(record)))

@@ -34,6 +34,9 @@ _MAX_NAMED = 20
 _PLACES = Decimal("1E-18")
 _EXACT = Context(prec=60, rounding=ROUND_DOWN)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_CONTROLS = frozenset({"Cc", "Cs", "Zl", "Zp"})
+# What turns the direction of writing lets a text read as another one.
+_TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
 class Action(StrEnum):
@@ -312,8 +315,8 @@ def _text(value: Any, length: int) -> str | None:
 
 
 def _clean(text: str) -> str:
-    """The text with a space for each control character, line break and lone surrogate."""
-    return "".join(" " if unicodedata.category(char) in {"Cc", "Cs", "Zl", "Zp"} else char for char in text)
+    """The text with a space for each control character, line break, lone surrogate and change of direction."""
+    return "".join(" " if unicodedata.category(char) in _CONTROLS or char in _TURNING else char for char in text)
 
 
 def _show(value: Any) -> str:

@@ -122,9 +122,12 @@ class Storage:
 
     def _check_file(self) -> None:
         """What is written into a file that has lost its name is lost with the next start. Raises LedgerError."""
-        if self._file and not (self.path.exists() and os.path.samestat(self._file, self.path.stat())):
+        if self._file is None:
+            return
+        now = self.path.stat() if self.path.exists() else None
+        if now is None or not now.st_size or not os.path.samestat(self._file, now):
             self.close()
-            raise LedgerError("the ledger's file was moved, deleted or replaced while it was in use")
+            raise LedgerError("the ledger's file was moved, deleted, emptied or replaced while it was in use")
 
 
 @contextmanager

@@ -116,17 +116,21 @@ class Trader:
             if outlook and outlook.buys:
                 done += await self._executor.execute(record.signal_id, outlook.buys, fee_prices)
             outlook = await self.outlook(signal, record.signal_id, account, market, with_proceeds=False)
-        record = await self._judged(record, outlook, last_pass=last_pass)
-        return await asyncio.to_thread(self._ledger.write_signal, record), tuple(done)
+        return await self.judge(record, outlook, last_pass=last_pass), tuple(done)
 
-    def overtaken(self, record: SignalRecord) -> SignalRecord:
-        """Close a signal that is not the latest any more; synchronous. Raises LedgerError."""
+    async def judge(self, record: SignalRecord, outlook: Outlook | None, *, last_pass: bool) -> SignalRecord:
+        """Write down what became of a signal so far, given what could still be traded of it. Raises LedgerError."""
+        record = await self._judged(record, outlook, last_pass=last_pass)
+        return await asyncio.to_thread(self._ledger.write_signal, record)
+
+    def give_up(self, record: SignalRecord, reason: str) -> SignalRecord:
+        """Close a signal of which nothing more is to be traded; synchronous. Raises LedgerError."""
         orders = self._ledger.orders(record.signal_id)
         if any(order.executed_quantity or not order.state.settled for order in orders):
             result = Result.PARTIAL
         else:
             result = Result.ERROR if orders else Result.SKIPPED
-        return self._ledger.write_signal(replace(record, result=result, reason="overtaken by a newer signal"))
+        return self._ledger.write_signal(replace(record, result=result, reason=reason))
 
     # Inside
 

@@ -1,0 +1,210 @@
+"""What the cards ask over Home Assistant's WebSocket: followers, their pictures as they come, pages of their ledgers."""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from homeassistant.components.websocket_api import async_register_command
+from homeassistant.components.websocket_api.connection import ActiveConnection
+from homeassistant.components.websocket_api.const import (
+    ERR_HOME_ASSISTANT_ERROR,
+    ERR_NOT_FOUND,
+    WebSocketCommandHandler,
+)
+from homeassistant.components.websocket_api.decorators import async_response, websocket_command
+from homeassistant.components.websocket_api.messages import BASE_COMMAND_MESSAGE_SCHEMA, event_message
+from homeassistant.config_entries import SIGNAL_CONFIG_ENTRY_CHANGED, ConfigEntry, ConfigEntryChange, ConfigEntryState
+from homeassistant.core import CALLBACK_TYPE, HomeAssistant, callback
+from homeassistant.exceptions import HomeAssistantError
+from homeassistant.helpers import entity_registry as er, service
+from homeassistant.helpers.dispatcher import async_dispatcher_connect
+import voluptuous as vol
+
+from .const import DOMAIN
+from .coordinator import CalvalotConfigEntry, CalvalotCoordinator
+from .errors import translated_errors
+from .follower import pages
+from .follower.follower import Event
+from .follower.ledger import Ledger
+from .follower.views import Json, iso, portfolio
+
+ATTR_ENTRY_ID: Final = "entry_id"
+ATTR_BEFORE: Final = "before"
+ATTR_LIMIT: Final = "limit"
+DEFAULT_LIMIT: Final = 20
+MAX_LIMIT: Final = 200
+REMOVED: Final = "removed"
+
+PAGES: Final[dict[str, Callable[[Ledger, int, int | None], list[Json]]]] = {
+    "signals": pages.signals,
+    "trades": pages.trades,
+    "cash_flows": pages.cash_flows,
+}
+
+
+@callback
+def async_setup_websocket_api(hass: HomeAssistant) -> None:
+    """Register the commands."""
+    async_register_command(hass, ws_followers)
+    async_register_command(hass, ws_subscribe)
+    for name in PAGES:
+        command = f"{DOMAIN}/{name}"
+        schema = BASE_COMMAND_MESSAGE_SCHEMA.extend(
+            {
+                vol.Required("type"): command,
+                vol.Required(ATTR_ENTRY_ID): str,
+                vol.Optional(ATTR_BEFORE): vol.All(int, vol.Range(min=1)),
+                vol.Optional(ATTR_LIMIT, default=DEFAULT_LIMIT): vol.All(int, vol.Range(min=1, max=MAX_LIMIT)),
+            }
+        )
+        async_register_command(hass, command, _page_command(name), schema)
+
+
+@websocket_command({vol.Required("type"): f"{DOMAIN}/followers"})
+@callback
+def ws_followers(hass: HomeAssistant, connection: ActiveConnection, msg: dict[str, Any]) -> None:
+    """List the followers, with the ids of their enabled entities by key."""
+    registry = er.async_get(hass)
+    followers = [
+        {
+            "entry_id": entry.entry_id,
+            "title": entry.title,
+            "state": entry.state.value,
+            "entities": {
+                entity.unique_id.removeprefix(f"{entry.entry_id}_"): entity.entity_id
+                for entity in er.async_entries_for_config_entry(registry, entry.entry_id)
+                if not entity.disabled
+            },
+        }
+        for entry in hass.config_entries.async_entries(DOMAIN)
+    ]
+    connection.send_result(msg["id"], {"followers": followers})
+
+
+@websocket_command({vol.Required("type"): f"{DOMAIN}/subscribe", vol.Required(ATTR_ENTRY_ID): str})
+@callback
+def ws_subscribe(hass: HomeAssistant, connection: ActiveConnection, msg: dict[str, Any]) -> None:
+    """Push the picture of a follower now and whenever it changes, and what happens to it."""
+    entry = hass.config_entries.async_get_entry(msg[ATTR_ENTRY_ID])
+    if entry is None or entry.domain != DOMAIN:
+        connection.send_error(
+            msg["id"],
+            ERR_NOT_FOUND,
+            "No such follower",
+            translation_domain=DOMAIN,
+            translation_key="follower_not_found",
+        )
+        return
+
+    def send(payload: Json) -> None:
+        connection.send_message(event_message(msg["id"], payload))
+
+    feed = Feed(hass, entry, send)
+    connection.subscriptions[msg["id"]] = feed.close
+    connection.send_result(msg["id"])
+    feed.push()
+
+
+def _page_command(name: str) -> WebSocketCommandHandler:
+    """The command that answers with a page of the ledger."""
+
+    @async_response
+    async def ws_page(hass: HomeAssistant, connection: ActiveConnection, msg: dict[str, Any]) -> None:
+        try:
+            entry: CalvalotConfigEntry = service.async_get_config_entry(hass, DOMAIN, msg[ATTR_ENTRY_ID])
+            with translated_errors():
+                page = await entry.runtime_data.follower.page(PAGES[name], msg[ATTR_LIMIT], msg.get(ATTR_BEFORE))
+        except HomeAssistantError as err:
+            connection.send_error(
+                msg["id"],
+                ERR_HOME_ASSISTANT_ERROR,
+                str(err),
+                translation_domain=err.translation_domain,
+                translation_key=err.translation_key,
+                translation_placeholders=err.translation_placeholders,
+            )
+            return
+        connection.send_result(msg["id"], {name: page})
+
+    return ws_page
+
+
+class Feed:
+    """Sends what one follower publishes, across its reloads, until it is closed."""
+
+    def __init__(self, hass: HomeAssistant, entry: ConfigEntry[Any], send: Callable[[Json], None]) -> None:
+        """Listen to the entry, and to its coordinator while it is loaded."""
+        self._entry = entry
+        self._send = send
+        self._coordinator: CalvalotCoordinator | None = None
+        self._leave: list[CALLBACK_TYPE] = []
+        self._close = async_dispatcher_connect(hass, SIGNAL_CONFIG_ENTRY_CHANGED, self._entry_changed)
+        self._follow()
+
+    @callback
+    def close(self) -> None:
+        """Send nothing any more."""
+        self._close()
+        self._detach()
+
+    @callback
+    def push(self) -> None:
+        """Send the picture; none while the follower is not loaded or its cycle broke."""
+        coordinator = self._coordinator
+        known = coordinator is not None and coordinator.last_update_success
+        self._send(
+            {"state": self._entry.state.value, "follower": _picture(coordinator) if coordinator and known else None}
+        )
+
+    @callback
+    def _entry_changed(self, change: ConfigEntryChange, entry: ConfigEntry[Any]) -> None:
+        if entry.entry_id != self._entry.entry_id:
+            return
+        if change is ConfigEntryChange.REMOVED:
+            self._detach()
+            self._send({"state": REMOVED, "follower": None})
+            return
+        self._follow()
+        self.push()
+
+    @callback
+    def _follow(self) -> None:
+        """Listen to the coordinator of the moment."""
+        loaded = self._entry.state is ConfigEntryState.LOADED
+        coordinator: CalvalotCoordinator | None = self._entry.runtime_data if loaded else None
+        if coordinator is self._coordinator:
+            return
+        self._detach()
+        self._coordinator = coordinator
+        if coordinator:
+            self._leave = [
+                coordinator.async_add_listener(self.push),
+                coordinator.async_add_event_listener(self._tell),
+            ]
+
+    @callback
+    def _detach(self) -> None:
+        while self._leave:
+            self._leave.pop()()
+        self._coordinator = None
+
+    @callback
+    def _tell(self, event: Event) -> None:
+        self._send({"event": {"kind": event.kind, **event.data}})
+
+
+def _picture(coordinator: CalvalotCoordinator) -> Json:
+    """The book and the state of a follower."""
+    snapshot = coordinator.data
+    return {
+        "title": coordinator.config_entry.title,
+        "quote": coordinator.settings.quote,
+        **portfolio(snapshot),
+        "paused": snapshot.paused,
+        "leader_connected": snapshot.leader_connected,
+        "exchange_connected": snapshot.exchange_connected,
+        "last_signal": iso(snapshot.last_signal),
+        "last_signal_result": snapshot.last_signal_result,
+        "last_trade": iso(snapshot.last_trade),
+        "waiting_signal": snapshot.waiting_signal,
+        "waiting_until": iso(snapshot.waiting_until),
+    }

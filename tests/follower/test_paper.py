@@ -1,0 +1,95 @@
+"""Dry run: fills at the live prices, with the slippage and the fee that users know."""
+
+import asyncio
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from custom_components.calvalot.follower.exchange import NotSent, OrderReport, OrderRequest, Side
+from custom_components.calvalot.follower.paper import PaperExchange
+
+from .rig import Rig
+
+
+@pytest.fixture
+def paper(rig: Rig) -> PaperExchange:
+    """A paper exchange on the live market, whose book has seven trades already."""
+    return PaperExchange(rig.binance("", ""), rig.clock.now, lambda: 7)
+
+
+def request(symbol: str = "BTCUSDC", side: Side = Side.BUY, quantity: str = "0.01", **changes: Any) -> OrderRequest:
+    """An order."""
+    usual = {"limit_price": None, "client_order_id": f"cv-{symbol}-{side}"}
+    return OrderRequest(symbol=symbol, side=side, quantity=Decimal(quantity), **{**usual, **changes})
+
+
+async def look(paper: PaperExchange) -> dict[str, Decimal]:
+    """Rules and prices, as a cycle asks for them."""
+    symbols = ["BTCUSDC", "SOLUSDC"]
+    await paper.rules(symbols)
+    return await paper.prices(symbols)
+
+
+@pytest.mark.parametrize(("symbol", "slippage"), [("BTCUSDC", "0.0002"), ("SOLUSDC", "0.0005")])
+@pytest.mark.parametrize("side", list(Side))
+async def test_a_fill(paper: PaperExchange, rig: Rig, symbol: str, slippage: str, side: Side) -> None:
+    """At the last price and the slippage against us, 0.1 % of what is received as fee."""
+    prices = await look(paper)
+    report = await paper.place(request(symbol, side, "2"))
+    assert report.fills
+    (fill,) = report.fills
+    buys = side is Side.BUY
+    assert fill.price == prices[symbol] * (1 + Decimal(slippage) * (1 if buys else -1))
+    assert fill.amount == report.executed_amount == 2 * fill.price
+    assert (report.done, report.executed_quantity, fill.quantity) == (True, 2, 2)
+    if buys:
+        assert (fill.fee, fill.fee_asset) == (Decimal("0.002"), symbol.removesuffix("USDC"))
+    else:
+        assert fill.fee_asset == "USDC"
+        assert abs(fill.fee - fill.amount / 1000) < Decimal("1e-8")
+    assert rig.exchange.count("POST") == 0
+    assert rig.exchange.orders == []
+
+
+@pytest.mark.parametrize("side", list(Side))
+async def test_a_limit(paper: PaperExchange, side: Side) -> None:
+    """A fill beyond the limit is none; one up to it is."""
+    price = (await look(paper))["BTCUSDC"]
+    sign = 1 if side is Side.BUY else -1
+    missed = await paper.place(request(side=side, limit_price=price * (1 + sign * Decimal("0.0001"))))
+    assert (missed.done, missed.executed_quantity, missed.executed_amount, missed.fills) == (True, 0, 0, ())
+    met = await paper.place(request(side=side, limit_price=price * (1 + sign * Decimal("0.0002"))))
+    assert met.executed_quantity == met.quantity
+
+
+async def test_without_a_price_nothing_is_filled(paper: PaperExchange, rig: Rig) -> None:
+    """Neither before the first look nor for a price that is missing."""
+    with pytest.raises(NotSent):
+        await paper.place(request())
+    rig.exchange.remove_price("BTCUSDC")
+    await look(paper)
+    with pytest.raises(NotSent):
+        await paper.place(request())
+    assert await paper.place(request("SOLUSDC"))
+
+
+async def test_numbers_go_on_from_the_book(paper: PaperExchange) -> None:
+    """Each fill has its own, those of orders at the same time too."""
+    await look(paper)
+    reports: list[OrderReport] = await asyncio.gather(*(paper.place(request()) for _ in range(4)))
+    assert sorted(report.order_id for report in reports) == [8, 9, 10, 11]
+    assert (await paper.place(request())).order_id == 12
+
+
+async def test_nothing_is_remembered(paper: PaperExchange, rig: Rig) -> None:
+    """What the book did not write down never was."""
+    await look(paper)
+    report = await paper.place(request())
+    assert await paper.balances() is None
+    assert await paper.find("BTCUSDC", report.client_order_id) is None
+    assert await paper.fills("BTCUSDC", report.order_id) == ()
+    assert await paper.orders_from("BTCUSDC", 0) == ()
+    assert await paper.fills_since("BTCUSDC", rig.clock.now()) == ()
+    for time in (paper.timestamp(), await paper.server_time()):
+        assert abs((time - rig.clock.now()).total_seconds()) < 1

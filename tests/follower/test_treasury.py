@@ -1,0 +1,343 @@
+"""Money in and out is written down whole, is never profit, and moves no return."""
+
+import asyncio
+from collections.abc import Awaitable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal, localcontext
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from hypothesis import given, strategies as st
+import pytest
+
+from custom_components.calvalot.follower.exchange import ONE, ZERO, Balance, Mode
+from custom_components.calvalot.follower.ledger import Ledger
+from custom_components.calvalot.follower.observer import View
+from custom_components.calvalot.follower.performance import Units
+from custom_components.calvalot.follower.portfolio import EXACT
+from custom_components.calvalot.follower.schema import Book, CashFlow, FlowKind
+from custom_components.calvalot.follower.settings import Settings
+from custom_components.calvalot.follower.treasury import MAX_AMOUNT, FollowerError, Treasury
+
+from .builders import NOW, QUOTE, amounts, make_market, make_portfolio
+
+# A rate over another asset that no amount can be divided by without a rest.
+ODD = Decimal("0.9997") / Decimal("1.0838")
+RATES = st.decimals("0.5", "2", places=5).map(lambda price: ONE / price)
+
+
+def make_treasury(ledger: Ledger, budget: str = "1000") -> Treasury:
+    """A treasury of the ledger's mode."""
+    settings = Settings(
+        entry_id="entry", mode=ledger.mode, quote=QUOTE, initial_budget=Decimal(budget), coins=("BTC", "ETH")
+    )
+    return Treasury(settings, ledger, lambda: NOW)
+
+
+def make_view(rate: str | Decimal | None = "0.8", free: str | None = None, **prices: str) -> View:
+    """A look at the market; without `free` the account was not asked."""
+    balances = None if free is None else {QUOTE: Balance(Decimal(free), Decimal(7))}
+    return View(market=make_market(prices), rate=None if rate is None else Decimal(rate), balances=balances)
+
+
+@pytest.fixture
+def live(ledger: Ledger) -> Ledger:
+    """The live book of the same file."""
+    ledger.mode = Mode.LIVE
+    return ledger
+
+
+async def refusal(work: Awaitable[CashFlow], ledger: Ledger) -> FollowerError:
+    """What an owner is told instead; nothing may have changed."""
+    before = ledger.book(), ledger.flows()
+    with pytest.raises(FollowerError) as caught:
+        await work
+    assert (ledger.book(), ledger.flows()) == before
+    return caught.value
+
+
+# The initial budget
+
+
+async def test_the_budget_is_turned_into_quote_once(ledger: Ledger) -> None:
+    """At the rate of the moment, rounded down to what an exchange can hold; the return starts at exactly 0."""
+    book = await make_treasury(ledger).open(make_view(ODD), Book())
+    assert book is not None
+    assert book.portfolio == make_portfolio("1084.12523757")
+    assert book.net_deposits == 1000
+    assert book == ledger.book()
+    assert ledger.flows() == (
+        CashFlow(
+            seq=1,
+            kind=FlowKind.INITIAL,
+            amount=Decimal(1000),
+            amount_quote=Decimal("1084.12523757"),
+            time=NOW,
+            value_before=ZERO,
+        ),
+    )
+    with localcontext(EXACT):
+        assert book.units.valued(book.portfolio.cash * ODD).price == 1
+
+
+async def test_without_a_rate_nothing_begins(ledger: Ledger) -> None:
+    """Unknown is not 0.92."""
+    assert await make_treasury(ledger).open(make_view(None), Book()) is None
+    assert ledger.book().net_deposits is None
+
+
+@pytest.mark.parametrize(
+    ("free", "quote", "amount"),
+    [
+        ("5000", "1250", "1000"),
+        ("1250", "1250", "1000"),
+        ("1000.12345678", "1000.12345678", "800.09876542"),
+        ("5", "5", "4"),
+        ("4.99999999", None, None),
+        ("0", None, None),
+        (None, None, None),
+    ],
+)
+async def test_live_no_more_than_is_free(live: Ledger, free: str | None, quote: str | None, amount: str | None) -> None:
+    """What is locked does not count; less than one order, or an account that was not seen, is not a beginning."""
+    book = await make_treasury(live).open(make_view(free=free), Book())
+    if quote is None or amount is None:
+        assert book is None
+        assert live.flows() == ()
+    else:
+        assert book is not None
+        assert (book.portfolio.cash, book.net_deposits) == (Decimal(quote), Decimal(amount))
+
+
+async def test_live_without_the_quote_asset(live: Ledger) -> None:
+    """An asset that the account does not list is 0."""
+    view = replace(make_view(), balances={"BTC": Balance(ONE)})
+    assert await make_treasury(live).open(view, Book()) is None
+
+
+@pytest.mark.parametrize(("free", "cash"), [("950", "950"), ("100", "100"), ("0", "0"), ("5000", "950")])
+async def test_live_a_lost_ledger_begins_with_what_it_bought(live: Ledger, free: str, cash: str) -> None:
+    """300 of the budget were spent before: the rest of it is cash, as far as it is free."""
+    bought = Book(portfolio=replace(make_portfolio("-300", BTC="0.006"), paid_in=Decimal(-299)))
+    book = await make_treasury(live).open(make_view(free=free, BTC="50000"), bought)
+    assert book is not None
+    assert book.portfolio.cash == Decimal(cash)
+    assert book.portfolio.quantity("BTC") == Decimal("0.006")
+    assert book.net_deposits == (Decimal(cash) + 300) * Decimal("0.8")
+
+
+# Deposits and withdrawals
+
+
+async def test_a_deposit_and_a_withdrawal(ledger: Ledger) -> None:
+    """They move cash and what was paid in, with the value just before them; the unit price stays."""
+    treasury = make_treasury(ledger)
+    await treasury.open(make_view(), Book())
+    deposit = await treasury.move(FlowKind.DEPOSIT, Decimal(50), make_view(), "more", None)
+    assert deposit == ledger.flows()[0]
+    assert (deposit.amount, deposit.amount_quote, deposit.note, deposit.time) == (50, Decimal("62.5"), "more", NOW)
+    assert deposit.value_before == 1000
+    earlier = NOW - timedelta(days=1)
+    withdrawal = await treasury.move(FlowKind.WITHDRAWAL, Decimal(210), make_view("0.4"), "", earlier)
+    assert (withdrawal.kind, withdrawal.amount, withdrawal.amount_quote) == (FlowKind.WITHDRAWAL, -210, -525)
+    assert (withdrawal.time, withdrawal.value_before) == (earlier, 525)
+    book = ledger.book()
+    assert (book.portfolio.cash, book.net_deposits) == (Decimal("787.5"), 840)
+    assert book.units == Units(Decimal(630), Decimal("0.5"))
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """A flow in EUR, at a rate."""
+
+    kind: FlowKind
+    amount: Decimal
+    rate: Decimal
+
+
+MOVES = st.lists(
+    st.builds(
+        Move,
+        kind=st.sampled_from([FlowKind.DEPOSIT, FlowKind.WITHDRAWAL]),
+        amount=amounts("2000", smallest="0.00000001"),
+        rate=RATES,
+    ),
+    max_size=10,
+)
+
+
+@given(MOVES)
+def test_no_flow_is_profit_or_return(moves: list[Move]) -> None:
+    """Whatever is paid in and out at whatever rates and prices: the return is what the market did, to the last digit."""
+
+    async def run(ledger: Ledger) -> None:
+        treasury = make_treasury(ledger)
+        await treasury.open(make_view(), Book())
+        for move in moves:
+            before = ledger.book()
+            with localcontext(EXACT):
+                value = before.portfolio.cash * move.rate
+                index = before.units.valued(value).price
+            try:
+                flow = await treasury.move(move.kind, move.amount, make_view(move.rate), "", None)
+            except FollowerError:
+                assert move.kind is FlowKind.WITHDRAWAL
+                assert move.amount > before.portfolio.cash * move.rate
+                continue
+            assert move.kind is FlowKind.DEPOSIT or move.amount < (before.portfolio.cash + Decimal("1e-8")) * move.rate
+            after = ledger.book()
+            with localcontext(EXACT):
+                assert flow.value_before == value
+                assert after.net_deposits == (before.net_deposits or ZERO) + flow.amount
+                assert abs(flow.amount) == move.amount
+                # No more moves than was said, and less only by what an exchange cannot hold.
+                rest = move.amount - abs(flow.amount_quote) * move.rate
+                assert -Decimal("1e-20") < rest < Decimal("1e-8") * move.rate
+                assert after.units.price == index
+                worth = after.portfolio.cash * move.rate
+                if after.units.outstanding:
+                    assert abs(after.units.valued(worth).price / index - 1) < Decimal("1e-30")
+                else:
+                    assert worth == 0
+        assert ledger.replay() == ledger.book().portfolio
+        ledger.close()
+
+    with TemporaryDirectory() as folder:
+        ledger = Ledger(Path(folder) / "entry.db", Mode.DRY_RUN, QUOTE)
+        ledger.open()
+        asyncio.run(run(ledger))
+
+
+async def test_everything_can_be_withdrawn_and_a_new_start_made(ledger: Ledger) -> None:
+    """An odd rate leaves neither a unit nor a cent; the return goes on where it stood."""
+    treasury, view = make_treasury(ledger), make_view(ODD)
+    await treasury.open(view, Book())
+    await treasury.move(FlowKind.WITHDRAWAL, Decimal(1000), view, "", None)
+    book = ledger.book()
+    assert (book.portfolio.cash, book.net_deposits, book.units) == (0, 0, Units(ZERO, ONE))
+    await treasury.move(FlowKind.DEPOSIT, Decimal(100), view, "", None)
+    assert ledger.book().units.price == 1
+
+
+async def test_more_than_the_cash_is_not_withdrawn(ledger: Ledger) -> None:
+    """The refusal names what can be; that much really can."""
+    treasury, view = make_treasury(ledger), make_view(ODD)
+    await treasury.open(view, Book())
+    error = await refusal(treasury.move(FlowKind.WITHDRAWAL, Decimal("1000.01"), view, "", None), ledger)
+    assert (error.key, error.placeholders) == ("withdrawal_above_cash", {"cash": "999.99"})
+    await treasury.move(FlowKind.WITHDRAWAL, Decimal("999.99"), view, "", None)
+
+
+async def test_cash_under_nothing_is_told_as_nothing(ledger: Ledger) -> None:
+    """A purchase may have cost a little more than there was."""
+    book = Book(portfolio=make_portfolio("-0.01", BTC="1"), net_deposits=ONE)
+    ledger.add_flow(CashFlow(kind=FlowKind.INITIAL, amount=ONE, amount_quote=ONE, time=NOW), book)
+    view = make_view(BTC="50000")
+    error = await refusal(make_treasury(ledger).move(FlowKind.WITHDRAWAL, ONE, view, "", None), ledger)
+    assert error.placeholders == {"cash": "0.00"}
+
+
+@pytest.mark.parametrize(
+    ("free", "amount", "spare"), [("1350", "80", None), ("1350", "80.01", "80.00"), ("1000", "1", "0.00")]
+)
+async def test_live_only_what_is_free_can_be_deposited(live: Ledger, free: str, amount: str, spare: str | None) -> None:
+    """Above the cash that the book has already."""
+    treasury = make_treasury(live)
+    await treasury.open(make_view(free="1250"), Book())
+    move = treasury.move(FlowKind.DEPOSIT, Decimal(amount), make_view(free=free), "", None)
+    if spare is None:
+        assert (await move).amount_quote == 100
+    else:
+        error = await refusal(move, live)
+        assert (error.key, error.placeholders) == ("insufficient_free", {"free": spare})
+
+
+async def test_live_a_withdrawal_asks_nothing_of_the_account(live: Ledger) -> None:
+    """It only makes the budget smaller."""
+    treasury = make_treasury(live)
+    await treasury.open(make_view(free="1250"), Book())
+    await treasury.move(FlowKind.WITHDRAWAL, Decimal(1000), make_view(), "", None)
+    assert live.book().portfolio.cash == 0
+
+
+async def test_live_no_deposit_without_a_look_at_the_account(live: Ledger) -> None:
+    """What is free is unknown then."""
+    treasury = make_treasury(live)
+    await treasury.open(make_view(free="1250"), Book())
+    assert (await refusal(treasury.move(FlowKind.DEPOSIT, ONE, make_view(), "", None), live)).key == "no_valuation"
+
+
+@pytest.mark.parametrize("kind", [FlowKind.DEPOSIT, FlowKind.WITHDRAWAL])
+async def test_no_flow_without_a_valuation(ledger: Ledger, kind: FlowKind) -> None:
+    """Neither before the book is begun, nor without a rate, nor with a price missing."""
+    treasury = make_treasury(ledger)
+    assert (await refusal(treasury.move(kind, ONE, make_view(), "", None), ledger)).key == "no_valuation"
+    book = Book(portfolio=make_portfolio("100", BTC="1"), net_deposits=ONE)
+    ledger.add_flow(CashFlow(kind=FlowKind.INITIAL, amount=ONE, amount_quote=ONE, time=NOW), book)
+    for view in (make_view(), make_view(None, BTC="50000")):
+        assert (await refusal(treasury.move(kind, ONE, view, "", None), ledger)).key == "no_valuation"
+
+
+@pytest.mark.parametrize(
+    ("amount", "key"),
+    [
+        ("0", "amount_not_positive"),
+        ("-1", "amount_not_positive"),
+        ("NaN", "amount_not_positive"),
+        ("sNaN", "amount_not_positive"),
+        ("Infinity", "amount_not_positive"),
+        ("1000000.00000001", "amount_too_large"),
+        ("1E+100", "amount_too_large"),
+    ],
+)
+async def test_amounts_are_bounded(ledger: Ledger, amount: str, key: str) -> None:
+    """Above 0, up to a million."""
+    treasury = make_treasury(ledger)
+    await treasury.open(make_view(), Book())
+    for kind in (FlowKind.DEPOSIT, FlowKind.WITHDRAWAL):
+        assert (await refusal(treasury.move(kind, Decimal(amount), make_view(), "", None), ledger)).key == key
+    await treasury.move(FlowKind.DEPOSIT, MAX_AMOUNT, make_view(), "", None)
+
+
+async def test_nothing_happens_in_the_future(ledger: Ledger) -> None:
+    """This very moment is allowed."""
+    treasury = make_treasury(ledger)
+    await treasury.open(make_view(), Book())
+    late = NOW + timedelta(microseconds=1)
+    assert (await refusal(treasury.move(FlowKind.DEPOSIT, ONE, make_view(), "", late), ledger)).key == "at_in_future"
+    assert (await treasury.move(FlowKind.DEPOSIT, ONE, make_view(), "", NOW)).time == NOW
+    long_ago = datetime(2020, 1, 1, tzinfo=UTC)
+    assert (await treasury.move(FlowKind.DEPOSIT, ONE, make_view(), "", long_ago)).time == long_ago
+
+
+# Corrections
+
+
+@pytest.mark.parametrize("amount", ["0", "123.45678901", "1000", "1000000"])
+async def test_a_correction_moves_nothing_but_what_was_paid_in(ledger: Ledger, amount: str) -> None:
+    """To exactly what was said; cash, units and value stay."""
+    treasury = make_treasury(ledger)
+    before = await treasury.open(make_view(ODD), Book())
+    assert before is not None
+    flow = await treasury.correct(Decimal(amount))
+    assert ledger.book() == replace(before, net_deposits=Decimal(amount))
+    assert (flow.kind, flow.amount, flow.amount_quote) == (FlowKind.CORRECTION, Decimal(amount) - 1000, 0)
+    assert (flow.value_before, flow.time) == (None, NOW)
+    assert ledger.replay() == before.portfolio
+
+
+@pytest.mark.parametrize(
+    ("amount", "key"),
+    [("-0.01", "amount_not_positive"), ("NaN", "amount_not_positive"), ("1000000.01", "amount_too_large")],
+)
+async def test_a_correction_is_bounded(ledger: Ledger, amount: str, key: str) -> None:
+    """0 is allowed: all of it was profit."""
+    treasury = make_treasury(ledger)
+    await treasury.open(make_view(), Book())
+    assert (await refusal(treasury.correct(Decimal(amount)), ledger)).key == key
+
+
+async def test_nothing_to_correct_before_the_beginning(ledger: Ledger) -> None:
+    """The first money is the budget."""
+    assert (await refusal(make_treasury(ledger).correct(ONE), ledger)).key == "no_valuation"

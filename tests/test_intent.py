@@ -1,0 +1,188 @@
+"""Sentences: what is asked of Assist in English and French, and what it answers."""
+
+from decimal import Decimal
+from typing import Any
+from unittest.mock import patch
+
+from homeassistant.components import conversation
+from homeassistant.components.homeassistant.exposed_entities import async_expose_entity
+from homeassistant.core import Context, HomeAssistant
+from homeassistant.setup import async_setup_component
+import pytest
+from pytest_homeassistant_custom_component.common import MockConfigEntry
+
+from custom_components.calvalot.follower.ledger import Ledger, LedgerError
+from simulators.exchange import ExchangeSimulator
+from simulators.leader import LeaderSimulator
+
+from .conftest import add_entry, set_up
+from .entities import entity_id, poll, state_of
+
+
+@pytest.fixture(autouse=True)
+async def _conversation(hass: HomeAssistant) -> None:
+    """Home Assistant with somebody to talk to."""
+    assert await async_setup_component(hass, "homeassistant", {})
+    assert await async_setup_component(hass, "conversation", {})
+
+
+async def say(hass: HomeAssistant, text: str, language: str | None = None) -> str:
+    """What Assist answers."""
+    data = {"text": text} | ({"language": language} if language else {})
+    result: Any = await hass.services.async_call("conversation", "process", data, blocking=True, return_response=True)
+    return str(result["response"]["speech"]["plain"]["speech"])
+
+
+PORTFOLIO = {
+    "en": (
+        (
+            "How is my portfolio?",
+            "how is my crypto portfolio doing",
+            "How is copy trading?",
+            "What is my portfolio worth?",
+        ),
+        (
+            "Calv-a-lot: the portfolio is worth {value} euros, a {profit} of {amount} euros. "
+            "That is {percent} percent of what was paid in."
+        ),
+        {"profit": "profit", "loss": "loss"},
+    ),
+    "fr": (
+        (
+            "Comment va mon portefeuille ?",
+            "Comment se porte mon portefeuille crypto ?",
+            "Combien vaut mon portefeuille ?",
+            "Quel est l'état de mon portefeuille ?",
+        ),
+        (
+            "Calv-a-lot : le portefeuille vaut {value} euros, soit {profit} de {amount} euros. "
+            "C'est {percent} pour cent de ce qui a été versé."
+        ),
+        {"profit": "un gain", "loss": "une perte"},
+    ),
+}
+
+
+@pytest.mark.parametrize(("factor", "word"), [("1.2", "profit"), ("0.9", "loss")])
+@pytest.mark.parametrize("language", PORTFOLIO)
+async def test_portfolio(
+    hass: HomeAssistant,
+    entry: MockConfigEntry,
+    leader: LeaderSimulator,
+    exchange: ExchangeSimulator,
+    language: str,
+    factor: str,
+    word: str,
+) -> None:
+    """How is my portfolio? Value, profit or loss, and what that is in per cent."""
+    leader.publish_v2({"BTC": "1"})
+    assert await set_up(hass, entry)
+    exchange.set_price("BTCUSDC", exchange.price("BTCUSDC") * Decimal(factor))
+    await poll(hass, entry)
+    questions, answer, words = PORTFOLIO[language]
+    figures = entry.runtime_data.data
+    facts = {
+        "value": f"{figures.total_value:.2f}",
+        "amount": f"{abs(figures.profit_loss):.2f}",
+        "percent": f"{abs(figures.profit_loss_percent):.2f}",
+    }
+    if language == "fr":
+        facts = {key: value.replace(".", ",") for key, value in facts.items()}
+    for question in questions:
+        assert await say(hass, question, language) == answer.format(profit=words[word], **facts), question
+
+
+STATUS = {
+    "en": (
+        ("Is copy trading paused?", "Is the copy trading active?"),
+        "Pause copy trading",
+        "Calv-a-lot is active and follows its leader.",
+        "Calv-a-lot is paused.",
+    ),
+    "fr": (
+        (
+            "Est-ce que le copy trading est en pause ?",
+            "Le copy trading est-il en pause ?",
+            "Le copy trading est actif ?",
+        ),
+        "Mets le copy trading en pause !",
+        "Calv-a-lot est actif et suit son leader.",
+        "Calv-a-lot est en pause.",
+    ),
+}
+
+
+@pytest.mark.parametrize("language", STATUS)
+async def test_status_and_pause(hass: HomeAssistant, entry: MockConfigEntry, language: str) -> None:
+    """Is copy trading paused? Pause it; it really is."""
+    assert await set_up(hass, entry)
+    questions, order, active, paused = STATUS[language]
+    for question in questions:
+        assert await say(hass, question, language) == active, question
+    assert await say(hass, order, language) == paused
+    assert state_of(hass, entry, "switch", "pause").state == "on"
+    for question in questions:
+        assert await say(hass, question, language) == paused, question
+
+
+async def test_own_language(hass: HomeAssistant, entry: MockConfigEntry) -> None:
+    """Without a language it is Home Assistant's; a region makes no difference, another language hears English."""
+    assert await set_up(hass, entry)
+    await hass.config.async_update(language="fr")
+    assert await say(hass, "Le copy trading est-il en pause ?") == STATUS["fr"][2]
+    assert await say(hass, "Le copy trading est-il en pause ?", "fr-CA") == STATUS["fr"][2]
+    assert await say(hass, "Is copy trading paused?", "de") == STATUS["en"][2]
+
+
+async def test_unknown_value(hass: HomeAssistant, entry: MockConfigEntry, exchange: ExchangeSimulator) -> None:
+    """What is not known is not made up."""
+    await exchange.stop()
+    assert await set_up(hass, entry)
+    assert await say(hass, "How is my portfolio?", "en") == (
+        "Calv-a-lot: what the portfolio is worth is not known at the moment."
+    )
+
+
+async def test_dead(
+    hass: HomeAssistant, entry_data: dict[str, Any], leader: LeaderSimulator, exchange: ExchangeSimulator
+) -> None:
+    """A dead follower says so, asked or told to pause."""
+    entry = add_entry(hass, entry_data | {"initial_budget": 20.0})
+    leader.publish_v2({"BTC": "1"})
+    assert await set_up(hass, entry)
+    exchange.set_price("BTCUSDC", exchange.price("BTCUSDC") / 10)
+    await poll(hass, entry, 3)
+    for text in ("Is copy trading paused?", "Pause copy trading"):
+        assert await say(hass, text, "en") == "Calv-a-lot is dead: nothing is traded."
+
+
+async def test_pause_fails(hass: HomeAssistant, entry: MockConfigEntry) -> None:
+    """Where the pause cannot be written down, nobody says it was."""
+    assert await set_up(hass, entry)
+    with patch.object(Ledger, "remember", side_effect=LedgerError("disk full")):
+        answer = await say(hass, "Pause copy trading", "en")
+    assert "could not be read or written" in answer
+    assert state_of(hass, entry, "switch", "pause").state == "off"
+
+
+async def test_two_followers(hass: HomeAssistant, entry: MockConfigEntry, entry_data: dict[str, Any]) -> None:
+    """Each exposed follower answers and obeys; one that is not exposed does neither, and with none it is said."""
+    assert await set_up(hass, entry)
+    other = add_entry(hass, entry_data | {"initial_budget": 500.0})
+    assert await set_up(hass, other)
+    assert await say(hass, "Is copy trading paused?", "en") == " ".join([STATUS["en"][2]] * 2)
+    async_expose_entity(hass, "conversation", entity_id(hass, entry, "switch", "pause"), should_expose=False)
+    assert await say(hass, "Pause copy trading", "en") == STATUS["en"][3]
+    assert state_of(hass, entry, "switch", "pause").state == "off"
+    assert state_of(hass, other, "switch", "pause").state == "on"
+    async_expose_entity(hass, "conversation", entity_id(hass, other, "switch", "pause"), should_expose=False)
+    assert await say(hass, "Pause copy trading", "fr") == "Aucun copy trading en marche n'est exposé à cet assistant."
+
+
+async def test_other_sentences(hass: HomeAssistant, entry: MockConfigEntry) -> None:
+    """What has nothing to do with copy trading is left to others."""
+    assert await set_up(hass, entry)
+    for text in ("How is the weather?", "Pause the music", "Is the portfolio manager home?"):
+        result = await conversation.async_converse(hass, text, None, Context(), "en")
+        speech = result.response.speech["plain"]["speech"]
+        assert "Calv-a-lot" not in speech, text
