@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import hashlib
+import importlib
 import logging
 from pathlib import Path
 import random
@@ -10,6 +11,8 @@ import sys
 import tempfile
 import time
 from typing import Any, NoReturn
+
+from custom_components.calvalot.follower import signal
 
 from .bodies import LONGEST, SEEDS, mutate
 from .targets import Path2Paper, parse
@@ -73,10 +76,7 @@ def _blind(inputs: int, seed: int) -> None:
 
 def _guided(inputs: int, seed: int) -> NoReturn:
     """Bodies that libFuzzer makes of those that reached new code; it ends the process."""
-    import atheris
-
-    from custom_components.calvalot.follower import signal
-
+    atheris: Any = importlib.import_module("atheris")
     _instrument(atheris, signal)
     counts, begun = {"inputs": 0, "signals": 0}, time.monotonic()
     corpus = tempfile.TemporaryDirectory()

@@ -6,16 +6,18 @@ import random
 from typing import Any
 
 SEEDS: tuple[bytes, ...] = (
-    b'{"version": 2, "signal_id": "a", "portfolio_state": {"positions": [{"coin": "BTCUSDC", "pct_of_portfolio": 0.4}]}}',
-    b'{"version": 2, "signal_id": "b", "confidence": 0.7, "reasoning": "why", "actions": [], "created_at": 1770000000,'
-    b' "portfolio_state": {"positions": [{"coin": "ETHUSDT", "pct_of_portfolio": 0.31}, {"coin": "BTCUSDT",'
-    b' "pct_of_portfolio": 0.69}]}, "update": {"required": true, "latest_version": "c3f9ff3"}}',
-    b'{"signal_id": "c", "timestamp": "2026-02-12T10:00:00+01:00", "confidence": 1,'
-    b' "actions": [{"coin": "BTCUSDC", "action": "BUY", "pct_of_capital": 0.07},'
-    b' {"coin": "ETHUSDC", "action": "SELL", "pct_of_capital": 0.05}, {"coin": "SOLUSDC", "action": "HOLD",'
-    b' "pct_of_capital": 0}], "portfolio_state": {"positions": [{"coin": "ETHUSDC", "pct_of_portfolio": 0.15}]}}',
-    b'{"version": 1, "signal_id": "d", "actions": []}',
-    b'{"version": 2, "signal_id": "e", "portfolio_state": {"positions": []}}',
+    b"""{"version": 2, "signal_id": "a", "portfolio_state": {"positions": [{"coin": "BTCUSDC", "pct_of_portfolio": 0.4}]}}""",
+    b"""{"version": 2, "signal_id": "b", "confidence": 0.7, "reasoning": "why", "actions": [], "created_at": 1770000000,
+        "portfolio_state": {"positions": [{"coin": "ETHUSDT", "pct_of_portfolio": 0.31},
+                                          {"coin": "BTCUSDT", "pct_of_portfolio": 0.69}]},
+        "update": {"required": true, "latest_version": "c3f9ff3"}}""",
+    b"""{"signal_id": "c", "timestamp": "2026-02-12T10:00:00+01:00", "confidence": 1,
+        "actions": [{"coin": "BTCUSDC", "action": "BUY", "pct_of_capital": 0.07},
+                    {"coin": "ETHUSDC", "action": "SELL", "pct_of_capital": 0.05},
+                    {"coin": "SOLUSDC", "action": "HOLD", "pct_of_capital": 0}],
+        "portfolio_state": {"positions": [{"coin": "ETHUSDC", "pct_of_portfolio": 0.15}]}}""",
+    b"""{"version": 1, "signal_id": "d", "actions": []}""",
+    b"""{"version": 2, "signal_id": "e", "portfolio_state": {"positions": []}}""",
     b"[]",
     b"",
 )

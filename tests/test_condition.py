@@ -9,7 +9,11 @@ from typing import Any
 from freezegun.api import FrozenDateTimeFactory
 from homeassistant.components.websocket_api.automation import async_get_conditions_for_target
 from homeassistant.core import HomeAssistant
-from homeassistant.helpers.condition import async_get_all_descriptions, async_validate_condition_config
+from homeassistant.helpers.condition import (
+    async_from_config,
+    async_get_all_descriptions,
+    async_validate_condition_config,
+)
 from homeassistant.setup import async_setup_component
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
@@ -148,6 +152,16 @@ async def test_two_followers(
     assert await ask() == expected
     await entry.runtime_data.follower.pause(paused=True)
     assert await ask() == {"is_paused"}
+
+
+async def test_watched_in_the_editor(hass: HomeAssistant, entry: MockConfigEntry) -> None:
+    """The editor asks again and again, since any entity may stand for its follower."""
+    assert await set_up(hass, entry)
+    assert await async_setup_component(hass, "automation", {})
+    config = await async_validate_condition_config(hass, when(entry, "is_paused")["conditions"])
+    checker = await async_from_config(hass, config)
+    assert checker.needs_polling
+    checker.async_unload()
 
 
 @pytest.mark.parametrize(

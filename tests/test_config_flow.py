@@ -1,6 +1,7 @@
 """The config flow, the options flow, reauthentication and reconfiguration, against both simulators."""
 
 from collections.abc import Generator
+from datetime import timedelta
 from decimal import Decimal
 import json
 from pathlib import Path
@@ -18,6 +19,7 @@ from custom_components import calvalot
 from custom_components.calvalot.config_flow import follower_hash
 from custom_components.calvalot.const import DOMAIN
 from custom_components.calvalot.follower.follower import Settings
+from custom_components.calvalot.follower.settings import Approval
 from custom_components.calvalot.forms import OPTIONS
 from custom_components.calvalot.settings import entry_settings
 from simulators.exchange import ExchangeSimulator
@@ -597,6 +599,8 @@ async def test_options(hass: HomeAssistant, entry: MockConfigEntry) -> None:
     assert str(settings.rebalance_threshold) == "0.015"
     assert settings.max_slippage == 0
     assert settings.max_trades_per_day == 25
+    assert settings.approval is Approval.ASK
+    assert settings.approval_timeout == timedelta(minutes=15)
 
     form = await hass.config_entries.options.async_init(entry.entry_id)
     assert suggested(form) == entry.options
@@ -605,6 +609,18 @@ async def test_options(hass: HomeAssistant, entry: MockConfigEntry) -> None:
     await hass.async_block_till_done()
     assert entry_settings(entry).max_slippage is None
     assert entry_settings(entry).stop_loss_drawdown is None
+
+
+@pytest.mark.parametrize(("minutes", "taken"), [(0, False), (1, True), (1440, True), (1441, False)])
+async def test_time_to_approve(hass: HomeAssistant, entry: MockConfigEntry, minutes: float, *, taken: bool) -> None:
+    """Up to a day, and without the option nothing asks."""
+    assert entry_settings(entry).approval is Approval.AUTOMATIC
+    form = await hass.config_entries.options.async_init(entry.entry_id)
+    values = {"coins": ["BTC"], "approval_timeout": minutes}
+    result = await hass.config_entries.options.async_configure(form["flow_id"], values)
+    await hass.async_block_till_done()
+    assert (result["type"] is FlowResultType.CREATE_ENTRY) == taken
+    assert taken or result["errors"] == {"approval_timeout": "out_of_range"}
 
 
 async def test_options_defaults(hass: HomeAssistant, entry: MockConfigEntry) -> None:

@@ -1,6 +1,9 @@
 """Sentences: what is asked of Assist in English and French, and what it answers."""
 
+import ast
 from decimal import Decimal
+import json
+from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
@@ -11,6 +14,8 @@ from homeassistant.setup import async_setup_component
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
+from custom_components.calvalot import intent
+from custom_components.calvalot.follower.follower import Status
 from custom_components.calvalot.follower.ledger import Ledger, LedgerError
 from simulators.exchange import ExchangeSimulator
 from simulators.leader import LeaderSimulator
@@ -177,6 +182,14 @@ async def test_two_followers(hass: HomeAssistant, entry: MockConfigEntry, entry_
     assert state_of(hass, other, "switch", "pause").state == "on"
     async_expose_entity(hass, "conversation", entity_id(hass, other, "switch", "pause"), should_expose=False)
     assert await say(hass, "Pause copy trading", "fr") == "Aucun copy trading en marche n'est exposé à cet assistant."
+
+
+def test_no_answer_is_left_over() -> None:
+    """Each answer that was translated is given."""
+    code = Path(intent.__file__).read_text("utf-8")
+    words = {node.value for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Constant)} | set(Status)
+    texts = json.loads((Path(intent.__file__).parent / "translations/en.json").read_text("utf-8"))["common"]
+    assert {key.removeprefix("answer_") for key in texts if key.startswith("answer_")} <= words
 
 
 async def test_other_sentences(hass: HomeAssistant, entry: MockConfigEntry) -> None:

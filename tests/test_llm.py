@@ -92,9 +92,11 @@ async def test_nothing_of_the_leader(hass: HomeAssistant, entry: MockConfigEntry
         "reasoning": order,
         "portfolio_state": {"positions": [{"coin": "BTCUSDC", "pct_of_portfolio": 0.5}]},
     }
-    leader.publish_raw(json.dumps(document))
+    leader.publish_v2({"ETH": "0.5"})
     assert await set_up(hass, entry)
+    leader.publish_raw(json.dumps(document))
     await poll(hass, entry)
+    assert order in str(await entry.runtime_data.follower.trades())
     leader.publish_raw(json.dumps(document | {"signal_id": f"{order} now", "version": order}))
     await poll(hass, entry)
     assert order in str(await entry.runtime_data.follower.signals())

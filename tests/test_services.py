@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+import json
 from typing import Any
 
 from homeassistant.config_entries import ConfigEntryState
@@ -10,7 +11,7 @@ from homeassistant.exceptions import HomeAssistantError, ServiceValidationError,
 from homeassistant.util import dt as dt_util
 import probatio
 import pytest
-from pytest_homeassistant_custom_component.common import MockConfigEntry, MockUser
+from pytest_homeassistant_custom_component.common import MockConfigEntry, MockUser, async_capture_events
 
 from custom_components.calvalot.const import DOMAIN
 from simulators.exchange import ExchangeSimulator
@@ -299,6 +300,64 @@ async def test_sync(hass: HomeAssistant, entry: MockConfigEntry, leader: LeaderS
 
     await act(hass, "sync")
     assert abs(entry.runtime_data.data.positions["BTC"].weight - Decimal("0.5")) < Decimal("0.006")
+
+
+@pytest.mark.parametrize(("action", "result"), [("approve", "executed"), ("reject", "skipped")])
+@pytest.mark.parametrize("named", [True, False])
+async def test_approval(
+    hass: HomeAssistant, entry_data: dict[str, Any], leader: LeaderSimulator, action: str, result: str, *, named: bool
+) -> None:
+    """A word on the signal that waits, named or not; after it there is nothing more to say."""
+    entry = add_entry(hass, entry_data, approval="ask")
+    told = async_capture_events(hass, "calvalot_signal")
+    leader.publish_v2(ALLOCATION, signal_id="one")
+    assert await set_up(hass, entry)
+    asked = next(event.data for event in told if event.data["type"] == "waiting")
+    assert asked["signal_id"] == "initial_sync"
+    assert asked["entry_id"] == entry.entry_id
+    assert {order["symbol"] for order in asked["orders"]} == {f"{coin}USDC" for coin in ALLOCATION}
+    assert asked["summary"].count("BUY") == 5
+    json.dumps(dict(asked))
+    assert not (await ask(hass, "get_trades"))["trades"]
+    assert (await ask(hass, "get_signals"))["signals"][0]["result"] == "waiting"
+    await refused(hass, action, signal_id="another")
+
+    data = {"signal_id": asked["signal_id"]} if named else {}
+    await act(hass, action, **data)
+    assert (await ask(hass, "get_signals"))["signals"][0]["result"] == result
+    assert len((await ask(hass, "get_trades"))["trades"]) == (5 if action == "approve" else 0)
+    assert (await refused(hass, action, **data)).translation_key == "not_waiting"
+
+
+async def test_approval_of_the_paused(hass: HomeAssistant, entry_data: dict[str, Any], leader: LeaderSimulator) -> None:
+    """A pause keeps the approval back."""
+    entry = add_entry(hass, entry_data, approval="ask")
+    leader.publish_v2(ALLOCATION)
+    assert await set_up(hass, entry)
+    await entry.runtime_data.follower.pause(True)
+    assert (await refused(hass, "approve")).translation_key == "paused"
+    await entry.runtime_data.follower.pause(False)
+    await act(hass, "approve")
+    assert (await ask(hass, "get_trades"))["trades"]
+
+
+async def test_approval_after_a_restart(
+    hass: HomeAssistant, entry_data: dict[str, Any], leader: LeaderSimulator
+) -> None:
+    """What the leader has not told again is not traded unseen."""
+    entry = add_entry(hass, entry_data, approval="ask")
+    leader.publish_v2(ALLOCATION)
+    assert await set_up(hass, entry)
+    await leader.stop()
+    await hass.config_entries.async_reload(entry.entry_id)
+    await hass.async_block_till_done()
+    assert entry.runtime_data.data.waiting_signal == "initial_sync"
+    error = await refused(hass, "approve")
+    assert error.translation_key == "signal_unheard"
+    assert not isinstance(error, ServiceValidationError)
+    await leader.start()
+    await act(hass, "approve")
+    assert len((await ask(hass, "get_trades"))["trades"]) == 5
 
 
 @pytest.mark.parametrize("action", ["approve", "reject"])

@@ -27,7 +27,7 @@ PLACEHOLDER = re.compile(r"\{(\w+)\}")
 
 DESCRIPTIONS = {
     "binary_sensor": binary_sensor.BINARY_SENSORS,
-    "button": (button.POLL,),
+    "button": (button.POLL, *button.APPROVAL),
     "event": event.EVENTS,
     "sensor": (*sensor.SENSORS, *sensor.coin_sensors("BTC")),
     "switch": (switch.PAUSE,),

@@ -45,13 +45,18 @@ async def test_described(hass: HomeAssistant, entry: MockConfigEntry) -> None:
     descriptions = await async_get_all_descriptions(hass)
     ours = {key.removeprefix("calvalot."): value for key, value in descriptions.items() if key.startswith("calvalot.")}
     assert ours.keys() == TRIGGERS.keys()
-    names = json.loads((ROOT / "translations/en.json").read_text("utf-8"))["triggers"]
+    texts = json.loads((ROOT / "translations/en.json").read_text("utf-8"))
+    names = texts["triggers"]
     icons = json.loads((ROOT / "icons.json").read_text("utf-8"))["triggers"]
     assert names.keys() == icons.keys() == TRIGGERS.keys()
     for key, description in ours.items():
         assert description, key
         assert description["fields"].keys() == names[key].get("fields", {}).keys(), key
         assert {"name", "description"} <= names[key].keys()
+        for field in description["fields"].values():
+            select = field["selector"].get("select", {})
+            if "translation_key" in select:
+                assert texts["selector"][select["translation_key"]]["options"].keys() == set(select["options"])
 
     offered = {f"calvalot.{name}" for name in TRIGGERS}
     targets = ({"device_id": [entry.runtime_data.device_id]}, {"label_id": ["money"]})
@@ -200,6 +205,29 @@ async def test_profit_crossed_behind_a_gap(
     assert await hass.config_entries.async_reload(entry.entry_id)
     await poll(hass, entry)
     assert len(calls) == 1
+
+
+async def test_profit_crossed_at_once(
+    hass: HomeAssistant, entry: MockConfigEntry, leader: LeaderSimulator, exchange: ExchangeSimulator
+) -> None:
+    """The very first change can cross a level."""
+    leader.publish_v2({"BTC": "1"})
+    assert await set_up(hass, entry)
+    calls = await automate(hass, trigger(entry, "profit_loss_crossed", level=100, direction="above"))
+    exchange.set_price("BTCUSDC", exchange.price("BTCUSDC") * Decimal("1.2"))
+    await poll(hass, entry)
+    assert len(calls) == 1
+
+
+async def test_first_figure(hass: HomeAssistant, entry: MockConfigEntry, exchange: ExchangeSimulator) -> None:
+    """The first figure after a start crosses nothing."""
+    await exchange.stop()
+    assert await set_up(hass, entry)
+    calls = await automate(hass, trigger(entry, "profit_loss_crossed", level=-500, direction="above"))
+    await exchange.start()
+    await poll(hass, entry)
+    assert state_of(hass, entry, "sensor", "profit_loss").state == "0"
+    assert calls == []
 
 
 async def test_target(

@@ -1,64 +1,64 @@
 """Buttons: poll now, approve or reject the signal that waits."""
 
-from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
-from typing import Any, Final, override
+from typing import Final, override
 
 from homeassistant.components.button import ButtonEntity, ButtonEntityDescription
-from homeassistant.const import EntityCategory
+from homeassistant.const import ATTR_CONFIG_ENTRY_ID, EntityCategory, Platform
 from homeassistant.core import HomeAssistant
+from homeassistant.helpers import entity_registry as er
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
-from .coordinator import CalvalotConfigEntry, CalvalotCoordinator
+from .const import DOMAIN
+from .coordinator import CalvalotConfigEntry
 from .entity import CalvalotEntity
-from .errors import translated_errors
 from .follower.settings import Approval
 
 PARALLEL_UPDATES = 0
 
-
-@dataclass(frozen=True, kw_only=True)
-class CalvalotButtonDescription(ButtonEntityDescription):
-    """A button; `waits` says that it is there only while a signal waits."""
-
-    press: Callable[[CalvalotCoordinator], Coroutine[Any, Any, object]]
-    waits: bool = False
-
-
-BUTTONS: Final = (
-    CalvalotButtonDescription(
-        key="poll", entity_category=EntityCategory.DIAGNOSTIC, press=lambda coordinator: coordinator.async_poll()
-    ),
-    CalvalotButtonDescription(key="approve", waits=True, press=lambda coordinator: coordinator.follower.approve()),
-    CalvalotButtonDescription(key="reject", waits=True, press=lambda coordinator: coordinator.follower.reject()),
-)
+POLL: Final = ButtonEntityDescription(key="poll", entity_category=EntityCategory.DIAGNOSTIC)
+# Each is pressed for the action of the same name.
+APPROVAL: Final = (ButtonEntityDescription(key="approve"), ButtonEntityDescription(key="reject"))
 
 
 async def async_setup_entry(
-    _hass: HomeAssistant, entry: CalvalotConfigEntry, async_add_entities: AddConfigEntryEntitiesCallback
+    hass: HomeAssistant, entry: CalvalotConfigEntry, async_add_entities: AddConfigEntryEntitiesCallback
 ) -> None:
     """Set up the buttons; those for approval where the owner wants to be asked."""
-    asks = entry.runtime_data.settings.approval is Approval.ASK
-    async_add_entities(
-        CalvalotButton(entry.runtime_data, description) for description in BUTTONS if asks or not description.waits
-    )
+    async_add_entities([PollButton(entry.runtime_data, POLL)])
+    if entry.runtime_data.settings.approval is Approval.ASK:
+        async_add_entities(ApprovalButton(entry.runtime_data, description) for description in APPROVAL)
+        return
+    registry = er.async_get(hass)
+    for description in APPROVAL:
+        if found := registry.async_get_entity_id(Platform.BUTTON, DOMAIN, f"{entry.entry_id}_{description.key}"):
+            registry.async_remove(found)
 
 
-class CalvalotButton(CalvalotEntity, ButtonEntity):
-    """A button that returns when what it began is over."""
+class PollButton(CalvalotEntity, ButtonEntity):
+    """Runs a cycle now."""
 
-    entity_description: CalvalotButtonDescription
+    @override
+    async def async_press(self) -> None:
+        """Return when the cycle is over."""
+        await self.coordinator.async_poll()
+
+
+class ApprovalButton(CalvalotEntity, ButtonEntity):
+    """Says yes or no to the signal that waits; whoever may not perform the action may not press the button."""
 
     @property
     @override
     def available(self) -> bool:
-        """Return whether there is something to press for."""
-        return super().available and (
-            not self.entity_description.waits or self.coordinator.data.waiting_signal is not None
-        )
+        """Return whether a signal waits."""
+        return super().available and self.coordinator.data.waiting_signal is not None
 
     @override
     async def async_press(self) -> None:
-        """Do what the button says."""
-        with translated_errors():
-            await self.coordinator.async_finish(self.entity_description.press(self.coordinator))
+        """Perform the action in the name of who pressed."""
+        await self.hass.services.async_call(
+            DOMAIN,
+            self.entity_description.key,
+            {ATTR_CONFIG_ENTRY_ID: self.coordinator.config_entry.entry_id},
+            blocking=True,
+            context=self._context,
+        )

@@ -77,7 +77,7 @@ class PortfolioIntent(FollowerIntent):
             return texts("unknown", name=entry.title)
         profit, percent = figures.profit_loss, figures.profit_loss_percent
         answer = texts(
-            "loss" if profit > 0 else "profit",
+            "loss" if profit < 0 else "profit",
             name=entry.title,
             value=texts.number(figures.total_value),
             amount=texts.number(abs(profit)),

@@ -22,11 +22,7 @@ PROFIT_SENSORS: Final = {EUR: "profit_loss", PERCENTAGE: "profit_loss_percent"}
 def async_entities_of(hass: HomeAssistant, targeted: set[str], platform: str, key: str) -> set[str]:
     """The entity with a key of each follower that one of the targeted entities belongs to."""
     registry = er.async_get(hass)
-    owners = {
-        entry.config_entry_id
-        for entity_id in targeted
-        if (entry := registry.async_get(entity_id)) and entry.platform == DOMAIN
-    }
+    owners = {entry.config_entry_id for entity_id in targeted if (entry := registry.async_get(entity_id))}
     found = (registry.async_get_entity_id(platform, DOMAIN, f"{owner}_{key}") for owner in owners)
     return {entity_id for entity_id in found if entity_id}
 

@@ -153,15 +153,11 @@ class ProfitLossCrossedTrigger(Trigger):
         self, run_action: TriggerActionRunner, did_not_trigger: TriggerNotTriggeredReporter | None = None
     ) -> CALLBACK_TYPE:
         """Watch the sensors of the targeted followers, remembering on which side each was last."""
-        beyond: dict[str, bool] = {}
+        beyond: dict[str, bool | None] = {}
 
         @callback
-        def on_entities(added: set[str], removed: set[str], states: Mapping[str, State | None]) -> None:
-            for entity_id in removed:
-                beyond.pop(entity_id, None)
-            for entity_id in added:
-                if (now := self._is_beyond(states[entity_id])) is not None:
-                    beyond[entity_id] = now
+        def on_entities(added: set[str], _removed: set[str], states: Mapping[str, State | None]) -> None:
+            beyond.update({entity_id: self._is_beyond(states[entity_id]) for entity_id in added})
 
         @callback
         def on_change(change: TargetStateChangedData) -> None:
@@ -169,7 +165,7 @@ class ProfitLossCrossedTrigger(Trigger):
             entity_id = event.data["entity_id"]
             if (now := self._is_beyond(event.data["new_state"])) is None:
                 return
-            before, beyond[entity_id] = beyond.get(entity_id), now
+            before, beyond[entity_id] = beyond[entity_id], now
             if now and before is False:
                 payload = {
                     ATTR_ENTITY_ID: entity_id,

@@ -7,6 +7,7 @@ import json
 import os
 from pathlib import Path
 import re
+import signal
 import time
 from typing import Any
 from urllib.parse import urlsplit
@@ -41,6 +42,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Pictures are taken where somebody asks for them."""
     parser.addoption("--screenshots", type=Path, help="folder for the pictures of the README")
     parser.addoption("--history", type=float, default=0, help="minutes of trading before the dashboard is opened")
+
+
+def pytest_configure() -> None:
+    """End in order when asked to: what the fixtures started ends with them."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -101,7 +107,7 @@ def _trade_for(minutes: float, stage: Stage, ids: dict[str, str]) -> None:
         stage.exchange.control("walk", steps=4)
         if done := time.monotonic() > end:
             stage.leader.control("publish_v2", targets=FIRST)
-        elif cycle % 15 == 14:
+        elif cycle % 40 == 39:
             stage.leader.control("publish_random")
         stage.home.action("button.press", entity_id=ids["poll"])
         if done:

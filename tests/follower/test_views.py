@@ -266,7 +266,7 @@ def test_plan_in_words() -> None:
     )
     bought = replace(order, coin="XRP", side=Side.BUY, quantity=Decimal("1E+3"), price=Decimal("1E-8"))
     assert views.plan_in_words([order, bought], "USDC") == (
-        "SELL BTC 5000.01 USDC (0.1 × 50000.10) · BUY XRP 5000.01 USDC (1000 × 0.00000001)"
+        "SELL BTC 5000.01 USDC (0.1 × 50000.1) · BUY XRP 5000.01 USDC (1000 × 0.00000001)"
     )
     assert views.plan_in_words([], "USDC") == ""
 

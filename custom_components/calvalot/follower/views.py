@@ -155,7 +155,8 @@ def preview(orders: Sequence[PlannedOrder], left_out: Sequence[LeftOut]) -> Json
 def plan_in_words(orders: Sequence[PlannedOrder], quote: str) -> str:
     """Orders in one line, for a notification."""
     return " · ".join(
-        f"{order.side.value} {order.coin} {round(order.amount, 2):f} {quote} ({order.quantity.normalize():f} × {order.price:f})"
+        f"{order.side.value} {order.coin} {round(order.amount, 2):f} {quote}"
+        f" ({order.quantity.normalize():f} × {order.price.normalize():f})"
         for order in orders
     )
 

@@ -1,0 +1,54 @@
+// Makes the cards and the dashboard strategy known to Home Assistant.
+
+import { ActivityCard } from "./activity.js";
+import { PortfolioCard } from "./portfolio.js";
+import { PositionsCard } from "./positions.js";
+import { Strategy } from "./strategy.js";
+import { words } from "./words.js";
+
+const CARDS = { portfolio: PortfolioCard, positions: PositionsCard, activity: ActivityCard };
+const DOCS = "https://github.com/cashalot/calvalot-homeassistant#dashboard";
+
+const language = () => {
+  try {
+    return JSON.parse(localStorage.getItem("selectedLanguage")) ?? navigator.language;
+  } catch {
+    return navigator.language;
+  }
+};
+
+// The follower that an entity belongs to, where it is one of ours.
+function followerOf(hass, entityId) {
+  const entity = hass.entities?.[entityId];
+  return entity?.platform === "calvalot" ? hass.devices?.[entity.device_id]?.config_entries?.[0] : undefined;
+}
+
+const word = words({ language: language() });
+window.customCards ??= [];
+window.customStrategies ??= [];
+for (const name of Object.keys(CARDS)) {
+  window.customCards.push({
+    type: `calvalot-${name}-card`,
+    name: `Calv-a-lot ${word(name).toLowerCase()}`,
+    description: word(`${name}_description`),
+    preview: true,
+    documentationURL: DOCS,
+    getEntitySuggestion: (hass, entityId) => {
+      const follower = followerOf(hass, entityId);
+      return follower ? { config: { type: `custom:calvalot-${name}-card`, follower } } : null;
+    },
+  });
+}
+window.customStrategies.push({
+  type: "calvalot",
+  strategyType: "dashboard",
+  name: "Calv-a-lot",
+  description: word("strategy_description"),
+  documentationURL: DOCS,
+});
+
+// The frontend swaps the registry of elements while it starts: whoever defines too early is lost.
+customElements.whenDefined("home-assistant").then(() => {
+  for (const [name, Card] of Object.entries(CARDS)) customElements.define(`calvalot-${name}-card`, Card);
+  customElements.define("ll-strategy-dashboard-calvalot", Strategy);
+});

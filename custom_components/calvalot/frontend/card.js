@@ -1,0 +1,158 @@
+// What the three cards have in common: which follower, its feed, and what is said while it is not there.
+
+import { followers, listen } from "./data.js";
+import { h, setText } from "./dom.js";
+import { Format } from "./format.js";
+import { sign } from "./icons.js";
+import { sheet } from "./styles.js";
+import { words } from "./words.js";
+
+const HOME = () => document.querySelector("home-assistant")?.hass;
+
+export class CalvalotCard extends HTMLElement {
+  // `heading` is the key of the title; `build()` makes the content once, `update()` fills it from `this.picture`.
+  constructor() {
+    super();
+    this.attachShadow({ mode: "open" }).adoptedStyleSheets = [sheet];
+  }
+
+  static getStubConfig() {
+    return {};
+  }
+
+  static async getConfigForm(extra = () => []) {
+    const word = words(HOME());
+    const list = await followers(HOME(), true).catch(() => []);
+    const options = list.map(({ entry_id: value, title: label }) => ({ value, label }));
+    return {
+      schema: [
+        { name: "follower", selector: { select: { mode: "dropdown", options } } },
+        { name: "title", selector: { text: {} } },
+        ...extra(word),
+      ],
+      computeLabel: ({ name }) => word(name),
+    };
+  }
+
+  setConfig(config) {
+    for (const key of ["follower", "title", "period", "sort"]) {
+      if (config[key] !== undefined && typeof config[key] !== "string") throw new Error(`${key} must be text`);
+    }
+    const other = this.config?.follower !== config.follower;
+    this.config = config;
+    if (this._content) this._build();
+    if (other) this._follow();
+  }
+
+  set hass(hass) {
+    const before = this._hass;
+    this._hass = hass;
+    if (!this.config) return;
+    if (!before || before.locale !== hass.locale || before.language !== hass.language) this._build();
+    if (!before || before.connection !== hass.connection) this._follow();
+  }
+
+  get hass() {
+    return this._hass;
+  }
+
+  connectedCallback() {
+    if (this._hass && this.config) this._follow();
+  }
+
+  disconnectedCallback() {
+    this._turn = undefined;
+    this._leave?.();
+    this._leave = undefined;
+  }
+
+  getCardSize() {
+    return 6;
+  }
+
+  getGridOptions() {
+    return { columns: "full", rows: "auto", min_columns: 6 };
+  }
+
+  _build() {
+    this.word = words(this._hass);
+    this.format = new Format(this._hass);
+    this._title = h("h2", {}, this.word(this.heading));
+    this.header = h("header", {}, this._title);
+    this._message = h("div", { class: "message", role: "status" });
+    this._content = h("div", { style: "display: contents" });
+    this.live = h("div", { class: "hidden", "aria-live": "polite" });
+    this._content.append(...this.build());
+    const card = document.createElement("ha-card");
+    card.append(h("div", { class: "body" }, this.header, this._message, this._content, this.live));
+    this.shadowRoot.replaceChildren(card);
+    this._show();
+  }
+
+  async _follow() {
+    this._leave?.();
+    this._leave = undefined;
+    this.picture = undefined;
+    if (!this._hass || !this.isConnected) return;
+    const turn = (this._turn = {});
+    let list = [];
+    try {
+      list = await followers(this._hass);
+      if (this.config.follower && !list.some((each) => each.entry_id === this.config.follower)) {
+        list = await followers(this._hass, true);
+      }
+    } catch {
+      // Not there yet: the feed tries again, where one is named.
+    }
+    if (turn !== this._turn) return;
+    const wanted = this.config.follower;
+    this.follower = wanted ? list.find((each) => each.entry_id === wanted) ?? { entry_id: wanted, entities: {} } : list[0];
+    if (!this.follower) {
+      this._state = "no_follower";
+      this._show();
+      return;
+    }
+    this._leave = listen(this._hass, this.follower.entry_id, (message) => this._receive(message));
+  }
+
+  async _receive(message) {
+    if (message.event) {
+      if (this.picture) this.happened?.(message.event);
+      return;
+    }
+    const back = message.follower && !this.picture;
+    this.picture = message.follower ?? undefined;
+    this._state = message.state;
+    if (back) {
+      // Reloading may have brought other entities.
+      const list = await followers(this._hass, this._seen).catch(() => []);
+      this.follower = list.find((each) => each.entry_id === this.follower.entry_id) ?? this.follower;
+      this._seen = true;
+      if (!this.picture) return;
+      this._show();
+      this.began?.();
+      return;
+    }
+    this._show();
+  }
+
+  _show() {
+    if (!this._content) return;
+    const name = this.config.title || this.picture?.title || this.follower?.title;
+    setText(this._title, this.titled && name ? name : this.config.title || this.word(this.heading));
+    const there = Boolean(this.picture);
+    this._content.hidden = !there;
+    this._content.style.display = there ? "contents" : "none";
+    this._message.style.display = there ? "none" : "";
+    this.header.classList.toggle("away", !there);
+    if (there) {
+      this._message.replaceChildren();
+      this.update();
+    } else if (this._state) {
+      const known = ["no_follower", "setup_retry", "setup_error", "not_loaded", "removed"];
+      const key = known.includes(this._state) ? this._state : "unavailable";
+      this._message.replaceChildren(sign("alert"), h("span", {}, this.word(key)));
+      this.gone?.();
+    } else this._message.replaceChildren(h("span", {}, this.word("loading")));
+  }
+}

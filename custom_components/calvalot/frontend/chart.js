@@ -1,0 +1,223 @@
+// The curve: value over time, what was paid in, and the cash flows on it. Read with a finger, a mouse or the arrow keys.
+
+import { h, s, setText } from "./dom.js";
+
+const TOP = 14;
+const BOTTOM = 26;
+const SIDE = 6;
+const LINES = 4;
+const FLOW_REACH = 10;
+const MINUTE = 60e3;
+const HOUR = 60 * MINUTE;
+const DAY = 24 * HOUR;
+const STEPS = [HOUR, 2 * HOUR, 3 * HOUR, 6 * HOUR, 12 * HOUR, DAY, 2 * DAY, 7 * DAY, 14 * DAY];
+const MONTHS = [1, 2, 3, 6, 12, 24, 48];
+
+function niceStep(span, count) {
+  const rough = span / count;
+  const power = 10 ** Math.floor(Math.log10(rough));
+  return [1, 2, 2.5, 5, 10].map((factor) => factor * power).find((step) => step >= rough);
+}
+
+// Times for the axis, at full hours, days or months.
+function timeTicks(from, to, count) {
+  const step = STEPS.find((each) => (to - from) / each <= count);
+  const ticks = [];
+  if (step) {
+    const start = new Date(from);
+    start.setHours(0, 0, 0, 0);
+    for (let time = start.getTime(); time <= to; time += step) if (time >= from) ticks.push(time);
+    return { ticks, unit: step < DAY ? "time" : "day" };
+  }
+  const months = (to - from) / (30.4 * DAY);
+  const each = MONTHS.find((number) => months / number <= count) ?? 60;
+  const time = new Date(from);
+  time.setHours(0, 0, 0, 0);
+  time.setDate(1);
+  for (; time.getTime() <= to; time.setMonth(time.getMonth() + 1)) {
+    if (time.getTime() >= from && time.getMonth() % Math.min(each, 12) === 0) ticks.push(time.getTime());
+  }
+  return { ticks, unit: "month" };
+}
+
+// What had been paid in, as corners of a staircase.
+function staircase(flows, from, to) {
+  const corners = [];
+  let sum = 0;
+  for (const flow of flows) {
+    if (flow.at > from) corners.push([flow.at, sum], [flow.at, sum + flow.amount]);
+    sum += flow.amount;
+    if (flow.at <= from) corners.splice(0, corners.length);
+  }
+  const first = flows.filter((flow) => flow.at <= from).reduce((total, flow) => total + flow.amount, 0);
+  return [...(first ? [[from, first]] : []), ...corners, [to, sum]];
+}
+
+export class Chart {
+  constructor() {
+    this._svg = s("svg", { "aria-hidden": "true" });
+    this._tip = h("div", { class: "tip", hidden: true }, h("strong"), h("span"), h("em"));
+    this.element = h(
+      "div",
+      { class: "chart", tabindex: "0", role: "slider", "aria-valuemin": "0" },
+      this._svg,
+      this._tip,
+    );
+    this.element.addEventListener("pointermove", (event) => this._pointAt(event.clientX));
+    this.element.addEventListener("pointerdown", (event) => this._pointAt(event.clientX));
+    this.element.addEventListener("pointerleave", () => this._select(undefined));
+    this.element.addEventListener("blur", () => this._select(undefined));
+    this.element.addEventListener("keydown", (event) => this._key(event));
+    this._observer = new ResizeObserver(() => this.draw());
+    this._observer.observe(this.element);
+  }
+
+  // `points` [[time, EUR]], `flows` oldest first, `from`/`to` the period, `withPaid` whether the paid-in line sets the scale too.
+  show(data) {
+    this._data = data;
+    this.draw();
+  }
+
+  draw() {
+    const data = this._data;
+    const width = this.element.clientWidth;
+    const height = this.element.clientHeight;
+    if (!data || !width || !height) return;
+    const { points, format } = data;
+    this._svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
+    this._tip.hidden = true;
+    if (points.length < 2) {
+      this._svg.replaceChildren();
+      this._places = [];
+      return;
+    }
+    const { from, to } = data;
+    const paid = staircase(data.flows, from, to);
+    const values = [...points.map(([, value]) => value), ...(data.withPaid ? paid.map(([, value]) => value) : [])];
+    let low = Math.min(...values);
+    let high = Math.max(...values);
+    const margin = (high - low || high * 0.01 || 1) * 0.08;
+    low -= margin;
+    high += margin;
+    const step = niceStep(high - low, LINES);
+    const digits = step < 1 ? 2 : 0;
+    const left = SIDE;
+    const right = width - SIDE;
+    const x = (time) => left + ((time - from) / (to - from)) * (right - left);
+    const y = (value) => TOP + ((high - value) / (high - low)) * (height - TOP - BOTTOM);
+    const line = (pairs) => pairs.map(([time, value], index) => `${index ? "L" : "M"}${x(time).toFixed(1)} ${y(value).toFixed(1)}`).join("");
+    const floor = height - BOTTOM;
+
+    const grid = [];
+    for (let value = Math.ceil(low / step) * step; value <= high; value += step) {
+      const at = y(value);
+      if (at < TOP + 4) continue;
+      grid.push(s("line", { x1: left, x2: right, y1: at, y2: at, class: "grid" }));
+      grid.push(s("text", { x: left, y: at - 4, class: "label" }, format.eur(value, false, digits)));
+    }
+    const { ticks, unit } = timeTicks(from, to, Math.max(2, Math.floor(width / 90)));
+    const days = ticks.map((time) => {
+      const at = x(time);
+      if (at < left + 16 || at > right - 16) return undefined;
+      return s("text", { x: at, y: height - 8, class: "label middle" }, format[unit](time));
+    });
+
+    const curve = line(points);
+    const [lastTime, lastValue] = points.at(-1);
+    const area = `${curve}L${x(lastTime).toFixed(1)} ${floor}L${x(points[0][0]).toFixed(1)} ${floor}Z`;
+    const near = (time) => points.reduce((best, point) => (Math.abs(point[0] - time) < Math.abs(best[0] - time) ? point : best));
+    this._flows = data.flows.filter((flow) => flow.at > from && flow.at <= to && flow.kind !== "correction");
+    const marks = this._flows.map((flow) => {
+      const [, value] = near(flow.at);
+      const sum = flow.amount < 0 ? "M-3 0H3" : "M-3 0H3M0 -3V3";
+      return s(
+        "g",
+        { class: `flow ${flow.amount < 0 ? "out" : "in"}`, transform: `translate(${x(flow.at).toFixed(1)} ${y(value).toFixed(1)})` },
+        s("circle", { r: 7 }),
+        s("path", { d: sum }),
+      );
+    });
+
+    this._cursor = s("g", { class: "cursor", visibility: "hidden" }, s("line", { y1: TOP, y2: floor }), s("circle", { r: 5 }));
+    this._svg.replaceChildren(
+      s(
+        "defs",
+        {},
+        s("linearGradient", { id: "fade", x1: 0, x2: 0, y1: 0, y2: 1 }, s("stop", { offset: 0, class: "fade-top" }), s("stop", { offset: 1, class: "fade-end" })),
+        s("clipPath", { id: "inside" }, s("rect", { x: 0, y: 0, width, height: floor })),
+      ),
+      s("path", { d: area, class: "area", fill: "url(#fade)" }),
+      ...grid,
+      ...days.filter(Boolean),
+      s("path", { d: line(paid), class: "paid", "clip-path": "url(#inside)" }),
+      s("path", { d: curve, class: "curve" }),
+      ...marks,
+      s("circle", { cx: x(lastTime), cy: y(lastValue), r: 9, class: "halo" }),
+      s("circle", { cx: x(lastTime), cy: y(lastValue), r: 4, class: "now" }),
+      this._cursor,
+    );
+    this._places = points.map(([time, value]) => [x(time), y(value)]);
+    this._x = x;
+    const { element } = this;
+    element.setAttribute("aria-valuemax", String(points.length - 1));
+    if (this._index === undefined || this._index >= points.length) this._tell(points.length - 1);
+    else this._select(this._index);
+  }
+
+  _tell(index) {
+    const { points, format } = this._data;
+    const [time, value] = points[index];
+    this.element.setAttribute("aria-valuenow", String(index));
+    const flow = this._flowAt(index);
+    this.element.setAttribute("aria-valuetext", [format.dateTime(time), format.eur(value), flow].filter(Boolean).join(", "));
+  }
+
+  _flowAt(index) {
+    const { format, word } = this._data;
+    const flow = this._flows.find((each) => Math.abs(this._x(each.at) - this._places[index][0]) < FLOW_REACH);
+    return flow ? `${word(flow.kind)} ${format.eur(flow.amount, true)}` : "";
+  }
+
+  _pointAt(clientX) {
+    if (!this._places?.length) return;
+    const at = clientX - this.element.getBoundingClientRect().left;
+    let best = 0;
+    this._places.forEach(([x], index) => {
+      if (Math.abs(x - at) < Math.abs(this._places[best][0] - at)) best = index;
+    });
+    this._select(best);
+  }
+
+  _key(event) {
+    if (!this._places?.length) return;
+    const last = this._places.length - 1;
+    const now = this._index ?? last;
+    const step = Math.max(1, Math.round(last / 60));
+    const to = { ArrowLeft: now - step, ArrowDown: now - step, ArrowRight: now + step, ArrowUp: now + step, Home: 0, End: last }[event.key];
+    if (event.key === "Escape") this._select(undefined);
+    if (to === undefined) return;
+    event.preventDefault();
+    this._select(Math.min(last, Math.max(0, to)));
+  }
+
+  _select(index) {
+    this._index = index;
+    if (!this._places?.length) return;
+    this._tip.hidden = index === undefined;
+    this._cursor.setAttribute("visibility", index === undefined ? "hidden" : "visible");
+    if (index === undefined) return;
+    const { points, format } = this._data;
+    const [x, y] = this._places[index];
+    const [time, value] = points[index];
+    this._cursor.setAttribute("transform", `translate(${x} 0)`);
+    this._cursor.lastChild.setAttribute("cy", y);
+    const [strong, span, em] = this._tip.children;
+    setText(strong, format.eur(value));
+    setText(span, format.dateTime(time));
+    setText(em, this._flowAt(index));
+    const width = this.element.clientWidth;
+    const half = this._tip.offsetWidth / 2;
+    this._tip.style.left = `${Math.min(width - half, Math.max(half, x))}px`;
+    this._tell(index);
+  }
+}

@@ -1,0 +1,196 @@
+// Value, profit and loss, the curve, and how the follower is.
+
+import { CalvalotCard } from "./card.js";
+import { Chart } from "./chart.js";
+import { PERIODS, cashFlows, curve } from "./data.js";
+import { h, setAttribute, setText } from "./dom.js";
+import { sign } from "./icons.js";
+
+const DEFAULT_PERIOD = "1m";
+const FRESH = 10 * 60e3;
+const FACTS = ["time_weighted_return", "net_deposits", "max_drawdown", "tracking_distance", "fees_paid"];
+
+export class PortfolioCard extends CalvalotCard {
+  heading = "portfolio";
+  titled = true;
+
+  static getConfigForm() {
+    return super.getConfigForm((word) => [
+      {
+        name: "period",
+        selector: { select: { mode: "dropdown", options: Object.keys(PERIODS).map((value) => ({ value, label: word(`${value}_long`) })) } },
+      },
+    ]);
+  }
+
+  setConfig(config) {
+    if (config.period && !(config.period in PERIODS)) throw new Error(`period must be one of ${Object.keys(PERIODS).join(", ")}`);
+    if (!this._period || config.period !== this.config?.period) this._period = config.period ?? DEFAULT_PERIOD;
+    super.setConfig(config);
+  }
+
+  build() {
+    const { word } = this;
+    this._pauseSign = h("span", { style: "display: contents" });
+    this._pauseText = h("span");
+    this._pause = h("button", { class: "act pause", type: "button", onclick: () => this._togglePause() }, this._pauseSign, this._pauseText);
+    this.header.append(this._pause);
+    this._chips = h("ul", { class: "chips" });
+    this._value = h("div", { class: "value" });
+    this._gainSign = h("span");
+    this._gain = h("span");
+    this._percent = h("span");
+    this._quote = h("span", { class: "quiet" });
+    this._gainLine = h("div", { class: "gain" }, this._gainSign, this._gain, this._percent, h("span", { class: "quiet" }, word("since_start")));
+    this._change = h("span");
+    this._changeOf = h("span", { class: "quiet" });
+    this._chart ??= new Chart();
+    this._empty = h("div", { class: "empty" });
+    this._buttons = Object.keys(PERIODS).map((name) =>
+      h("button", { type: "button", "data-period": name, title: word(`${name}_long`), onclick: () => this._choose(name) }, word(name)),
+    );
+    this._facts = Object.fromEntries(FACTS.map((name) => [name, h("dd")]));
+    return [
+      this._chips,
+      h(
+        "div",
+        { class: "head" },
+        h("div", {}, this._value, this._quote, this._gainLine),
+        h("div", { class: "of-period" }, this._change, this._changeOf),
+      ),
+      h("div", { style: "position: relative" }, this._chart.element, this._empty),
+      h(
+        "div",
+        { class: "below" },
+        h("div", { class: "legend", "aria-hidden": "true" }, h("span", {}, h("i"), word("value")), h("span", {}, h("i", { class: "dashed" }), word("net_deposits"))),
+        h("div", { class: "periods", role: "group", "aria-label": word("periods") }, ...this._buttons),
+      ),
+      h("dl", { class: "facts" }, ...FACTS.map((name) => h("div", {}, h("dt", {}, word(name)), this._facts[name]))),
+    ];
+  }
+
+  async began() {
+    this._curves = new Map();
+    this._flows = await cashFlows(this.hass, this.follower.entry_id).catch(() => []);
+    await this._load();
+  }
+
+  gone() {
+    this._pause.hidden = true;
+  }
+
+  happened(event) {
+    // A cash flow brings no event of its own; it shows in what was paid in.
+    if (event.kind === "alert") this.live.textContent = "";
+  }
+
+  _choose(name) {
+    this._period = name;
+    this._load();
+  }
+
+  async _load() {
+    const name = this._period;
+    this._marked();
+    const known = this._curves?.get(name);
+    if (!known || Date.now() - known.loaded > FRESH) {
+      if (!this.follower?.entities.total_value) return;
+      const loaded = await curve(this.hass, this.follower.entities, name);
+      this._curves?.set(name, { ...loaded, loaded: Date.now() });
+    }
+    if (name === this._period && this.picture) this._draw();
+  }
+
+  _marked() {
+    for (const button of this._buttons) setAttribute(button, "aria-pressed", String(button.dataset.period === this._period));
+  }
+
+  _draw() {
+    const { word, format, picture } = this;
+    const loaded = this._curves?.get(this._period);
+    if (!loaded) return;
+    const now = Date.now();
+    const length = PERIODS[this._period].length;
+    const from = length && loaded.start < now - length ? now - length : loaded.start;
+    const value = Number(picture.total_value);
+    const live = picture.total_value === null ? [] : [[now, value]];
+    const points = [...loaded.points.filter(([time]) => time >= from && time < now), ...live];
+    const begin = Math.max(from, points[0]?.[0] ?? from);
+    const flows = this._flows ?? [];
+    this._chart.show({ points, flows, from: begin, to: now, withPaid: ["1y", "all"].includes(this._period), format, word });
+    setText(this._empty, points.length < 2 ? word("no_curve") : "");
+
+    const moved = flows.filter((flow) => flow.at > begin && flow.kind !== "correction").reduce((sum, flow) => sum + flow.amount, 0);
+    const gain = points.length > 1 && picture.total_value !== null ? value - points[0][1] - moved : null;
+    const whole = !length || loaded.index === null || flows[0]?.at >= from;
+    const now100 = Number(picture.time_weighted_return);
+    const percent = picture.time_weighted_return === null ? null : whole ? now100 : ((100 + now100) / (100 + loaded.index) - 1) * 100;
+    setText(this._change, gain === null ? "" : `${format.eur(gain, true)} · ${format.percent(percent, true)}`);
+    this._change.className = gain > 0 ? "up" : gain < 0 ? "down" : "";
+    setText(this._changeOf, gain === null ? "" : word(`${this._period}_long`));
+    const span = { period: word(`${this._period}_long`), from: format.dateTime(begin), to: format.dateTime(now) };
+    setAttribute(this._chart.element, "aria-label", word("curve_of", span));
+  }
+
+  update() {
+    const { word, format, picture } = this;
+    const profit = Number(picture.profit_loss);
+    const direction = picture.profit_loss === null || !profit ? "" : profit > 0 ? "up" : "down";
+    setText(this._value, format.eur(picture.total_value));
+    setText(this._quote, format.amount(picture.total_value_quote, picture.quote));
+    setText(this._gain, format.eur(picture.profit_loss, true));
+    setText(this._percent, picture.profit_loss_percent === null ? "" : `(${format.percent(picture.profit_loss_percent, true)})`);
+    this._gainLine.className = `gain ${direction}`;
+    if (this._direction !== direction || !this._gainSign.firstChild) {
+      this._direction = direction;
+      this._gainSign.replaceChildren(...(direction ? [sign(direction === "up" ? "rise" : "fall")] : []));
+    }
+
+    const connection = (what, on) => [word(`${what}_${on === null ? "unknown" : on ? "on" : "off"}`), on === null ? "" : on ? "good" : "bad"];
+    const chips = [
+      [word(picture.status), { active: "good", paused: "warn", dead: "bad" }[picture.status]],
+      connection("leader", picture.leader_connected),
+      connection("exchange", picture.exchange_connected),
+      [word(picture.mode), "plain"],
+    ];
+    const told = JSON.stringify(chips);
+    if (this._told !== told || !this._chips.firstChild) {
+      this._told = told;
+      this._chips.replaceChildren(...chips.map(([text, kind]) => h("li", { class: `chip ${kind}` }, text)));
+    }
+
+    this._pause.hidden = !this.follower.entities.pause;
+    const verb = picture.paused ? "resume" : "pause";
+    if (this._verb !== verb || !this._pauseSign.firstChild) {
+      this._verb = verb;
+      this._pauseSign.replaceChildren(sign(verb));
+      setText(this._pauseText, word(verb));
+    }
+
+    const facts = {
+      time_weighted_return: format.percent(picture.time_weighted_return, true, 2),
+      net_deposits: format.eur(picture.net_deposits),
+      max_drawdown: format.percent(picture.max_drawdown, false, 1),
+      tracking_distance: format.percent(picture.tracking_distance, false, 1),
+      fees_paid: format.amount(picture.fees_paid, picture.quote),
+    };
+    for (const name of FACTS) setText(this._facts[name], facts[name]);
+    this._marked();
+    if (this._paid !== undefined && this._paid !== picture.net_deposits) this.began();
+    else this._draw();
+    this._paid = picture.net_deposits;
+  }
+
+  async _togglePause() {
+    this._pause.disabled = true;
+    try {
+      const service = this.picture.paused ? "turn_off" : "turn_on";
+      await this.hass.callService("switch", service, { entity_id: this.follower.entities.pause });
+      this.live.textContent = this.word(this.picture.status);
+    } catch {
+      // Home Assistant has said what is wrong.
+    } finally {
+      this._pause.disabled = false;
+    }
+  }
+}

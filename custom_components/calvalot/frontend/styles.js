@@ -1,0 +1,157 @@
+// How the cards look: Home Assistant's own variables, so that any theme fits.
+
+const CSS = `
+:host { display: block; height: 100%; container-type: inline-size; }
+:host([hidden]) { display: none; }
+* { box-sizing: border-box; }
+ha-card {
+  --up: color-mix(in srgb, var(--success-color, #43a047) 62%, var(--primary-text-color));
+  --down: color-mix(in srgb, var(--error-color, #db4437) 72%, var(--primary-text-color));
+  --warn: color-mix(in srgb, var(--warning-color, #ffa600) 55%, var(--primary-text-color));
+  --line: var(--calvalot-curve-color, var(--primary-color));
+  --soft: color-mix(in srgb, var(--primary-text-color) 7%, transparent);
+  --quiet: color-mix(in srgb, var(--secondary-text-color) 80%, var(--primary-text-color));
+  display: flex; flex-direction: column; height: 100%; overflow: hidden;
+  color: var(--primary-text-color); font-variant-numeric: tabular-nums;
+}
+.body { padding: 16px 20px 20px; display: flex; flex-direction: column; gap: 14px; min-height: 0; flex: 1; }
+header { display: flex; align-items: center; gap: 8px 12px; flex-wrap: wrap; }
+h2 { font-size: var(--ha-font-size-l, 16px); font-weight: var(--ha-font-weight-medium, 500); margin: 0; flex: 1 1 auto; min-width: 0; overflow-wrap: anywhere; }
+h3 { font-size: 12px; font-weight: 600; margin: 12px 0 4px; color: var(--quiet); }
+p { margin: 0; }
+ul, ol, dl, dd { margin: 0; padding: 0; list-style: none; }
+button { font: inherit; color: inherit; cursor: pointer; background: none; border: 0; padding: 0; }
+button:disabled { cursor: default; opacity: 0.55; }
+:focus-visible { outline: 2px solid var(--primary-color); outline-offset: 2px; border-radius: 6px; }
+.sign { width: 1em; height: 1em; fill: currentColor; flex: none; }
+.quiet { color: var(--quiet); }
+.up { color: var(--up); } .down { color: var(--down); }
+.hidden { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
+.message { display: flex; gap: 12px; align-items: center; padding: 18px 4px; color: var(--quiet); }
+.message .sign { width: 28px; height: 28px; color: var(--warn); }
+.chips { display: flex; flex-wrap: wrap; gap: 6px; }
+.chip { display: inline-flex; align-items: center; gap: 6px; padding: 3px 10px; border-radius: 999px; background: var(--soft); font-size: 12px; line-height: 18px; white-space: nowrap; }
+.chip::before { content: ""; width: 8px; height: 8px; border-radius: 50%; background: var(--dot, var(--disabled-color, #bdbdbd)); }
+.chip.plain::before { display: none; }
+.chip.good { --dot: var(--success-color, #43a047); }
+.chip.bad { --dot: var(--error-color, #db4437); }
+.chip.warn { --dot: var(--warning-color, #ffa600); }
+.act { display: inline-flex; align-items: center; justify-content: center; gap: 6px; min-height: 36px; padding: 0 14px; border-radius: 999px; background: var(--soft); font-size: 13px; font-weight: 500; }
+.act:hover:not(:disabled) { background: color-mix(in srgb, var(--primary-text-color) 13%, transparent); }
+.act.strong { background: color-mix(in srgb, var(--primary-color) 24%, transparent); }
+
+/* Portfolio */
+.head { display: flex; flex-wrap: wrap; align-items: flex-end; justify-content: space-between; gap: 8px 24px; }
+.value { font-size: clamp(30px, 8cqi, 42px); line-height: 1.1; font-weight: 500; letter-spacing: -0.02em; }
+.gain { display: flex; flex-wrap: wrap; align-items: baseline; gap: 2px 8px; margin-top: 6px; font-weight: 500; }
+.gain .sign { width: 11px; height: 11px; }
+.gain .quiet { font-weight: 400; font-size: 13px; }
+.of-period { text-align: right; font-weight: 500; }
+.of-period .quiet { display: block; font-size: 12px; font-weight: 400; }
+.chart { position: relative; height: 230px; margin: 0 -6px; touch-action: pan-y; cursor: crosshair; }
+.chart svg { width: 100%; height: 100%; display: block; }
+.curve { fill: none; stroke: var(--line); stroke-width: 2.25; stroke-linejoin: round; stroke-linecap: round; }
+.paid { fill: none; stroke: var(--secondary-text-color); stroke-width: 1.25; stroke-dasharray: 3 4; opacity: 0.85; }
+.fade-top { stop-color: var(--line); stop-opacity: 0.28; } .fade-end { stop-color: var(--line); stop-opacity: 0; }
+.grid { stroke: var(--divider-color); stroke-width: 1; opacity: 0.7; }
+.label { font-size: 11px; fill: var(--quiet); paint-order: stroke; stroke: var(--ha-card-background, var(--card-background-color)); stroke-width: 3px; stroke-linejoin: round; }
+.middle { text-anchor: middle; }
+.halo { fill: var(--line); opacity: 0.2; } .now { fill: var(--line); }
+.flow circle { fill: var(--ha-card-background, var(--card-background-color, #fff)); stroke-width: 1.5; }
+.flow path { stroke-width: 1.75; fill: none; }
+.flow.in { stroke: var(--up); } .flow.out { stroke: var(--down); }
+.cursor line { stroke: var(--secondary-text-color); stroke-width: 1; stroke-dasharray: 2 3; }
+.cursor circle { fill: var(--line); stroke: var(--ha-card-background, var(--card-background-color, #fff)); stroke-width: 2; }
+.tip { position: absolute; top: -10px; transform: translateX(-50%); display: grid; padding: 6px 10px; border-radius: 10px; white-space: nowrap; pointer-events: none; font-size: 12px; line-height: 17px; background: var(--primary-text-color); color: var(--ha-card-background, var(--card-background-color, #fff)); }
+.tip[hidden] { display: none; }
+.tip strong { font-size: 14px; } .tip em:empty { display: none; } .tip em { font-style: normal; }
+.below { position: relative; display: flex; flex-wrap: wrap; justify-content: space-between; align-items: center; gap: 8px; }
+.legend { display: flex; gap: 14px; font-size: 12px; color: var(--quiet); }
+.legend span { display: inline-flex; align-items: center; gap: 6px; }
+.legend i { width: 16px; border-top: 2.25px solid var(--line); } .legend .dashed { border-top: 1.5px dashed var(--secondary-text-color); }
+.periods { display: flex; gap: 2px; padding: 3px; border-radius: 999px; background: var(--soft); }
+.periods button { min-width: 40px; min-height: 32px; padding: 0 9px; border-radius: 999px; font-size: 12px; font-weight: 500; white-space: nowrap; }
+.periods button[aria-pressed="true"] { background: var(--ha-card-background, var(--card-background-color, #fff)); box-shadow: 0 1px 3px rgb(0 0 0 / 22%); }
+.empty { position: absolute; inset: 0; display: grid; place-items: center; text-align: center; color: var(--quiet); font-size: 13px; pointer-events: none; }
+.facts { display: grid; grid-template-columns: repeat(auto-fit, minmax(120px, 1fr)); gap: 12px 18px; padding-top: 14px; border-top: 1px solid var(--divider-color); }
+.facts dt { font-size: 12px; color: var(--quiet); } .facts dd { font-size: 15px; font-weight: 500; margin-top: 2px; }
+
+/* Positions */
+table { width: 100%; border-collapse: collapse; font-size: 14px; }
+th { font-size: 12px; font-weight: 500; color: var(--quiet); text-align: right; padding: 0 0 6px 12px; white-space: nowrap; }
+th:first-child, td:first-child { text-align: left; padding-left: 0; }
+th button { display: inline-flex; align-items: center; gap: 4px; min-height: 28px; }
+th .sign { width: 9px; height: 9px; visibility: hidden; }
+th[aria-sort="ascending"] .sign, th[aria-sort="descending"] .sign { visibility: visible; }
+th[aria-sort="ascending"], th[aria-sort="descending"] { color: var(--primary-text-color); }
+td { padding: 9px 0 9px 12px; text-align: right; border-top: 1px solid var(--divider-color); white-space: nowrap; vertical-align: middle; }
+td small { display: block; font-size: 12px; color: var(--quiet); line-height: 16px; }
+td small.up { color: var(--up); } td small.down { color: var(--down); }
+.name { display: flex; align-items: center; gap: 10px; }
+.name .coin { width: 32px; height: 32px; flex: none; } .name b { font-weight: 500; display: block; }
+.coin-cash { width: 32px; height: 32px; flex: none; border-radius: 50%; background: var(--soft); display: grid; place-items: center; font-size: 16px; color: var(--quiet); }
+.bar { position: relative; display: block; width: 100%; min-width: 84px; height: 6px; border-radius: 3px; background: var(--soft); margin-top: 6px; }
+.bar i { position: absolute; left: 0; top: 0; bottom: 0; border-radius: 3px; background: var(--bar, var(--line)); }
+.bar u { position: absolute; top: -3px; bottom: -3px; width: 2px; margin-left: -1px; border-radius: 1px; background: var(--primary-text-color); }
+.weights { display: flex; min-width: 92px; justify-content: space-between; gap: 8px; font-size: 12px; }
+tfoot td { border-top-width: 2px; font-weight: 500; }
+tfoot td small { font-weight: 400; }
+.narrow-only { display: none; }
+@container (max-width: 640px) {
+  .wide-only { display: none; }
+  .narrow-only { display: block; }
+  .body { padding: 14px 16px 16px; }
+  th, td { padding-left: 12px; }
+  .bar { min-width: 64px; }
+}
+@container (max-width: 460px) {
+  thead tr { display: flex; justify-content: space-between; gap: 6px; }
+  thead th { padding: 0; }
+  tbody tr, tfoot tr { display: grid; grid-template-columns: minmax(0, 1fr) auto minmax(72px, auto); border-top: 1px solid var(--divider-color); padding: 9px 0; }
+  tbody, tfoot { display: block; }
+  tbody td, tfoot td { border: 0; padding: 0 0 0 12px; }
+  td:first-child { padding: 0; }
+  td.weight { grid-row: 2; grid-column: 1 / -1; display: flex; align-items: center; gap: 10px; padding: 6px 0 0 42px; }
+  .weight .bar { margin: 0; flex: 1; min-width: 0; }
+  tfoot tr { border-top-width: 2px; }
+  tfoot td.weight { display: none; }
+  .chart { height: 190px; }
+  .periods { width: 100%; justify-content: space-between; }
+  .periods button { flex: 1; padding: 0 2px; min-width: 0; }
+  .of-period { text-align: left; }
+  .facts { grid-template-columns: 1fr 1fr; }
+}
+
+/* Activity */
+.scroller { overflow-y: auto; max-height: var(--calvalot-activity-height, 640px); margin: 0 -20px -20px; padding: 0 20px 12px; overscroll-behavior: contain; position: relative; }
+.item { display: grid; grid-template-columns: 30px minmax(0, 1fr); gap: 0 12px; padding: 12px 0; border-top: 1px solid var(--divider-color); }
+.item:first-child { border-top: 0; }
+.mark { width: 30px; height: 30px; border-radius: 50%; display: grid; place-items: center; background: var(--soft); color: var(--quiet); font-size: 16px; }
+.mark.executed { color: var(--up); background: color-mix(in srgb, var(--success-color, #43a047) 16%, transparent); }
+.mark.partial, .mark.open, .mark.waiting { color: var(--warn); background: color-mix(in srgb, var(--warning-color, #ffa600) 18%, transparent); }
+.mark.rejected, .mark.error { color: var(--down); background: color-mix(in srgb, var(--error-color, #db4437) 15%, transparent); }
+.line { display: flex; flex-wrap: wrap; align-items: baseline; justify-content: space-between; gap: 0 10px; }
+.line b { font-weight: 500; } .line time { font-size: 12px; color: var(--quiet); white-space: nowrap; }
+.reasoning { margin-top: 4px; font-size: 13px; line-height: 19px; color: var(--quiet); white-space: pre-line; overflow-wrap: anywhere; }
+.item:not(.opened) .reasoning { display: -webkit-box; -webkit-box-orient: vertical; -webkit-line-clamp: 2; overflow: hidden; }
+.tags { display: flex; flex-wrap: wrap; gap: 6px; margin-top: 8px; }
+.tag { display: inline-flex; gap: 5px; padding: 2px 8px; border-radius: 6px; font-size: 12px; line-height: 18px; background: var(--soft); white-space: nowrap; }
+.tag b { font-weight: 600; }
+.foot { display: flex; flex-wrap: wrap; align-items: center; justify-content: space-between; gap: 4px 12px; margin-top: 6px; font-size: 12px; color: var(--quiet); }
+.meter { display: inline-flex; align-items: center; gap: 8px; }
+.meter i { width: 56px; height: 4px; border-radius: 2px; background: linear-gradient(90deg, var(--line) var(--level), var(--soft) var(--level)); }
+.unfold { display: inline-flex; align-items: center; gap: 2px; min-height: 28px; font-size: 12px; font-weight: 500; color: var(--primary-text-color); }
+.unfold .sign { width: 18px; height: 18px; transition: transform 0.15s; } .unfold[aria-expanded="true"] .sign { transform: rotate(180deg); }
+.more { grid-column: 2; font-size: 13px; }
+.more[hidden] { display: none; }
+.more table { font-size: 12px; } .more td { padding: 5px 0 5px 10px; } .more td:first-child { padding-left: 0; }
+.more li { padding: 2px 0; } .more code { font-size: 11px; color: var(--quiet); overflow-wrap: anywhere; }
+.ask { margin-top: 10px; padding: 12px; border-radius: 12px; background: color-mix(in srgb, var(--warning-color, #ffa600) 12%, transparent); }
+.ask .buttons { display: flex; gap: 8px; margin-top: 10px; } .ask .act { flex: 1; }
+.end { display: block; width: 100%; padding: 14px 0 6px; text-align: center; font-size: 12px; color: var(--quiet); }
+@container (max-width: 640px) { .scroller { margin: 0 -16px -16px; padding: 0 16px 10px; } }
+@media (prefers-reduced-motion: reduce) { * { transition: none !important; } }
+`;
+
+export const sheet = new CSSStyleSheet();
+sheet.replaceSync(CSS);

@@ -1,0 +1,162 @@
+"""A year of history: the follower itself, run over simulated time against both simulators."""
+
+import asyncio
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+import math
+from pathlib import Path
+import random
+from typing import Any
+
+from aiohttp import ClientSession
+from homeassistant.components.sensor import SensorStateClass
+
+from custom_components.calvalot.follower.binance import BinanceExchange
+from custom_components.calvalot.follower.exchange import Mode
+from custom_components.calvalot.follower.follower import Follower, Settings, Snapshot
+from custom_components.calvalot.follower.leader import Leader
+from custom_components.calvalot.follower.ledger import Ledger
+from custom_components.calvalot.follower.paper import PaperExchange
+from custom_components.calvalot.sensor import SENSORS
+from simulators.exchange import ExchangeSimulator
+from simulators.leader import LeaderSimulator
+from simulators.leader.signals import Strategist
+
+from .follower import BUDGET, COINS, wait_for_follower
+from .home import Home
+from .process import Simulator
+from .trades import QUOTE
+
+DAYS = 365
+# How far from the end a cycle may be at most to be followed by the next one after this time.
+STEPS = ((timedelta(days=2), timedelta(hours=1)), (timedelta(days=31), timedelta(hours=3)))
+STEP = timedelta(hours=12)
+YEAR = timedelta(days=365.25)
+VOLATILITY = 0.5
+SEED = 11
+# Days between two signals; every fourth is a new allocation, the others are single actions.
+SIGNAL_DAYS = (1, 5)
+# Day, amount in EUR (a negative one is taken out), note.
+FLOWS = ((58, "250", "Savings"), (149, "400", "Bonus"), (236, "-150", "Holidays"), (318, "100", "Savings"))
+
+
+@dataclass(slots=True)
+class Clock:
+    """The time of the simulated year."""
+
+    now: datetime
+
+    def __call__(self) -> datetime:
+        """Return the time."""
+        return self.now
+
+
+def seed_history(home: Home, exchange: Simulator, entry_id: str, ids: dict[str, str], *, language: str) -> None:
+    """Let a follower have lived for a year: its ledger, the recorder's statistics, and the prices where they ended."""
+    home.commands({"type": "config_entries/disable", "entry_id": entry_id, "disabled_by": "user"})
+    ledger = home.folder / "calvalot" / f"{entry_id}.db"
+    for file in ledger.parent.glob(f"{entry_id}.*"):
+        file.unlink()
+    pictures, prices = asyncio.run(_live(ledger, entry_id, language))
+    for symbol, price in prices.items():
+        exchange.control("set_price", symbol=symbol, price=str(price))
+    home.commands(
+        *_statistics(pictures, ids), {"type": "config_entries/disable", "entry_id": entry_id, "disabled_by": None}
+    )
+    wait_for_follower(home, entry_id)
+
+
+def _times(start: datetime, end: datetime) -> Iterator[datetime]:
+    """Return when the cycles are."""
+    now = start
+    while now < end:
+        yield now
+        now += next((step for distance, step in STEPS if end - now <= distance), STEP)
+
+
+async def _live(
+    path: Path, entry_id: str, language: str
+) -> tuple[list[tuple[datetime, Snapshot]], dict[str, Decimal]]:
+    """Run a follower through the year; return its pictures and the last prices."""
+    end = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+    start = end - timedelta(days=DAYS)
+    clock = Clock(start)
+    pictures: list[tuple[datetime, Snapshot]] = []
+    ledger = Ledger(path, Mode.DRY_RUN, QUOTE)
+    async with ExchangeSimulator(seed=SEED, clock=lambda: clock.now.timestamp()) as market, LeaderSimulator() as leader, ClientSession() as session:
+        follower = Follower(
+            Settings(
+                entry_id=entry_id, mode=Mode.DRY_RUN, quote=QUOTE, initial_budget=Decimal(BUDGET), coins=tuple(COINS)
+            ),
+            leader=Leader(session, leader.url, leader.secret, "demo"),
+            exchange=PaperExchange(BinanceExchange(session, market.url), clock, ledger.last_trade_id),
+            ledger=ledger,
+            clock=clock,
+            publish=lambda *_: None,
+        )
+        await follower.start()
+        signals = _signals(leader, start, language)
+        flows = [(start + timedelta(days=day), Decimal(amount), note) for day, amount, note in FLOWS]
+        before = start
+        for clock.now in _times(start, end):
+            market.set_volatility(f"{VOLATILITY * math.sqrt((clock.now - before) / YEAR):.9f}")
+            market.walk()
+            before = clock.now
+            signals.send(clock.now)
+            while flows and flows[0][0] <= clock.now:
+                _, amount, note = flows.pop(0)
+                await (follower.deposit if amount > 0 else follower.withdraw)(abs(amount), note)
+            pictures.append((clock.now, await follower.cycle()))
+        prices = {symbol: market.price(symbol) for symbol in (*(f"{coin}{QUOTE}" for coin in COINS), f"EUR{QUOTE}")}
+        await follower.stop()
+    return pictures, prices
+
+
+def _signals(leader: LeaderSimulator, start: datetime, language: str) -> Any:
+    """Publish what a leader thinks every few days, dated in the simulated year."""
+
+    def publish() -> Iterator[None]:
+        mind = Strategist(SEED, COINS, language)
+        dice = random.Random(SEED)  # noqa: S311 - a story, not a secret
+        due, number = start, 0
+        while True:
+            now: datetime = yield  # type: ignore[misc]
+            if now < due:
+                continue
+            number += 1
+            due = now + timedelta(days=dice.uniform(*SIGNAL_DAYS))
+            dated = {"created_at": now.isoformat(), "signal_id": f"{now:%Y-%m-%dT%H:%M:%S}-{number:04d}"}
+            if number % 4 == 1:
+                leader.publish_v2(mind.rebalance(), **mind.words(), **dated)
+            else:
+                actions = mind.act()
+                leader.publish_v1(actions, mind.weights, **mind.words(), **dated)
+
+    generator = publish()
+    next(generator)
+    return generator
+
+
+def _statistics(pictures: Iterable[tuple[datetime, Snapshot]], ids: dict[str, str]) -> Iterator[dict[str, object]]:
+    """Tell the recorder, hour by hour, what the sensors would have shown."""
+    seen = list(pictures)
+    for sensor in SENSORS:
+        if sensor.state_class is not SensorStateClass.MEASUREMENT or sensor.key not in ids:
+            continue
+        rows = []
+        for time, picture in seen:
+            if isinstance(value := sensor.value_fn(picture), Decimal):
+                figure = round(float(value), 2)
+                rows.append({"start": time.isoformat(), "mean": figure, "min": figure, "max": figure})
+        metadata = {
+            "has_sum": False,
+            "mean_type": 1,
+            "name": None,
+            "source": "recorder",
+            "statistic_id": ids[sensor.key],
+            "unit_class": None,
+            "unit_of_measurement": QUOTE if sensor.in_quote else sensor.native_unit_of_measurement,
+        }
+        yield {"type": "recorder/import_statistics", "metadata": metadata, "stats": rows}

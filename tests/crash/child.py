@@ -1,0 +1,205 @@
+"""The process that is killed: the real follower, without Home Assistant, on a ledger's file and the two simulators.
+
+``python -m tests.crash.child`` has everything imported and forks for each line of its input a process that follows; it answers
+with its exit code.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from enum import StrEnum
+import json
+import os
+from pathlib import Path
+import signal
+import sys
+import traceback
+from typing import Any
+
+from aiohttp import ClientSession
+from sqlalchemy import Engine, event
+
+from custom_components.calvalot.follower import executor
+from custom_components.calvalot.follower.binance import BinanceExchange
+from custom_components.calvalot.follower.exchange import Mode
+from custom_components.calvalot.follower.follower import Follower
+from custom_components.calvalot.follower.leader import Leader
+from custom_components.calvalot.follower.ledger import Ledger
+from custom_components.calvalot.follower.schema import Result
+from custom_components.calvalot.follower.settings import Settings
+
+# What is written down on the way from a signal to booked fills, and what the exchange is asked.
+WRITES = ("add_flow", "write_signal", "adopt", "add_orders", "update_orders", "book_order")
+QUESTIONS = ("server_time", "balances", "place", "find", "fills", "orders_from", "fills_since")
+MOST_CYCLES = 8
+COINS = ("BTC", "ETH", "SOL", "XRP")
+# Two buys at once; then two sells at once and a buy. What one of them costs moves none of the others over a step.
+SIGNALS = ({"SOL": "0.30063", "XRP": "0.30031"}, {"SOL": "0.100407", "XRP": "0.15023", "BTC": "0.34969"})
+
+
+class When(StrEnum):
+    """Moments of a step; the two of an order on its way are the exchange's to tell."""
+
+    BEFORE = "before"
+    UNCOMMITTED = "uncommitted"
+    ARRIVED = "arrived"
+    MATCHED = "matched"
+    AFTER = "after"
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A moment in the n-th call of a method."""
+
+    method: str
+    call: int
+    when: When
+
+    def __str__(self) -> str:
+        return f"{self.when} {self.method} {self.call}"
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What the follower is given."""
+
+    leader: str
+    secret: str
+    exchange: str
+    api_key: str
+    api_secret: str
+    ledger: str
+    calls: str
+
+
+def follow(scene: Scene, point: Point | None) -> None:
+    """Follow every signal to its end, or to the point where this process is no more; tells the methods that were called."""
+    executor.LOOKUP_PAUSES = (0.0, 0.0, 0.0, 0.0)
+    wire = Tripwire(point)
+    asyncio.run(_follow(scene, wire))
+    Path(scene.calls).write_text("\n".join(wire.calls))
+
+
+class Tripwire:
+    """Counts calls, and ends the process at its point."""
+
+    def __init__(self, point: Point | None) -> None:
+        self._point = point
+        self.calls: list[str] = []
+
+    def around_write(self, ledger: Ledger, method: str) -> None:
+        """Watch a method of the ledger."""
+        call = getattr(ledger, method)
+
+        def watched(*arguments: Any, **named: Any) -> Any:
+            number = self._count(method)
+            self._reach(Point(method, number, When.BEFORE))
+            torn = Point(method, number, When.UNCOMMITTED)
+            if torn == self._point:
+                event.listen(Engine, "commit", lambda _connection: self._reach(torn))
+            result = call(*arguments, **named)
+            self._reach(Point(method, number, When.AFTER))
+            return result
+
+        setattr(ledger, method, watched)
+
+    def around_question(self, exchange: BinanceExchange, method: str, orders: Callable[[], Awaitable[int]]) -> None:
+        """Watch a method of the exchange; `orders` is how many orders have reached it."""
+        call = getattr(exchange, method)
+
+        async def watched(*arguments: Any) -> Any:
+            number = self._count(method)
+            self._reach(Point(method, number, When.BEFORE))
+            for moment in (When.ARRIVED, When.MATCHED):
+                if (midway := Point(method, number, moment)) == self._point:
+                    asking = asyncio.create_task(call(*arguments))
+                    known = await orders()
+                    while await orders() == known:  # noqa: ASYNC110 # it happens in another process
+                        await asyncio.sleep(0.001)
+                    self._reach(midway)
+                    await asking
+            result = await call(*arguments)
+            self._reach(Point(method, number, When.AFTER))
+            return result
+
+        setattr(exchange, method, watched)
+
+    def _count(self, method: str) -> int:
+        self.calls.append(method)
+        return self.calls.count(method)
+
+    def _reach(self, point: Point) -> None:
+        if point == self._point:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+async def _follow(scene: Scene, wire: Tripwire) -> None:
+    async with ClientSession() as session:
+        exchange = BinanceExchange(session, scene.exchange, scene.api_key, scene.api_secret)
+        ledger = Ledger(Path(scene.ledger), Mode.LIVE, "USDC")
+
+        async def control(url: str, do: str, **arguments: object) -> Any:
+            async with session.post(f"{url}/control", json={"do": do, **arguments}) as answer:
+                return (await answer.json())["result"]
+
+        async def signals() -> list[dict[str, Any]]:
+            async with session.get(f"{scene.leader}/control/state") as answer:
+                return list((await answer.json())["signals"])
+
+        async def orders() -> int:
+            return int(await control(scene.exchange, "count", method="POST", path="/order"))
+
+        for method in WRITES:
+            wire.around_write(ledger, method)
+        for method in QUESTIONS:
+            wire.around_question(exchange, method, orders)
+        follower = Follower(
+            Settings(entry_id="crash", mode=Mode.LIVE, quote="USDC", initial_budget=Decimal(1000), coins=COINS),
+            leader=Leader(session, scene.leader, scene.secret, "1"),
+            exchange=exchange,
+            ledger=ledger,
+            clock=lambda: datetime.now(UTC),
+            publish=lambda _snapshot, _events: None,
+        )
+        await follower.start()
+        for number, targets in enumerate(SIGNALS, start=1):
+            known = await signals()
+            if len(known) < number:
+                await control(scene.leader, "publish_v2", targets=targets)
+                known = await signals()
+            if len(known) == number:
+                await _pursue(
+                    follower, ledger, known[-1]["signal_id"], lambda: control(scene.exchange, "advance", seconds=30)
+                )
+        await follower.stop()
+
+
+async def _pursue(follower: Follower, ledger: Ledger, signal_id: str, pass_fence: Callable[[], Awaitable[Any]]) -> None:
+    """Cycle until a signal has come to its end and nothing is in flight."""
+    for _ in range(MOST_CYCLES):
+        await follower.cycle()
+        record = ledger.signal(signal_id)
+        if record and record.result is not Result.OPEN and not ledger.in_flight():
+            return
+        await asyncio.sleep(0.1)
+        await pass_fence()
+
+
+def main() -> None:
+    """Fork a process for each line."""
+    for line in sys.stdin:
+        scene, point = json.loads(line)
+        if not (pid := os.fork()):
+            try:
+                follow(Scene(**scene), point and Point(point["method"], point["call"], When(point["when"])))
+            except BaseException:  # noqa: BLE001 # nothing goes back up from a fork
+                traceback.print_exc()
+                os._exit(1)
+            os._exit(0)
+        print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
+
+
+if __name__ == "__main__":
+    main()

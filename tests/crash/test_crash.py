@@ -1,0 +1,171 @@
+"""SIGKILL at every step of the order path: after the next start the books are those of a run without a crash."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from decimal import Decimal
+import json
+from pathlib import Path
+import signal
+import subprocess
+from subprocess import PIPE
+import sys
+from typing import Any, Self
+
+import pytest
+
+from custom_components.calvalot.follower.executor import follower_tag
+from custom_components.calvalot.follower.portfolio import Portfolio
+from simulators.exchange import ExchangeSimulator
+from simulators.leader import LeaderSimulator
+from soak.books import Account, inspect, read
+
+from .child import QUESTIONS, WRITES, Point, Scene, When
+
+type Circumstances = Callable[[ExchangeSimulator], None]
+
+ROOT = Path(__file__).parent.parent.parent
+
+AT_ONCE = 3
+CHILD = (sys.executable, "-m", "tests.crash.child")
+OWNER = {"USDC": "1500", "BTC": "0.5", "SOL": "3", "BNB": "0.5"}
+ORDER: dict[str, Any] = {"method": "POST", "path": "/order"}
+
+
+def _answered(sim: ExchangeSimulator) -> None:
+    """Every order is answered."""
+
+
+def _unanswered(sim: ExchangeSimulator) -> None:
+    """No order is answered, all are executed."""
+    sim.fault("drop", when="after", count=None, **ORDER)
+
+
+def _lost(sim: ExchangeSimulator) -> None:
+    """The first order of each kind is lost on its way."""
+    for side in ("BUY", "SELL"):
+        sim.fault("drop", side=side, **ORDER)
+
+
+def _fees_in_bnb(sim: ExchangeSimulator) -> None:
+    """The owner's BNB pay the fees."""
+    sim.set_account(bnb_burn=True)
+
+
+class Children:
+    """Processes that fork what is killed."""
+
+    def __init__(self) -> None:
+        self._all: asyncio.Queue[subprocess.Popen[str]] = asyncio.Queue()
+
+    def __enter__(self) -> Self:
+        """Start them."""
+        for _ in range(AT_ONCE):
+            self._all.put_nowait(subprocess.Popen(CHILD, stdin=PIPE, stdout=PIPE, text=True, cwd=ROOT))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End them."""
+        while not self._all.empty():
+            with self._all.get_nowait() as process:
+                assert process.stdin
+                process.stdin.close()
+
+    async def follow(self, scene: Scene, point: Point | None) -> int:
+        """Exit code of a process that followed."""
+        process = await self._all.get()
+        try:
+            return await asyncio.to_thread(self._ask, process, json.dumps((asdict(scene), point and asdict(point))))
+        finally:
+            self._all.put_nowait(process)
+
+    def _ask(self, process: subprocess.Popen[str], line: str) -> int:
+        assert process.stdin
+        assert process.stdout
+        process.stdin.write(f"{line}\n")
+        process.stdin.flush()
+        return int(process.stdout.readline())
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize(
+    ("circumstances", "methods"),
+    [
+        (_answered, (*WRITES, *QUESTIONS)),
+        (_unanswered, ("place", "update_orders", "find", "fills", "book_order")),
+        (_lost, ("update_orders", "find", "server_time", "orders_from", "fills_since", "add_orders")),
+        (_fees_in_bnb, ("place", "update_orders", "book_order")),
+    ],
+)
+async def test_crash_at_every_step(
+    circumstances: Circumstances,
+    methods: Sequence[str],
+    tmp_path: Path,
+    socket_enabled: None,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The points are counted by a run without a crash, whose books are the measure."""
+    with Children() as children:
+        measure = await _run(children, circumstances, tmp_path / "measure", None)
+        points = _points((tmp_path / "measure" / "calls").read_text().split(), methods)
+        turns = asyncio.Semaphore(AT_ONCE)
+
+        async def crash(number: int, point: Point) -> str:
+            async with turns:
+                try:
+                    book = await _run(children, circumstances, tmp_path / f"{number}", point)
+                except AssertionError as error:
+                    return f"{point}: {error}"
+            return "" if book == measure else f"{point}: {book} instead of {measure}"
+
+        failures = [text for text in await asyncio.gather(*(crash(*item) for item in enumerate(points))) if text]
+    with capsys.disabled():
+        print(f"\ncrash points tested, {circumstances.__name__.strip('_')}: {len(points)}")
+    assert not failures, "\n".join(failures)
+
+
+def _points(calls: list[str], methods: Sequence[str]) -> list[Point]:
+    """Every moment of every call of these methods."""
+    assert {*methods} <= {*calls} or methods == (*WRITES, *QUESTIONS)
+    points = []
+    for position, method in enumerate(calls):
+        if method not in methods:
+            continue
+        moments = [When.BEFORE, When.AFTER]
+        if method in WRITES:
+            moments.append(When.UNCOMMITTED)
+        if method == "place":
+            moments += [When.ARRIVED, When.MATCHED]
+        points += [Point(method, calls[: position + 1].count(method), when) for when in moments]
+    return points
+
+
+async def _run(children: Children, circumstances: Circumstances, folder: Path, point: Point | None) -> Portfolio:
+    """Follow everything, with a crash at the point and a second start after it; returns the book."""
+    async with ExchangeSimulator(seed=1, balances=OWNER) as sim, LeaderSimulator() as leader:
+        scene = Scene(
+            leader=leader.url,
+            secret=leader.secret,
+            exchange=sim.url,
+            api_key=sim.api_key,
+            api_secret=sim.api_secret,
+            ledger=str(folder / "ledger.db"),
+            calls=str(folder / "calls"),
+        )
+        circumstances(sim)
+        await asyncio.to_thread(folder.mkdir)
+        if point:
+            match point.when:
+                case When.ARRIVED:
+                    sim.fault("slow", seconds=0.2, skip=point.call - 1, **ORDER)
+                case When.MATCHED:
+                    sim.fault("hang", when="after", skip=point.call - 1, **ORDER)
+            assert await children.follow(scene, point) == -signal.SIGKILL
+            sim.clear_faults()
+        assert await children.follow(scene, None) == 0
+        books = read(folder / "ledger.db")
+        sent = [request.params["newClientOrderId"] for request in sim.requests if request.method == "POST"]
+        owner = {asset: Decimal(free) for asset, free in OWNER.items()}
+        findings = inspect(books, Account(owner, sim.orders, follower_tag("crash"), sim.balances(), sent))
+        assert not findings.complaints
+        return books.book.portfolio

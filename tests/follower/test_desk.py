@@ -1,0 +1,481 @@
+"""Which signal counts: both versions, the first one, the latest one, and the ones that are refused."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+import json
+from typing import Any
+
+import pytest
+
+from custom_components.calvalot.follower.exchange import Mode
+from custom_components.calvalot.follower.follower import Follower
+from custom_components.calvalot.follower.schema import OrderState, Result
+from simulators.exchange import ExchangeSimulator
+from simulators.leader import LeaderSimulator
+
+from .rig import ALLOCATION, COINS, Rig
+
+
+@pytest.fixture
+def sim(rig: Rig) -> ExchangeSimulator:
+    """The exchange."""
+    return rig.exchange
+
+
+def legs(rig: Rig) -> list[tuple[str, str]]:
+    """What was ordered."""
+    return [(order.side, order.symbol) for order in rig.orders()]
+
+
+# Version 1
+
+
+async def test_actions(rig: Rig, leader: LeaderSimulator) -> None:
+    """Shares of the whole capital, for sells too."""
+    follower = await rig.following()
+    leader.publish_v1([("BTC", "BUY", ".3"), ("ETH", "BUY", ".2"), ("SOL", "HOLD", "0")])
+    picture = await rig.cycle(follower)
+    assert picture.last_signal_result is Result.EXECUTED
+    weights = rig.weights(follower)
+    assert abs(weights["BTC"] - 0.3) < 0.006
+    leader.publish_v1([("BTC", "SELL", ".1"), ("SOL", "BUY", ".1")])
+    picture = await rig.cycle(follower)
+    assert picture.last_signal_result is Result.EXECUTED
+    weights = rig.weights(follower)
+    assert all(abs(weights[coin] - share) < 0.006 for coin, share in (("BTC", 0.2), ("ETH", 0.2), ("SOL", 0.1)))
+    for _ in range(3):
+        await rig.cycle(follower)
+    assert len(rig.orders()) == 4
+    rig.agree(follower)
+
+
+async def test_an_action_is_placed_at_most_once(rig: Rig, leader: LeaderSimulator, sim: ExchangeSimulator) -> None:
+    """What the guard left unfilled is not chased; the other actions are done all the same."""
+    follower = await rig.following()
+    sim.set_depth("BTCUSDC", "100")
+    leader.publish_v1([("BTC", "BUY", ".3"), ("ETH", "BUY", ".2")])
+    picture = await rig.cycle(follower)
+    assert (picture.last_signal_result, picture.last_signal_reason) == (Result.PARTIAL, "unfilled: BTCUSDC")
+    for _ in range(3):
+        await rig.cycle(follower)
+    assert legs(rig) == [("BUY", "BTCUSDC"), ("BUY", "ETHUSDC")]
+    rig.agree(follower)
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+async def test_an_unclear_action(rig: Rig, leader: LeaderSimulator, sim: ExchangeSimulator, when: str) -> None:
+    """Executed: done. Proven absent: placed again while it is fresh."""
+    follower = await rig.following()
+    signal_id = leader.publish_v1([("BTC", "BUY", ".3"), ("ETH", "BUY", ".2")])
+    sim.fault("drop", when=when, method="POST", symbol="BTCUSDC")
+    for _ in range(4):
+        await rig.cycle(follower)
+    assert rig.result(follower, signal_id) is Result.EXECUTED
+    assert sorted(legs(rig)) == [("BUY", "BTCUSDC"), ("BUY", "ETHUSDC")]
+    attempts = [order.attempt for order in follower._ledger.orders(signal_id) if order.coin == "BTC"]
+    assert attempts == ([1] if when == "after" else [1, 2])
+    rig.agree(follower)
+
+
+async def test_an_absent_action_that_is_too_old(rig: Rig, leader: LeaderSimulator, sim: ExchangeSimulator) -> None:
+    """It is not placed any more."""
+    follower = await rig.following()
+    signal_id = leader.publish_v1([("BTC", "BUY", ".3")])
+    sim.fault("drop", method="POST", symbol="BTCUSDC")
+    sim.fault("status", method="GET", path="/order", count=None)
+    await rig.cycle(follower)
+    sim.set_account(can_trade=False)
+    await rig.cycle(follower, after=5 * 3600)
+    sim.clear_faults()
+    await rig.cycle(follower)
+    assert rig.result(follower, signal_id) is Result.ERROR
+    assert rig.orders() == []
+
+
+@pytest.mark.parametrize(
+    "created", [{"created_at": (datetime.now(UTC) - timedelta(hours=5)).isoformat()}, {"timestamp": 1_700_000_000}]
+)
+async def test_a_stale_action(rig: Rig, leader: LeaderSimulator, created: dict[str, Any]) -> None:
+    """Skipped at first sight; a target of the same age is followed."""
+    follower = await rig.following()
+    signal_id = leader.publish_v1([("BTC", "BUY", ".3")], **created)
+    picture = await rig.cycle(follower)
+    assert (picture.last_signal_result, picture.last_signal_reason) == (Result.SKIPPED, "too old")
+    assert rig.types("signal") == ["received", "skipped"]
+    leader.publish_v2({"BTC": ".3"}, **created)
+    assert (await rig.cycle(follower)).last_signal_result is Result.EXECUTED
+    assert rig.result(follower, signal_id) is Result.SKIPPED
+    assert len(rig.orders()) == 1
+
+
+async def test_the_age_counts_from_first_sight(rig: Rig, leader: LeaderSimulator) -> None:
+    """Where the leader tells no time: seen while paused, it grows old there."""
+    follower = await rig.following(Mode.DRY_RUN)
+    await follower.pause(paused=True)
+    leader.publish_v1([("BTC", "BUY", ".3")], created_at=None)
+    await rig.cycle(follower)
+    rig.clock.advance(5 * 3600)
+    await follower.pause(paused=False)
+    assert (await rig.cycle(follower)).last_signal_reason == "too old"
+    leader.publish_v1([("BTC", "BUY", ".3")], created_at=None)
+    assert (await rig.cycle(follower)).last_signal_result is Result.EXECUTED
+
+
+async def test_nothing_to_do(rig: Rig, leader: LeaderSimulator) -> None:
+    """HOLD is executed; a sell without a position is skipped."""
+    follower = await rig.following(Mode.DRY_RUN)
+    leader.publish_v1([("BTC", "HOLD", "0")])
+    assert (await rig.cycle(follower)).last_signal_result is Result.EXECUTED
+    leader.publish_v1([("BTC", "SELL", ".3")])
+    picture = await rig.cycle(follower)
+    assert (picture.last_signal_result, picture.last_signal_reason) == (Result.SKIPPED, "no_position: BTCUSDC")
+    leader.publish_v1([])
+    assert (await rig.cycle(follower)).last_signal_result is Result.EXECUTED
+
+
+# Joining
+
+
+async def test_joining_with_actions(rig: Rig, leader: LeaderSimulator) -> None:
+    """The allocation is bought; the actions that came with it are taken as done."""
+    signal_id = leader.publish_v1([("BTC", "BUY", ".3")], positions={"BTC": ".4", "ETH": ".2"})
+    follower = await rig.start()
+    for _ in range(3):
+        await rig.cycle(follower)
+    weights = rig.weights(follower)
+    assert abs(weights["BTC"] - 0.4) < 0.006
+    assert abs(weights["ETH"] - 0.2) < 0.006
+    assert len(rig.orders()) == 2
+    record = follower._ledger.signal(signal_id)
+    assert record
+    assert (record.result, record.reason) == (Result.EXECUTED, "covered by initial_sync")
+    sync = follower._ledger.signal("initial_sync")
+    assert sync
+    assert (sync.result, sync.version, sync.source) == (Result.EXECUTED, 2, signal_id)
+    leader.publish_v1([("SOL", "BUY", ".1")], positions={"BTC": ".4", "ETH": ".2", "SOL": ".1"})
+    await rig.cycle(follower)
+    assert len(rig.orders()) == 3
+    rig.agree(follower)
+
+
+async def test_joining_in_several_passes(rig: Rig, leader: LeaderSimulator, sim: ExchangeSimulator) -> None:
+    """The actions stay covered while the allocation is still being bought, over a restart too."""
+    sim.set_depth("BTCUSDC", "200")
+    signal_id = leader.publish_v1([("BTC", "BUY", ".3")], positions={"BTC": ".4"})
+    follower = await rig.start()
+    await follower.cycle()
+    assert rig.result(follower, "initial_sync") is Result.OPEN
+    follower = await rig.restart(follower)
+    for _ in range(4):
+        await rig.cycle(follower)
+    assert rig.result(follower, "initial_sync") is Result.EXECUTED
+    assert rig.result(follower, signal_id) is Result.EXECUTED
+    assert abs(rig.weights(follower)["BTC"] - 0.4) < 0.006
+    rig.agree(follower)
+
+
+class Crash(BaseException):
+    """The end of the process."""
+
+
+@pytest.mark.parametrize("number", [1, 2, 3, 4])
+@pytest.mark.parametrize("when", ["before", "after"])
+async def test_a_crash_while_joining(rig: Rig, leader: LeaderSimulator, number: int, when: str) -> None:
+    """Whatever was written of it: the allocation is bought once, the actions never."""
+    leader.publish_v1([("BTC", "BUY", ".3")], positions={"BTC": ".4", "ETH": ".2"})
+    follower = await rig.start()
+    write, calls = follower._ledger.write_signal, iter(range(1, 100))
+
+    def dies(record: Any) -> Any:
+        if (call := next(calls)) < number:
+            return write(record)
+        if call == number and when == "after":
+            write(record)
+        raise Crash
+
+    follower._ledger.write_signal = dies  # type: ignore[method-assign]
+    try:
+        await follower.cycle()
+    except Crash:
+        pass
+    else:
+        assert number == 4
+    follower = await rig.restart(follower)
+    for _ in range(2):
+        await rig.cycle(follower)
+    assert sorted(legs(rig)) == [("BUY", "BTCUSDC"), ("BUY", "ETHUSDC")]
+    assert {record.result for record in follower._ledger.signals()} == {Result.EXECUTED}
+    rig.agree(follower)
+
+
+async def test_no_joining_of_a_leader_in_cash(rig: Rig, leader: LeaderSimulator) -> None:
+    """Nothing to buy first; the actions are followed."""
+    leader.publish_v1([("BTC", "BUY", ".3")], positions={})
+    follower = await rig.start(Mode.DRY_RUN)
+    await follower.cycle()
+    leader.publish_v1([("BTC", "BUY", ".1")])
+    await rig.cycle(follower)
+    assert [each["signal_id"] for each in await follower.signals()] == [
+        each["signal_id"] for each in reversed(leader.signals)
+    ]
+    assert len(await follower.trades()) == 2
+
+
+# Refused signals
+
+BAD: Sequence[tuple[str, Any]] = [
+    ("portfolio_state.positions is missing", {"version": 2, "portfolio_state": {}}),
+    ("not a number", {"version": 2, "portfolio_state": {"positions": [{"coin": "BTCUSDC", "pct_of_portfolio": "1"}]}}),
+    (
+        "between 0 and 1",
+        {"version": 2, "portfolio_state": {"positions": [{"coin": "BTCUSDC", "pct_of_portfolio": -1}]}},
+    ),
+    ("unknown version", {"version": 3}),
+    ("unknown action", {"actions": [{"coin": "BTCUSDC", "action": "SHORT", "pct_of_capital": 0.1}]}),
+    ("unknown coin: DOGE", {"actions": [{"coin": "DOGEUSDC", "action": "BUY", "pct_of_capital": 0.1}]}),
+]
+
+
+@pytest.mark.parametrize(("reason", "document"), BAD, ids=[reason for reason, _ in BAD])
+async def test_a_signal_that_is_refused(
+    rig: Rig, leader: LeaderSimulator, reason: str, document: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    """As a whole, told once, with its reason, and without an order."""
+    follower = await rig.following()
+    leader.publish_raw(json.dumps({"signal_id": "bad", **document}))
+    for _ in range(3):
+        picture = await rig.cycle(follower)
+    assert (picture.leader_connected, picture.last_signal_result) == (True, Result.REJECTED)
+    assert reason in (picture.last_signal_reason or "")
+    assert rig.types("signal") == ["rejected"]
+    assert caplog.text.count("Signal bad is refused") == 1
+    assert rig.orders() == []
+    leader.publish_v2({"BTC": ".1"})
+    assert (await rig.cycle(follower)).last_signal_result is Result.EXECUTED
+
+
+@pytest.mark.parametrize("version", [1, 2])
+async def test_an_unknown_coin_that_is_added(rig: Rig, leader: LeaderSimulator, version: int) -> None:
+    """The signal that was refused counts again, the first one of a follower too, and its coin is named until then."""
+    targets = {"BTC": ".4", "SOL": ".2"}
+    if version == 1:
+        signal_id = leader.publish_v1([("SOL", "BUY", ".2")], positions=targets)
+    else:
+        signal_id = leader.publish_v2(targets)
+    follower = await rig.start(coins=("BTC", "ETH"))
+    picture = await follower.cycle()
+    assert (picture.unknown_coins, picture.last_signal_result) == (("SOL",), Result.REJECTED)
+    follower = await rig.restart(follower, coins=COINS)
+    picture = await rig.cycle(follower)
+    assert (picture.unknown_coins, picture.storage_problem) == ((), None)
+    assert rig.result(follower, signal_id) is Result.EXECUTED
+    assert sorted(legs(rig)) == [("BUY", "BTCUSDC"), ("BUY", "SOLUSDC")]
+    assert len(follower._ledger.signals()) == 2
+    rig.agree(follower)
+
+
+async def test_a_refused_signal_does_not_stop_what_is_open_but_closes_it(
+    rig: Rig, leader: LeaderSimulator, sim: ExchangeSimulator
+) -> None:
+    """It is the latest, so the one before is over; nothing is traded until a good one comes."""
+    follower = await rig.following()
+    sim.set_depth("BTCUSDC", "200")
+    signal_id = leader.publish_v2({"BTC": ".5"})
+    await rig.cycle(follower)
+    assert rig.result(follower, signal_id) is Result.OPEN
+    leader.publish_raw(json.dumps({"signal_id": "bad", "version": 3}))
+    await rig.cycle(follower)
+    record = follower._ledger.signal(signal_id)
+    assert record
+    assert (record.result, record.reason) == (Result.PARTIAL, "overtaken by a newer signal")
+    await rig.cycle(follower)
+    assert len(rig.orders()) == 1
+
+
+# Open signals
+
+
+async def test_overtaken(rig: Rig, leader: LeaderSimulator, sim: ExchangeSimulator) -> None:
+    """Only the latest counts: partial where something was done, skipped where nothing, error where it failed."""
+    follower = await rig.following()
+    sim.set_depth("BTCUSDC", "200")
+    sim.set_symbol_status("SOLUSDC", "BREAK")
+    follower._observer.forget_rules()
+    ids = [leader.publish_v2({"BTC": ".5"})]
+    await rig.cycle(follower)
+    ids.append(leader.publish_v2({"BTC": ".172", "SOL": ".3"}))
+    await rig.cycle(follower)
+    sim.fault("error", code=-2010, method="POST")
+    ids.append(leader.publish_v2({"BTC": ".172", "ETH": ".3"}))
+    await rig.cycle(follower)
+    assert rig.result(follower, ids[-1]) is Result.OPEN
+    ids.append(leader.publish_v2({"BTC": ".172"}))
+    await rig.cycle(follower)
+    assert [rig.result(follower, each) for each in ids] == [
+        Result.PARTIAL,
+        Result.SKIPPED,
+        Result.ERROR,
+        Result.EXECUTED,
+    ]
+    rig.agree(follower)
+
+
+async def test_an_open_signal_after_a_restart(rig: Rig, leader: LeaderSimulator, sim: ExchangeSimulator) -> None:
+    """It waits until the leader tells it again, then goes on; a newer one closes it."""
+    follower = await rig.following()
+    sim.set_depth("BTCUSDC", "300")
+    signal_id = leader.publish_v2({"BTC": ".5"})
+    await rig.cycle(follower)
+    follower = await rig.restart(follower)
+    leader.misbehave("status", 2)
+    for _ in range(2):
+        await rig.cycle(follower)
+    assert len(rig.orders()) == 1
+    await rig.cycle(follower)
+    assert len(rig.orders()) == 2
+    assert rig.result(follower, signal_id) in {Result.OPEN, Result.EXECUTED}
+    rig.agree(follower)
+
+
+async def test_the_age_ends_the_retries(rig: Rig, leader: LeaderSimulator, sim: ExchangeSimulator) -> None:
+    """One last pass, then partial."""
+    follower = await rig.following()
+    sim.set_depth("BTCUSDC", "100")
+    signal_id = leader.publish_v2({"BTC": ".9"})
+    await rig.cycle(follower)
+    picture = await rig.cycle(follower, after=5 * 3600)
+    assert (rig.result(follower, signal_id), picture.last_signal_result) == (Result.PARTIAL, Result.PARTIAL)
+    assert len(rig.orders()) == 2
+    await rig.cycle(follower)
+    assert len(rig.orders()) == 2
+    assert rig.types("signal") == ["received", "partial"]
+
+
+async def test_no_leader_does_not_stop_what_is_open(rig: Rig, leader: LeaderSimulator, sim: ExchangeSimulator) -> None:
+    """What was taken up is pursued while the leader does not answer."""
+    follower = await rig.following()
+    sim.set_depth("BTCUSDC", "300")
+    leader.publish_v2({"BTC": ".5"})
+    await rig.cycle(follower)
+    leader.misbehave("status", None)
+    for _ in range(3):
+        picture = await rig.cycle(follower)
+    assert picture.last_signal_result is Result.EXECUTED
+    rig.agree(follower)
+
+
+async def test_nothing_is_judged_without_the_exchange(
+    rig: Rig, leader: LeaderSimulator, sim: ExchangeSimulator
+) -> None:
+    """A signal stays open over an outage, and waits for it."""
+    follower = await rig.following()
+    sim.fault("status", path="/account", count=None)
+    leader.publish_v2({"BTC": ".5"})
+    picture = await rig.cycle(follower)
+    assert rig.types("signal") == []
+    sim.clear_faults()
+    sim.fault("error", code=-2010, method="POST")
+    picture = await rig.cycle(follower)
+    assert picture.last_signal_result is Result.OPEN
+    sim.fault("status", path="/ticker/price")
+    assert (await rig.cycle(follower)).last_signal_result is Result.OPEN
+    assert (await rig.cycle(follower)).last_signal_result is Result.EXECUTED
+
+
+# Sync, and what it covers
+
+
+async def test_sync_covers_actions(rig: Rig, leader: LeaderSimulator) -> None:
+    """The owner's whole rebalance takes the leader's latest actions as done, once."""
+    follower = await rig.following()
+    signal_id = leader.publish_v1([("BTC", "BUY", ".3")], positions={"BTC": ".4"})
+    record = await follower.sync()
+    assert record.result is Result.EXECUTED
+    covered = follower._ledger.signal(signal_id)
+    assert covered
+    assert (covered.result, covered.reason) == (Result.EXECUTED, "covered by sync")
+    for _ in range(2):
+        await rig.cycle(follower)
+    await follower.sync()
+    assert len(rig.orders()) == 1
+    rig.agree(follower)
+
+
+async def test_sync_without_an_allocation(rig: Rig, leader: LeaderSimulator) -> None:
+    """Actions alone tell none: refused, and nothing is sold."""
+    follower = await rig.following()
+    leader.publish_v2({"BTC": ".4"})
+    await rig.cycle(follower)
+    leader.publish_v1([("BTC", "HOLD", "0")])
+    with pytest.raises(Exception, match="no_allocation"):
+        await follower.sync()
+    assert len(rig.orders()) == 1
+
+
+async def test_sync_overtakes_what_is_open(rig: Rig, leader: LeaderSimulator, sim: ExchangeSimulator) -> None:
+    """The sync goes on in its place, over the next cycles and a restart."""
+    follower = await rig.following()
+    sim.set_depth("BTCUSDC", "200")
+    signal_id = leader.publish_v2({"BTC": ".6"})
+    await rig.cycle(follower)
+    record = await follower.sync()
+    assert record.result is Result.OPEN
+    assert rig.result(follower, signal_id) is Result.PARTIAL
+    follower = await rig.restart(follower)
+    for _ in range(4):
+        await rig.cycle(follower)
+    assert rig.result(follower, record.signal_id) is Result.EXECUTED
+    assert abs(rig.weights(follower)["BTC"] - 0.6) < 0.006
+    rig.agree(follower)
+
+
+async def test_an_open_sync_whose_allocation_is_gone(rig: Rig, leader: LeaderSimulator, sim: ExchangeSimulator) -> None:
+    """The leader tells the same signal without its positions: nothing is sold for that."""
+    follower = await rig.following()
+    sim.set_depth("BTCUSDC", "200")
+    leader.publish_v1([("BTC", "BUY", ".3")], positions={"BTC": ".4"}, signal_id="same")
+    record = await follower.sync()
+    assert record.result is Result.OPEN
+    leader.publish_v1([("BTC", "BUY", ".3")], signal_id="same")
+    await rig.cycle(follower)
+    assert rig.result(follower, record.signal_id) is Result.OPEN
+    assert legs(rig) == [("BUY", "BTCUSDC")]
+
+
+# A stop loss
+
+
+async def test_an_exit_over_a_restart(rig: Rig, leader: LeaderSimulator, sim: ExchangeSimulator) -> None:
+    """It sells on though paused, though the leader says something else, though started anew."""
+    options: dict[str, Any] = {"stop_loss_drawdown": Decimal("0.1"), "stop_loss_sell": True}
+    follower = await rig.following(**options)
+    leader.publish_v2(ALLOCATION)
+    await rig.cycle(follower)
+    sim.set_depth("BTCUSDC", "150")
+    sim.set_price("BTCUSDC", sim.price("BTCUSDC") / 2)
+    await rig.cycle(follower)
+    (exit_,) = follower._ledger.open_signals()
+    assert exit_.signal_id.startswith("stop_loss-")
+    leader.publish_v2({"BTC": "1"})
+    follower = await rig.restart(follower, **options)
+    sim.remove_price("BTCUSDC")
+    await rig.cycle(follower)  # without a valuation it waits
+    assert rig.result(follower, exit_.signal_id) is Result.OPEN
+    sim.restore_price("BTCUSDC")
+    sells = len(rig.orders(side="SELL"))
+    await follower.pause(paused=False)  # resumed, it comes before the leader's signal
+    await rig.cycle(follower)
+    assert len(rig.orders(side="SELL")) == sells + 1
+    assert rig.result(follower, exit_.signal_id) is Result.EXECUTED
+    assert all(order.state is OrderState.BOOKED for order in follower._ledger.orders(exit_.signal_id))
+    rig.agree(follower)
+
+
+async def test_what_the_leader_asks_of_its_followers(rig: Rig, leader: LeaderSimulator) -> None:
+    """A newer version is shown, never acted on."""
+    leader.publish_v2({"BTC": ".1"}, update={"required": True, "latest_version": "c3f9ff3"})
+    follower: Follower = await rig.start(Mode.DRY_RUN)
+    assert (await follower.cycle()).update_required == "c3f9ff3"
+    leader.publish_v2({"BTC": ".1"})
+    assert (await rig.cycle(follower)).update_required is None

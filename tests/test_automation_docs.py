@@ -1,0 +1,139 @@
+"""The examples of docs/automations.md: loaded as they stand there, and run."""
+
+from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path
+import re
+from typing import Any
+
+from homeassistant.core import HomeAssistant, ServiceCall
+from homeassistant.setup import async_setup_component
+from homeassistant.util import dt as dt_util
+from homeassistant.util.yaml import parse_yaml
+import pytest
+from pytest_homeassistant_custom_component.common import MockConfigEntry, async_fire_time_changed, async_mock_service
+
+from custom_components.calvalot.condition import CONDITIONS
+from custom_components.calvalot.trigger import TRIGGERS
+from simulators.exchange import ExchangeSimulator
+from simulators.leader import LeaderSimulator
+
+from .conftest import add_entry, set_up
+from .entities import poll, state_of
+
+TEXT = (Path(__file__).parent.parent / "docs/automations.md").read_text("utf-8")
+EXAMPLES = re.findall(r"```yaml\n(.*?)```", TEXT, re.DOTALL)
+BLOCKS: list[Any] = [parse_yaml(example) for example in EXAMPLES]
+AUTOMATIONS = {block["alias"]: block for block in BLOCKS if "triggers" in block}
+SENTENCES = next(block for block in BLOCKS if "intents" in block)
+
+
+async def run(hass: HomeAssistant, alias: str) -> list[ServiceCall]:
+    """Set an example up; returns the notifications that it sends."""
+    calls = async_mock_service(hass, "notify", "mobile_app_my_phone")
+    assert await async_setup_component(hass, "automation", {"automation": [AUTOMATIONS[alias]]})
+    await hass.async_block_till_done()
+    assert [state.state for state in hass.states.async_all("automation")] == ["on"]
+    return calls
+
+
+def test_complete() -> None:
+    """Each trigger and each condition is explained."""
+    assert {f"calvalot.{name}" for name in (*TRIGGERS, *CONDITIONS)} <= set(re.findall(r"`(calvalot\.\w+)`", TEXT))
+
+
+async def test_each_trade(hass: HomeAssistant, entry: MockConfigEntry, leader: LeaderSimulator) -> None:
+    """Each trade is told once."""
+    assert await set_up(hass, entry)
+    calls = await run(hass, "Each trade")
+    leader.publish_v2({"BTC": "0.5", "ETH": "0.3"})
+    await poll(hass, entry)
+    leader.publish_v2({"BTC": "0.5"})
+    await poll(hass, entry)
+    assert [call.data["title"] for call in calls] == ["Bought BTC", "Bought ETH", "Sold ETH"]
+    assert re.fullmatch(r"0\.\d+ BTC at \d+\.\d+ \(on paper\)", calls[0].data["message"])
+
+
+async def test_ten_per_cent(
+    hass: HomeAssistant, entry: MockConfigEntry, leader: LeaderSimulator, exchange: ExchangeSimulator
+) -> None:
+    """A profit of more than ten per cent is told once."""
+    leader.publish_v2({"BTC": "1"})
+    assert await set_up(hass, entry)
+    calls = await run(hass, "Ten per cent")
+    exchange.set_price("BTCUSDC", exchange.price("BTCUSDC") * Decimal("1.2"))
+    await poll(hass, entry, 2)
+    percent = state_of(hass, entry, "sensor", "profit_loss_percent").state
+    assert [call.data["message"] for call in calls] == [f"Copy trading is {percent} % up."]
+
+
+@pytest.mark.parametrize("paused", [False, True])
+async def test_stop_at_a_loss(
+    hass: HomeAssistant, entry: MockConfigEntry, leader: LeaderSimulator, exchange: ExchangeSimulator, paused: bool
+) -> None:
+    """A loss of more than 100 EUR pauses, unless it is paused."""
+    leader.publish_v2({"BTC": "1"})
+    assert await set_up(hass, entry)
+    calls = await run(hass, "Stop at a loss")
+    await entry.runtime_data.follower.pause(paused=paused)
+    exchange.set_price("BTCUSDC", exchange.price("BTCUSDC") * Decimal("0.8"))
+    await poll(hass, entry)
+    assert state_of(hass, entry, "switch", "pause").state == "on"
+    assert len(calls) == (0 if paused else 1)
+
+
+async def test_trouble(
+    hass: HomeAssistant, entry_data: dict[str, Any], leader: LeaderSimulator, exchange: ExchangeSimulator
+) -> None:
+    """A lost leader and death are told with what is known of them."""
+    entry = add_entry(hass, entry_data | {"initial_budget": 20.0})
+    leader.publish_v2({"BTC": "1"})
+    assert await set_up(hass, entry)
+    calls = await run(hass, "Trouble")
+    leader.misbehave("status", None)
+    exchange.set_price("BTCUSDC", exchange.price("BTCUSDC") / 10)
+    await poll(hass, entry, 3)
+    assert sorted(call.data["message"].strip() for call in calls) == [
+        "It is dead: nothing is traded any more.",
+        "The leader does not answer. the leader answered with status 503",
+    ]
+
+
+async def test_every_evening(hass: HomeAssistant, entry: MockConfigEntry, leader: LeaderSimulator) -> None:
+    """Value and weights are told in the evening, while the leader answers."""
+    leader.publish_v2({"BTC": "0.5", "ETH": "0.3"})
+    assert await set_up(hass, entry)
+    calls = await run(hass, "Every evening")
+    evening = dt_util.now().replace(hour=20, minute=0, second=0, microsecond=0) + timedelta(days=1)
+    async_fire_time_changed(hass, evening)
+    await hass.async_block_till_done()
+    assert len(calls) == 1
+    assert re.fullmatch(r"\d{3}\.\d+ EUR", calls[0].data["title"])
+    assert re.fullmatch(r"BTC (49|50)\.\d %, ETH (29|30)\.\d %", calls[0].data["message"])
+    leader.misbehave("status", None)
+    await poll(hass, entry)
+    async_fire_time_changed(hass, evening + timedelta(days=1))
+    await hass.async_block_till_done()
+    assert len(calls) == 1
+    await hass.services.async_call("automation", "turn_off", {"entity_id": "all"}, blocking=True)
+
+
+@pytest.fixture
+def _own_sentences(hass: HomeAssistant) -> None:
+    """The example of own sentences, where its reader would put it."""
+    path = Path(hass.config.path("custom_sentences", SENTENCES["language"], "calvalot.yaml"))
+    path.parent.mkdir(parents=True)
+    path.write_text(next(block for block in EXAMPLES if "intents:" in block), "utf-8")
+
+
+@pytest.mark.usefixtures("_own_sentences")
+async def test_own_sentence(hass: HomeAssistant, entry: MockConfigEntry) -> None:
+    """A sentence of one's own leads to the intent, in a language that Calv-a-lot does not speak."""
+    assert await async_setup_component(hass, "homeassistant", {})
+    assert await async_setup_component(hass, "conversation", {})
+    assert await set_up(hass, entry)
+    (sentence,) = SENTENCES["intents"]["CalvalotPortfolio"]["data"][0]["sentences"]
+    result: Any = await hass.services.async_call(
+        "conversation", "process", {"text": f"{sentence}?", "language": "de"}, blocking=True, return_response=True
+    )
+    assert result["response"]["speech"]["plain"]["speech"].startswith("Calv-a-lot: the portfolio is worth")
