@@ -27,6 +27,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--every", type=float, default=30, metavar="SECONDS", help="between two signals (30)")
     parser.add_argument("--port", type=int, default=PORT, help=f"of Home Assistant ({PORT}, another where it is taken)")
     parser.add_argument("--language", choices=("en", "fr"), default="en", help="of Home Assistant and its dashboard")
+    parser.add_argument("--no-history", action="store_true", help="begin today instead of a year ago")
     parser.add_argument("--keep", action="store_true", help="keep Home Assistant's config folder on leaving")
     return parser.parse_args()
 
@@ -66,11 +67,17 @@ def _run(arguments: argparse.Namespace) -> bool:
         port = free_port(0 if arguments.check else arguments.port)
         with running_home(port, language=arguments.language, keep=arguments.keep) as home:
             _say("Adding the follower ...")
-            ids = entities(home, add_follower(home, leader, exchange, live=arguments.live))
-            show_dashboard(home, ids, arguments.language)
+            entry_id = add_follower(home, leader, exchange, live=arguments.live)
+            ids = entities(home, entry_id)
+            show_dashboard(home)
             if arguments.check:
                 agrees = check(home, leader, exchange, ids, live=arguments.live)
             else:
+                if not (arguments.live or arguments.no_history):
+                    from .history import seed_history  # noqa: PLC0415  # brings Home Assistant, which takes its time
+
+                    _say("Letting the follower live through a year (--no-history leaves that out) ...")
+                    seed_history(home, exchange, entry_id, ids, language=arguments.language)
                 _welcome(home, live=arguments.live, every=arguments.every)
                 signal.pause()
     if arguments.check:

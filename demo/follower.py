@@ -42,15 +42,20 @@ def add_follower(home: Home, leader: Simulator, exchange: Simulator, *, live: bo
     step = _send(home, step, initial_budget=float(BUDGET), coins=list(COINS))
     entry_id = str(step["result"]["entry_id"])
 
-    _wait_for(home, entry_id)
+    wait_for_follower(home, entry_id)
 
-    step = home.post("config/config_entries/options/flow", {"handler": entry_id})
-    _send(home, step, "options/flow", poll_interval=POLL_INTERVAL)
-    _wait_for(home, entry_id)
+    tune(home, entry_id, poll_interval=POLL_INTERVAL)
     return entry_id
 
 
-def _wait_for(home: Home, entry_id: str) -> None:
+def tune(home: Home, entry_id: str, **options: object) -> None:
+    """Change options of a follower and wait until it runs with them."""
+    step = home.post("config/config_entries/options/flow", {"handler": entry_id})
+    _send(home, step, "options/flow", **options)
+    wait_for_follower(home, entry_id)
+
+
+def wait_for_follower(home: Home, entry_id: str) -> None:
     """Wait until the follower is loaded; raises ApiError when its set-up fails."""
     while True:
         states = {entry["entry_id"]: entry for entry in home.get("config/config_entries/entry?domain=calvalot")}

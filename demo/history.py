@@ -32,10 +32,10 @@ from .trades import QUOTE
 DAYS = 365
 # How far from the end a cycle may be at most to be followed by the next one after this time.
 STEPS = ((timedelta(days=2), timedelta(hours=1)), (timedelta(days=31), timedelta(hours=3)))
-STEP = timedelta(hours=12)
+STEP = timedelta(days=1)
 YEAR = timedelta(days=365.25)
 VOLATILITY = 0.5
-SEED = 11
+SEED = 21
 # Days between two signals; every fourth is a new allocation, the others are single actions.
 SIGNAL_DAYS = (1, 5)
 # Day, amount in EUR (a negative one is taken out), note.
@@ -52,10 +52,15 @@ class Clock:
         """Return the time."""
         return self.now
 
+    def seconds(self) -> float:
+        """Return the same in Unix seconds."""
+        return self.now.timestamp()
+
 
 def seed_history(home: Home, exchange: Simulator, entry_id: str, ids: dict[str, str], *, language: str) -> None:
     """Let a follower have lived for a year: its ledger, the recorder's statistics, and the prices where they ended."""
     home.commands({"type": "config_entries/disable", "entry_id": entry_id, "disabled_by": "user"})
+    home.action("recorder.purge_entities", entity_id=list(ids.values()), keep_days=0)
     ledger = home.folder / "calvalot" / f"{entry_id}.db"
     for file in ledger.parent.glob(f"{entry_id}.*"):
         file.unlink()
@@ -76,16 +81,18 @@ def _times(start: datetime, end: datetime) -> Iterator[datetime]:
         now += next((step for distance, step in STEPS if end - now <= distance), STEP)
 
 
-async def _live(
-    path: Path, entry_id: str, language: str
-) -> tuple[list[tuple[datetime, Snapshot]], dict[str, Decimal]]:
+async def _live(path: Path, entry_id: str, language: str) -> tuple[list[tuple[datetime, Snapshot]], dict[str, Decimal]]:
     """Run a follower through the year; return its pictures and the last prices."""
     end = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
     start = end - timedelta(days=DAYS)
     clock = Clock(start)
     pictures: list[tuple[datetime, Snapshot]] = []
     ledger = Ledger(path, Mode.DRY_RUN, QUOTE)
-    async with ExchangeSimulator(seed=SEED, clock=lambda: clock.now.timestamp()) as market, LeaderSimulator() as leader, ClientSession() as session:
+    async with (
+        ExchangeSimulator(seed=SEED, clock=clock.seconds) as market,
+        LeaderSimulator() as leader,
+        ClientSession() as session,
+    ):
         follower = Follower(
             Settings(
                 entry_id=entry_id, mode=Mode.DRY_RUN, quote=QUOTE, initial_budget=Decimal(BUDGET), coins=tuple(COINS)

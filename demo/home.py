@@ -40,7 +40,8 @@ recorder:
   commit_interval: 1
 history:
 logbook:
-automation:
+automation: !include automations.yaml
+mobile_app:
 logger:
   default: warning
   logs:
@@ -138,6 +139,7 @@ def _seed(folder: Path, port: int, language: str) -> None:
     storage = folder / ".storage"
     storage.mkdir()
     (folder / "configuration.yaml").write_text(CONFIGURATION.format(language=language))
+    (folder / "automations.yaml").write_text("[]\n")
     (folder / "custom_components").symlink_to(ROOT / "custom_components")
 
     modules = folder / "modules"

@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 
 from custom_components.calvalot.follower import signal
 
-from .bodies import LONGEST, SEEDS, mutate
+from .bodies import LONGEST, SEEDS, mutate, renamed
 from .targets import Path2Paper, parse
 
 DONE = "parser: {inputs:,} inputs, {signals:,} signals, {seconds:.0f} s, no finding"
@@ -48,8 +48,8 @@ async def _path(inputs: int, seed: int) -> None:
     chance, begun = random.Random(seed), time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         async with Path2Paper(Path(folder)) as path:
-            for _ in range(inputs):
-                body = mutate(chance.choice(SEEDS), chance)
+            for number in range(inputs):
+                body = mutate(renamed(chance.choice(SEEDS), number), chance)
                 try:
                     await path.feed(body)
                 except Exception:

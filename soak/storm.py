@@ -26,7 +26,7 @@ COINS = ("BTC", "ETH", "BNB", "SOL", "XRP")
 # An order struck on its way is proven absent only when the exchange's clock is this much (s) further on.
 FENCE = 30
 PAUSE = 1
-CYCLES_PER_KILL = 72
+CYCLES_PER_KILL = 80
 FEWEST_KILLS = 3
 SETTLING = 40
 # An action that was refused is logged by the API; anything else must not be.
@@ -70,8 +70,8 @@ class Storm:
         self._kill_steps = frozenset(self._chance("kills").sample(range(1, cycles + 1), min(count, cycles)))
         self._happenings: tuple[tuple[int, Happening], ...] = (
             (330, self._nothing),
-            (130, self._blow),
-            (60, self._leader_fault),
+            (100, self._blow),
+            (50, self._leader_fault),
             (30, self._clock),
             (30, self._flow),
             (20, self._pause),

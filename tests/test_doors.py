@@ -107,11 +107,13 @@ async def test_http_needs_authentication(
             assert answer.status in {401, 404, 405}, path
 
 
+@pytest.mark.parametrize("expected_lingering_timers", [True])  # the server's, of the connections that it refused
 async def test_websocket_needs_authentication(
     hass: HomeAssistant,
     entry: MockConfigEntry,
     hass_ws_client: WebSocketGenerator,
     hass_client_no_auth: ClientSessionGenerator,
+    expected_lingering_timers: bool,
 ) -> None:
     """No command is heard before the login."""
     assert await async_setup_component(hass, "websocket_api", {})

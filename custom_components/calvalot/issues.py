@@ -2,18 +2,24 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from decimal import ROUND_DOWN, Decimal
 from typing import Any
 
 from homeassistant.config_entries import SOURCE_REAUTH, ConfigEntry
 from homeassistant.core import HomeAssistant, callback
 from homeassistant.helpers import issue_registry as ir
 from homeassistant.util import dt as dt_util
+from yarl import URL
 
-from .const import CONF_REFUSED_BY, DOMAIN, UNKNOWN_ORDER_GRACE
-from .follower.exchange import InvalidKey
+from .const import CONF_LEADER_URL, CONF_QUOTE_ASSET, CONF_REFUSED_BY, DEFAULT_QUOTE_ASSET, DOMAIN, UNKNOWN_ORDER_GRACE
+from .follower.exchange import ZERO, InvalidKey
 from .follower.follower import Snapshot, Status
-from .follower.leader import LeaderForbidden, LeaderSignalsOff
+from .follower.leader import LeaderForbidden, LeaderSignalsOff, is_private
 from .follower.schema import OrderRecord
+
+CENT = Decimal("0.01")
+# The exchange's code for a key that it does not know or that may not come from this address.
+KEY_OR_ADDRESS = -2015
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,12 +27,17 @@ class Problem:
     """One kind of issue: `details` returns its placeholders while it is there, else None."""
 
     key: str
-    details: Callable[[Snapshot], Mapping[str, str] | None] = lambda _snapshot: None
+    details: Callable[[Snapshot, ConfigEntry[Any]], Mapping[str, str] | None] = lambda _snapshot, _entry: None
     severity: ir.IssueSeverity = ir.IssueSeverity.ERROR
     fixable: bool = False
 
 
-def _clock_skew(snapshot: Snapshot) -> Mapping[str, str] | None:
+def _when(present: bool) -> Mapping[str, str] | None:
+    """Nothing more to say of a problem than whether it is there."""
+    return {} if present else None
+
+
+def _clock_skew(snapshot: Snapshot, _entry: ConfigEntry[Any]) -> Mapping[str, str] | None:
     match snapshot.leader_problem:
         case LeaderForbidden(clocks_differ=True, clock_skew=float(skew)):
             return {"seconds": f"{abs(skew):.0f}"}
@@ -44,9 +55,37 @@ def order_text(order: OrderRecord) -> str:
     return f"{order.side} {order.quantity:f} {order.symbol} ({order.client_order_id})"
 
 
-def _order_unknown(snapshot: Snapshot) -> Mapping[str, str] | None:
+def _order_unknown(snapshot: Snapshot, _entry: ConfigEntry[Any]) -> Mapping[str, str] | None:
     orders = unknown_orders(snapshot)
     return {"orders": "\n".join(f"- {order_text(order)}" for order in orders)} if orders else None
+
+
+def _key_refused(snapshot: Snapshot, _entry: ConfigEntry[Any]) -> Mapping[str, str] | None:
+    match snapshot.exchange_problem:
+        case InvalidKey(code=code) if code == KEY_OR_ADDRESS:
+            return {"code": str(code)}
+    return None
+
+
+def _no_quote(snapshot: Snapshot, entry: ConfigEntry[Any]) -> Mapping[str, str] | None:
+    if snapshot.short_of_quote is None:
+        return None
+    free = max(snapshot.short_of_quote, ZERO).quantize(CENT, ROUND_DOWN)
+    return {"quote": entry.data.get(CONF_QUOTE_ASSET, DEFAULT_QUOTE_ASSET), "free": f"{free:f}"}
+
+
+def missing_text(missing: Mapping[str, Decimal]) -> str:
+    """What the account lacks, in one line."""
+    return ", ".join(f"{quantity.normalize():f} {asset}" for asset, quantity in missing.items())
+
+
+def _ledger_mismatch(snapshot: Snapshot, _entry: ConfigEntry[Any]) -> Mapping[str, str] | None:
+    return {"missing": missing_text(snapshot.missing)} if snapshot.missing else None
+
+
+def _plain_http(_snapshot: Snapshot, entry: ConfigEntry[Any]) -> Mapping[str, str] | None:
+    url = URL(entry.data[CONF_LEADER_URL])
+    return {"host": url.host or ""} if url.scheme == "http" and not is_private(str(url)) else None
 
 
 # Found while setting up, when nothing is published yet.
@@ -57,34 +96,47 @@ PROBLEMS = (
     Problem(key="clock_skew", details=_clock_skew),
     Problem(
         key="signals_off",
-        details=lambda snapshot: {} if isinstance(snapshot.leader_problem, LeaderSignalsOff) else None,
+        details=lambda snapshot, _: _when(isinstance(snapshot.leader_problem, LeaderSignalsOff)),
+    ),
+    Problem(key="plain_http", details=_plain_http, severity=ir.IssueSeverity.WARNING),
+    Problem(key="key_refused", details=_key_refused),
+    Problem(
+        key="key_cannot_trade",
+        details=lambda snapshot, _: _when(bool(snapshot.permissions and not snapshot.permissions.can_trade)),
     ),
     Problem(
+        key="key_can_withdraw",
+        details=lambda snapshot, _: _when(bool(snapshot.permissions and snapshot.permissions.can_withdraw)),
+        severity=ir.IssueSeverity.WARNING,
+    ),
+    Problem(key="no_quote", details=_no_quote),
+    Problem(
         key="unknown_coin",
-        details=lambda snapshot: {"coins": ", ".join(snapshot.unknown_coins)} if snapshot.unknown_coins else None,
+        details=lambda snapshot, _: {"coins": ", ".join(snapshot.unknown_coins)} if snapshot.unknown_coins else None,
         fixable=True,
     ),
     Problem(key="order_unknown", details=_order_unknown, fixable=True),
     Problem(
         key="dead",
-        details=lambda snapshot: {} if snapshot.status is Status.DEAD else None,
+        details=lambda snapshot, _: _when(snapshot.status is Status.DEAD),
         severity=ir.IssueSeverity.CRITICAL,
+        fixable=True,
     ),
     Problem(
         key="ledger_failed",
-        details=lambda snapshot: {"error": snapshot.storage_problem} if snapshot.storage_problem else None,
+        details=lambda snapshot, _: {"error": snapshot.storage_problem} if snapshot.storage_problem else None,
         severity=ir.IssueSeverity.CRITICAL,
     ),
     Problem(
         key="ledger_restored",
-        details=lambda snapshot: None if snapshot.restored is None else {"copy": snapshot.restored or "–"},
+        details=lambda snapshot, _: None if snapshot.restored is None else {"copy": snapshot.restored or "–"},
         severity=ir.IssueSeverity.WARNING,
         fixable=True,
     ),
-    Problem(key="ledger_mismatch", details=lambda snapshot: {} if snapshot.ledger_problem else None),
+    Problem(key="ledger_mismatch", details=_ledger_mismatch, fixable=True),
     Problem(
         key="update_required",
-        details=lambda snapshot: {"version": snapshot.update_required} if snapshot.update_required else None,
+        details=lambda snapshot, _: {"version": snapshot.update_required} if snapshot.update_required else None,
         severity=ir.IssueSeverity.WARNING,
     ),
 )
@@ -116,7 +168,7 @@ def async_raise_issue(
 def async_sync_issues(hass: HomeAssistant, entry: ConfigEntry[Any], snapshot: Snapshot) -> None:
     """Raise the issues that are there and clear the others."""
     for problem in PROBLEMS:
-        if (details := problem.details(snapshot)) is None:
+        if (details := problem.details(snapshot, entry)) is None:
             ir.async_delete_issue(hass, DOMAIN, issue_id(problem.key, entry.entry_id))
         else:
             async_raise_issue(hass, entry, problem, details)

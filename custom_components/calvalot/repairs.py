@@ -2,12 +2,13 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from decimal import Decimal
+from typing import Any
 
 from homeassistant.components.repairs import RepairsFlow, RepairsFlowResult
 from homeassistant.config_entries import ConfigEntryState
 from homeassistant.core import HomeAssistant
 from homeassistant.data_entry_flow import UnknownStep
-from homeassistant.helpers.selector import TextSelector
+from homeassistant.helpers.selector import NumberSelector, NumberSelectorConfig, NumberSelectorMode, TextSelector
 import voluptuous as vol
 
 from .checks import InvalidInput, check_coins
@@ -19,6 +20,8 @@ from .follower.follower import Follower, FollowerError
 from .follower.schema import OrderRecord
 from .issues import order_text, unknown_orders
 from .settings import amount, coin_codes, exchange_of
+
+EUR = NumberSelector(NumberSelectorConfig(mode=NumberSelectorMode.BOX, step="any", unit_of_measurement="EUR"))
 
 
 class AddCoins(RepairsFlow):
@@ -111,33 +114,64 @@ class SettleOrder(RepairsFlow):
 
     async def _settle(self, execution: Execution | None) -> dict[str, str]:
         name = self._order.client_order_id
-        return await _told(self._entry, lambda follower: follower.settle_by_hand(name, execution))
+        return await _told(self._entry, self._placeholders, lambda follower: follower.settle_by_hand(name, execution))
 
 
-class ForgetRestore(RepairsFlow):
-    """Takes note that the owner knows of a restored ledger."""
+class Tell(RepairsFlow):
+    """Has the owner confirm something that the follower is then told."""
 
-    def __init__(self, entry: CalvalotConfigEntry, copy: str) -> None:
-        """Take what the issue is about."""
+    def __init__(
+        self, entry: CalvalotConfigEntry, tell: Callable[[Follower], Awaitable[object]], **placeholders: str
+    ) -> None:
+        """Take what to tell, and what the question names."""
         self._entry = entry
-        self._copy = copy
+        self._tell = tell
+        self._placeholders = {"name": entry.title, **placeholders}
 
     async def async_step_init(self, _user_input: dict[str, str] | None = None) -> RepairsFlowResult:
         """Show the question."""
         return await self.async_step_confirm()
 
     async def async_step_confirm(self, user_input: dict[str, str] | None = None) -> RepairsFlowResult:
-        """Forget the restore."""
+        """Tell the follower."""
         errors: dict[str, str] = {}
-        if user_input is not None and not (
-            errors := await _told(self._entry, lambda follower: follower.forget_restore())
-        ):
+        if user_input is not None and not (errors := await _told(self._entry, self._placeholders, self._tell)):
             return self.async_create_entry(data={})
         return self.async_show_form(
             step_id="confirm",
             data_schema=vol.Schema({}),
             errors=errors,
-            description_placeholders={"name": self._entry.title, "copy": self._copy},
+            description_placeholders=self._placeholders,
+        )
+
+
+class Revive(RepairsFlow):
+    """Pays in what a dead follower lacks, and has it trade again."""
+
+    def __init__(self, entry: CalvalotConfigEntry) -> None:
+        """Take what the issue is about."""
+        self._entry = entry
+        self._placeholders = {"name": entry.title}
+
+    async def async_step_init(self, _user_input: dict[str, Any] | None = None) -> RepairsFlowResult:
+        """Show the question."""
+        return await self.async_step_confirm()
+
+    async def async_step_confirm(self, user_input: dict[str, Any] | None = None) -> RepairsFlowResult:
+        """Deposit, then reset; what was deposited stays so where that was not enough."""
+        errors: dict[str, str] = {}
+        if user_input is not None:
+            if deposit := user_input.get("amount"):
+                paid = Decimal(str(deposit))
+                errors = await _told(self._entry, self._placeholders, lambda follower: follower.deposit(paid))
+            errors = errors or await _told(self._entry, self._placeholders, lambda follower: follower.reset())
+            if not errors or errors == {"base": "not_dead"}:
+                return self.async_create_entry(data={})
+        return self.async_show_form(
+            step_id="confirm",
+            data_schema=vol.Schema({vol.Optional("amount"): EUR}),
+            errors=errors,
+            description_placeholders=self._placeholders,
         )
 
 
@@ -150,18 +184,25 @@ async def async_create_fix_flow(
         case {"problem": "unknown_coin", "coins": str(coins)}:
             return AddCoins(entry, coin_codes(coins.split(",")))
         case {"problem": "ledger_restored", "copy": str(copy)}:
-            return ForgetRestore(entry, copy)
+            return Tell(entry, lambda follower: follower.forget_restore(), copy=copy)
+        case {"problem": "ledger_mismatch", "missing": str(missing)}:
+            return Tell(entry, lambda follower: follower.accept_account(), missing=missing)
+        case {"problem": "dead"}:
+            return Revive(entry)
         case {"problem": "order_unknown"} if orders := unknown_orders(entry.runtime_data.data):
             return SettleOrder(entry, orders[0])
     raise UnknownStep(f"nothing repairs {issue_id}")
 
 
-async def _told[T](entry: CalvalotConfigEntry, tell: Callable[[Follower], Awaitable[T]]) -> dict[str, str]:
-    """Tell the follower something; returns the form's errors."""
+async def _told(
+    entry: CalvalotConfigEntry, placeholders: dict[str, str], tell: Callable[[Follower], Awaitable[object]]
+) -> dict[str, str]:
+    """Tell the follower something; returns the form's errors, and adds what they name to the placeholders."""
     if entry.state is not ConfigEntryState.LOADED:
         return {"base": "not_loaded"}
     try:
         await tell(entry.runtime_data.follower)
     except FollowerError as err:
+        placeholders |= err.placeholders
         return {"base": err.key}
     return {}

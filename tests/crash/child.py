@@ -36,7 +36,7 @@ QUESTIONS = ("server_time", "balances", "place", "find", "fills", "orders_from",
 MOST_CYCLES = 8
 COINS = ("BTC", "ETH", "SOL", "XRP")
 # Two buys at once; then two sells at once and a buy. What one of them costs moves none of the others over a step.
-SIGNALS = ({"SOL": "0.30063", "XRP": "0.30031"}, {"SOL": "0.100407", "XRP": "0.15023", "BTC": "0.34969"})
+SIGNALS = ({"SOL": "0.30063", "XRP": "0.30031"}, {"SOL": "0.099321", "XRP": "0.150256", "BTC": "0.34969"})
 
 
 class When(StrEnum):
@@ -99,9 +99,10 @@ class Tripwire:
             torn = Point(method, number, When.UNCOMMITTED)
             if torn == self._point:
                 event.listen(Engine, "commit", lambda _connection: self._reach(torn))
-            result = call(*arguments, **named)
-            self._reach(Point(method, number, When.AFTER))
-            return result
+            try:
+                return call(*arguments, **named)
+            finally:
+                self._reach(Point(method, number, When.AFTER))
 
         setattr(ledger, method, watched)
 
@@ -120,9 +121,10 @@ class Tripwire:
                         await asyncio.sleep(0.001)
                     self._reach(midway)
                     await asking
-            result = await call(*arguments)
-            self._reach(Point(method, number, When.AFTER))
-            return result
+            try:
+                return await call(*arguments)
+            finally:
+                self._reach(Point(method, number, When.AFTER))
 
         setattr(exchange, method, watched)
 

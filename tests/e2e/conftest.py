@@ -2,14 +2,12 @@
 
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
-import itertools
 import json
 import os
 from pathlib import Path
 import re
 import signal
-import time
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from playwright.sync_api import (
@@ -28,20 +26,28 @@ from demo.__main__ import simulators
 from demo.check import FIRST
 from demo.dashboard import show_dashboard
 from demo.follower import add_follower, entities
+from demo.history import seed_history
 from demo.home import Home, running_home
 from demo.process import ROOT, Simulator, free_port
 
 FAILED = pytest.StashKey[bool]()
 SIZES: dict[str, ViewportSize] = {
-    "desktop": {"width": 1360, "height": 940},
+    "desktop": {"width": 1280, "height": 1160},
     "phone": {"width": 390, "height": 844},
+}
+
+REASONING = {
+    "en": {"confidence": 0.81, "reasoning": "BTC holds above its 50-day average with rising volume; adding there."},
+    "fr": {"confidence": 0.81, "reasoning": "Le BTC tient au-dessus de sa moyenne à 50 jours ; je renforce."},
 }
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Pictures are taken where somebody asks for them."""
     parser.addoption("--screenshots", type=Path, help="folder for the pictures of the README")
-    parser.addoption("--history", type=float, default=0, help="minutes of trading before the dashboard is opened")
+    parser.addoption(
+        "--renew-pictures", action="store_true", help="keep what the cards look like now as what they have to"
+    )
 
 
 def pytest_configure() -> None:
@@ -75,9 +81,14 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class Shown(Stage):
-    """The same with a follower and the demo's dashboard; ``ids`` are entity ids by key."""
+    """The same with a follower and its dashboard; ``ids`` are entity ids by key."""
 
     ids: dict[str, str]
+    entry_id: str
+
+    def poll(self) -> None:
+        """Let the follower look at the leader now."""
+        self.home.action("button.press", entity_id=self.ids["poll"])
 
 
 @pytest.fixture(scope="session", params=["en", "fr"])
@@ -91,28 +102,15 @@ def stage(request: pytest.FixtureRequest) -> Iterator[Stage]:
 
 @pytest.fixture(scope="session")
 def shown(stage: Stage, request: pytest.FixtureRequest) -> Shown:
-    """Add the follower and its dashboard, as the demo does, and let it have a past where one is wanted."""
-    stage.leader.control("publish_v2", targets=FIRST)
-    ids = entities(stage.home, add_follower(stage.home, stage.leader, stage.exchange, live=False))
-    show_dashboard(stage.home, ids, stage.language)
-    if minutes := request.config.getoption("--history"):
-        _trade_for(minutes, stage, ids)
-    return Shown(stage.language, stage.leader, stage.exchange, stage.home, ids)
-
-
-def _trade_for(minutes: float, stage: Stage, ids: dict[str, str]) -> None:
-    """Let prices walk and the leader change its mind, back to its first allocation in the end."""
-    end = time.monotonic() + 60 * minutes
-    for cycle in itertools.count():
-        stage.exchange.control("walk", steps=4)
-        if done := time.monotonic() > end:
-            stage.leader.control("publish_v2", targets=FIRST)
-        elif cycle % 40 == 39:
-            stage.leader.control("publish_random")
-        stage.home.action("button.press", entity_id=ids["poll"])
-        if done:
-            break
-        time.sleep(3)
+    """Add the follower and its dashboard, as the demo does; a year of history where somebody looks at the curve."""
+    entry_id = add_follower(stage.home, stage.leader, stage.exchange, live=False)
+    ids = entities(stage.home, entry_id)
+    if stage.language == "en" or request.config.getoption("--screenshots"):
+        seed_history(stage.home, stage.exchange, entry_id, ids, language=stage.language)
+    stage.leader.control("publish_v2", targets=FIRST, **REASONING[stage.language])
+    stage.home.action("button.press", entity_id=ids["poll"])
+    show_dashboard(stage.home)
+    return Shown(stage.language, stage.leader, stage.exchange, stage.home, ids, entry_id)
 
 
 @pytest.fixture(scope="session")
@@ -132,13 +130,22 @@ def size() -> str:
 
 
 @pytest.fixture
-def page(browser: Browser, stage: Stage, size: str, request: pytest.FixtureRequest) -> Iterator[Page]:
+def scheme() -> Literal["light", "dark"]:
+    """The theme: light, or dark where a test asks for it."""
+    return "light"
+
+
+@pytest.fixture
+def page(
+    browser: Browser, stage: Stage, size: str, scheme: Literal["light", "dark"], request: pytest.FixtureRequest
+) -> Iterator[Page]:
     """Open a page in the language of Home Assistant; console errors and requests to other hosts fail the test."""
     context = browser.new_context(
         base_url=stage.home.url,
         locale={"en": "en-GB", "fr": "fr-FR"}[stage.language],
         timezone_id="Europe/Paris",
         viewport=SIZES[size],
+        color_scheme=scheme,
         device_scale_factor=2,
         has_touch=size == "phone",
         is_mobile=size == "phone",

@@ -452,7 +452,7 @@ async def test_an_exit_over_a_restart(rig: Rig, leader: LeaderSimulator, sim: Ex
     follower = await rig.following(**options)
     leader.publish_v2(ALLOCATION)
     await rig.cycle(follower)
-    sim.set_depth("BTCUSDC", "150")
+    sim.set_depth("BTCUSDC", "80")  # of 232, in two passes a cycle
     sim.set_price("BTCUSDC", sim.price("BTCUSDC") / 2)
     await rig.cycle(follower)
     (exit_,) = follower._ledger.open_signals()
@@ -469,6 +469,22 @@ async def test_an_exit_over_a_restart(rig: Rig, leader: LeaderSimulator, sim: Ex
     assert len(rig.orders(side="SELL")) == sells + 1
     assert rig.result(follower, exit_.signal_id) is Result.EXECUTED
     assert all(order.state is OrderState.BOOKED for order in follower._ledger.orders(exit_.signal_id))
+    rig.agree(follower)
+
+
+async def test_an_exit_without_the_account(rig: Rig, leader: LeaderSimulator, sim: ExchangeSimulator) -> None:
+    """It is written down and sells as soon as the account answers."""
+    follower = await rig.following(stop_loss_drawdown=Decimal("0.1"), stop_loss_sell=True)
+    leader.publish_v2({"BTC": ".5"})
+    await rig.cycle(follower)
+    sim.set_price("BTCUSDC", sim.price("BTCUSDC") / 2)
+    sim.fault("status", path="/account")
+    await rig.cycle(follower)
+    (exit_,) = follower._ledger.open_signals()
+    assert rig.orders(side="SELL") == []
+    await rig.cycle(follower)
+    assert rig.result(follower, exit_.signal_id) is Result.EXECUTED
+    assert legs(rig) == [("BUY", "BTCUSDC"), ("SELL", "BTCUSDC")]
     rig.agree(follower)
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from custom_components.calvalot.follower import views
+from custom_components.calvalot.follower import pages, views
 from custom_components.calvalot.follower.exchange import Mode, NotSent, OrderRequest, RateLimited, Side
 from custom_components.calvalot.follower.executor import RECOVERED, Execution, follower_tag
 from custom_components.calvalot.follower.follower import RESTORED, Follower, FollowerError, Status
@@ -99,9 +99,7 @@ def random_targets(chance: random.Random) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("fees", ["coin", "own BNB", "lent BNB"])
-async def test_thirty_signals_in_a_row(
-    rig: Rig, leader: LeaderSimulator, sim: ExchangeSimulator, fees: str
-) -> None:
+async def test_thirty_signals_in_a_row(rig: Rig, leader: LeaderSimulator, sim: ExchangeSimulator, fees: str) -> None:
     """No refused order, and the ledger is the account, to the last digit, until everything is sold."""
     if fees != "coin":
         sim.set_account(bnb_burn=True)
@@ -119,7 +117,7 @@ async def test_thirty_signals_in_a_row(
         lent_bnb, lent_cash = lent(follower)
         book = rig.agree(follower, lent=lent_cash)
         assert sim.balance("BNB") == owners - lent_bnb + book.quantity("BNB")
-        assert not picture.ledger_problem
+        assert not picture.missing
     assert (lent_bnb > 0) == (fees == "lent BNB")
     assert all(view.value is not None and view.value < 6 for view in picture.positions.values())
     assert not rig.types("alert")
@@ -362,7 +360,7 @@ async def test_an_order_that_stays_unclear(rig: Rig, leader: LeaderSimulator, si
         picture = await rig.cycle(follower)
     assert [order.symbol for order in rig.orders()] == ["BTCUSDC", "ETHUSDC", "ETHUSDC"]
     assert (rig.result(follower, signal_id), picture.exchange_connected) == (Result.OPEN, False)
-    assert not picture.ledger_problem
+    assert not picture.missing
     assert picture.total_value
     sim.clear_faults()
     await rig.cycle(follower, after=3600)
@@ -839,19 +837,43 @@ async def test_ledger_mismatch(rig: Rig, leader: LeaderSimulator, sim: ExchangeS
     there = sim.balance("BTC")
     sim.set_balance("BTC", there - Decimal("0.00001"))
     pictures = [await rig.cycle(follower) for _ in range(3)]
-    assert [picture.ledger_problem for picture in pictures] == [False, False, True]
+    assert [bool(picture.missing) for picture in pictures] == [False, False, True]
     alerts = [event for event in rig.events if event.type == "ledger_mismatch"]
     assert [event.data["missing"] for event in alerts] == [{"BTC": "0.00001000"}]
-    assert (await rig.cycle(follower)).ledger_problem
+    assert (await rig.cycle(follower)).missing
     assert len([event for event in rig.events if event.type == "ledger_mismatch"]) == 1
     sim.set_balance("BTC", there)
-    assert not (await rig.cycle(follower)).ledger_problem
+    assert not (await rig.cycle(follower)).missing
     sim.set_balance("BTC", 0)
     sim.fault("drop", method="POST")
     sim.fault("status", method="GET", path="/order", count=None)
     leader.publish_v2({"ETH": ".2"})
     for _ in range(4):
-        assert not (await rig.cycle(follower)).ledger_problem
+        assert not (await rig.cycle(follower)).missing
+
+
+async def test_the_account_is_right(rig: Rig, leader: LeaderSimulator, sim: ExchangeSimulator) -> None:
+    """What the account lacks leaves the book as withdrawals; without the account nothing is written."""
+    leader.publish_v2({"BTC": ".5"})
+    follower = await rig.start()
+    await follower.cycle()
+    taken = Decimal("0.001")
+    sim.set_balance("BTC", sim.balance("BTC") - taken)
+    for _ in range(3):
+        picture = await rig.cycle(follower)
+    assert dict(picture.missing) == {"BTC": taken}
+    sim.fault("status", path="/account")
+    await refused(follower.accept_account(), "account_unknown")
+    (flow,) = await follower.accept_account()
+    assert abs(flow.amount_quote + taken * sim.price("BTCUSDC")) < Decimal("1e-7")
+    assert follower.snapshot.missing == {}
+    book = follower._ledger.book().portfolio
+    assert follower._ledger.replay() == book
+    assert book.quantity("BTC") == sim.balance("BTC")
+    assert picture.time_weighted_return is not None
+    assert follower.snapshot.time_weighted_return is not None
+    assert abs(follower.snapshot.time_weighted_return - picture.time_weighted_return) < Decimal("1e-6")
+    assert await follower.accept_account() == ()
 
 
 async def test_the_owner_s_fees_are_no_mismatch(rig: Rig, leader: LeaderSimulator, sim: ExchangeSimulator) -> None:
@@ -861,9 +883,9 @@ async def test_the_owner_s_fees_are_no_mismatch(rig: Rig, leader: LeaderSimulato
     follower = await rig.start()
     for targets in (ALLOCATION, {"BNB": ".9"}, {}, ALLOCATION):
         leader.publish_v2(targets)
-        assert not (await rig.cycle(follower)).ledger_problem
+        assert not (await rig.cycle(follower)).missing
     for _ in range(4):
-        assert not (await rig.cycle(follower)).ledger_problem
+        assert not (await rig.cycle(follower)).missing
 
 
 # Money in, money out
@@ -1040,7 +1062,7 @@ async def test_owner_s_actions_on_a_ledger_that_fails(
     def fails(*_: object) -> None:
         raise LedgerError("the ledger failed")
 
-    for name in ("book", "remember", "trades", "signals", "flows"):
+    for name in ("book", "remember", "trades", "trades_before", "signals", "flows"):
         monkeypatch.setattr(follower._ledger, name, fails)
     actions: list[Callable[[], Any]] = [
         lambda: follower.pause(paused=True),
@@ -1052,6 +1074,7 @@ async def test_owner_s_actions_on_a_ledger_that_fails(
         follower.signals,
         follower.cash_flows,
         follower.performance,
+        lambda: follower.page(pages.trades, 1, None),
     ]
     for action in actions:
         await refused(action(), "ledger_unavailable")
@@ -1089,6 +1112,7 @@ async def test_what_is_told(rig: Rig, leader: LeaderSimulator, mode: Mode) -> No
     (trade,) = await follower.trades()
     assert (trade["symbol"], trade["simulated"]) == ("BTCUSDC", mode is Mode.DRY_RUN)
     assert await follower.trades(since=rig.clock.now() + timedelta(days=1)) == []
+    assert [each["symbol"] for each in await follower.page(pages.trades, 1, None)] == ["BTCUSDC"]
     told = await follower.performance()
     assert [close["day"] for close in told["closes"]] == [rig.clock.now().date().isoformat()]
     assert rig.types("trade") == ["buy"]

@@ -237,3 +237,27 @@ async def test_a_key_that_is_refused(rig: Rig, leader: LeaderSimulator) -> None:
     assert (picture.leader_connected, picture.rate is None, picture.last_signal) == (True, False, None)
     follower = await rig.start(entry_id="keyless", on=rig.binance("", ""))
     assert isinstance((await follower.cycle()).exchange_problem, InvalidKey)
+
+
+async def test_permissions_once_a_day(rig: Rig, sim: ExchangeSimulator) -> None:
+    """After a cycle, shown when they change; what cannot be asked today is asked tomorrow."""
+    follower = await rig.start()
+
+    async def asked(after: float) -> int:
+        before = sim.count("GET", "/apiRestrictions")
+        await rig.cycle(follower, after=after)
+        return sim.count("GET", "/apiRestrictions") - before
+
+    assert [await asked(after) for after in (0, 120)] == [1, 0]
+    assert follower.snapshot.permissions
+    assert not follower.snapshot.permissions.can_withdraw
+    sim.set_account(withdrawals=True)
+    assert [await asked(after) for after in (120, 86400, 120)] == [0, 1, 0]
+    assert follower.snapshot.permissions.can_withdraw
+    sim.fault("status", path="/apiRestrictions")
+    sim.fault("status", path="/ticker/price")
+    assert [await asked(after) for after in (86400, 120, 120)] == [0, 1, 0]
+    assert follower.snapshot.permissions.can_withdraw
+    assert (await rig.cycle(follower)).exchange_connected
+    paper = await rig.start(Mode.DRY_RUN, entry_id="paper")
+    assert (await paper.cycle()).permissions is None

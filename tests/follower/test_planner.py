@@ -402,6 +402,12 @@ def test_an_exit_of_dust_is_nothing_to_be_done(quantity: str, reason: Reason | N
     assert len(planned.sells) == (reason is None)
 
 
+def test_an_exit_of_just_the_smallest_order_is_sold() -> None:
+    """5.25 is enough."""
+    world = World(portfolio=make_portfolio("1000", BTC="1"), market=make_market({"BTC": "5.25"}), limits=PLAIN)
+    assert [order.amount for order in world.plan(make_targets({})).sells] == [Decimal("5.25")]
+
+
 # Actions
 
 
@@ -428,6 +434,15 @@ def test_a_sale_takes_what_would_be_left_as_dust(share: str, left: str) -> None:
     """A rest of 5.00 goes with it, as 5.25 is the smallest order; one of 5.50 stays."""
     world = World(portfolio=make_portfolio("500", BTC="0.01"), market=make_market({"BTC": "50000"}), limits=PLAIN)
     (sell,) = world.plan(make_actions(("BTC", Action.SELL, share))).sells
+    assert Decimal("0.01") - sell.quantity == Decimal(left)
+
+
+@pytest.mark.parametrize(("dust", "left"), [("20", "0.0004"), ("20.01", "0")])
+def test_dust_is_what_the_owner_says(dust: str, left: str) -> None:
+    """A rest of 20 stays where dust is less than that."""
+    limits = replace(PLAIN, dust_threshold=Decimal(dust))
+    world = World(portfolio=make_portfolio("500", BTC="0.01"), market=make_market({"BTC": "50000"}), limits=limits)
+    (sell,) = world.plan(make_actions(("BTC", Action.SELL, "0.48"))).sells
     assert Decimal("0.01") - sell.quantity == Decimal(left)
 
 

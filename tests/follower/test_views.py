@@ -194,14 +194,14 @@ def test_portfolio() -> None:
         "total_value_quote": "2",
         "cash": "1.5",
         "positions_value": "0.5",
-        "net_deposits": "1.00000000",
+        "net_deposits": "1",
         "profit_loss": "-0.33333333",
         "profit_loss_percent": "-33.33333333",
         "realised": "0",
         "fees_paid": "0.000000000000000001",
         "time_weighted_return": "-33.33333333",
         "max_drawdown": "33.33333333",
-        "tracking_distance": "10.00000000",
+        "tracking_distance": "10",
         "positions": [
             {
                 "coin": "BTC",

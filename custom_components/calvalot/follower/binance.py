@@ -314,7 +314,7 @@ class BinanceExchange:
             case _, -1021:
                 return ClockSkew("the exchange refused the time stamp")
             case _ if code in KEY_CODES:
-                return InvalidKey(f"the exchange refused the key: {words}")
+                return InvalidKey(f"the exchange refused the key: {words}", code)
             case _ if code in REFUSED_CODES or (code == UNKNOWN_ORDER and otherwise is ExchangeUnavailable):
                 return Refused(f"refused by the exchange: {words} ({code})", code)
         return otherwise(f"the exchange failed: {words}")

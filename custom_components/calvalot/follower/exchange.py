@@ -44,7 +44,11 @@ class NotSent(ExchangeUnavailable):
 
 
 class InvalidKey(ExchangeError):
-    """The exchange refuses the key, its signature or this address."""
+    """The exchange refuses the key, its signature or this address, with its code where it gave one."""
+
+    def __init__(self, message: str, code: int = 0) -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class ClockSkew(ExchangeError):
@@ -191,6 +195,10 @@ class Exchange(Protocol):
 
     async def balances(self) -> dict[str, Balance] | None:
         """Balances by asset; None where there is no account (paper)."""
+        ...
+
+    async def permissions(self) -> KeyPermissions | None:
+        """What the key may do; None where there is none (paper)."""
         ...
 
     async def place(self, order: OrderRequest) -> OrderReport:

@@ -114,7 +114,9 @@ class Follower:
                     await self._recover()
             self.cycles.append(CycleTiming(started, time.monotonic() - clock))
             self._show(picture)
-            return picture
+            if not self._executor.stopping and await self._observer.ask_permissions():
+                self._show(replace(picture, permissions=self._observer.permissions))
+            return self.snapshot
 
     # What the owner can do
 
@@ -209,6 +211,18 @@ class Follower:
             self._show(await self._picture(self._view))
             return settled
 
+    async def accept_account(self) -> tuple[CashFlow, ...]:
+        """Take what the account lacks out of the book, as withdrawals at today's value. Raises FollowerError."""
+        async with self._working():
+            view = await self._prepared(await self._look(leader=False))
+            missing = await self._guards.gap(view)
+            if missing is None:
+                raise FollowerError("account_unknown")
+            flows = await self._treasury.write_off(missing, view, "missing on the account")
+            await self._guards.compare(view)
+            self._show(await self._picture(view))
+            return flows
+
     async def forget_restore(self) -> None:
         """The owner has seen that the ledger was restored. Raises FollowerError."""
         await self._guarded(asyncio.to_thread(self._ledger.remember, RESTORED, None))
@@ -247,7 +261,9 @@ class Follower:
         flows = await self._guarded(asyncio.to_thread(self._ledger.flows, limit, since))
         return [views.cash_flow(flow) for flow in flows]
 
-    async def page(self, read: Callable[[Ledger, int, int | None], list[Json]], limit: int, before: int | None) -> list[Json]:
+    async def page(
+        self, read: Callable[[Ledger, int, int | None], list[Json]], limit: int, before: int | None
+    ) -> list[Json]:
         """A page of the ledger, one of `pages`; `before` is the last `seq` of the page before. Raises FollowerError."""
         return await self._guarded(asyncio.to_thread(read, self._ledger, limit, before))
 
@@ -430,7 +446,9 @@ class Follower:
             unknown_coins=self._desk.unknown_coins,
             update_required=latest.latest_version if latest and latest.update_required else None,
             open_orders=await asyncio.to_thread(self._ledger.in_flight),
-            ledger_problem=self._guards.mismatch,
+            missing=self._guards.missing,
+            short_of_quote=self._treasury.short(view, book) if view else None,
+            permissions=self._observer.permissions,
             waiting_signal=waiting.signal_id if waiting else None,
             waiting_until=self._desk.expires(waiting) if waiting else None,
             restored=await asyncio.to_thread(self._ledger.fact, RESTORED),

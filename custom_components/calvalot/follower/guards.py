@@ -1,7 +1,7 @@
 """What stops a bad day: survival, the stop on a fall from the peak, the ledger held against the account."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from decimal import Decimal
 
@@ -30,6 +30,7 @@ class Guards:
         self._dead = False
         self._strikes = 0
         self._mismatches = 0
+        self._missing: Mapping[str, Decimal] = {}
 
     async def load(self) -> None:
         """Take up what the ledger remembers."""
@@ -56,9 +57,9 @@ class Guards:
         return self._paused
 
     @property
-    def mismatch(self) -> bool:
-        """Whether the account holds less than the ledger, for some cycles in a row."""
-        return self._mismatches >= MISMATCH_AFTER
+    def missing(self) -> Mapping[str, Decimal]:
+        """What the account has less of than the ledger, by asset, where it has been so for some cycles in a row."""
+        return self._missing if self._mismatches >= MISMATCH_AFTER else {}
 
     async def pause(self, *, paused: bool) -> None:
         """Pause or resume; resuming starts the fall from the peak anew."""
@@ -101,22 +102,31 @@ class Guards:
 
     async def compare(self, view: View) -> None:
         """Say so when the account holds less than the ledger in three cycles without an order in flight."""
+        missing = await self.gap(view)
+        if missing is None:
+            return
+        self._missing = missing
+        self._mismatches = self._mismatches + 1 if missing else 0
+        if self._mismatches == MISMATCH_AFTER:
+            self._journal.alert(
+                "ledger_mismatch", missing={asset: views.text(quantity) for asset, quantity in missing.items()}
+            )
+
+    async def gap(self, view: View) -> Mapping[str, Decimal] | None:
+        """What the account has less of than the ledger, by asset; None where that cannot be told."""
         if view.balances is None or view.account is None:
-            return
+            return None
         if await asyncio.to_thread(self._ledger.in_flight):
-            return
+            return None
         book = await asyncio.to_thread(self._ledger.book)
         held = {coin: position.quantity for coin, position in book.portfolio.positions.items()}
         held[self._settings.quote] = book.portfolio.cash
         there = {asset: balance.free + balance.locked for asset, balance in view.balances.items()}
-        missing = {
-            asset: views.text(quantity - there.get(asset, ZERO))
+        return {
+            asset: quantity - there.get(asset, ZERO)
             for asset, quantity in held.items()
             if there.get(asset, ZERO) < quantity
         }
-        self._mismatches = self._mismatches + 1 if missing else 0
-        if self._mismatches == MISMATCH_AFTER:
-            self._journal.alert("ledger_mismatch", missing=missing)
 
     def _now(self) -> str:
         return self._clock().isoformat()

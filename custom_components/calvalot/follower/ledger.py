@@ -60,13 +60,14 @@ class Ledger(Storage):
     def add_flow(self, flow: CashFlow, book: Book) -> CashFlow:
         """Write a cash flow and the book that results from it."""
         with self._transaction() as connection:
+            if flow.coin:
+                last = connection.execute(select(func.max(fills.c.seq)).where(fills.c.mode == self.mode)).scalar_one()
+                flow = replace(flow, after_fill=last or 0)
             seq = insert_row(connection, cash_flows, {"mode": self.mode, **_columns(flow)})
             self._write_book(connection, book)
         return replace(flow, seq=seq)
 
-    def flows(
-        self, limit: int = 100, since: datetime | None = None, before: int | None = None
-    ) -> tuple[CashFlow, ...]:
+    def flows(self, limit: int = 100, since: datetime | None = None, before: int | None = None) -> tuple[CashFlow, ...]:
         """Cash flows since a time and before a seq, newest first."""
         return self._newest(cash_flows, cash_flows.c.time, limit, since, before, _flow)
 
@@ -280,11 +281,15 @@ class Ledger(Storage):
     def replay(self) -> Portfolio:
         """Compute the portfolio again from every flow and fill; it must equal the book's."""
         with self._transaction() as connection:
-            paid_in = sum(
-                connection.execute(select(cash_flows.c.amount_quote).where(cash_flows.c.mode == self.mode)).scalars(),
-                ZERO,
-            )
+            flows = [
+                _flow(row)
+                for row in connection.execute(
+                    select(cash_flows).where(cash_flows.c.mode == self.mode).order_by(cash_flows.c.seq)
+                ).mappings()
+            ]
+            paid_in = sum((flow.amount_quote for flow in flows if not flow.coin), ZERO)
             portfolio = Portfolio(cash=paid_in, paid_in=paid_in)
+            in_kind = [flow for flow in flows if flow.coin]
             rows = connection.execute(
                 select(fills, orders.c.side, orders.c.coin, orders.c.order_id)
                 .join(orders, orders.c.seq == fills.c.order_seq)
@@ -292,8 +297,12 @@ class Ledger(Storage):
                 .order_by(fills.c.seq)
             )
             for row in rows.mappings():
+                while in_kind and (in_kind[0].after_fill or 0) < row["seq"]:
+                    portfolio = _without(portfolio, in_kind.pop(0))
                 fill = Fill(**{key: row[key] for key in Fill.__slots__})
                 portfolio = portfolio.with_fill(fill, Side(row["side"]), row["coin"], self.quote, row["fee_price"])
+        for flow in in_kind:
+            portfolio = _without(portfolio, flow)
         return portfolio
 
     # Inside
@@ -421,6 +430,11 @@ def _performance_columns(book: Book) -> dict[str, Decimal]:
 
 def _without_mode(row: RowMapping) -> dict[str, Any]:
     return {key: value for key, value in row.items() if key != "mode"}
+
+
+def _without(portfolio: Portfolio, flow: CashFlow) -> Portfolio:
+    """The portfolio after a withdrawal in kind."""
+    return portfolio.with_withdrawal(flow.coin or "", flow.quantity or ZERO, -flow.amount_quote)
 
 
 def _flow(row: RowMapping) -> CashFlow:

@@ -2,11 +2,22 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from .exchange import FEE_COIN, Balance, Exchange, ExchangeError, Mode, Refused, SymbolRules, eur_rate, rate_symbols
+from .exchange import (
+    FEE_COIN,
+    Balance,
+    Exchange,
+    ExchangeError,
+    KeyPermissions,
+    Refused,
+    SymbolRules,
+    eur_rate,
+    rate_symbols,
+)
 from .journal import Journal
 from .leader import Leader, LeaderError, LeaderInvalidResponse
 from .ledger import Ledger
@@ -53,6 +64,7 @@ class Observer:
         self._coins: frozenset[str] = frozenset()
         self._rules: dict[str, SymbolRules] = {}
         self._rules_at: datetime | None = None
+        self._permissions_at: datetime | None = None
         self._parsed: tuple[bytes, frozenset[str], Signal | InvalidSignal] | None = None
         self._failed_polls = 0
         self._last_new = clock()
@@ -62,16 +74,14 @@ class Observer:
         self.leader_problem: LeaderError | None = None
         self.exchange_problem: ExchangeError | None = None
         self.asked_exchange = False
+        self.permissions: KeyPermissions | None = None
         self.fee_prices: Mapping[str, Decimal] = {}
 
     async def look(self, *, leader: bool = True) -> View:
         """One look at everything, or without the leader at the exchange only."""
         self.exchange_problem = None
-        live = self._settings.mode is Mode.LIVE
         prices, balances, _ = await asyncio.gather(
-            self._prices(),
-            self.asked(self._exchange.balances()) if live else _nothing(),
-            self._hear() if leader else _nothing(),
+            self._prices(), self._balances(), self._hear() if leader else _nothing()
         )
         self.asked_exchange = True
         by_coin = {
@@ -94,13 +104,25 @@ class Observer:
                 self._rules_at = None
             return None
 
+    async def ask_permissions(self) -> bool:
+        """Look once a day at what the key may do; whether that has changed."""
+        now = self._clock()
+        if self.exchange_problem or (self._permissions_at and now - self._permissions_at < RULES_AGE):
+            return False
+        self._permissions_at = now
+        known = self.permissions
+        with suppress(ExchangeError):  # tomorrow, then: nothing of a cycle depends on it
+            self.permissions = await self._exchange.permissions()
+        return self.permissions != known
+
     def hold(self, coins: Collection[str]) -> None:
         """Know the coins that are held, wanted or not."""
         self._coins = frozenset({*self._settings.coins, *coins})
 
     def forget_rules(self) -> None:
-        """Ask for the trading rules again in the next look."""
+        """Ask for the trading rules and the key's permissions again in the next look: something was refused."""
         self._rules_at = None
+        self._permissions_at = None
 
     def watch_silence(self, last_signal: datetime | None) -> None:
         """Say once that no new signal came for too long, counted from the start or the last new signal."""
@@ -145,6 +167,9 @@ class Observer:
             parsed = err
         self._parsed = (body, self._coins, parsed)
         return parsed
+
+    async def _balances(self) -> Mapping[str, Balance] | None:
+        return await self.asked(self._exchange.balances())
 
     async def _prices(self) -> Mapping[str, Decimal] | None:
         """Prices by symbol of every coin that matters, in one request; the rules first where they are old."""

@@ -6,7 +6,18 @@ from datetime import datetime, timedelta
 from decimal import ROUND_DOWN, Decimal
 from itertools import count
 
-from .exchange import ONE, Balance, Exchange, Fill, NotSent, OrderReport, OrderRequest, Side, SymbolRules
+from .exchange import (
+    ONE,
+    Balance,
+    Exchange,
+    Fill,
+    KeyPermissions,
+    NotSent,
+    OrderReport,
+    OrderRequest,
+    Side,
+    SymbolRules,
+)
 from .planner import MAJORS
 
 FEE = Decimal("0.001")
@@ -49,6 +60,10 @@ class PaperExchange:
         """Prices of the real exchange; orders fill at the last ones that were asked for."""
         self._prices = await self._market.prices(symbols)
         return self._prices
+
+    async def permissions(self) -> KeyPermissions | None:
+        """Paper needs no key."""
+        return None
 
     async def balances(self) -> dict[str, Balance] | None:
         """None: paper has no account."""

@@ -82,6 +82,21 @@ class Portfolio:
                 raise BookError(f"the book holds {self.cash}, less than {-amount}")
             return replace(self, cash=self.cash + amount, paid_in=self.paid_in + amount)
 
+    def with_withdrawal(self, coin: str, quantity: Decimal, value: Decimal) -> Portfolio:
+        """Book coins that were taken out, worth `value` in quote: as if sold for that, and the money taken out.
+
+        Raises BookError over the quantity held.
+        """
+        with localcontext(EXACT):
+            book = _Draft(self)
+            cost = book.take(coin, quantity)
+            return replace(
+                self,
+                paid_in=self.paid_in - value,
+                realised=self.realised + value - cost,
+                positions=book.positions,
+            )
+
     def with_fill(self, fill: Fill, side: Side, coin: str, quote: str, fee_price: Decimal) -> Portfolio:
         """Book one fill. `fee_price` is the price in quote of one unit of the fee's asset.
 

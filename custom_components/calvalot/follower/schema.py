@@ -28,6 +28,11 @@ from .portfolio import Portfolio
 UPGRADES: tuple[tuple[str, ...], ...] = (
     ("ALTER TABLE orders ADD COLUMN price TEXT",),
     ("ALTER TABLE signals ADD COLUMN asked_at VARCHAR(40)",),
+    (
+        "ALTER TABLE cash_flows ADD COLUMN coin VARCHAR(32)",
+        "ALTER TABLE cash_flows ADD COLUMN quantity TEXT",
+        "ALTER TABLE cash_flows ADD COLUMN after_fill INTEGER",
+    ),
 )
 VERSION = 1 + len(UPGRADES)
 
@@ -120,7 +125,11 @@ class OrderRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CashFlow:
-    """Money paid in (positive) or taken out (negative): EUR, quote, and the value in EUR just before."""
+    """Money paid in (positive) or taken out (negative): EUR, quote, and the value in EUR just before.
+
+    A withdrawal in kind names the coin and the quantity that left the book, its amounts are what that was worth, and
+    `after_fill` is the seq of the last fill before it.
+    """
 
     seq: int = 0
     kind: FlowKind
@@ -129,6 +138,9 @@ class CashFlow:
     time: datetime
     note: str = ""
     value_before: Decimal | None = None
+    coin: str | None = None
+    quantity: Decimal | None = None
+    after_fill: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -308,6 +320,9 @@ cash_flows = Table(
     Column("time", TimeText, nullable=False),
     Column("note", Text, nullable=False),
     Column("value_before", DecimalText),
+    Column("coin", String(32)),
+    Column("quantity", DecimalText),
+    Column("after_fill", Integer),
     Index("cash_flows_by_time", "mode", "time"),
     sqlite_autoincrement=True,
 )

@@ -6,7 +6,7 @@ from datetime import datetime
 from decimal import Decimal, localcontext
 from enum import StrEnum
 
-from .exchange import ZERO, ExchangeError, Mode
+from .exchange import ZERO, ExchangeError, KeyPermissions, Mode
 from .leader import LeaderError
 from .performance import HUNDRED, tracking_distance
 from .portfolio import EXACT, Position, Valuation
@@ -61,6 +61,8 @@ class Figures:
 class Snapshot(Figures):
     """Everything the entities show. `leader_connected` and `exchange_connected` are None until first asked.
 
+    `missing` is what the account has less of than the ledger, by asset; `short_of_quote` what the wallet has free where that
+    is too little to begin with; `permissions` what the key may do, where that is known.
     `restored` names the copy that a broken ledger was restored from, empty for a new one; None where nothing broke.
     """
 
@@ -79,11 +81,18 @@ class Snapshot(Figures):
     unknown_coins: tuple[str, ...] = ()
     update_required: str | None = None
     open_orders: tuple[OrderRecord, ...] = ()
-    ledger_problem: bool = False
+    missing: Mapping[str, Decimal] = field(default_factory=dict[str, Decimal])
+    short_of_quote: Decimal | None = None
+    permissions: KeyPermissions | None = None
     storage_problem: str | None = None
     restored: str | None = None
     waiting_signal: str | None = None
     waiting_until: datetime | None = None
+
+    @property
+    def ledger_problem(self) -> bool:
+        """Whether the account holds less than the ledger."""
+        return bool(self.missing)
 
 
 def figures(

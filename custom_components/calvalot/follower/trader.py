@@ -9,7 +9,7 @@ from decimal import Decimal
 from .exchange import FEE_COIN, ONE, ZERO, Balance, Side
 from .executor import Executor
 from .ledger import Ledger
-from .planner import LeftOut, Limits, Market, PlannedOrder, Reason, fund, plan
+from .planner import LeftOut, Limits, Market, PlannedOrder, Reason, fund, plan, worst_factor
 from .portfolio import Portfolio, Position
 from .schema import OrderRecord, OrderState, Result, SignalRecord
 from .signal import Action, Signal
@@ -42,11 +42,16 @@ class Account:
         self._start = portfolio
         self._free = None if balances is None else {asset: balance.free for asset, balance in balances.items()}
 
-    def usable(self, portfolio: Portfolio) -> Portfolio:
-        """A later state of the book, as far as the balances of the start and what was traded since cover it."""
+    def usable(self, portfolio: Portfolio, moving: Mapping[str, Decimal] | None = None) -> Portfolio:
+        """A later state of the book, as far as the balances of the start and what was traded since cover it.
+
+        `moving` is what orders in flight may have taken from the account, by asset: that is not missing.
+        """
         if self._free is None:
             return portfolio
         free = dict(self._free)
+        for asset, amount in (moving or {}).items():
+            free[asset] = free.get(asset, ZERO) + amount
         free[self._quote] = free.get(self._quote, ZERO) + portfolio.cash - self._start.cash
         for coin in {*portfolio.positions, *self._start.positions}:
             moved = portfolio.quantity(coin) - self._start.quantity(coin)
@@ -76,14 +81,15 @@ class Trader:
     ) -> Outlook | None:
         """What the signal would trade now; None without a complete valuation or with a wanted price missing."""
         book = await asyncio.to_thread(self._ledger.book)
-        portfolio = account.usable(book.portfolio)
+        moving = await self._moving(market)
+        portfolio = account.usable(book.portfolio, moving)
         valuation = portfolio.value(market.prices)
         if valuation is None or _missing_price(signal, market):
             return None
         blocked = await self._blocked(signal, signal_id)
         sellable = reserve_fee(portfolio, await asyncio.to_thread(self._ledger.last_fee_asset))
         planned = plan(signal, sellable, valuation, market, self._limits, blocked)
-        cash = portfolio.cash
+        cash = portfolio.cash - moving.get(market.quote, ZERO)
         if with_proceeds:
             cash += sum((order.amount for order in planned.sells), ZERO) * (ONE - FEE_RESERVE)
         buys, short = fund(planned.wanted, cash, valuation.total, market, self._limits)
@@ -159,6 +165,17 @@ class Trader:
         for order in await asyncio.to_thread(self._ledger.in_flight):
             blocked |= dict.fromkeys(((order.coin, side) for side in Side), Reason.ORDER_OPEN)
         return blocked
+
+    async def _moving(self, market: Market) -> dict[str, Decimal]:
+        """What orders in flight may have taken from the account by now or may still take, at most; by asset."""
+        moving: dict[str, Decimal] = {}
+        for order in await asyncio.to_thread(self._ledger.in_flight):
+            asset, amount = order.coin, order.quantity
+            if order.side is Side.BUY:
+                price = order.price or market.prices.get(order.coin, ZERO)
+                asset, amount = market.quote, amount * price * worst_factor(self._limits, order.coin)
+            moving[asset] = moving.get(asset, ZERO) + amount
+        return moving
 
     async def _within_day(self, outlook: Outlook) -> Outlook:
         """No more orders than the day allows, sells first."""

@@ -1,7 +1,7 @@
 """Money in and money out: the initial budget, deposits, withdrawals, corrections."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from decimal import ROUND_DOWN, Decimal, localcontext
@@ -46,13 +46,50 @@ class Treasury:
         quote = _quote(amount, view.rate)
         if self._settings.mode is Mode.LIVE:
             free = self._free(view)
-            if free is None or (there := free - book.portfolio.cash) < self._settings.min_order:
+            if free is None or self.short(view, book) is not None:
                 return None
+            there = free - book.portfolio.cash
             if (bounded := max(min(quote, there), -book.portfolio.cash)) != quote:
                 amount, quote = (bounded * view.rate).quantize(SMALLEST), bounded
         flow = CashFlow(kind=FlowKind.INITIAL, amount=amount, amount_quote=quote, time=self._clock(), value_before=ZERO)
         _, book = await self._write(flow, book, view.rate)
         return book
+
+    def short(self, view: View, book: Book) -> Decimal | None:
+        """Quote that the wallet has free for a book that is still to begin, where that is less than one order."""
+        if self._settings.mode is Mode.DRY_RUN or book.net_deposits is not None or (free := self._free(view)) is None:
+            return None
+        there = free - book.portfolio.cash
+        return there if there < self._settings.min_order else None
+
+    async def write_off(self, missing: Mapping[str, Decimal], view: View, note: str) -> tuple[CashFlow, ...]:
+        """Take what the account lacks out of the book: a withdrawal for each asset, at what it is worth now.
+
+        Raises FollowerError, LedgerError.
+        """
+        book = await asyncio.to_thread(self._ledger.book)
+        prices = view.market.prices
+        flows = []
+        for asset, quantity in missing.items():
+            valuation = book.portfolio.value(prices)
+            if valuation is None or view.rate is None:
+                raise FollowerError("no_valuation")
+            in_kind = asset != self._settings.quote
+            with localcontext(EXACT):
+                worth = (quantity * prices[asset]).quantize(SMALLEST) if in_kind else quantity
+                flow = CashFlow(
+                    kind=FlowKind.WITHDRAWAL,
+                    amount=-(worth * view.rate).quantize(SMALLEST),
+                    amount_quote=-worth,
+                    time=self._clock(),
+                    note=note,
+                    value_before=valuation.total * view.rate,
+                    coin=asset if in_kind else None,
+                    quantity=quantity if in_kind else None,
+                )
+            flow, book = await self._write(flow, book, view.rate)
+            flows.append(flow)
+        return tuple(flows)
 
     async def move(self, kind: FlowKind, amount: Decimal, view: View, note: str, at: datetime | None) -> CashFlow:
         """Deposit or withdraw, at the value of this moment. Raises FollowerError, LedgerError."""
@@ -111,9 +148,12 @@ class Treasury:
         with localcontext(EXACT):
             moved = replace(book, net_deposits=(book.net_deposits or ZERO) + flow.amount)
             if flow.value_before is not None:
+                portfolio = book.portfolio
                 moved = replace(
                     moved,
-                    portfolio=book.portfolio.with_flow(flow.amount_quote),
+                    portfolio=portfolio.with_withdrawal(flow.coin, flow.quantity, -flow.amount_quote)
+                    if flow.coin and flow.quantity
+                    else portfolio.with_flow(flow.amount_quote),
                     units=book.units.with_flow(flow.value_before, flow.amount_quote * rate),
                 )
         return await asyncio.to_thread(self._ledger.add_flow, flow, moved), moved

@@ -30,6 +30,12 @@ def text(value: Decimal | None, places: int | None = None) -> str | None:
     return f"{value if places is None else value.quantize(ONE.scaleb(-places), context=EXACT):f}"
 
 
+def figure(value: Decimal | None) -> str | None:
+    """Decimal text of what was divided: at most 8 places, without trailing zeros."""
+    rounded = text(value, 8)
+    return rounded and rounded.rstrip("0").rstrip(".")
+
+
 def iso(time: datetime | None) -> str | None:
     """ISO 8601 in UTC."""
     return None if time is None else time.astimezone(UTC).isoformat(timespec="milliseconds")
@@ -104,6 +110,7 @@ def cash_flow(record: CashFlow) -> Json:
         "amount_quote": text(record.amount_quote),
         "note": record.note,
         "value_before": text(record.value_before, 8),
+        **({"coin": record.coin, "quantity": text(record.quantity)} if record.coin else {}),
     }
 
 
@@ -114,7 +121,7 @@ def portfolio(snapshot: Snapshot) -> Json:
         "status": snapshot.status.value,
         "as_of": iso(snapshot.as_of),
         "rate": text(snapshot.rate, 12),
-        **{name: text(getattr(snapshot, name), 8) for name in _IN_EUR},
+        **{name: figure(getattr(snapshot, name)) for name in _IN_EUR},
         **{name: text(getattr(snapshot, name)) for name in _IN_QUOTE},
         "positions": [
             {

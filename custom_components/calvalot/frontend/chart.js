@@ -5,6 +5,7 @@ import { h, s, setText } from "./dom.js";
 const TOP = 14;
 const BOTTOM = 26;
 const SIDE = 6;
+const CHARACTER = 6.4;
 const LINES = 4;
 const FLOW_REACH = 10;
 const MINUTE = 60e3;
@@ -45,12 +46,12 @@ function staircase(flows, from, to) {
   const corners = [];
   let sum = 0;
   for (const flow of flows) {
-    if (flow.at > from) corners.push([flow.at, sum], [flow.at, sum + flow.amount]);
+    if (flow.at > from && corners.length) corners.push([flow.at, sum]);
     sum += flow.amount;
-    if (flow.at <= from) corners.splice(0, corners.length);
+    if (flow.at > from) corners.push([flow.at, sum]);
+    else corners.splice(0, 1, [from, sum]);
   }
-  const first = flows.filter((flow) => flow.at <= from).reduce((total, flow) => total + flow.amount, 0);
-  return [...(first ? [[from, first]] : []), ...corners, [to, sum]];
+  return [...corners, [to, sum]];
 }
 
 export class Chart {
@@ -73,9 +74,11 @@ export class Chart {
   }
 
   // `points` [[time, EUR]], `flows` oldest first, `from`/`to` the period, `withPaid` whether the paid-in line sets the scale too.
+  // Returns whether that line is to be seen.
   show(data) {
     this._data = data;
     this.draw();
+    return this._paidShows;
   }
 
   draw() {
@@ -101,20 +104,23 @@ export class Chart {
     high += margin;
     const step = niceStep(high - low, LINES);
     const digits = step < 1 ? 2 : 0;
+    const levels = [];
+    for (let value = Math.ceil(low / step) * step; value <= high; value += step) {
+      levels.push([value, format.eur(Math.abs(value) < step / 2 ? 0 : value, false, digits)]);
+    }
+    this._paidShows = paid.some(([, value]) => value >= low && value <= high);
+    const gutter = Math.max(...levels.map(([, text]) => text.length)) * CHARACTER + 10;
     const left = SIDE;
-    const right = width - SIDE;
+    const right = width - gutter;
     const x = (time) => left + ((time - from) / (to - from)) * (right - left);
     const y = (value) => TOP + ((high - value) / (high - low)) * (height - TOP - BOTTOM);
     const line = (pairs) => pairs.map(([time, value], index) => `${index ? "L" : "M"}${x(time).toFixed(1)} ${y(value).toFixed(1)}`).join("");
     const floor = height - BOTTOM;
 
-    const grid = [];
-    for (let value = Math.ceil(low / step) * step; value <= high; value += step) {
-      const at = y(value);
-      if (at < TOP + 4) continue;
-      grid.push(s("line", { x1: left, x2: right, y1: at, y2: at, class: "grid" }));
-      grid.push(s("text", { x: left, y: at - 4, class: "label" }, format.eur(value, false, digits)));
-    }
+    const grid = levels.flatMap(([value, text]) => [
+      s("line", { x1: left, x2: right, y1: y(value), y2: y(value), class: "grid" }),
+      s("text", { x: width, y: y(value) + 4, class: "label right" }, text),
+    ]);
     const { ticks, unit } = timeTicks(from, to, Math.max(2, Math.floor(width / 90)));
     const days = ticks.map((time) => {
       const at = x(time);
@@ -126,7 +132,7 @@ export class Chart {
     const [lastTime, lastValue] = points.at(-1);
     const area = `${curve}L${x(lastTime).toFixed(1)} ${floor}L${x(points[0][0]).toFixed(1)} ${floor}Z`;
     const near = (time) => points.reduce((best, point) => (Math.abs(point[0] - time) < Math.abs(best[0] - time) ? point : best));
-    this._flows = data.flows.filter((flow) => flow.at > from && flow.at <= to && flow.kind !== "correction");
+    this._flows = data.flows.filter((flow) => flow.at > from && flow.at <= to && !["initial", "correction"].includes(flow.kind));
     const marks = this._flows.map((flow) => {
       const [, value] = near(flow.at);
       const sum = flow.amount < 0 ? "M-3 0H3" : "M-3 0H3M0 -3V3";

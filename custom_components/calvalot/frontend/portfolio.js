@@ -45,6 +45,7 @@ export class PortfolioCard extends CalvalotCard {
     this._change = h("span");
     this._changeOf = h("span", { class: "quiet" });
     this._chart ??= new Chart();
+    this._paidLegend = h("span", {}, h("i", { class: "dashed" }), word("net_deposits"));
     this._empty = h("div", { class: "empty" });
     this._buttons = Object.keys(PERIODS).map((name) =>
       h("button", { type: "button", "data-period": name, title: word(`${name}_long`), onclick: () => this._choose(name) }, word(name)),
@@ -62,7 +63,7 @@ export class PortfolioCard extends CalvalotCard {
       h(
         "div",
         { class: "below" },
-        h("div", { class: "legend", "aria-hidden": "true" }, h("span", {}, h("i"), word("value")), h("span", {}, h("i", { class: "dashed" }), word("net_deposits"))),
+        h("div", { class: "legend", "aria-hidden": "true" }, h("span", {}, h("i"), word("value")), this._paidLegend),
         h("div", { class: "periods", role: "group", "aria-label": word("periods") }, ...this._buttons),
       ),
       h("dl", { class: "facts" }, ...FACTS.map((name) => h("div", {}, h("dt", {}, word(name)), this._facts[name]))),
@@ -117,12 +118,15 @@ export class PortfolioCard extends CalvalotCard {
     const points = [...loaded.points.filter(([time]) => time >= from && time < now), ...live];
     const begin = Math.max(from, points[0]?.[0] ?? from);
     const flows = this._flows ?? [];
-    this._chart.show({ points, flows, from: begin, to: now, withPaid: ["1y", "all"].includes(this._period), format, word });
+    const paid = this._chart.show({ points, flows, from: begin, to: now, withPaid: ["1y", "all"].includes(this._period), format, word });
+    this._paidLegend.hidden = !paid;
     setText(this._empty, points.length < 2 ? word("no_curve") : "");
 
-    const moved = flows.filter((flow) => flow.at > begin && flow.kind !== "correction").reduce((sum, flow) => sum + flow.amount, 0);
-    const gain = points.length > 1 && picture.total_value !== null ? value - points[0][1] - moved : null;
+    // From the very beginning on, profit and return are those of the book; later they count from the first point.
     const whole = !length || loaded.index === null || flows[0]?.at >= from;
+    const moved = flows.filter((flow) => flow.at > begin && flow.kind !== "correction").reduce((sum, flow) => sum + flow.amount, 0);
+    const since = whole ? Number(picture.profit_loss) : value - points[0]?.[1] - moved;
+    const gain = points.length > 1 && picture.total_value !== null ? since : null;
     const now100 = Number(picture.time_weighted_return);
     const percent = picture.time_weighted_return === null ? null : whole ? now100 : ((100 + now100) / (100 + loaded.index) - 1) * 100;
     setText(this._change, gain === null ? "" : `${format.eur(gain, true)} · ${format.percent(percent, true)}`);

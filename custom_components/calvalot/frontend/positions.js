@@ -174,7 +174,8 @@ export class PositionsCard extends CalvalotCard {
 
   _gain(row, profit, percent) {
     const { format } = this;
-    const direction = profit === null || !Number(profit) ? "" : Number(profit) > 0 ? "up" : "down";
+    const cents = profit === null ? 0 : Math.round(Number(profit) * 100);
+    const direction = cents > 0 ? "up" : cents < 0 ? "down" : "";
     setText(row.profit, format.amount(profit, "", true));
     row.profit.className = direction;
     setText(row.percent, percent === null ? "" : format.percent(percent, true));

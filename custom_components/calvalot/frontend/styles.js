@@ -48,14 +48,14 @@ button:disabled { cursor: default; opacity: 0.55; }
 .gain .quiet { font-weight: 400; font-size: 13px; }
 .of-period { text-align: right; font-weight: 500; }
 .of-period .quiet { display: block; font-size: 12px; font-weight: 400; }
-.chart { position: relative; height: 230px; margin: 0 -6px; touch-action: pan-y; cursor: crosshair; }
+.chart { position: relative; height: 230px; margin: 0 0 0 -6px; touch-action: pan-y; cursor: crosshair; }
 .chart svg { width: 100%; height: 100%; display: block; }
 .curve { fill: none; stroke: var(--line); stroke-width: 2.25; stroke-linejoin: round; stroke-linecap: round; }
 .paid { fill: none; stroke: var(--secondary-text-color); stroke-width: 1.25; stroke-dasharray: 3 4; opacity: 0.85; }
 .fade-top { stop-color: var(--line); stop-opacity: 0.28; } .fade-end { stop-color: var(--line); stop-opacity: 0; }
 .grid { stroke: var(--divider-color); stroke-width: 1; opacity: 0.7; }
 .label { font-size: 11px; fill: var(--quiet); paint-order: stroke; stroke: var(--ha-card-background, var(--card-background-color)); stroke-width: 3px; stroke-linejoin: round; }
-.middle { text-anchor: middle; }
+.middle { text-anchor: middle; } .right { text-anchor: end; }
 .halo { fill: var(--line); opacity: 0.2; } .now { fill: var(--line); }
 .flow circle { fill: var(--ha-card-background, var(--card-background-color, #fff)); stroke-width: 1.5; }
 .flow path { stroke-width: 1.75; fill: none; }
@@ -67,7 +67,7 @@ button:disabled { cursor: default; opacity: 0.55; }
 .tip strong { font-size: 14px; } .tip em:empty { display: none; } .tip em { font-style: normal; }
 .below { position: relative; display: flex; flex-wrap: wrap; justify-content: space-between; align-items: center; gap: 8px; }
 .legend { display: flex; gap: 14px; font-size: 12px; color: var(--quiet); }
-.legend span { display: inline-flex; align-items: center; gap: 6px; }
+.legend span { display: inline-flex; align-items: center; gap: 6px; } .legend span[hidden] { display: none; }
 .legend i { width: 16px; border-top: 2.25px solid var(--line); } .legend .dashed { border-top: 1.5px dashed var(--secondary-text-color); }
 .periods { display: flex; gap: 2px; padding: 3px; border-radius: 999px; background: var(--soft); }
 .periods button { min-width: 40px; min-height: 32px; padding: 0 9px; border-radius: 999px; font-size: 12px; font-weight: 500; white-space: nowrap; }

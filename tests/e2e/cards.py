@@ -1,0 +1,96 @@
+"""What the tests of the cards share: find them, hear what axe says of them, compare what they look like."""
+
+from importlib.resources import files
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+from PIL import Image, ImageChops, ImageFilter
+from playwright.sync_api import Locator, Page, expect
+
+from .conftest import Shown
+
+PICTURES = Path(__file__).parent / "pictures"
+# Share of the pixels that may differ, and by how much a pixel may before it counts.
+TOLERANCE, SHADE = 0.02, 40
+AXE = files("axe_playwright_python") / "axe.min.js"
+VIOLATIONS = """async () => {
+    const cards = [];
+    const look = (root) => root.querySelectorAll("*").forEach((element) => {
+        if (element.localName.startsWith("calvalot-")) cards.push(element);
+        if (element.shadowRoot) look(element.shadowRoot);
+    });
+    look(document);
+    const { violations, passes } = await axe.run({ include: cards });
+    if (!cards.length || !passes.length) throw new Error("axe saw nothing");
+    return violations.map(({ id, nodes }) => [id, ...nodes.map((node) => `${node.html} ${node.failureSummary}`)]);
+}"""
+# What is another one with each run: times, and whatever comes from them.
+CHANGING = (
+    ".value",
+    ".chart svg",
+    ".of-period",
+    ".gain",
+    ".head .quiet",
+    "dd",
+    "tbody td",
+    "tfoot td",
+    ".item",
+    ".end",
+)
+
+
+def open_dashboard(page: Page, path: str = "/") -> None:
+    """Open the first page and wait until its figures are there."""
+    page.goto(path)
+    expect(portfolio(page).locator(".value").first).to_contain_text("€")
+    expect(portfolio(page).locator(".curve").first).to_be_attached()
+
+
+def portfolio(page: Page) -> Locator:
+    """The portfolio card."""
+    return page.locator("calvalot-portfolio-card")
+
+
+def positions(page: Page) -> Locator:
+    """The positions card."""
+    return page.locator("calvalot-positions-card")
+
+
+def activity(page: Page) -> Locator:
+    """The activity card."""
+    return page.locator("calvalot-activity-card")
+
+
+def newest(page: Page) -> Locator:
+    """The newest signal on the page."""
+    return activity(page).locator(".item").first
+
+
+def violations(page: Page) -> Any:
+    """Return what axe-core finds wrong with the cards."""
+    page.evaluate(AXE.read_text(encoding="utf-8"))
+    return page.evaluate(VIOLATIONS)
+
+
+def signal_ids(shown: Shown, limit: int = 1) -> list[str]:
+    """Ids of the newest signals in the ledger."""
+    told = shown.home.ask("calvalot.get_signals", config_entry_id=shown.entry_id, limit=limit)["signals"]
+    return [signal["signal_id"] for signal in told]
+
+
+def looks_as_before(subject: Locator, name: str, *, renew: bool) -> bool:
+    """Compare a part of the page with its committed picture; what changes with each run is covered."""
+    covered = [subject.locator(selector) for selector in CHANGING]
+    picture = Image.open(BytesIO(subject.screenshot(mask=covered, mask_color="#808080"))).convert("RGB")
+    kept = PICTURES / f"{name}.png"
+    if renew:
+        PICTURES.mkdir(exist_ok=True)
+        picture.save(kept, optimize=True)
+    before = Image.open(kept).convert("RGB")
+    if abs(before.height - picture.height) > before.height * TOLERANCE or before.width != picture.width:
+        return False
+    size = (before.width, min(before.height, picture.height))
+    blurred = [image.crop((0, 0, *size)).filter(ImageFilter.GaussianBlur(2)) for image in (before, picture)]
+    difference = ImageChops.difference(*blurred).convert("L").point(lambda shade: 255 if shade > SHADE else 0)
+    return difference.histogram()[255] / (size[0] * size[1]) <= TOLERANCE

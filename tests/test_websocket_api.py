@@ -1,0 +1,266 @@
+"""What the cards ask over the WebSocket."""
+
+from typing import Any
+
+from homeassistant.components.websocket_api.const import DOMAIN as WEBSOCKET_API
+from homeassistant.config_entries import ConfigEntryDisabler
+from homeassistant.core import HomeAssistant
+from homeassistant.setup import async_setup_component
+import pytest
+from pytest_homeassistant_custom_component.common import MockConfigEntry
+from pytest_homeassistant_custom_component.typing import MockHAClientWebSocket, WebSocketGenerator
+
+from custom_components.calvalot.const import DOMAIN
+from custom_components.calvalot.follower.ledger import LedgerError
+from simulators.exchange import ExchangeSimulator
+from simulators.leader import LeaderSimulator
+
+from .conftest import add_entry, set_up
+from .entities import ALLOCATION, entity_id, poll
+
+
+@pytest.fixture
+async def client(
+    hass: HomeAssistant, entry: MockConfigEntry, leader: LeaderSimulator, hass_ws_client: WebSocketGenerator
+) -> MockHAClientWebSocket:
+    """A page that looks at a follower that has bought the leader's allocation."""
+    leader.publish_v2(ALLOCATION, reasoning="<b>Up</b>", confidence=0.7)
+    await set_up(hass, entry)
+    assert await async_setup_component(hass, WEBSOCKET_API, {})
+    return await hass_ws_client(hass)
+
+
+async def ask(client: MockHAClientWebSocket, command: str, **message: object) -> dict[str, Any]:
+    """Send a command and return the answer; pushes in between are left out."""
+    sent = {"type": f"{DOMAIN}/{command}", **message}
+    await client.send_json_auto_id(sent)
+    while True:
+        answer: dict[str, Any] = await client.receive_json()
+        if answer["type"] == "result":
+            return answer
+
+
+async def pushed(client: MockHAClientWebSocket) -> dict[str, Any]:
+    """Return what is pushed next."""
+    message = await client.receive_json()
+    assert message["type"] == "event"
+    return message["event"]
+
+
+async def picture(client: MockHAClientWebSocket) -> dict[str, Any]:
+    """Return the next picture; events before it are left out."""
+    while "event" in (message := await pushed(client)):
+        pass
+    return message
+
+
+async def test_followers_are_listed_with_their_entities(
+    hass: HomeAssistant, client: MockHAClientWebSocket, entry: MockConfigEntry, entry_data: dict[str, Any]
+) -> None:
+    """Every follower, loaded or not, with the entities that are enabled."""
+    other = add_entry(hass, entry_data | {"leader_url": "http://127.0.0.1:9"})
+    answer = await ask(client, "followers")
+    first, second = answer["result"]["followers"]
+    assert (first["entry_id"], first["title"], first["state"]) == (entry.entry_id, "Calv-a-lot", "loaded")
+    assert first["entities"]["total_value"] == entity_id(hass, entry, "sensor", "total_value")
+    assert first["entities"]["pause"] == entity_id(hass, entry, "switch", "pause")
+    assert "btc_quantity" not in first["entities"]
+    assert second == {"entry_id": other.entry_id, "title": "Calv-a-lot", "state": "not_loaded", "entities": {}}
+
+
+async def test_picture_is_pushed_with_each_cycle(
+    hass: HomeAssistant, client: MockHAClientWebSocket, entry: MockConfigEntry, exchange: ExchangeSimulator
+) -> None:
+    """The first comes at once, the next with the next cycle; figures are decimal text."""
+    assert (await ask(client, "subscribe", entry_id=entry.entry_id))["success"]
+    first = await pushed(client)
+    assert first["state"] == "loaded"
+    follower = first["follower"]
+    book = await hass.services.async_call(DOMAIN, "get_portfolio", {}, blocking=True, return_response=True)
+    assert book
+    assert follower.items() >= book.items()
+    assert {position["coin"] for position in follower["positions"]} == set(ALLOCATION)
+    told = (
+        "title",
+        "quote",
+        "paused",
+        "leader_connected",
+        "exchange_connected",
+        "waiting_signal",
+        "last_signal_result",
+    )
+    assert [follower[key] for key in told] == ["Calv-a-lot", "USDC", False, True, True, None, "executed"]
+
+    exchange.set_price("BTCUSDC", "100000")
+    await poll(hass, entry)
+    second = (await picture(client))["follower"]
+    prices = {position["coin"]: position["price"] for position in second["positions"]}
+    assert float(prices["BTC"]) == 100000
+    assert float(second["total_value"]) > float(follower["total_value"])
+
+
+async def test_events_are_pushed(
+    hass: HomeAssistant, client: MockHAClientWebSocket, entry: MockConfigEntry, leader: LeaderSimulator
+) -> None:
+    """A new signal and its trades come without being asked for."""
+    await ask(client, "subscribe", entry_id=entry.entry_id)
+    await pushed(client)
+    signal_id = leader.publish_v2({"BTC": "0.9"})
+    await poll(hass, entry)
+    await picture(client)
+    events = []
+    while not events or events[-1]["type"] != "executed":
+        events.append((await pushed(client))["event"])
+    assert {(event["kind"], event["type"]) for event in events} >= {
+        ("signal", "received"),
+        ("trade", "buy"),
+        ("trade", "sell"),
+        ("signal", "executed"),
+    }
+    assert {event["signal_id"] for event in events} == {signal_id}
+
+
+async def test_feed_outlives_reloads(
+    hass: HomeAssistant, client: MockHAClientWebSocket, entry: MockConfigEntry
+) -> None:
+    """No picture while the follower is away, pictures again when it is back, a last word when it is removed."""
+    await ask(client, "subscribe", entry_id=entry.entry_id)
+    await pushed(client)
+    await hass.config_entries.async_set_disabled_by(entry.entry_id, ConfigEntryDisabler.USER)
+    while (message := await picture(client))["state"] != "not_loaded":
+        assert message["follower"] is None or message["state"] == "loaded"
+    assert message["follower"] is None
+    await hass.config_entries.async_set_disabled_by(entry.entry_id, None)
+    while (message := await picture(client))["follower"] is None:
+        pass
+    assert message["state"] == "loaded"
+
+    await poll(hass, entry)
+    assert (await picture(client))["follower"]["mode"] == "dry_run"
+    await hass.config_entries.async_remove(entry.entry_id)
+    while (message := await picture(client))["state"] != "removed":
+        pass
+    assert message == {"state": "removed", "follower": None}
+
+
+async def test_a_cycle_that_broke_leaves_no_figures(
+    hass: HomeAssistant, client: MockHAClientWebSocket, entry: MockConfigEntry
+) -> None:
+    """Old figures are not shown as if they were fresh."""
+    await ask(client, "subscribe", entry_id=entry.entry_id)
+    await pushed(client)
+    entry.runtime_data.async_set_update_error(RuntimeError("broken"))
+    assert await pushed(client) == {"state": "loaded", "follower": None}
+
+
+async def test_nothing_is_left_behind(
+    hass: HomeAssistant, client: MockHAClientWebSocket, entry: MockConfigEntry
+) -> None:
+    """A page that leaves is not listened for any more."""
+    coordinator = entry.runtime_data
+    listeners = len(coordinator._listeners)
+    await client.send_json_auto_id({"type": f"{DOMAIN}/subscribe", "entry_id": entry.entry_id})
+    answer = await client.receive_json()
+    await pushed(client)
+    assert len(coordinator._listeners) == listeners + 1
+    await client.send_json_auto_id({"type": "unsubscribe_events", "subscription": answer["id"]})
+    assert (await client.receive_json())["success"]
+    assert len(coordinator._listeners) == listeners
+    await poll(hass, entry)
+    assert (await ask(client, "followers"))["success"]
+
+
+async def test_signals_are_paged(
+    hass: HomeAssistant, client: MockHAClientWebSocket, entry: MockConfigEntry, leader: LeaderSimulator
+) -> None:
+    """Newest first, page after page, each signal with its legs and trades, none twice."""
+    for share in ("0.9", "0.5", "0.2"):
+        leader.publish_v2({"BTC": share})
+        await poll(hass, entry)
+    newest = (await ask(client, "signals", entry_id=entry.entry_id, limit=2))["result"]["signals"]
+    assert [signal["result"] for signal in newest] == ["executed", "executed"]
+    assert [trade["side"] for trade in newest[0]["trades"]] == ["SELL"]
+    assert newest[0]["trades"][0]["signal_id"] == newest[0]["signal_id"] == leader.latest["signal_id"]
+    older = (await ask(client, "signals", entry_id=entry.entry_id, before=newest[-1]["seq"]))["result"]["signals"]
+    assert [signal["signal_id"] for signal in older][-1] == "initial_sync"
+    assert older[-1]["reasoning"] == "<b>Up</b>"
+    assert len(older[-1]["trades"]) == len(ALLOCATION)
+    everything = (await ask(client, "signals", entry_id=entry.entry_id))["result"]["signals"]
+    assert newest + older == everything
+
+
+async def test_trades_are_paged(client: MockHAClientWebSocket, entry: MockConfigEntry) -> None:
+    """Newest first, by the order they were placed in."""
+    first = (await ask(client, "trades", entry_id=entry.entry_id, limit=3))["result"]["trades"]
+    rest = (await ask(client, "trades", entry_id=entry.entry_id, before=first[-1]["seq"]))["result"]["trades"]
+    assert len(first) == 3
+    assert {trade["coin"] for trade in first + rest} == set(ALLOCATION)
+    assert [trade["seq"] for trade in first + rest] == sorted((t["seq"] for t in first + rest), reverse=True)
+    assert all(trade["simulated"] for trade in first)
+
+
+async def test_cash_flows_are_paged(hass: HomeAssistant, client: MockHAClientWebSocket, entry: MockConfigEntry) -> None:
+    """Newest first, amounts as decimal text."""
+    await hass.services.async_call(DOMAIN, "deposit", {"amount": "50", "note": "Savings"}, blocking=True)
+    (deposit,) = (await ask(client, "cash_flows", entry_id=entry.entry_id, limit=1))["result"]["cash_flows"]
+    assert (deposit["kind"], deposit["amount"], deposit["note"]) == ("deposit", "50", "Savings")
+    (initial,) = (await ask(client, "cash_flows", entry_id=entry.entry_id, before=deposit["seq"]))["result"][
+        "cash_flows"
+    ]
+    assert (initial["kind"], float(initial["amount"])) == ("initial", 1000)
+
+
+@pytest.mark.parametrize("command", ["signals", "trades", "cash_flows"])
+async def test_pages_of_a_follower_that_is_away(
+    hass: HomeAssistant, client: MockHAClientWebSocket, entry: MockConfigEntry, command: str
+) -> None:
+    """What is wrong is told in words that the frontend can translate."""
+    unknown = await ask(client, command, entry_id="nobody")
+    assert unknown["error"]["translation_key"] == "service_config_entry_not_found"
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("signals", "trades_before", "flows"):
+            patch.setattr(entry.runtime_data.follower._ledger, name, _broken)
+        broken = await ask(client, command, entry_id=entry.entry_id)
+    assert broken["error"]["translation_domain"] == DOMAIN
+    assert broken["error"]["translation_key"] == "ledger_unavailable"
+    await hass.config_entries.async_unload(entry.entry_id)
+    away = await ask(client, command, entry_id=entry.entry_id)
+    assert away["error"]["translation_key"] == "service_config_entry_not_loaded"
+
+
+def _broken(*_: object, **__: object) -> None:
+    raise LedgerError("disk I/O error")
+
+
+@pytest.mark.parametrize("page", [{"limit": 0}, {"limit": 201}, {"limit": "5"}, {"before": 0}, {"before": "x"}])
+async def test_wrong_pages_are_refused(
+    client: MockHAClientWebSocket, entry: MockConfigEntry, page: dict[str, Any]
+) -> None:
+    """Limits are bounded, places are numbers."""
+    answer = await ask(client, "signals", entry_id=entry.entry_id, **page)
+    assert answer["error"]["code"] == "invalid_format"
+
+
+async def test_no_such_follower(hass: HomeAssistant, client: MockHAClientWebSocket) -> None:
+    """Nor one of another integration."""
+    other = MockConfigEntry(domain="other")
+    other.add_to_hass(hass)
+    for entry_id in ("nobody", other.entry_id):
+        answer = await ask(client, "subscribe", entry_id=entry_id)
+        assert answer["error"]["code"] == "not_found"
+        assert answer["error"]["translation_key"] == "follower_not_found"
+
+
+async def test_plain_users_may_look(
+    hass: HomeAssistant,
+    client: MockHAClientWebSocket,
+    entry: MockConfigEntry,
+    hass_ws_client: WebSocketGenerator,
+    hass_read_only_access_token: str,
+) -> None:
+    """Reading is for everyone who is logged in."""
+    reader = await hass_ws_client(hass, hass_read_only_access_token)
+    assert (await ask(reader, "subscribe", entry_id=entry.entry_id))["success"]
+    assert (await pushed(reader))["follower"]
+    assert (await ask(reader, "signals", entry_id=entry.entry_id))["result"]["signals"]
+    assert (await ask(reader, "followers"))["result"]["followers"]
