@@ -98,7 +98,8 @@ def _guided(inputs: int, seed: int) -> NoReturn:
     def tamper(data: bytes, largest: int, seed: int) -> bytes:
         return mutate(data, random.Random(seed))[:largest]
 
-    options = (f"-runs={inputs}", f"-seed={seed}", f"-max_len={LONGEST}", "-verbosity=0", "-artifact_prefix=/dev/")
+    limits = (f"-runs={inputs}", f"-seed={seed}", f"-max_len={LONGEST}")
+    options = (*limits, "-verbosity=0", f"-artifact_prefix={corpus.name}/")
     atheris.Setup([sys.argv[0], *options, corpus.name], feed, custom_mutator=tamper)
     atheris.Fuzz()
     sys.exit()

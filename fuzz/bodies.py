@@ -125,7 +125,7 @@ def _structure(body: bytes, chance: random.Random) -> bytes:
             holder.append(json.loads(json.dumps(holder[key])))
         case 3 if isinstance(holder[key], str):
             holder[key] += chance.choice(("X", "USDC", " ", "\x00", "é", "1"))
-        case 4 if isinstance(holder[key], int | float) and not isinstance(holder[key], bool):
+        case 4 if type(holder[key]) in (int, float) and abs(holder[key]) < 1e9:
             holder[key] = chance.choice(
                 (holder[key] * 1.1, -holder[key], holder[key] / 3, holder[key] + 1, 1 - holder[key])
             )

@@ -19,7 +19,7 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 from custom_components.calvalot.const import DOMAIN
 from custom_components.calvalot.coordinator import ledger_path
-from custom_components.calvalot.follower.exchange import Side
+from custom_components.calvalot.follower.exchange import InvalidKey, KeyPermissions, Side
 from custom_components.calvalot.follower.follower import Snapshot, Status
 from custom_components.calvalot.follower.leader import LeaderForbidden, LeaderSignalsOff
 from custom_components.calvalot.follower.schema import OrderRecord, OrderState
@@ -29,6 +29,8 @@ from simulators.exchange import ExchangeSimulator
 from simulators.leader import FaultKind, LeaderSimulator
 
 from .conftest import set_up
+
+FIXABLE = {"unknown_coin", "order_unknown", "ledger_restored", "ledger_mismatch", "dead"}
 
 
 def issue(hass: HomeAssistant, entry: MockConfigEntry, key: str) -> ir.IssueEntry | None:
@@ -68,7 +70,11 @@ def order(age: timedelta, sent: timedelta | None) -> OrderRecord:
         ("dead", {"status": Status.DEAD}, {}),
         ("ledger_failed", {"storage_problem": "disk full"}, {"error": "disk full"}),
         ("ledger_restored", {"restored": "x.2026-01-01.copy.db"}, {"copy": "x.2026-01-01.copy.db"}),
-        ("ledger_mismatch", {"ledger_problem": True}, {}),
+        ("ledger_mismatch", {"missing": {"BTC": Decimal("0.10")}}, {"missing": "0.1 BTC"}),
+        ("key_refused", {"exchange_problem": InvalidKey("refused", -2015)}, {"code": "-2015"}),
+        ("key_cannot_trade", {"permissions": KeyPermissions(can_trade=False, can_withdraw=False)}, {}),
+        ("key_can_withdraw", {"permissions": KeyPermissions(can_trade=True, can_withdraw=True)}, {}),
+        ("no_quote", {"short_of_quote": Decimal("1.239")}, {"quote": "USDC", "free": "1.23"}),
         ("update_required", {"update_required": "c3f9ff3"}, {"version": "c3f9ff3"}),
     ],
 )
@@ -85,7 +91,7 @@ async def test_issues(
     found = issue(hass, entry, key)
     assert found
     assert found.translation_placeholders == {"name": "Calv-a-lot"} | placeholders
-    assert found.is_fixable == (key in {"unknown_coin", "order_unknown", "ledger_restored"})
+    assert found.is_fixable == (key in FIXABLE)
     follower._show(good)
     assert issue(hass, entry, key) is None
 
@@ -102,7 +108,7 @@ async def test_order_is_given_time(hass: HomeAssistant, entry: MockConfigEntry, 
 async def test_all_problems_are_tested() -> None:
     """No issue without a test."""
     tested = {mark.args[1][n][0] for mark in test_issues.pytestmark for n in range(len(mark.args[1]))}
-    assert {problem.key for problem in PROBLEMS} == tested | {"ledger_unreadable"}
+    assert {problem.key for problem in PROBLEMS} == tested | {"ledger_unreadable", "plain_http"}
 
 
 async def test_unload_clears(hass: HomeAssistant, entry: MockConfigEntry, leader: LeaderSimulator) -> None:

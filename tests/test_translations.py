@@ -210,7 +210,7 @@ def test_exceptions() -> None:
     for name, call in calls():
         if name in {"FollowerError", "invalid_input"} and isinstance(call.args[0], ast.Constant):
             raised.add(call.args[0].value)
-        elif name.endswith(("Error", "Failed", "NotReady")):
+        elif name.endswith(("Error", "Failed", "NotReady", "send_error")):
             raised |= {
                 keyword.value.value
                 for keyword in call.keywords

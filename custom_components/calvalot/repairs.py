@@ -1,6 +1,6 @@
 """Repairs that an owner can make with a few clicks."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -121,7 +121,7 @@ class Tell(RepairsFlow):
     """Has the owner confirm something that the follower is then told."""
 
     def __init__(
-        self, entry: CalvalotConfigEntry, tell: Callable[[Follower], Awaitable[object]], **placeholders: str
+        self, entry: CalvalotConfigEntry, tell: Callable[[Follower], Coroutine[Any, Any, object]], **placeholders: str
     ) -> None:
         """Take what to tell, and what the question names."""
         self._entry = entry
@@ -195,13 +195,13 @@ async def async_create_fix_flow(
 
 
 async def _told(
-    entry: CalvalotConfigEntry, placeholders: dict[str, str], tell: Callable[[Follower], Awaitable[object]]
+    entry: CalvalotConfigEntry, placeholders: dict[str, str], tell: Callable[[Follower], Coroutine[Any, Any, object]]
 ) -> dict[str, str]:
     """Tell the follower something; returns the form's errors, and adds what they name to the placeholders."""
     if entry.state is not ConfigEntryState.LOADED:
         return {"base": "not_loaded"}
     try:
-        await tell(entry.runtime_data.follower)
+        await entry.runtime_data.async_finish(tell(entry.runtime_data.follower))
     except FollowerError as err:
         placeholders |= err.placeholders
         return {"base": err.key}

@@ -69,6 +69,7 @@ def ws_followers(hass: HomeAssistant, connection: ActiveConnection, msg: dict[st
             "entry_id": entry.entry_id,
             "title": entry.title,
             "state": entry.state.value,
+            "disabled": entry.disabled_by is not None,
             "entities": {
                 entity.unique_id.removeprefix(f"{entry.entry_id}_"): entity.entity_id
                 for entity in er.async_entries_for_config_entry(registry, entry.entry_id)

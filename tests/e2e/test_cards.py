@@ -125,14 +125,14 @@ def test_new_signal_appears_without_reload(shown: Shown, page: Page) -> None:
 
 
 def test_what_was_left_out_is_explained(shown: Shown, page: Page) -> None:
-    """A sell of what is not held says so in plain words."""
+    """A buy that is too small says so in plain words."""
     open_dashboard(page)
-    actions = [("XRP", "SELL", "0.1"), ("BTC", "BUY", "0.05")]
+    actions = [("XRP", "BUY", "0.001"), ("BTC", "BUY", "0.05")]
     signal_id = shown.leader.control("publish_v1", actions=actions)
     shown.poll()
     expect(newest(page)).to_have_attribute("data-signal", signal_id)
     newest(page).get_by_role("button", name="Details").click()
-    expect(newest(page).locator(".more")).to_contain_text("Sell XRPUSDC: nothing to sell")
+    expect(newest(page).locator(".more")).to_contain_text("Buy XRPUSDC: under the smallest order")
 
 
 def test_activity_goes_back_to_the_beginning(shown: Shown, page: Page) -> None:
@@ -195,11 +195,13 @@ def test_unavailable_follower_says_so(shown: Shown, page: Page) -> None:
     open_dashboard(page)
     command = {"type": "config_entries/disable", "entry_id": shown.entry_id}
     shown.home.commands({**command, "disabled_by": "user"})
-    for card in (portfolio, positions, activity):
-        expect(card(page).locator(".message")).to_contain_text("switched off")
-    expect(portfolio(page).locator(".value")).to_be_hidden()
-    assert not violations(page)
-    shown.home.commands({**command, "disabled_by": None})
+    try:
+        for card in (portfolio, positions, activity):
+            expect(card(page).locator(".message")).to_contain_text("switched off")
+        expect(portfolio(page).locator(".value")).to_be_hidden()
+        assert not violations(page)
+    finally:
+        shown.home.commands({**command, "disabled_by": None})
     expect(portfolio(page).locator(".value")).to_be_visible()
     expect(positions(page).locator("tbody tr").first).to_be_visible()
     expect(newest(page)).to_be_visible()

@@ -5,7 +5,7 @@ from decimal import Decimal
 import pytest
 
 from custom_components.calvalot.follower.exchange import Side
-from custom_components.calvalot.follower.schema import Result
+from custom_components.calvalot.follower.schema import OrderState, Result
 from simulators.exchange import ExchangeSimulator
 from simulators.leader import LeaderSimulator
 
@@ -54,3 +54,26 @@ async def test_a_purchase_in_flight_is_not_spent_twice(
     assert not rig.in_flight(follower)
     assert follower._ledger.replay().cash >= Decimal(0)
     rig.agree(follower)
+
+
+async def test_fees_leave_what_a_sale_in_flight_has_sold(
+    rig: Rig, leader: LeaderSimulator, sim: ExchangeSimulator
+) -> None:
+    """The coins of the sale are gone, whatever else pays its fees in them meanwhile."""
+    sim.set_account(bnb_burn=True)
+    sim.set_balance("BNB", "1")
+    leader.publish_v2({"BNB": ".3", "ETH": ".3"})
+    follower = await rig.start()
+    await rig.cycle(follower)
+    leader.publish_v2({"ETH": ".3"})
+    sim.fault("drop", when="after", method="POST")
+    sim.fault("status", method="GET", path="/order", count=2)
+    await rig.cycle(follower)
+    leader.publish_v2({"ETH": ".1", "BTC": ".3"})
+    await rig.cycle(follower)
+    assert {order.state for order in rig.in_flight(follower)} == {OrderState.UNKNOWN, OrderState.EXECUTED}
+    await rig.cycle(follower)
+    await rig.cycle(follower)
+    assert not rig.in_flight(follower)
+    assert follower._ledger.replay() == follower._ledger.book().portfolio
+    assert follower._ledger.book().portfolio.quantity("BNB") < Decimal("0.001")

@@ -429,6 +429,7 @@ def test_dry_run_and_live_never_mix(ledger: Ledger) -> None:
         assert len(each.flows()) == len(each.closes()) == each.trades_since(NOW) == 1
         assert each.replay() == each.book().portfolio
     assert (len(ledger.in_flight()), len(live.in_flight())) == (1, 0)
+    assert (len(ledger.orders("signal")), len(live.orders("taken"))) == (2, 0)
     assert (ledger.fact("paused"), ledger.fact("dead"), live.fact("dead")) == ("yes", None, "yes")
     assert (ledger.last_order_ids(["BTCUSDC"]), live.last_order_ids(["BTCUSDC"])) == ({"BTCUSDC": 77}, {"BTCUSDC": 3})
     live.close()

@@ -408,6 +408,14 @@ def test_an_exit_of_just_the_smallest_order_is_sold() -> None:
     assert [order.amount for order in world.plan(make_targets({})).sells] == [Decimal("5.25")]
 
 
+@pytest.mark.parametrize(("slippage", "sold"), [("0", 1), ("0.1", 0)])
+def test_a_guarded_sale_is_over_the_minimum_at_its_limit_too(slippage: str, sold: int) -> None:
+    """5.50 at the last price is only 4.95 at a limit 10 % under it: the exchange would refuse it."""
+    limits = Limits(max_slippage=Decimal(slippage))
+    world = World(portfolio=make_portfolio("1000", BTC="1"), market=make_market({"BTC": "5.50"}), limits=limits)
+    assert len(world.plan(make_targets({})).sells) == sold
+
+
 # Actions
 
 

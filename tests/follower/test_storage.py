@@ -395,7 +395,7 @@ def test_power_cut_in_a_commit(ledger: Ledger, tmp_path: Path, rest: str) -> Non
     cut_ledger = Ledger(tmp_path / "cut" / "entry.db", ledger.mode, "USDC")
     cut_ledger.path.parent.mkdir()
     found = {}
-    for cut in cuts(len(log), 512):
+    for cut in cuts(len(log), 2048):
         cut_ledger.path.write_bytes(main)
         cut_ledger.path.with_name("entry.db-wal").write_bytes((log[:cut] + after[cut:])[: len(log)])
         cut_ledger.open()
@@ -419,7 +419,7 @@ def test_power_cut_in_a_checkpoint(ledger: Ledger, tmp_path: Path) -> None:
     assert new != old
     cut_ledger = Ledger(tmp_path / "cut" / "entry.db", ledger.mode, "USDC")
     cut_ledger.path.parent.mkdir()
-    for cut in range(0, len(new) + 1, 512):
+    for cut in range(0, len(new) + 1, 1024):
         cut_ledger.path.write_bytes(new[:cut] + old[cut:])
         cut_ledger.path.with_name("entry.db-wal").write_bytes(log)
         cut_ledger.open()

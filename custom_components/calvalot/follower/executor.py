@@ -123,7 +123,7 @@ class Executor:
         ]
         names = [report.client_order_id for report, _ in found]
         records = await asyncio.to_thread(self._ledger.orders_named, names)
-        found.sort(key=lambda item: (item[0].time, not _feeds(item[0].side, item[1]), item[0].order_id))
+        found.sort(key=lambda item: (item[0].time, item[1] != FEE_COIN, item[0].order_id))
         booked = []
         for report, coin in found:
             record = records.get(report.client_order_id)
@@ -301,10 +301,11 @@ class Executor:
     ) -> tuple[OrderRecord, ...]:
         """Book what was executed, then raise what went wrong with any of them.
 
-        Purchases of the coin that fees are taken in come first: the others may have paid their fees out of them.
+        Orders of the coin that fees are taken in come first: the others may have paid their fees out of what those brought,
+        and must leave what those sold.
         """
         outcomes = {item[0].seq: item for item in done if not isinstance(item, BaseException)}
-        for record, report in sorted(outcomes.values(), key=lambda item: not _feeds(item[0].side, item[0].coin)):
+        for record, report in sorted(outcomes.values(), key=lambda item: item[0].coin != FEE_COIN):
             if report:
                 outcomes[record.seq] = await self._book(record, report, prices), None
         for item in done:
@@ -316,7 +317,7 @@ class Executor:
         """Book the fills of an executed order; where that cannot be done yet, it stays `executed`."""
         fills = report.fills or ()
         try:
-            await self._wait_for_purchases({fill.fee_asset for fill in fills} - {record.coin, self._ledger.quote})
+            await self._wait_for_fee_coin({fill.fee_asset for fill in fills} - {record.coin, self._ledger.quote})
             fee_prices = self._fee_prices(record, report, fills, prices)
             booked, _ = await asyncio.to_thread(self._ledger.book_order, record, report, fills, fee_prices)
         except BookError as err:
@@ -325,12 +326,15 @@ class Executor:
         self._misses.pop(record.client_order_id, None)
         return booked
 
-    async def _wait_for_purchases(self, assets: Collection[str]) -> None:
-        """Raise BookError while a purchase of one of these is in flight: a fee may have been paid out of it."""
+    async def _wait_for_fee_coin(self, assets: Collection[str]) -> None:
+        """Raise BookError while an order of one of these is in flight.
+
+        A fee may have been paid out of what it bought, and must not be booked out of what it sold.
+        """
         if assets:
             in_flight = await asyncio.to_thread(self._ledger.in_flight)
-            if bought := {each.coin for each in in_flight if each.side is Side.BUY} & {*assets}:
-                raise BookError(f"a purchase of {', '.join(sorted(bought))} is still unclear")
+            if unclear := {each.coin for each in in_flight} & {*assets}:
+                raise BookError(f"an order of {', '.join(sorted(unclear))} is still unclear")
 
     def _fee_prices(
         self, record: OrderRecord, report: OrderReport, fills: Sequence[Fill], prices: Mapping[str, Decimal]
@@ -428,8 +432,3 @@ def _request(record: OrderRecord) -> OrderRequest:
 def _words(err: BaseException) -> str:
     """What an error says: only our own words, a stranger's text may hold a URL with a signature."""
     return str(err) if isinstance(err, ExchangeError) else type(err).__name__
-
-
-def _feeds(side: Side, coin: str) -> bool:
-    """Whether an order may bring what the fees of others are paid with."""
-    return side is Side.BUY and coin == FEE_COIN

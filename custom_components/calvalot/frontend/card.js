@@ -78,7 +78,7 @@ export class CalvalotCard extends HTMLElement {
     this.word = words(this._hass);
     this.format = new Format(this._hass);
     this._title = h("h2", {}, this.word(this.heading));
-    this.header = h("header", {}, this._title);
+    this.header = h("div", { class: "header" }, this._title);
     this._message = h("div", { class: "message", role: "status" });
     this._content = h("div", { style: "display: contents" });
     this.live = h("div", { class: "hidden", "aria-live": "polite" });
@@ -144,7 +144,6 @@ export class CalvalotCard extends HTMLElement {
     this._content.hidden = !there;
     this._content.style.display = there ? "contents" : "none";
     this._message.style.display = there ? "none" : "";
-    this.header.classList.toggle("away", !there);
     if (there) {
       this._message.replaceChildren();
       this.update();

@@ -19,7 +19,8 @@ function pageOf({ entry_id: id, title }, index, only) {
 export class Strategy extends HTMLElement {
   static async generate(_config, hass) {
     const word = words(hass);
-    const list = await followers(hass, true).catch(() => []);
+    const known = await followers(hass, true).catch(() => []);
+    const list = known.filter((follower) => !follower.disabled);
     if (!list.length) return { title: "Calv-a-lot", views: [{ title: "Calv-a-lot", path: "portfolio", type: "sections", sections: [section([{ type: "custom:calvalot-portfolio-card" }])] }] };
     const pages = list.map((follower, index) => pageOf(follower, index, list.length === 1));
     if (list.length === 1) return { title: "Calv-a-lot", views: pages };

@@ -6,7 +6,7 @@ const CSS = `
 * { box-sizing: border-box; }
 ha-card {
   --up: color-mix(in srgb, var(--success-color, #43a047) 62%, var(--primary-text-color));
-  --down: color-mix(in srgb, var(--error-color, #db4437) 72%, var(--primary-text-color));
+  --down: color-mix(in srgb, var(--error-color, #db4437) 58%, var(--primary-text-color));
   --warn: color-mix(in srgb, var(--warning-color, #ffa600) 55%, var(--primary-text-color));
   --line: var(--calvalot-curve-color, var(--primary-color));
   --soft: color-mix(in srgb, var(--primary-text-color) 7%, transparent);
@@ -15,7 +15,7 @@ ha-card {
   color: var(--primary-text-color); font-variant-numeric: tabular-nums;
 }
 .body { padding: 16px 20px 20px; display: flex; flex-direction: column; gap: 14px; min-height: 0; flex: 1; }
-header { display: flex; align-items: center; gap: 8px 12px; flex-wrap: wrap; }
+.header { display: flex; align-items: center; gap: 8px 12px; flex-wrap: wrap; }
 h2 { font-size: var(--ha-font-size-l, 16px); font-weight: var(--ha-font-weight-medium, 500); margin: 0; flex: 1 1 auto; min-width: 0; overflow-wrap: anywhere; }
 h3 { font-size: 12px; font-weight: 600; margin: 12px 0 4px; color: var(--quiet); }
 p { margin: 0; }
