@@ -19,6 +19,8 @@ from simulators.exchange.account import Order, Trade
 QUOTE = "USDC"
 FEE_COIN = "BNB"
 ZERO = Decimal(0)
+# Fees that the owner's BNB paid may cost a little more cash than a purchase left.
+OVERDRAFT = Decimal(-1)
 ORDERS = "SELECT * FROM orders ORDER BY seq"
 FILLS = """
 SELECT fills.*, orders.side, orders.coin, orders.order_id, orders.client_order_id
@@ -104,6 +106,8 @@ def inspect(books: Books, account: Account) -> Findings:
     with localcontext(EXACT):
         costs = sum((position.cost for position in portfolio.positions.values()), ZERO)
         unexplained = portfolio.cash + costs - portfolio.paid_in - portfolio.realised
+    if portfolio.cash < OVERDRAFT:
+        complaints.append(f"{-portfolio.cash:f} {QUOTE} of the owner's were spent")
     if unexplained:
         complaints.append(f"cash + Σ cost − paid in − realised = {unexplained:f}")
     total = abs(unexplained) + sum((abs(amount) for amount in differences.values()), ZERO)

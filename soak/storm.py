@@ -230,6 +230,7 @@ class Storm:
     async def _follow(self) -> None:
         """After all that it still does what it is for. Raises Violation."""
         self._exchange.advance(600)  # the averages that filters look at have forgotten the storm
+        await self.stage.reload()  # and so have the rules, which are kept for a while
         signal_id = self._leader.publish_v2({"BTC": "0.3", "ETH": "0.3", "SOL": "0.2"})
         for _ in range(5):
             await self.stage.poll()

@@ -27,7 +27,7 @@ from .conftest import set_up
 
 def cycles(entry: MockConfigEntry) -> int:
     """Cycles that were finished."""
-    return len(entry.runtime_data.follower.cycles)
+    return len(entry.runtime_data.follower.health.cycles)
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from simulators.exchange import ExchangeSimulator
 from simulators.leader import FaultKind, LeaderSimulator
 
 from .conftest import add_entry, set_up
+from .entities import poll
 
 
 async def test_diagnostics(
@@ -34,6 +35,8 @@ async def test_diagnostics(
         "connected": True,
         "problem": None,
         "used_weight": entry.runtime_data.exchange.used_weight,
+        "permissions": {"can_trade": True, "can_withdraw": False, "ip_restricted": False},
+        "short_of_quote": False,
     }
     assert shown["exchange"]["used_weight"] > 0
     assert shown["options"] == {"min_order": "**REDACTED**", "survival_floor": "**REDACTED**", "poll_interval": 60}
@@ -42,6 +45,15 @@ async def test_diagnostics(
     assert shown["open_orders"] == []
     assert len(shown["cycles"]) == 1
     assert shown["known_figures"]["total_value"] is True
+    assert shown["python_binance"].startswith("1.")
+    assert shown["waiting"] is False
+    assert shown["ledger"] == {
+        "mismatch": [],
+        "failed": False,
+        "restored": False,
+        "records": {"signals": 2, "orders": 2, "fills": len(exchange.trades()), "cash_flows": 1, "closes": 1},
+    }
+    assert shown["last_errors"] == []
 
     text = json.dumps(shown)
     for secret in (leader.secret, exchange.api_key, exchange.api_secret, leader.url):
@@ -80,6 +92,37 @@ async def test_diagnostics_with_problems(
     assert order["age"] >= 0
     assert not {"quantity", "client_order_id"} & order.keys()
     exchange.clear_faults()
+    kinds = {(error["kind"], error["cycles"]) for error in shown["last_errors"]}
+    assert ("LeaderUnreachable", 1) in kinds
+    assert {"kind", "code", "first", "last", "cycles"} == shown["last_errors"][0].keys()
+    assert len(kinds) >= 2
+
+
+async def test_diagnostics_of_many_cycles(
+    hass: HomeAssistant, live_entry: MockConfigEntry, leader: LeaderSimulator, exchange: ExchangeSimulator
+) -> None:
+    """The timings of the last twenty; an error that goes on is one, one that comes again is another."""
+    await set_up(hass, live_entry)
+    exchange.fault("error", code=-2015, path="/account", count=3)
+    await poll(hass, live_entry, 18)
+    exchange.fault("error", code=-2015, path="/account", count=1)
+    await poll(hass, live_entry, 4)
+    shown = await async_get_config_entry_diagnostics(hass, live_entry)
+    assert len(shown["cycles"]) == 20
+    assert all(cycle["seconds"] >= 0 for cycle in shown["cycles"])
+    errors = [(error["kind"], error["code"], error["cycles"]) for error in shown["last_errors"]]
+    assert errors == [("InvalidKey", -2015, 3), ("InvalidKey", -2015, 1)]
+    first = shown["last_errors"][0]
+    assert first["first"] < first["last"]
+
+
+async def test_diagnostics_without_a_ledger(hass: HomeAssistant, entry: MockConfigEntry) -> None:
+    """What cannot be counted is unknown; the rest is told all the same."""
+    await set_up(hass, entry)
+    await entry.runtime_data.async_stop()
+    shown = await async_get_config_entry_diagnostics(hass, entry)
+    assert shown["ledger"]["records"] is None
+    assert shown["mode"] == "dry_run"
 
 
 async def test_system_health(hass: HomeAssistant, entry: MockConfigEntry, exchange: ExchangeSimulator) -> None:

@@ -152,7 +152,7 @@ async def test_cycles_need_no_entity(
         for cycles in (2, 3):
             await later(hass, freezer)
             assert len(leader.requests) == cycles
-            assert len(entry.runtime_data.follower.cycles) == cycles
+            assert len(entry.runtime_data.follower.health.cycles) == cycles
         await hass.config_entries.async_unload(entry.entry_id)
 
 
@@ -244,7 +244,7 @@ async def test_home_assistant_stops(hass: HomeAssistant, entry: MockConfigEntry,
     hass.bus.async_fire(EVENT_HOMEASSISTANT_STOP)
     await hass.async_block_till_done()
     assert poll.done()
-    assert len(entry.runtime_data.follower.cycles) == 2
+    assert len(entry.runtime_data.follower.health.cycles) == 2
     await entry.runtime_data.async_poll()
     assert len(leader.requests) == 2
 

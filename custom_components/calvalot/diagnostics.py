@@ -1,8 +1,9 @@
 """Diagnostics: the shape of things, never a secret, an amount or the leader's address."""
 
-from dataclasses import fields
+from dataclasses import asdict, fields
 from typing import Any
 
+import binance
 from homeassistant.components.diagnostics import async_redact_data
 from homeassistant.core import HomeAssistant
 from homeassistant.util import dt as dt_util
@@ -17,6 +18,7 @@ from .const import (
     DEFAULT_EXCHANGE_URL,
 )
 from .coordinator import CalvalotConfigEntry
+from .follower.follower import Follower, FollowerError
 from .follower.leader import is_private
 from .follower.snapshot import Figures
 from .settings import version
@@ -28,10 +30,12 @@ async def async_get_config_entry_diagnostics(hass: HomeAssistant, entry: Calvalo
     """Return diagnostics for a follower."""
     coordinator = entry.runtime_data
     snapshot = coordinator.data
+    health = coordinator.follower.health
     leader_url = URL(entry.data[CONF_LEADER_URL])
     now = dt_util.utcnow()
     return {
         "version": await version(hass),
+        "python_binance": binance.__version__,
         "mode": coordinator.settings.mode,
         "quote_asset": coordinator.settings.quote,
         "coins": list(coordinator.settings.coins),
@@ -48,6 +52,8 @@ async def async_get_config_entry_diagnostics(hass: HomeAssistant, entry: Calvalo
             "connected": snapshot.exchange_connected,
             "problem": _kind(snapshot.exchange_problem),
             "used_weight": coordinator.exchange.used_weight,
+            "permissions": None if snapshot.permissions is None else asdict(snapshot.permissions),
+            "short_of_quote": snapshot.short_of_quote is not None,
         },
         "last_signal": {"time": snapshot.last_signal, "result": snapshot.last_signal_result},
         "last_trade": snapshot.last_trade,
@@ -69,11 +75,23 @@ async def async_get_config_entry_diagnostics(hass: HomeAssistant, entry: Calvalo
             for order in snapshot.open_orders
         ],
         "unknown_coins": len(snapshot.unknown_coins),
-        "ledger": {"mismatch": snapshot.ledger_problem, "failed": snapshot.storage_problem is not None},
-        "cycles": [
-            {"started": cycle.started, "seconds": round(cycle.seconds, 3)} for cycle in coordinator.follower.cycles
-        ],
+        "waiting": snapshot.waiting_signal is not None,
+        "ledger": {
+            "mismatch": sorted(snapshot.missing),
+            "failed": snapshot.storage_problem is not None,
+            "restored": snapshot.restored is not None,
+            "records": await _records(coordinator.follower),
+        },
+        "cycles": [{"started": cycle.started, "seconds": round(cycle.seconds, 3)} for cycle in health.cycles],
+        "last_errors": [asdict(trouble) for trouble in health.troubles],
     }
+
+
+async def _records(follower: Follower) -> dict[str, int] | None:
+    try:
+        return await follower.counts()
+    except FollowerError:
+        return None
 
 
 def _kind(problem: Exception | None) -> str | None:

@@ -180,6 +180,7 @@ async def test_an_unclear_answer_is_looked_up(
         assert record.state is OrderState.NOT_PLACED
         assert bench.executions(side) == []
     assert bench.rig.exchange.count("POST", "/order") == (2 if bench.bought else 1)
+    assert bench.rig.exchange.count("GET", "/order") >= 1
     bench.agree()
 
 

@@ -302,7 +302,7 @@ async def test_nothing_answers(rig: Rig, leader: LeaderSimulator, sim: ExchangeS
     picture = await follower.cycle()
     assert (picture.exchange_connected, picture.leader_connected) == (False, False)
     assert isinstance(picture.exchange_problem, NotSent)
-    assert len(follower.cycles) == 1
+    assert len(follower.health.cycles) == 1
 
 
 async def test_a_ban(rig: Rig, leader: LeaderSimulator, sim: ExchangeSimulator, clock: Clock) -> None:

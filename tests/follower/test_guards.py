@@ -223,11 +223,11 @@ async def test_an_account_that_holds_less_is_told_in_the_third_cycle(ledger: Led
     watch = Watch(ledger)
     for cycle in range(1, 6):
         await watch.guards.compare(SHORT)
-        assert watch.guards.mismatch == (cycle >= 3)
+        assert bool(watch.guards.missing) == (cycle >= 3)
         missing = {"type": "ledger_mismatch", "missing": {"USDC": "1", "BTC": "0.5"}}
         assert watch.journal.take() == ((Event("alert", "ledger_mismatch", missing),) if cycle == 3 else ())
     await watch.guards.compare(ENOUGH)
-    assert not watch.guards.mismatch
+    assert not watch.guards.missing
     for _ in range(3):
         await watch.guards.compare(SHORT)
     assert watch.told() == ["ledger_mismatch"]
@@ -239,7 +239,7 @@ async def test_a_cycle_between_starts_the_count_anew(ledger: Ledger) -> None:
     watch = Watch(ledger)
     for view in (SHORT, SHORT, ENOUGH, SHORT, SHORT):
         await watch.guards.compare(view)
-    assert not watch.guards.mismatch
+    assert not watch.guards.missing
     assert watch.told() == []
 
 
@@ -266,7 +266,7 @@ async def test_what_was_not_seen_is_not_missing(ledger: Ledger, view: View) -> N
     watch = Watch(ledger)
     for _ in range(4):
         await watch.guards.compare(view)
-    assert not watch.guards.mismatch
+    assert not watch.guards.missing
 
 
 @pytest.mark.parametrize("state", OrderState)
@@ -277,4 +277,4 @@ async def test_an_order_in_flight_explains_what_is_missing(ledger: Ledger, state
     watch = Watch(ledger)
     for _ in range(3):
         await watch.guards.compare(SHORT)
-    assert watch.guards.mismatch == state.settled
+    assert bool(watch.guards.missing) == state.settled

@@ -18,17 +18,22 @@ def sim(rig: Rig) -> ExchangeSimulator:
     return rig.exchange
 
 
+def hide_next_order(sim: ExchangeSimulator) -> None:
+    """It is executed, not answered, and not seen for a while."""
+    sim.fault("late", seconds=20, method="POST")
+    sim.fault("drop", when="after", method="POST")
+
+
 async def test_a_sale_in_flight_is_not_missing(rig: Rig, leader: LeaderSimulator, sim: ExchangeSimulator) -> None:
     """Its coins have left the account and its cash is not booked: the capital is what it was, nothing else is sold for it."""
     leader.publish_v2({"BTC": ".4", "ETH": ".4"})
     follower = await rig.start()
     await rig.cycle(follower)
     leader.publish_v2({"BTC": ".1", "ETH": ".4"})
-    sim.fault("drop", when="after", method="POST")
-    sim.fault("status", method="GET", path="/order", count=2)
+    hide_next_order(sim)
     await rig.cycle(follower)
+    await rig.cycle(follower, after=1)
     assert rig.in_flight(follower)
-    await rig.cycle(follower)
     picture = await rig.cycle(follower)
     assert picture.last_signal_result is Result.EXECUTED
     assert [(order.symbol, order.side) for order in rig.orders()[2:]] == [("BTCUSDC", Side.SELL)]
@@ -44,11 +49,10 @@ async def test_a_purchase_in_flight_is_not_spent_twice(
     follower = await rig.start()
     await rig.cycle(follower)
     leader.publish_v2({"BTC": ".7"})
-    sim.fault("drop", when="after", method="POST")
-    sim.fault("status", method="GET", path="/order", count=2)
+    hide_next_order(sim)
     await rig.cycle(follower)
     leader.publish_v2({"ETH": ".9"})
-    await rig.cycle(follower)
+    await rig.cycle(follower, after=1)
     assert {order.symbol for order in rig.orders()} == {"BTCUSDC", "ETHUSDC"}
     await rig.cycle(follower)
     assert not rig.in_flight(follower)
@@ -66,11 +70,10 @@ async def test_fees_leave_what_a_sale_in_flight_has_sold(
     follower = await rig.start()
     await rig.cycle(follower)
     leader.publish_v2({"ETH": ".3"})
-    sim.fault("drop", when="after", method="POST")
-    sim.fault("status", method="GET", path="/order", count=2)
+    hide_next_order(sim)
     await rig.cycle(follower)
     leader.publish_v2({"ETH": ".1", "BTC": ".3"})
-    await rig.cycle(follower)
+    await rig.cycle(follower, after=1)
     assert {order.state for order in rig.in_flight(follower)} == {OrderState.UNKNOWN, OrderState.EXECUTED}
     await rig.cycle(follower)
     await rig.cycle(follower)

@@ -167,8 +167,7 @@ async def test_a_symbol_that_is_not_trading(rig: Rig, leader: LeaderSimulator, s
     assert (picture.last_signal_result, picture.last_signal_reason) == (Result.OPEN, "not_trading: BTCUSDC")
     assert {order.symbol for order in rig.orders()} == {"ETHUSDC"}
     sim.set_symbol_status("BTCUSDC", "TRADING")
-    follower._observer.forget_rules()
-    picture = await rig.cycle(follower)
+    picture = await rig.cycle(follower, after=601)
     assert picture.last_signal_result is Result.EXECUTED
     rig.agree(follower)
 

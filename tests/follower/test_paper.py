@@ -2,6 +2,7 @@
 
 import asyncio
 from decimal import Decimal
+import time
 from typing import Any
 
 import pytest
@@ -14,8 +15,13 @@ from .rig import Rig
 
 @pytest.fixture
 def paper(rig: Rig) -> PaperExchange:
-    """A paper exchange on the live market, whose book has seven trades already."""
-    return PaperExchange(rig.binance("", ""), rig.clock.now, lambda: 7)
+    """A paper exchange on the live market, whose book has seven trades already and takes its time to say so."""
+
+    def last_trade_id() -> int:
+        time.sleep(0.02)
+        return 7
+
+    return PaperExchange(rig.binance("", ""), rig.clock.now, last_trade_id)
 
 
 def request(symbol: str = "BTCUSDC", side: Side = Side.BUY, quantity: str = "0.01", **changes: Any) -> OrderRequest:

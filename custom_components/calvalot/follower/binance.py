@@ -7,7 +7,7 @@ perhaps executed" for an order. Errors carry the exchange's words, never a URL, 
 import asyncio
 import base64
 import binascii
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import ROUND_DOWN, Decimal
 import json
@@ -224,7 +224,7 @@ class BinanceExchange:
     async def _order_page(self, symbol: str, start: int) -> list[OrderReport]:
         return await self._ask(
             lambda client: client.get_all_orders(symbol=symbol, orderId=start, limit=PAGE),
-            lambda data: sorted((_report(item) for item in data), key=lambda report: report.order_id),
+            lambda data: sorted((_report(item) for item in _rows(data)), key=lambda report: report.order_id),
             signed=True,
         )
 
@@ -403,8 +403,15 @@ def _time(milliseconds: Any) -> datetime:
     return datetime.fromtimestamp(int(milliseconds) / 1000, UTC)
 
 
-def _prices(data: Sequence[Mapping[str, Any]]) -> dict[str, Decimal]:
-    return {item["symbol"]: price for item in data if (price := _amount(item["price"]))}
+def _rows(data: Any) -> list[Any]:
+    """A list, as it has to be: an answer without a body comes as an empty object, and is not "none". Raises TypeError."""
+    if not isinstance(data, list):
+        raise TypeError("not a list")
+    return data
+
+
+def _prices(data: Any) -> dict[str, Decimal]:
+    return {item["symbol"]: price for item in _rows(data) if (price := _amount(item["price"]))}
 
 
 def _symbol_rules(item: Mapping[str, Any]) -> SymbolRules:
@@ -463,7 +470,7 @@ def _report(data: Mapping[str, Any]) -> OrderReport:
     )
 
 
-def _fills(data: Sequence[Mapping[str, Any]]) -> tuple[Fill, ...]:
+def _fills(data: Any) -> tuple[Fill, ...]:
     return tuple(
         Fill(
             trade_id=int(item["id"]),
@@ -475,5 +482,5 @@ def _fills(data: Sequence[Mapping[str, Any]]) -> tuple[Fill, ...]:
             fee_asset=item["commissionAsset"],
             time=_time(item["time"]),
         )
-        for item in data
+        for item in _rows(data)
     )

@@ -1,10 +1,9 @@
 """One follower: its cycle, its book, and what its owner can do with it."""
 
 import asyncio
-from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from datetime import date, datetime
 from decimal import Decimal
 import logging
@@ -15,6 +14,7 @@ from .desk import Desk
 from .exchange import Exchange, Mode
 from .executor import Execution, Executor
 from .guards import Guards
+from .health import CycleTiming, Health
 from .journal import Event, Journal
 from .leader import Leader
 from .ledger import Ledger, LedgerCorrupt, LedgerError
@@ -27,18 +27,10 @@ from .trader import Account
 from .treasury import FollowerError, Treasury
 from .views import Json
 
-__all__ = ["CycleTiming", "Event", "Follower", "FollowerError", "PositionView", "Settings", "Snapshot", "Status"]
+__all__ = ["Event", "Follower", "FollowerError", "PositionView", "Settings", "Snapshot", "Status"]
 
 RESTORED = "restored"
 _LOGGER = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class CycleTiming:
-    """When a cycle began (UTC) and how long it took, in seconds."""
-
-    started: datetime
-    seconds: float
 
 
 class Follower:
@@ -55,7 +47,7 @@ class Follower:
         publish: Callable[[Snapshot, tuple[Event, ...]], None],
     ) -> None:
         self.settings = settings
-        self.cycles: deque[CycleTiming] = deque(maxlen=20)
+        self.health = Health()
         self.snapshot = Snapshot(mode=settings.mode, status=Status.ACTIVE)
         self._ledger = ledger
         self._clock = clock
@@ -100,6 +92,7 @@ class Follower:
                 return self.snapshot
             started, clock = self._clock(), time.monotonic()
             self._executor.problem = None
+            storage: LedgerError | None = None
             try:
                 if not self._ledger.is_open:
                     await self._reopen()
@@ -109,10 +102,14 @@ class Follower:
                 await self._keep_copy()
             except LedgerError as err:
                 _LOGGER.error("Nothing is traded: %s", err)
+                storage = err
                 picture = replace(self.snapshot, storage_problem=str(err))
                 if isinstance(err, LedgerCorrupt):
                     await self._recover()
-            self.cycles.append(CycleTiming(started, time.monotonic() - clock))
+            self.health.note(
+                CycleTiming(started, time.monotonic() - clock),
+                (picture.leader_problem, picture.exchange_problem, storage),
+            )
             self._show(picture)
             if not self._executor.stopping and await self._observer.ask_permissions():
                 self._show(replace(picture, permissions=self._observer.permissions))
@@ -266,6 +263,10 @@ class Follower:
     ) -> list[Json]:
         """A page of the ledger, one of `pages`; `before` is the last `seq` of the page before. Raises FollowerError."""
         return await self._guarded(asyncio.to_thread(read, self._ledger, limit, before))
+
+    async def counts(self) -> dict[str, int]:
+        """How much of everything is written down. Raises FollowerError."""
+        return await self._guarded(asyncio.to_thread(self._ledger.counts))
 
     async def performance(self) -> Json:
         """Returns by period. Raises FollowerError."""

@@ -278,6 +278,16 @@ class Ledger(Storage):
             count: int = connection.execute(select(func.count()).select_from(traded)).scalar_one()
             return count
 
+    def counts(self) -> dict[str, int]:
+        """Number of records of each kind."""
+        with self._transaction() as connection:
+            return {
+                table.name: connection.execute(
+                    select(func.count()).select_from(table).where(table.c.mode == self.mode)
+                ).scalar_one()
+                for table in (signals, orders, fills, cash_flows, closes)
+            }
+
     def replay(self) -> Portfolio:
         """Compute the portfolio again from every flow and fill; it must equal the book's."""
         with self._transaction() as connection:

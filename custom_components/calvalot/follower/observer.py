@@ -28,6 +28,8 @@ from .trader import Account
 
 LOST_AFTER = 3
 RULES_AGE = timedelta(days=1)
+# While a symbol is halted.
+HALTED_AGE = timedelta(minutes=10)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,7 +175,8 @@ class Observer:
 
     async def _prices(self) -> Mapping[str, Decimal] | None:
         """Prices by symbol of every coin that matters, in one request; the rules first where they are old."""
-        if self._rules_at is None or self._clock() - self._rules_at > RULES_AGE:
+        age = RULES_AGE if all(rules.trading for rules in self._rules.values()) else HALTED_AGE
+        if self._rules_at is None or self._clock() - self._rules_at > age:
             book = await asyncio.to_thread(self._ledger.book)
             quote = self._settings.quote
             self.hold(book.portfolio.positions)
