@@ -254,6 +254,7 @@ def test_card_editor(shown: Shown, page: Page, own_dashboard: str) -> None:
     open_dashboard(page)  # logging in forgets where one wanted to go
     page.goto(f"{own_dashboard}?edit=1")
     page.wait_for_url("**/by-hand/**")
+    page.locator("hui-card-edit-mode").hover()
     page.get_by_role("button", name="Edit card").click()
     dialog = page.locator("hui-dialog-edit-card")
     dialog.locator("input[name=title]").fill("My money")
@@ -262,7 +263,8 @@ def test_card_editor(shown: Shown, page: Page, own_dashboard: str) -> None:
     for label in ("Follower", "Title", "Period shown first"):
         expect(dialog.get_by_text(label, exact=True).first).to_be_visible()
     dialog.get_by_role("button", name="Save").click()
-    expect(portfolio(page)).to_contain_text("My money")
+    expect(page.locator("#view").locator("calvalot-portfolio-card")).to_contain_text("My money")
+    expect(dialog.locator("calvalot-portfolio-card")).to_have_count(0)
     (config,) = shown.home.commands({"type": "lovelace/config", "url_path": "by-hand"})
     assert config["views"][0]["sections"][0]["cards"][0]["title"] == "My money"
 

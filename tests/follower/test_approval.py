@@ -218,19 +218,21 @@ async def test_leader_without_a_word(rig: Rig, follower: Follower) -> None:
     assert (await follower.approve(signal_id)).result is Result.EXECUTED
 
 
-async def test_changed_signal_is_asked_about_again(rig: Rig, follower: Follower) -> None:
+@pytest.mark.parametrize("changed", ["XRP", "ETH"])
+async def test_changed_signal_is_asked_about_again(rig: Rig, follower: Follower, changed: str) -> None:
     """A word on one content is none on another that the leader publishes under the same id."""
     before = len(rig.orders())
     rig.leader.publish_v2({"ETH": ".3"}, signal_id="one")
     await rig.cycle(follower)
-    rig.leader.publish_v2({"XRP": ".5"}, signal_id="one")
+    rig.leader.publish_v2({changed: ".5"}, signal_id="one")
     record = await follower.approve("one")
     assert record.result is Result.WAITING
     assert len(rig.orders()) == before
     plans = [event.data["summary"] for event in rig.events if event.type == "waiting"]
-    assert ["XRP" in plan for plan in plans] == [False, True]
+    assert len(plans) == len(set(plans)) == 2
+    assert f"BUY {changed} " in plans[1]
     assert (await follower.approve("one")).result is Result.EXECUTED
-    assert rig.weights(follower)["XRP"] == pytest.approx(0.5, abs=0.006)
+    assert rig.weights(follower)[changed] == pytest.approx(0.5, abs=0.006)
 
 
 @pytest.mark.parametrize("kept", ["whole", "the start of it"])

@@ -172,6 +172,23 @@ async def test_what_an_answer_to_a_question_means(
     assert sim.count("GET", "/account") == fault.get("count", 1)
 
 
+@pytest.mark.parametrize("kind", ["empty_body", "empty_object"])
+async def test_an_empty_answer_is_not_none(api: BinanceExchange, sim: ExchangeSimulator, kind: str) -> None:
+    """No prices, no orders and no fills are lists without an entry."""
+    await api.server_time()
+    sim.fault(kind, count=None)
+    asks = (
+        api.prices(["BTCUSDC"]),
+        api.orders_from("BTCUSDC", 0),
+        api.fills("BTCUSDC", 1),
+        api.fills_since("BTCUSDC", datetime.now(UTC)),
+        api.find("BTCUSDC", "cv-name-1"),
+    )
+    for ask in asks:
+        with pytest.raises(ExchangeUnavailable):
+            await ask
+
+
 async def test_a_question_without_answer(rig: Rig, sim: ExchangeSimulator, monkeypatch: pytest.MonkeyPatch) -> None:
     """Time is bounded."""
     monkeypatch.setattr(binance, "TIMEOUT", ClientTimeout(total=0.3))

@@ -293,6 +293,20 @@ async def test_absence_is_disproven_by_whatever_shows_it(
     bench.agree()
 
 
+@pytest.mark.parametrize("path", ["/time", "/order", "/allOrders", "/myTrades"])
+@pytest.mark.parametrize("kind", ["drop", "html", "status", "empty_object", "empty_body", "error_list", "broken_json"])
+async def test_absence_is_not_proven_by_a_query_that_fails(bench: Bench, path: str, kind: str) -> None:
+    """Only an answer that says so tells that there is nothing."""
+    bench.rig.exchange.fault("drop", method="POST", path="/order")
+    await bench.execute(Side.BUY)
+    fault = bench.rig.exchange.fault(kind, method="GET", path=path, count=None)
+    assert await bench.settle() == ()
+    assert fault.hits
+    assert bench.executor.problem
+    bench.rig.exchange.clear_faults()
+    assert [each.state for each in await bench.settle()] == [OrderState.NOT_PLACED]
+
+
 async def test_trades_of_others_do_not_hide_an_absence(bench: Bench) -> None:
     """What the owner trades in the same symbol meanwhile explains itself."""
     owner = bench.rig.binance()

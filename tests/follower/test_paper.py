@@ -97,5 +97,5 @@ async def test_nothing_is_remembered(paper: PaperExchange, rig: Rig) -> None:
     assert await paper.fills("BTCUSDC", report.order_id) == ()
     assert await paper.orders_from("BTCUSDC", 0) == ()
     assert await paper.fills_since("BTCUSDC", rig.clock.now()) == ()
-    for time in (paper.timestamp(), await paper.server_time()):
-        assert abs((time - rig.clock.now()).total_seconds()) < 1
+    for moment in (paper.timestamp(), await paper.server_time()):
+        assert abs((moment - rig.clock.now()).total_seconds()) < 1
