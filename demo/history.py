@@ -1,14 +1,13 @@
 """A year of history: the follower itself, run over simulated time against both simulators."""
 
 import asyncio
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 import math
 from pathlib import Path
 import random
-from typing import Any
 
 from aiohttp import ClientSession
 from homeassistant.components.sensor import SensorStateClass
@@ -121,15 +120,15 @@ async def _live(path: Path, entry_id: str, language: str) -> tuple[list[tuple[da
     return pictures, prices
 
 
-def _signals(leader: LeaderSimulator, start: datetime, language: str) -> Any:
+def _signals(leader: LeaderSimulator, start: datetime, language: str) -> Generator[None, datetime]:
     """Publish what a leader thinks every few days, dated in the simulated year."""
 
-    def publish() -> Iterator[None]:
+    def publish() -> Generator[None, datetime]:
         mind = Strategist(SEED, COINS, language)
         dice = random.Random(SEED)  # noqa: S311 - a story, not a secret
         due, number = start, 0
         while True:
-            now: datetime = yield  # type: ignore[misc]
+            now = yield
             if now < due:
                 continue
             number += 1

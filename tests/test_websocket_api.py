@@ -65,7 +65,13 @@ async def test_followers_are_listed_with_their_entities(
     assert first["entities"]["total_value"] == entity_id(hass, entry, "sensor", "total_value")
     assert first["entities"]["pause"] == entity_id(hass, entry, "switch", "pause")
     assert "btc_quantity" not in first["entities"]
-    assert second == {"entry_id": other.entry_id, "title": "Calv-a-lot", "state": "not_loaded", "disabled": False, "entities": {}}
+    assert second == {
+        "entry_id": other.entry_id,
+        "title": "Calv-a-lot",
+        "state": "not_loaded",
+        "disabled": False,
+        "entities": {},
+    }
 
 
 async def test_picture_is_pushed_with_each_cycle(

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Final
 
 from homeassistant.components.frontend import DATA_EXTRA_MODULE_URL, add_extra_js_url
-from homeassistant.components.http import StaticPathConfig
+from homeassistant.components.http.server import StaticPathConfig
 from homeassistant.core import HomeAssistant
 
 from .const import DOMAIN

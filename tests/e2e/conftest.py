@@ -1,6 +1,7 @@
 """A real Home Assistant, both simulators, and a Chromium that complains about whatever is wrong on a page."""
 
 from collections.abc import Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 import json
 import os
@@ -106,7 +107,9 @@ def shown(stage: Stage, request: pytest.FixtureRequest) -> Shown:
     entry_id = add_follower(stage.home, stage.leader, stage.exchange, live=False)
     ids = entities(stage.home, entry_id)
     if stage.language == "en" or request.config.getoption("--screenshots"):
-        seed_history(stage.home, stage.exchange, entry_id, ids, language=stage.language)
+        # In a thread of its own: in this one Playwright keeps an event loop running.
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(seed_history, stage.home, stage.exchange, entry_id, ids, language=stage.language).result()
     stage.leader.control("publish_v2", targets=FIRST, **REASONING[stage.language])
     stage.home.action("button.press", entity_id=ids["poll"])
     show_dashboard(stage.home)

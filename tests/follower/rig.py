@@ -95,7 +95,7 @@ class Rig:
         market = on or self.binance()
         wanted = {"coins": COINS, **settings}
         follower = Follower(
-            Settings(entry_id=entry_id, mode=mode, quote="USDC", initial_budget=Decimal(budget), **wanted),  # type: ignore[arg-type]
+            Settings(entry_id=entry_id, mode=mode, quote="USDC", initial_budget=Decimal(budget), **wanted),
             leader=Leader(self.session, self.leader.url, self.leader.secret, "1.2.3"),
             exchange=market if mode is Mode.LIVE else PaperExchange(market, self.clock.now, ledger.last_trade_id),
             ledger=ledger,
@@ -110,7 +110,7 @@ class Rig:
     async def following(self, mode: Mode = Mode.LIVE, **settings: object) -> Follower:
         """A follower that has joined its leader already, both all in cash: what comes now is no initial sync."""
         self.leader.publish_v2({})
-        follower = await self.start(mode, **settings)  # type: ignore[arg-type]
+        follower = await self.start(mode, **settings)
         await follower.cycle()
         self.events.clear()
         return follower
@@ -122,7 +122,7 @@ class Rig:
     async def restart(self, follower: Follower, **settings: object) -> Follower:
         """Crash, and start again."""
         self.crash(follower)
-        return await self.start(follower.settings.mode, entry_id=follower.settings.entry_id, **settings)  # type: ignore[arg-type]
+        return await self.start(follower.settings.mode, entry_id=follower.settings.entry_id, **settings)
 
     async def cycle(self, follower: Follower, *, after: float = 120) -> Snapshot:
         """The next cycle."""

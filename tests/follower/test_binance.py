@@ -485,7 +485,7 @@ async def test_no_secret_is_told(rig: Rig, sim: ExchangeSimulator, caplog: pytes
             sim.clear_faults()
             sim.fault(method=method, **fault)
             with pytest.raises(ExchangeError) as caught:
-                await ask()  # type: ignore[operator]
+                await ask()
             shown += [*traceback.format_exception(caught.value), repr(caught.value), repr(vars(caught.value))]
             assert caught.value.__context__ is None or caught.value.__suppress_context__
     sim.clear_faults()

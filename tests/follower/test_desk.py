@@ -194,7 +194,7 @@ async def test_a_crash_while_joining(rig: Rig, leader: LeaderSimulator, number: 
             write(record)
         raise Crash
 
-    follower._ledger.write_signal = dies  # type: ignore[method-assign]
+    follower._ledger.write_signal = dies
     try:
         await follower.cycle()
     except Crash:

@@ -371,7 +371,7 @@ async def test_a_clock_that_stays_wrong(bench: Bench) -> None:
         bench.executor.stopping = True
         return await place(order)
 
-    bench.exchange.place = stop  # type: ignore[method-assign]
+    bench.exchange.place = stop
     record = await bench.execute(Side.BUY)
     assert (record.state, record.attempt) == (OrderState.NOT_PLACED, 3)
     assert bench.rig.exchange.count("POST", "/order") == 3
@@ -753,7 +753,7 @@ async def test_stopping_does_not_wait_for_look_ups(bench: Bench) -> None:
         bench.executor.stopping = True
         return await place(order)
 
-    bench.exchange.place = stop  # type: ignore[method-assign]
+    bench.exchange.place = stop
     record = await bench.execute(Side.BUY)
     assert record.state is OrderState.UNKNOWN
     assert bench.rig.clock.pauses == [0.0]

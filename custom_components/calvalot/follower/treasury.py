@@ -76,7 +76,7 @@ class Treasury:
                 raise FollowerError("no_valuation")
             in_kind = asset != self._settings.quote
             with localcontext(EXACT):
-                worth = (quantity * prices[asset]).quantize(SMALLEST) if in_kind else quantity
+                worth = quantity * prices[asset] if in_kind else quantity  # a rest of rounding would move the return
                 flow = CashFlow(
                     kind=FlowKind.WITHDRAWAL,
                     amount=-(worth * view.rate).quantize(SMALLEST),
