@@ -34,6 +34,8 @@ from custom_components.calvalot.follower.settings import Settings
 WRITES = ("add_flow", "write_signal", "adopt", "add_orders", "update_orders", "book_order")
 QUESTIONS = ("server_time", "balances", "place", "find", "fills", "orders_from", "fills_since")
 MOST_CYCLES = 8
+# How long (s) an order that has arrived waits to be matched: longer than it takes to start again and look for it.
+ON_ITS_WAY = 1.0
 COINS = ("BTC", "ETH", "SOL", "XRP")
 # Two buys at once; then two sells at once and a buy. What one of them costs moves none of the others over a step.
 SIGNALS = ({"SOL": "0.30063", "XRP": "0.30031"}, {"SOL": "0.099321", "XRP": "0.150256", "BTC": "0.34969"})
@@ -185,7 +187,7 @@ async def _pursue(follower: Follower, ledger: Ledger, signal_id: str, pass_fence
         record = ledger.signal(signal_id)
         if record and record.result is not Result.OPEN and not ledger.in_flight():
             return
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(1.5 * ON_ITS_WAY)
         await pass_fence()
 
 

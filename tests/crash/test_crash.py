@@ -20,7 +20,7 @@ from simulators.exchange import ExchangeSimulator
 from simulators.leader import LeaderSimulator
 from soak.books import Account, inspect, read
 
-from .child import QUESTIONS, WRITES, Point, Scene, When
+from .child import ON_ITS_WAY, QUESTIONS, WRITES, Point, Scene, When
 
 type Circumstances = Callable[[ExchangeSimulator], None]
 
@@ -157,7 +157,7 @@ async def _run(children: Children, circumstances: Circumstances, folder: Path, p
         if point:
             match point.when:
                 case When.ARRIVED:
-                    sim.fault("slow", seconds=0.2, skip=point.call - 1, **ORDER)
+                    sim.fault("slow", seconds=ON_ITS_WAY, skip=point.call - 1, **ORDER)
                 case When.MATCHED:
                     sim.fault("hang", when="after", skip=point.call - 1, **ORDER)
             assert await children.follow(scene, point) == -signal.SIGKILL

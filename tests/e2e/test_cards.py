@@ -32,7 +32,7 @@ def test_cards_are_small() -> None:
 def test_period_buttons_change_the_curve(shown: Shown, page: Page) -> None:
     """Each period has a curve of its own; the year shows what was paid in and taken out."""
     open_dashboard(page)
-    curves = set()
+    curves, changes = set(), []
     for name in ("1d", "1w", "1m", "3m", "1y", "all"):
         button = portfolio(page).locator(f"[data-period='{name}']")
         before = portfolio(page).locator(".curve").get_attribute("d")
@@ -41,7 +41,11 @@ def test_period_buttons_change_the_curve(shown: Shown, page: Page) -> None:
         if name != "1m":
             expect(portfolio(page).locator(".curve")).not_to_have_attribute("d", before or "")
         curves.add(portfolio(page).locator(".curve").get_attribute("d"))
+        changes.append(portfolio(page).locator(".of-period span").first.inner_text())
     assert len(curves) == 6
+    assert len(set(changes[:4])) == 4
+    assert all("€" in change and "%" in change for change in changes)
+    assert changes[-1].split(" · ")[0] in portfolio(page).locator(".gain").inner_text()
     expect(portfolio(page).locator("[aria-pressed='true']")).to_have_count(1)
     expect(portfolio(page).locator(".flow.in")).to_have_count(3)
     expect(portfolio(page).locator(".flow.out")).to_have_count(1)

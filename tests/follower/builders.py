@@ -145,6 +145,15 @@ class Flow:
 
 
 @dataclass(frozen=True, slots=True)
+class Taken:
+    """Coins that were taken out of the account, and what they were worth in quote."""
+
+    coin: str
+    quantity: Decimal
+    value: Decimal
+
+
+@dataclass(frozen=True, slots=True)
 class Trade:
     """One fill of a coin, and the price in quote of its fee's asset."""
 
@@ -176,13 +185,19 @@ def trades(draw: st.DrawFn) -> Trade:
     return Trade(coin, draw(st.sampled_from(Side)), fill, fee_price)
 
 
-def steps(longest: int = 30) -> st.SearchStrategy[list[Flow | Trade]]:
+type Step = Flow | Taken | Trade
+
+
+def steps(longest: int = 30) -> st.SearchStrategy[list[Step]]:
     """Anything in any order, possible or not."""
     flows = amounts("1000000", smallest="-1000000").map(Flow)
-    return st.lists(trades() | flows, max_size=longest).map(_numbered)
+    taken = st.builds(
+        Taken, coin=st.sampled_from(COINS), quantity=amounts("50", smallest="0.00000001"), value=amounts("100000", 16)
+    )
+    return st.lists(trades() | flows | taken, max_size=longest).map(_numbered)
 
 
-def _numbered(happened: list[Flow | Trade]) -> list[Flow | Trade]:
+def _numbered(happened: list[Step]) -> list[Step]:
     """The same, each fill with an id and a moment of its own."""
     return [
         replace(step, fill=replace(step.fill, trade_id=number, order_id=number, time=NOW + timedelta(seconds=number)))

@@ -409,6 +409,15 @@ async def test_initial_sync_asks(rig: Rig, version: int) -> None:
     assert rig.types("signal").count("waiting") == 1
 
 
+async def test_initial_sync_in_other_words(rig: Rig) -> None:
+    """What the leader tells beside its allocation is of no importance when joining it."""
+    rig.leader.publish_v1([("BTC", "BUY", ".1")], ALLOCATION, signal_id="one", served=1)
+    follower = await rig.start(approval=Approval.ASK)
+    await rig.cycle(follower)
+    rig.leader.publish_v1([("BTC", "BUY", ".1")], ALLOCATION, signal_id="one", served=2)
+    assert (await follower.approve(SYNC)).result is Result.EXECUTED
+
+
 @pytest.mark.parametrize("version", [1, 2])
 async def test_initial_sync_is_rejected(rig: Rig, version: int) -> None:
     """The signal that came with it is not traded either, nor asked about; the next one is."""

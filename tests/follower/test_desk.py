@@ -11,6 +11,7 @@ import pytest
 from custom_components.calvalot.follower.exchange import Mode
 from custom_components.calvalot.follower.follower import Follower
 from custom_components.calvalot.follower.schema import OrderState, Result
+from custom_components.calvalot.follower.settings import Approval
 from simulators.exchange import ExchangeSimulator
 from simulators.leader import LeaderSimulator
 
@@ -469,6 +470,17 @@ async def test_an_exit_over_a_restart(rig: Rig, leader: LeaderSimulator, sim: Ex
     assert len(rig.orders(side="SELL")) == sells + 1
     assert rig.result(follower, exit_.signal_id) is Result.EXECUTED
     assert all(order.state is OrderState.BOOKED for order in follower._ledger.orders(exit_.signal_id))
+    rig.agree(follower)
+
+
+async def test_other_words_while_joining_waits(rig: Rig, leader: LeaderSimulator) -> None:
+    """The owner's word holds for the allocation, not for what is told beside it."""
+    leader.publish_v2({"BTC": ".4"}, signal_id="one", reasoning="because")
+    follower = await rig.start(approval=Approval.ASK)
+    assert (await follower.cycle()).waiting_signal == "initial_sync"
+    leader.publish_v2({"BTC": ".4"}, signal_id="one", reasoning="all the more")
+    assert (await follower.approve()).result is Result.EXECUTED
+    assert legs(rig) == [("BUY", "BTCUSDC")]
     rig.agree(follower)
 
 

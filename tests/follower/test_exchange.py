@@ -6,6 +6,7 @@ from hypothesis import given, strategies as st
 import pytest
 
 from custom_components.calvalot.follower.exchange import (
+    InvalidKey,
     Mode,
     RateLimited,
     Refused,
@@ -124,3 +125,5 @@ def test_errors_carry_what_is_to_be_done() -> None:
     """When to ask again, and why not."""
     assert RateLimited(12.5).retry_at == 12.5
     assert Refused("too small", -1013).code == -1013
+    assert InvalidKey("no", -2015).code == -2015
+    assert InvalidKey("no").code == 0

@@ -1,6 +1,7 @@
 """The books add up to the last digit, whatever happens and wherever fees are taken from."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from decimal import Decimal, localcontext
 from fractions import Fraction
 
@@ -10,19 +11,21 @@ import pytest
 from custom_components.calvalot.follower.exchange import ZERO, Side
 from custom_components.calvalot.follower.portfolio import EXACT, BookError, Portfolio, Position, Valuation
 
-from .builders import COINS, QUOTE, Flow, Trade, amounts, decimals, make_fill, make_portfolio, steps
+from .builders import COINS, QUOTE, Flow, Step, Taken, Trade, amounts, decimals, make_fill, make_portfolio, steps
 
-type Booked = tuple[Portfolio, Flow | Trade, Portfolio]
+type Booked = tuple[Portfolio, Step, Portfolio]
 
 
-def book(portfolio: Portfolio, step: Flow | Trade) -> Portfolio:
+def book(portfolio: Portfolio, step: Step) -> Portfolio:
     """Book one step."""
     if isinstance(step, Flow):
         return portfolio.with_flow(step.amount)
+    if isinstance(step, Taken):
+        return portfolio.with_withdrawal(step.coin, step.quantity, step.value)
     return portfolio.with_fill(step.fill, step.side, step.coin, QUOTE, step.fee_price)
 
 
-def walk(happened: Sequence[Flow | Trade]) -> Iterator[Booked]:
+def walk(happened: Sequence[Step]) -> Iterator[Booked]:
     """Every step that can be true, with the book before and after it."""
     portfolio = Portfolio()
     for step in happened:
@@ -43,7 +46,7 @@ def cost(portfolio: Portfolio) -> Decimal:
 
 
 @given(steps())
-def test_cash_and_cost_are_what_was_paid_in_and_realised(happened: list[Flow | Trade]) -> None:
+def test_cash_and_cost_are_what_was_paid_in_and_realised(happened: list[Step]) -> None:
     """Cash + Σ cost = paid in + realised after every step, to the last digit."""
     for _, _, portfolio in walk(happened):
         with localcontext(EXACT):
@@ -51,7 +54,7 @@ def test_cash_and_cost_are_what_was_paid_in_and_realised(happened: list[Flow | T
 
 
 @given(steps(), st.fixed_dictionaries({coin: amounts("100000", smallest="0.00000001") for coin in (*COINS, "DOGE")}))
-def test_profit_is_value_less_what_was_paid_in(happened: list[Flow | Trade], prices: dict[str, Decimal]) -> None:
+def test_profit_is_value_less_what_was_paid_in(happened: list[Step], prices: dict[str, Decimal]) -> None:
     """Realised + unrealised = value − net deposits at any prices, to the last digit."""
     for _, _, portfolio in walk(happened):
         valuation = portfolio.value(prices)
@@ -65,11 +68,14 @@ def test_profit_is_value_less_what_was_paid_in(happened: list[Flow | Trade], pri
 
 
 @given(steps())
-def test_no_coin_comes_from_nowhere(happened: list[Flow | Trade]) -> None:
+def test_no_coin_comes_from_nowhere(happened: list[Step]) -> None:
     """Quantities move by what was bought, sold and taken as a fee, and never fall under 0."""
     for before, step, after in walk(happened):
-        if isinstance(step, Flow):
-            assert after.positions == before.positions
+        if isinstance(step, Taken):
+            moved = {coin: after.quantity(coin) - before.quantity(coin) for coin in COINS}
+            assert moved == {coin: -step.quantity if coin == step.coin else 0 for coin in COINS}
+            assert after.cash == before.cash
+        if not isinstance(step, Trade):
             continue
         fill = step.fill
         for coin in {*before.positions, *after.positions, step.coin, fill.fee_asset} - {QUOTE}:
@@ -81,14 +87,15 @@ def test_no_coin_comes_from_nowhere(happened: list[Flow | Trade]) -> None:
 
 
 @given(steps())
-def test_cash_moves_by_what_was_paid_and_what_was_lent(happened: list[Flow | Trade]) -> None:
+def test_cash_moves_by_what_was_paid_and_what_was_lent(happened: list[Step]) -> None:
     """Whatever part of a fee the book did not hold is paid back to the owner at the price of its asset."""
     for before, step, after in walk(happened):
         with localcontext(EXACT):
             moved = after.cash - before.cash
             if isinstance(step, Flow):
                 assert moved == step.amount == after.paid_in - before.paid_in
-                assert after.realised == before.realised
+                assert after == replace(before, cash=after.cash, paid_in=after.paid_in)
+            if not isinstance(step, Trade):
                 continue
             fill, fee = step.fill, step.fill.fee_asset
             moved += fill.amount if step.side is Side.BUY else -fill.amount
@@ -101,15 +108,15 @@ def test_cash_moves_by_what_was_paid_and_what_was_lent(happened: list[Flow | Tra
 
 
 @given(steps())
-def test_profit_is_taken_by_sales_only(happened: list[Flow | Trade]) -> None:
+def test_profit_is_taken_by_sales_only(happened: list[Step]) -> None:
     """A purchase realises nothing: its fee is part of what the coin cost."""
     for before, step, after in walk(happened):
-        if isinstance(step, Flow) or step.side is Side.BUY:
+        if isinstance(step, Flow) or (isinstance(step, Trade) and step.side is Side.BUY):
             assert after.realised == before.realised
 
 
 @given(steps(), st.integers(1, 28))
-def test_the_context_of_the_caller_does_not_matter(happened: list[Flow | Trade], precision: int) -> None:
+def test_the_context_of_the_caller_does_not_matter(happened: list[Step], precision: int) -> None:
     """Nothing is rounded because of where it is booked."""
     booked = [after for _, _, after in walk(happened)]
     with localcontext(prec=precision):
@@ -209,6 +216,17 @@ def test_more_than_the_cash_is_not_taken_out() -> None:
         portfolio.with_flow(Decimal("-100.01"))
 
 
+def test_coins_taken_out_are_profit_taken_and_paid_out() -> None:
+    """As if sold for what they are worth: what they won stays in the books, the cash does not move."""
+    portfolio = make_portfolio("100", BTC="4")
+    taken = portfolio.with_withdrawal("BTC", Decimal(1), Decimal(50))
+    assert taken.position("BTC") == Position(Decimal(3), Decimal("0.75"))
+    assert (taken.cash, taken.paid_in, taken.realised) == (100, 51, Decimal("49.75"))
+    assert not taken.with_withdrawal("BTC", Decimal(3), ZERO).positions
+    with pytest.raises(BookError, match="holds 4 BTC"):
+        portfolio.with_withdrawal("BTC", Decimal("4.1"), Decimal(50))
+
+
 # Value
 
 
@@ -247,7 +265,7 @@ def test_nothing_has_no_weights() -> None:
 
 
 @given(steps(), st.dictionaries(st.sampled_from((*COINS, QUOTE)), amounts("100")))
-def test_no_more_is_counted_on_than_is_free(happened: list[Flow | Trade], free: dict[str, Decimal]) -> None:
+def test_no_more_is_counted_on_than_is_free(happened: list[Step], free: dict[str, Decimal]) -> None:
     """Never more than the book has, never more than the account has; the rest of the book stays."""
     for _, _, portfolio in walk(happened):
         limited = portfolio.limited(free, QUOTE)

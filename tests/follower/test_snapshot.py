@@ -6,11 +6,11 @@ from decimal import Decimal
 from hypothesis import given, strategies as st
 import pytest
 
-from custom_components.calvalot.follower.exchange import ONE, ZERO
+from custom_components.calvalot.follower.exchange import ONE, ZERO, Mode
 from custom_components.calvalot.follower.performance import Drawdown, Units
 from custom_components.calvalot.follower.portfolio import Portfolio
 from custom_components.calvalot.follower.schema import Book
-from custom_components.calvalot.follower.snapshot import Figures, PositionView, figures
+from custom_components.calvalot.follower.snapshot import Figures, PositionView, Snapshot, Status, figures
 
 from .builders import NOW, amounts, decimals, make_portfolio
 
@@ -121,6 +121,13 @@ def test_a_book_that_was_not_begun_tells_nothing() -> None:
     shown = figures(Book(), None, Decimal("0.9"), PRICES, None, SYMBOLS, None)
     assert unknown(shown) == {item.name for item in fields(Figures)} - {"rate", "positions"}
     assert shown.positions["BTC"].value == 0
+    assert look(Book()).profit_loss is look(Book()).net_deposits is None
+
+
+@pytest.mark.parametrize("missing", [{}, {"BTC": ONE}])
+def test_a_ledger_problem_is_something_missing(missing: dict[str, Decimal]) -> None:
+    """Nothing missing, no problem."""
+    assert Snapshot(mode=Mode.LIVE, status=Status.ACTIVE, missing=missing).ledger_problem == bool(missing)
 
 
 def test_nothing_is_divided_by_nothing() -> None:

@@ -267,6 +267,42 @@ async def test_an_order_in_flight_keeps_a_signal_open(
     rig.agree(follower)
 
 
+@pytest.mark.parametrize("when", ["before", "after"])
+async def test_money_on_its_way(rig: Rig, leader: LeaderSimulator, sim: ExchangeSimulator, when: str) -> None:
+    """What an unclear order may have moved is neither missing nor spent a second time."""
+    sim.set_balance("USDC", "1162")
+    follower = await rig.following()
+    sim.fault("late", method="POST", symbol="BTCUSDC", seconds=3600)
+    sim.fault("drop", when=when, method="POST", symbol="BTCUSDC")
+    fault = sim.fault("status", path="/order", method="GET", count=None)
+    leader.publish_v2({"BTC": ".6", "ETH": ".2"})
+    await rig.cycle(follower)
+    leader.publish_v2({"BTC": ".6", "ETH": ".4"})
+    await rig.cycle(follower)
+    bought = sum(order.executed_quote for order in rig.orders() if order.symbol == "ETHUSDC")
+    assert abs(bought / 1161 - Decimal("0.4")) < Decimal("0.006")
+    fault.count = 0
+    sim.clear_faults()
+    await rig.cycle(follower, after=3600)
+    await rig.cycle(follower)
+    # A sale in flight: its coins still count, and are not sold again.
+    sim.fault("late", method="POST", symbol="BTCUSDC", seconds=3600)
+    sim.fault("drop", when=when, method="POST", symbol="BTCUSDC")
+    sim.fault("status", path="/order", method="GET", count=None)
+    leader.publish_v2({"ETH": ".4"})
+    await rig.cycle(follower)
+    leader.publish_v2({"ETH": ".2"})
+    await rig.cycle(follower)
+    sold = sum(order.executed_quote for order in rig.orders(side="SELL") if order.symbol == "ETHUSDC")
+    assert abs(sold / 1161 - Decimal("0.2")) < Decimal("0.006")
+    sim.clear_faults()
+    for after in (3600, 120):
+        await rig.cycle(follower, after=after)
+    assert follower.snapshot.last_signal_result is Result.EXECUTED
+    assert len([order for order in rig.orders(side="SELL") if order.symbol == "BTCUSDC"]) == 1
+    rig.agree(follower)
+
+
 async def test_a_cap_on_orders(rig: Rig, leader: LeaderSimulator) -> None:
     """A large change is made in several passes."""
     leader.publish_v2({"BTC": ".5"})

@@ -14,7 +14,7 @@ import pytest
 from custom_components.calvalot.follower.exchange import ONE, ZERO, Balance, Mode
 from custom_components.calvalot.follower.ledger import Ledger
 from custom_components.calvalot.follower.observer import View
-from custom_components.calvalot.follower.performance import Units
+from custom_components.calvalot.follower.performance import Drawdown, Units
 from custom_components.calvalot.follower.portfolio import EXACT
 from custom_components.calvalot.follower.schema import Book, CashFlow, FlowKind
 from custom_components.calvalot.follower.settings import Settings
@@ -309,6 +309,78 @@ async def test_nothing_happens_in_the_future(ledger: Ledger) -> None:
     assert (await treasury.move(FlowKind.DEPOSIT, ONE, make_view(), "", NOW)).time == NOW
     long_ago = datetime(2020, 1, 1, tzinfo=UTC)
     assert (await treasury.move(FlowKind.DEPOSIT, ONE, make_view(), "", long_ago)).time == long_ago
+
+
+# What the account lacks
+
+
+async def test_what_the_account_lacks_is_written_off(ledger: Ledger) -> None:
+    """A withdrawal for each asset at what it is worth; no return moves, and computing it again gives the same."""
+    begin = Book(
+        portfolio=make_portfolio("600", BTC="0.008", ETH="0.1"),
+        net_deposits=Decimal(800),
+        units=Units(Decimal(960), ONE),
+    )
+    ledger.add_flow(CashFlow(kind=FlowKind.INITIAL, amount=ONE, amount_quote=ONE, time=NOW), begin)
+    view = make_view(BTC="50000", ETH="2000")
+    coin, cash = await make_treasury(ledger).write_off({"BTC": Decimal("0.002"), QUOTE: Decimal(50)}, view, "gone")
+    assert ledger.flows(limit=2) == (cash, coin)
+    assert (coin.kind, coin.coin, coin.quantity, coin.after_fill) == (FlowKind.WITHDRAWAL, "BTC", Decimal("0.002"), 0)
+    assert (coin.amount, coin.amount_quote, coin.value_before, coin.note) == (-80, -100, 960, "gone")
+    assert (cash.coin, cash.quantity, cash.amount, cash.amount_quote, cash.value_before) == (None, None, -40, -50, 880)
+    book = ledger.book()
+    assert (book.portfolio.cash, book.portfolio.quantity("BTC")) == (550, Decimal("0.006"))
+    assert (book.net_deposits, book.units) == (680, Units(Decimal(840), ONE))
+
+
+@given(rate=RATES, quantity=amounts("10", smallest="0.00000001"), price=amounts("100000", smallest="0.00000001"))
+def test_writing_everything_off_is_no_loss(rate: Decimal, quantity: Decimal, price: Decimal) -> None:
+    """Whatever it was worth: neither a unit nor a fall to nothing is left."""
+
+    async def run(ledger: Ledger) -> None:
+        treasury = make_treasury(ledger)
+        book = await treasury.open(make_view(rate), Book())
+        assert book is not None
+        held = make_portfolio(f"{book.portfolio.cash:f}", BTC=f"{quantity:f}")
+        with localcontext(EXACT):
+            value = (held.cash + quantity * price) * rate
+        ledger.write_close(NOW.date(), value, held.cash, book.units.valued(value), Drawdown())
+        add = CashFlow(kind=FlowKind.CORRECTION, amount=ZERO, amount_quote=ZERO, time=NOW)
+        ledger.add_flow(add, replace(ledger.book(), portfolio=held))
+        before = ledger.book().units.price
+        await treasury.write_off({QUOTE: held.cash, "BTC": quantity}, make_view(rate, BTC=f"{price:f}"), "")
+        units = ledger.book().units
+        assert units.outstanding == 0
+        assert abs(units.price / before - 1) < Decimal("1e-25")
+        ledger.close()
+
+    with TemporaryDirectory() as folder:
+        ledger = Ledger(Path(folder) / "entry.db", Mode.DRY_RUN, QUOTE)
+        ledger.open()
+        asyncio.run(run(ledger))
+
+
+@pytest.mark.parametrize("view", [make_view(), make_view(None, BTC="50000")])
+async def test_nothing_is_written_off_without_a_valuation(ledger: Ledger, view: View) -> None:
+    """Its worth is unknown then."""
+    book = Book(portfolio=make_portfolio("100", BTC="1"), net_deposits=ONE)
+    ledger.add_flow(CashFlow(kind=FlowKind.INITIAL, amount=ONE, amount_quote=ONE, time=NOW), book)
+    with pytest.raises(FollowerError, match="no_valuation"):
+        await make_treasury(ledger).write_off({"BTC": ONE}, view, "")
+    assert ledger.book() == book
+
+
+@pytest.mark.parametrize(("free", "short"), [("4.99", "4.99"), ("5", None), (None, None)])
+def test_live_too_little_to_begin_with(live: Ledger, free: str | None, short: str | None) -> None:
+    """Less than one order is told; an account that was not seen is not."""
+    treasury, view = make_treasury(live), make_view(free=free)
+    assert treasury.short(view, Book()) == (None if short is None else Decimal(short))
+    assert treasury.short(view, Book(net_deposits=ONE)) is None
+
+
+def test_a_dry_run_is_never_short(ledger: Ledger) -> None:
+    """Paper has what it wants."""
+    assert make_treasury(ledger).short(make_view(free="0"), Book()) is None
 
 
 # Corrections

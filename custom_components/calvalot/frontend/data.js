@@ -6,6 +6,7 @@ const HOUR = 3600e3;
 const DAY = 24 * HOUR;
 const RETRY = 5000;
 const POINTS = 400;
+const FLOWS = 200;
 
 // `length` in ms, the recorder's `bucket`; without a length it begins where the recorder does.
 export const PERIODS = {
@@ -100,7 +101,12 @@ export const page = (hass, kind, entryId, limit, before) =>
     .then((answer) => answer[kind]);
 
 export async function cashFlows(hass, entryId) {
-  const flows = await page(hass, "cash_flows", entryId, 200);
+  const flows = [];
+  let more;
+  do {
+    more = await page(hass, "cash_flows", entryId, FLOWS, flows.at(-1)?.seq);
+    flows.push(...more);
+  } while (more.length === FLOWS);
   return flows.map((flow) => ({ ...flow, at: Date.parse(flow.time), amount: Number(flow.amount) })).reverse();
 }
 

@@ -123,13 +123,14 @@ export class PortfolioCard extends CalvalotCard {
     setText(this._empty, points.length < 2 ? word("no_curve") : "");
 
     // From the very beginning on, profit and return are those of the book; later they count from the first point.
-    const whole = !length || loaded.index === null || flows[0]?.at >= from;
+    const whole = !length || (flows[0]?.kind === "initial" && flows[0].at >= from);
     const moved = flows.filter((flow) => flow.at > begin && flow.kind !== "correction").reduce((sum, flow) => sum + flow.amount, 0);
     const since = whole ? Number(picture.profit_loss) : value - points[0]?.[1] - moved;
     const gain = points.length > 1 && picture.total_value !== null ? since : null;
-    const now100 = Number(picture.time_weighted_return);
-    const percent = picture.time_weighted_return === null ? null : whole ? now100 : ((100 + now100) / (100 + loaded.index) - 1) * 100;
-    setText(this._change, gain === null ? "" : `${format.eur(gain, true)} · ${format.percent(percent, true)}`);
+    const now100 = picture.time_weighted_return === null ? null : 100 + Number(picture.time_weighted_return);
+    const then100 = whole ? 100 : loaded.index === null ? null : 100 + loaded.index;
+    const percent = now100 === null || !then100 ? "" : ` · ${format.percent((now100 / then100 - 1) * 100, true)}`;
+    setText(this._change, gain === null ? "" : `${format.eur(gain, true)}${percent}`);
     this._change.className = gain > 0 ? "up" : gain < 0 ? "down" : "";
     setText(this._changeOf, gain === null ? "" : word(`${this._period}_long`));
     const span = { period: word(`${this._period}_long`), from: format.dateTime(begin), to: format.dateTime(now) };
