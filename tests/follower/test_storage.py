@@ -135,9 +135,12 @@ def test_file_is_taken_away(ledger: Ledger, removed: str) -> None:
     copy = ledger.keep_copy(TODAY)
     assert copy
     flush(ledger)
-    ledger.path.unlink()
     if removed == "replaced":
-        ledger.path.write_bytes(copy.read_bytes())
+        other = ledger.path.with_name("other")  # made while the first is there, so that it is another file for sure
+        other.write_bytes(copy.read_bytes())
+        other.replace(ledger.path)
+    else:
+        ledger.path.unlink()
     with pytest.raises(LedgerError, match="moved, deleted, emptied or replaced"):
         ledger.remember("told", "lost")
     if removed == "deleted":
