@@ -131,6 +131,34 @@ def test_replay_is_the_book(happened: list[Step]) -> None:
         ledger.close()
 
 
+def test_coins_taken_out_are_replayed_where_they_were(ledger: Ledger) -> None:
+    """Between the fills before and after them: average cost depends on the order."""
+    taken = []
+
+    def take(quantity: str) -> None:
+        portfolio = ledger.book().portfolio.with_withdrawal("BTC", Decimal(quantity), Decimal(30))
+        flow = CashFlow(
+            kind=FlowKind.WITHDRAWAL,
+            amount=Decimal(-27),
+            amount_quote=Decimal(-30),
+            time=NOW,
+            coin="BTC",
+            quantity=Decimal(quantity),
+        )
+        taken.append(ledger.add_flow(flow, replace(ledger.book(), portfolio=portfolio)))
+        assert ledger.replay() == portfolio
+
+    add_flow(ledger, "1000")
+    trade(ledger, make_order(leg=1), make_fill("3", "10", trade_id=1))
+    take("1")
+    take("0.5")
+    trade(ledger, make_order(leg=2), make_fill("2", "40", trade_id=2))
+    take("3.5")
+    assert not ledger.book().portfolio.positions
+    assert [flow.after_fill for flow in taken] == [1, 1, 2]
+    assert ledger.flows(limit=3) == tuple(reversed(taken))
+
+
 def test_cash_flows_newest_first(ledger: Ledger) -> None:
     """By when they were written, whatever time they tell: a clock may have been put back since."""
     first = add_flow(ledger, "100", kind=FlowKind.INITIAL, value_before=Decimal(0))
@@ -141,6 +169,8 @@ def test_cash_flows_newest_first(ledger: Ledger) -> None:
     assert ledger.flows(limit=2) == (same, later)
     assert ledger.flows(since=NOW) == (same, later, first)
     assert ledger.flows(limit=1, since=NOW + MINUTE) == (later,)
+    assert ledger.flows(limit=2, before=later.seq) == (earlier, first)
+    assert ledger.flows(before=first.seq) == ledger.flows(before=0) == ()
     assert [flow.value_before for flow in ledger.flows()] == [None, Decimal("110.5"), None, 0]
 
 
@@ -352,6 +382,21 @@ def test_trades_newest_first(ledger: Ledger) -> None:
     assert ledger.trades_of([]) == ()
 
 
+def test_pages_of_trades(ledger: Ledger) -> None:
+    """In the order they were placed, newest first, each page where the last one ended."""
+    add_flow(ledger, "1000")
+    placed = [
+        trade(ledger, make_order(leg=leg), make_fill("1", "10", trade_id=leg, time=NOW - MINUTE * leg)).seq
+        for leg in range(1, 6)
+    ]
+    trade(ledger, make_order(leg=6))
+    first = ledger.trades_before(2, None)
+    assert list(first) == [placed[4], placed[3]]
+    assert [told.time for told in first.values()] == [NOW - MINUTE * 5, NOW - MINUTE * 4]
+    assert list(ledger.trades_before(10, placed[3])) == [placed[2], placed[1], placed[0]]
+    assert ledger.trades_before(10, placed[0]) == {}
+
+
 def test_a_fill_is_booked_once(ledger: Ledger) -> None:
     """Neither again with its order nor with another one of that symbol; another symbol has its own numbers."""
     add_flow(ledger, "1000")
@@ -435,6 +480,8 @@ def test_dry_run_and_live_never_mix(ledger: Ledger) -> None:
 
     assert ledger.book().portfolio.cash == 990
     assert live.book().portfolio.cash == 3
+    assert ledger.counts() == {"signals": 1, "orders": 2, "fills": 1, "cash_flows": 1, "closes": 1}
+    assert live.counts() == {"signals": 1, "orders": 1, "fills": 1, "cash_flows": 1, "closes": 1}
     for each, quantity, reason in ((ledger, 1, "dry"), (live, Decimal("0.1"), "live")):
         assert [told.quantity for told in each.trades()] == [quantity]
         assert [record.reason for record in each.signals()] == [reason]
