@@ -37,7 +37,7 @@ SIZES: dict[str, ViewportSize] = {
     "phone": {"width": 390, "height": 844},
 }
 
-REASONING = {
+REASONING: dict[str, dict[str, Any]] = {
     "en": {"confidence": 0.81, "reasoning": "BTC holds above its 50-day average with rising volume; adding there."},
     "fr": {"confidence": 0.81, "reasoning": "Le BTC tient au-dessus de sa moyenne à 50 jours ; je renforce."},
 }
@@ -110,7 +110,7 @@ def shown(stage: Stage, request: pytest.FixtureRequest) -> Shown:
         # In a thread of its own: in this one Playwright keeps an event loop running.
         with ThreadPoolExecutor(1) as pool:
             pool.submit(seed_history, stage.home, stage.exchange, entry_id, ids, language=stage.language).result()
-    stage.leader.control("publish_v2", targets=FIRST, **REASONING[stage.language])
+    stage.leader.control("publish_v2", targets=FIRST)
     stage.home.action("button.press", entity_id=ids["poll"])
     show_dashboard(stage.home)
     return Shown(stage.language, stage.leader, stage.exchange, stage.home, ids, entry_id)

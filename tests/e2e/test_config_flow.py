@@ -6,8 +6,10 @@ from decimal import Decimal
 from playwright.sync_api import Page, expect
 import pytest
 
+from demo.__main__ import simulators
 from demo.follower import entities
 from demo.home import Home
+from demo.process import Simulator
 
 from .conftest import Camera, Stage
 
@@ -25,12 +27,22 @@ def clean(stage: Stage) -> Iterator[None]:
         stage.home.delete(f"config/config_entries/entry/{entry_id}")
 
 
+@pytest.fixture
+def others() -> Iterator[tuple[Simulator, Simulator]]:
+    """Start a leader and an exchange that no follower knows yet."""
+    with simulators(every=None) as pair:
+        yield pair
+
+
 @pytest.mark.usefixtures("clean")
-def test_follower_is_set_up_in_the_browser(stage: Stage, page: Page, camera: Camera) -> None:
+def test_follower_is_set_up_in_the_browser(
+    stage: Stage, others: tuple[Simulator, Simulator], page: Page, camera: Camera
+) -> None:
     """Menu, leader with a wrong and the right secret, exchange, budget; then the follower holds what the leader holds."""
     words = stage.words["config"]
     before = _entry_ids(stage.home)
-    stage.leader.control("publish_v2", targets={"BTC": "0.5"})
+    leader, exchange = others
+    leader.control("publish_v2", targets={"BTC": "0.5"})
     page.goto("/config/integrations/dashboard/add?domain=calvalot")
     page.locator("dialog-box ha-button[slot=primaryAction]").click()
     flow = page.locator("dialog-data-entry-flow")
@@ -38,18 +50,18 @@ def test_follower_is_set_up_in_the_browser(stage: Stage, page: Page, camera: Cam
     dialog = flow.locator("dialog")
 
     flow.get_by_text(words["step"]["user"]["menu_options"]["leader"]).click()
-    flow.locator("input[name=leader_url]").fill(stage.leader.url)
+    flow.locator("input[name=leader_url]").fill(leader.url)
     flow.locator("input[name=signal_secret]").fill("not the secret")
     camera.shoot(dialog, "flow-leader")
     submit.click()
     expect(flow.get_by_text(words["error"]["invalid_auth"])).to_be_visible()
-    expect(flow.locator("input[name=leader_url]")).to_have_value(stage.leader.url)
-    flow.locator("input[name=signal_secret]").fill(stage.leader.ready["secret"])
+    expect(flow.locator("input[name=leader_url]")).to_have_value(leader.url)
+    flow.locator("input[name=signal_secret]").fill(leader.ready["secret"])
     submit.click()
 
     expect(flow.locator("input[name=exchange_url]")).to_have_value("https://api.binance.com")
     camera.shoot(dialog, "flow-exchange")
-    flow.locator("input[name=exchange_url]").fill(stage.exchange.url)
+    flow.locator("input[name=exchange_url]").fill(exchange.url)
     submit.click()
 
     flow.locator("ha-selector-number input").fill("1000")

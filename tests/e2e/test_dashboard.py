@@ -5,8 +5,10 @@ import json
 from playwright.sync_api import Page, expect
 import pytest
 
+from demo.check import FIRST
+
 from .cards import activity, open_dashboard, portfolio, positions, violations
-from .conftest import Camera, Shown
+from .conftest import REASONING, Camera, Shown
 
 COINS = ("BTC", "ETH", "BNB", "SOL", "XRP")
 WORDS = "async (language) => { const { WORDS } = await import(document.querySelector('script') && [...performance.getEntriesByType('resource')].map((each) => each.name).find((name) => name.endsWith('/words.js'))); return language ? WORDS[language] : WORDS; }"
@@ -14,6 +16,8 @@ WORDS = "async (language) => { const { WORDS } = await import(document.querySele
 
 def test_dashboard_shows_what_the_follower_holds(shown: Shown, page: Page, camera: Camera) -> None:
     """The figures are the actions' figures, the curve is drawn, each coin has its place."""
+    shown.leader.control("publish_v2", targets=FIRST, **REASONING[shown.language])
+    shown.poll()
     open_dashboard(page)
     book = shown.home.ask("calvalot.get_portfolio")
     whole = book["total_value"].split(".")[0][-3:]
@@ -23,7 +27,7 @@ def test_dashboard_shows_what_the_follower_holds(shown: Shown, page: Page, camer
     for coin in COINS:
         row = rows.filter(has=page.get_by_text(coin, exact=True))
         expect(row.locator("svg.coin")).to_be_visible()
-    expect(activity(page).locator(".item").first).to_contain_text("50")
+    expect(activity(page).locator(".item").first).to_contain_text(REASONING[shown.language]["reasoning"])
     expect(page.locator("hui-error-card, hui-warning")).to_have_count(0)
     camera.shoot(page, "dashboard")
 
