@@ -130,6 +130,18 @@ async def test_dry_run(hass: HomeAssistant, leader: LeaderSimulator, exchange: E
     assert not exchange.count(path="/account")
 
 
+async def test_suggested_budget(hass: HomeAssistant, leader: LeaderSimulator, exchange: ExchangeSimulator) -> None:
+    """A budget stands in the field from the start and can be taken; it is never set without being sent."""
+    flow_id = await to_exchange(hass, leader)
+    form = await hass.config_entries.flow.async_configure(flow_id, exchange_input(exchange, "dry_run"))
+    assert suggested(form) == {"initial_budget": 100}
+    with pytest.raises(InvalidData):
+        await hass.config_entries.flow.async_configure(flow_id, {})
+    result = await hass.config_entries.flow.async_configure(flow_id, suggested(form))
+    assert result["type"] is FlowResultType.CREATE_ENTRY
+    assert result["data"]["initial_budget"] == 100
+
+
 async def test_live(hass: HomeAssistant, leader: LeaderSimulator, exchange: ExchangeSimulator) -> None:
     """Live, the key is tried; coins and quote asset are taken in any case, an own coin is allowed."""
     leader.publish_v2({"BTC": "0.5"})
@@ -417,13 +429,15 @@ async def test_duplicate_made_meanwhile(
     assert result["reason"] == "already_configured"
 
 
-async def reconfigure(hass: HomeAssistant, entry: MockConfigEntry, step: str) -> ConfigFlowResult:
-    """Start a reconfiguration and choose a step."""
+async def reconfigure(
+    hass: HomeAssistant, entry: MockConfigEntry, step: str, form_id: str | None = None
+) -> ConfigFlowResult:
+    """Start a reconfiguration and choose a step; a form for what is stored has a name of its own."""
     menu = await entry.start_reconfigure_flow(hass)
     assert menu["type"] is FlowResultType.MENU
     assert menu["menu_options"] == ["leader", "exchange"]
     form = await hass.config_entries.flow.async_configure(menu["flow_id"], {"next_step_id": step})
-    assert_form(form, step, {})
+    assert_form(form, form_id or f"reconfigure_{step}", {})
     assert not set(suggested(form)) & set(SECRETS)
     return form
 
@@ -452,7 +466,7 @@ async def test_reconfigure_leader_error(hass: HomeAssistant, entry: MockConfigEn
     form = await reconfigure(hass, entry, "leader")
     values = leader_input(leader, signal_secret="wrong")
     result = await hass.config_entries.flow.async_configure(form["flow_id"], values)
-    assert_form(result, "leader", {"signal_secret": "invalid_auth"})
+    assert_form(result, "reconfigure_leader", {"signal_secret": "invalid_auth"})
     assert leader.secret not in str(result["data_schema"])
     assert entry.data == before
 
@@ -481,7 +495,7 @@ async def test_reconfigure_exchange(
     result = await hass.config_entries.flow.async_configure(
         form["flow_id"], {"trading_mode": "live", "exchange_url": exchange.url, "api_key": "n" * 64, "api_secret": ""}
     )
-    assert_form(result, "exchange", {"api_key": "invalid_api_key"})
+    assert_form(result, "reconfigure_exchange", {"api_key": "invalid_api_key"})
     result = await hass.config_entries.flow.async_configure(
         form["flow_id"], {"trading_mode": "dry_run", "exchange_url": exchange.url}
     )
@@ -495,11 +509,28 @@ async def test_reconfigure_into_duplicate(
 ) -> None:
     """An entry cannot be made the same as another one."""
     before = dict(entry.data)
-    form = await reconfigure(hass, entry, "exchange")
+    form = await reconfigure(hass, entry, "exchange", "exchange")
     result = await hass.config_entries.flow.async_configure(form["flow_id"], exchange_input(exchange, "live"))
     assert result["type"] is FlowResultType.ABORT
     assert result["reason"] == "already_configured"
     assert entry.data == before
+
+
+def test_only_a_stored_secret_stays() -> None:
+    """What is told of an empty field is told where something is stored, and nowhere else."""
+    stays = re.compile(r"left empty, the stored (secret|key) stays", re.IGNORECASE)
+    for name, step in TEXTS["config"]["step"].items():
+        stored = name.startswith("re")
+        for field in set(SECRETS) & step.get("data", {}).keys():
+            assert bool(stays.search(step["data_description"][field])) == stored, (name, field)
+        assert stored or "stored" not in json.dumps(step), name
+
+
+def test_every_field_is_explained() -> None:
+    """No field is there without a word on it."""
+    for flow in ("config", "options"):
+        for name, step in TEXTS[flow]["step"].items():
+            assert step.get("data_description", {}).keys() == step.get("data", {}).keys(), name
 
 
 @pytest.mark.parametrize(

@@ -83,7 +83,13 @@ class CalvalotConfigFlow(ConfigFlow, domain=DOMAIN):
             else:
                 self._data = data
                 return self._update(self._entry) if self._entry else await self.async_step_exchange()
-        return self._form("leader", forms.leader(stored=self._entry is not None), user_input, problem)
+        stored = self._entry is not None
+        step_id = "reconfigure_leader" if stored else "leader"
+        return self._form(step_id, forms.leader(stored=stored), user_input, problem)
+
+    async def async_step_reconfigure_leader(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
+        """Ask for the leader where a secret is stored: the form says that it stays if left empty."""
+        return await self.async_step_leader(user_input)
 
     async def async_step_exchange(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
         """Ask for the exchange and, for live trading, try the key."""
@@ -102,7 +108,13 @@ class CalvalotConfigFlow(ConfigFlow, domain=DOMAIN):
                     return self._update(self._entry)
                 await self.async_set_unique_id(self._unused_hash())
                 return await self.async_step_budget()
-        return self._form("exchange", forms.exchange(), user_input, problem)
+        stored = self._entry is not None and self._entry.data.get(CONF_API_KEY)
+        step_id = "reconfigure_exchange" if stored else "exchange"
+        return self._form(step_id, forms.exchange(), user_input, problem)
+
+    async def async_step_reconfigure_exchange(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
+        """Ask for the exchange where a key is stored: the form says that it stays if left empty."""
+        return await self.async_step_exchange(user_input)
 
     async def async_step_budget(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
         """Ask for the budget and what to trade with it."""

@@ -41,6 +41,7 @@ DEFAULT_EXCHANGE_URL: Final = "https://api.binance.com"
 DEFAULT_QUOTE_ASSET: Final = "USDC"
 DEFAULT_COINS: Final = ("BTC", "ETH", "BNB", "SOL", "XRP")
 MIN_BUDGET: Final = 5
+SUGGESTED_BUDGET: Final = 100
 MAX_AMOUNT: Final = 1_000_000
 DEFAULT_POLL_INTERVAL: Final = 120
 

@@ -114,7 +114,9 @@ def budget() -> vol.Schema:
     quotes = SelectSelector(SelectSelectorConfig(options=list(QUOTE_ASSETS), custom_value=True))
     return vol.Schema(
         {
-            vol.Required(BUDGET.key): BUDGET.selector(const.DEFAULT_QUOTE_ASSET),
+            vol.Required(BUDGET.key, description={"suggested_value": const.SUGGESTED_BUDGET}): BUDGET.selector(
+                const.DEFAULT_QUOTE_ASSET
+            ),
             vol.Required(const.CONF_COINS, default=list(const.DEFAULT_COINS)): _coins(const.DEFAULT_COINS),
             vol.Required(const.CONF_QUOTE_ASSET, default=const.DEFAULT_QUOTE_ASSET): quotes,
         }
