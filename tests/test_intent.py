@@ -60,7 +60,7 @@ PORTFOLIO = {
             "Quel est l'état de mon portefeuille ?",
         ),
         (
-            "Calv-a-lot : le portefeuille vaut {value} euros, soit {profit} de {amount} euros. "
+            "Calv-a-lot\u00a0: le portefeuille vaut {value} euros, soit {profit} de {amount} euros. "
             "C'est {percent} pour cent de ce qui a été versé."
         ),
         {"profit": "un gain", "loss": "une perte"},
