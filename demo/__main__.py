@@ -23,13 +23,17 @@ BALANCES = ("USDC=2000", "BTC=0.5", "BNB=1")
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="scripts/demo", description=__doc__)
     parser.add_argument("--check", action="store_true", help="compare a few signals with the simulator, then leave")
+    parser.add_argument("--empty", action="store_true", help="without a follower, to set one up by hand")
     parser.add_argument("--live", action="store_true", help="trade on the simulated account instead of on paper")
     parser.add_argument("--every", type=float, default=30, metavar="SECONDS", help="between two signals (30)")
     parser.add_argument("--port", type=int, default=PORT, help=f"of Home Assistant ({PORT}, another where it is taken)")
     parser.add_argument("--language", choices=("en", "fr"), default="en", help="of Home Assistant and its dashboard")
     parser.add_argument("--no-history", action="store_true", help="begin today instead of a year ago")
     parser.add_argument("--keep", action="store_true", help="keep Home Assistant's config folder on leaving")
-    return parser.parse_args()
+    arguments = parser.parse_args()
+    if arguments.empty and (arguments.check or arguments.live):
+        parser.error("--empty goes with neither --check nor --live: there is no follower")
+    return arguments
 
 
 @contextmanager
@@ -56,6 +60,20 @@ def _welcome(home: Home, *, live: bool, every: float) -> None:
 """)
 
 
+def _welcome_newcomer(home: Home, leader: Simulator, exchange: Simulator, *, every: float) -> None:
+    _say(f"""
+  {home.url}
+  opens Home Assistant, already logged in (else: {OWNER["username"]} / {OWNER["password"]})
+
+  Settings > Devices & services > Add integration > Calv-a-lot, with
+    leader's address     {leader.url}
+    signal secret        {leader.ready["secret"]}
+    exchange's address   {exchange.url}
+
+  A signal every {every:g} s. Ctrl-C ends everything.
+""")
+
+
 def _run(arguments: argparse.Namespace) -> bool:
     """Start everything; return whether there was nothing to complain about."""
     start = time.monotonic()
@@ -66,6 +84,9 @@ def _run(arguments: argparse.Namespace) -> bool:
         _say("Starting Home Assistant (the first time takes a little longer) ...")
         port = free_port(0 if arguments.check else arguments.port)
         with running_home(port, language=arguments.language, keep=arguments.keep) as home:
+            if arguments.empty:
+                _welcome_newcomer(home, leader, exchange, every=arguments.every)
+                signal.pause()
             _say("Adding the follower ...")
             entry_id = add_follower(home, leader, exchange, live=arguments.live)
             ids = entities(home, entry_id)

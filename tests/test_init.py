@@ -22,6 +22,7 @@ from simulators.exchange import ExchangeSimulator
 from simulators.leader import FaultKind, LeaderSimulator
 
 from .conftest import add_entry, set_up
+from .entities import poll
 
 
 async def later(hass: HomeAssistant, freezer: FrozenDateTimeFactory, seconds: float = 121) -> None:
@@ -247,6 +248,35 @@ async def test_home_assistant_stops(hass: HomeAssistant, entry: MockConfigEntry,
     assert len(entry.runtime_data.follower.health.cycles) == 2
     await entry.runtime_data.async_poll()
     assert len(leader.requests) == 2
+
+
+async def test_log_of_connections(
+    hass: HomeAssistant,
+    entry: MockConfigEntry,
+    leader: LeaderSimulator,
+    exchange: ExchangeSimulator,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Why the leader or the exchange is away is logged once, and that it is back once."""
+
+    def told() -> list[str]:
+        lines = [record.getMessage() for record in caplog.records if record.name == "custom_components.calvalot"]
+        caplog.clear()
+        return [line for line in lines if line.startswith("Calv-a-lot: ")]
+
+    assert await set_up(hass, entry)
+    assert told() == []
+    leader.misbehave(FaultKind.STATUS, None)
+    exchange.fault("status", path="/ticker/price", count=None)
+    await poll(hass, entry, 3)
+    assert told() == [
+        "Calv-a-lot: the leader cannot be used: the leader answered with status 503",
+        "Calv-a-lot: the exchange cannot be used: the exchange failed: HTTP 502",
+    ]
+    leader.behave()
+    exchange.clear_faults()
+    await poll(hass, entry, 2)
+    assert told() == ["Calv-a-lot: the leader answers again", "Calv-a-lot: the exchange answers again"]
 
 
 async def test_broken_cycle(

@@ -107,7 +107,10 @@ def french() -> dict[str, str]:
     """All that is written in French: the translations, the words of the cards, the documentation without its code."""
     cards = (ROOT / "frontend/words.js").read_text("utf-8").partition("  fr: {")[2].partition("\n  },\n")[0]
     pages = [ROOT.parents[1] / "README.fr.md", *(ROOT.parents[1] / "docs").glob("*.fr.md")]
-    prose = {page.name: re.sub(r"```.*?```|`[^`]*`|\]\([^)]*\)", "", page.read_text("utf-8"), flags=re.DOTALL) for page in pages}
+    prose = {
+        page.name: re.sub(r"```.*?```|`[^`]*`|\]\([^)]*\)", "", page.read_text("utf-8"), flags=re.DOTALL)
+        for page in pages
+    }
     words = {f"words.js {key}": text for key, text in re.findall(r'(\w+)"?: "([^"]*)"', cards)}
     return texts("fr") | words | prose
 
@@ -118,7 +121,7 @@ def test_french_spaces() -> None:
     assert {"words.js waiting", "README.fr.md"} <= found.keys()
     for key, text in found.items():
         # The exclamation mark of a picture, the colon of an address, of a time and of YAML are no punctuation.
-        prose = re.sub(r"!\[|https?://|\w+:\w+|\(confirm: true\)|\|:?-+", "", text)
+        prose = re.sub(r"!\[|https?://|\w+:\w+|\(confirm: true\)|\(%\)|\|:?-+", "", text)
         assert re.findall(r".{0,20}(?<![\u00a0!?])[:;!?%€»].{0,9}", prose) == [], key
         assert re.findall(r"«[^\u00a0].{0,20}|\d \d{3}\b", prose) == [], key
         assert "\u202f" not in prose, key

@@ -60,6 +60,7 @@ class CalvalotCoordinator(DataUpdateCoordinator[Snapshot]):
         self._cycle: asyncio.Task[Snapshot] | None = None
         self._unsubscribe: list[CALLBACK_TYPE] = []
         self._reauth = Reauthentication(hass, entry)
+        self._told: dict[str, Exception] = {}
 
     async def async_start(self) -> None:
         """Open the book; nothing goes over the network yet. Raises LedgerError."""
@@ -139,8 +140,19 @@ class CalvalotCoordinator(DataUpdateCoordinator[Snapshot]):
         await self.async_stop()
 
     @callback
+    def _log_connections(self, snapshot: Snapshot) -> None:
+        """Log once why the leader or the exchange is away, and once that it is back."""
+        for who, problem in (("leader", snapshot.leader_problem), ("exchange", snapshot.exchange_problem)):
+            if problem and type(problem) is not type(self._told.get(who)):
+                self._told[who] = problem
+                self.logger.warning("%s: the %s cannot be used: %s", self.name, who, problem)
+            elif problem is None and self._told.pop(who, None):
+                self.logger.info("%s: the %s answers again", self.name, who)
+
+    @callback
     def _publish(self, snapshot: Snapshot, events: tuple[Event, ...]) -> None:
         self.async_set_updated_data(snapshot)
+        self._log_connections(snapshot)
         async_sync_issues(self.hass, self.config_entry, snapshot)
         self._reauth.async_sync(snapshot)
         for event in events:
