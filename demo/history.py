@@ -1,4 +1,4 @@
-"""A year of history: the follower itself, run over simulated time against both simulators."""
+"""A history: the follower itself, run over simulated time against both simulators."""
 
 import asyncio
 from collections.abc import Generator, Iterable, Iterator
@@ -29,22 +29,32 @@ from .home import Home
 from .process import Simulator
 from .trades import QUOTE
 
-DAYS = 365
 # How far from the end a cycle may be at most to be followed by the next one after this time.
 STEPS = ((timedelta(days=2), timedelta(hours=1)), (timedelta(days=31), timedelta(hours=3)))
-STEP = timedelta(days=1)
 YEAR = timedelta(days=365.25)
 VOLATILITY = 0.5
 SEED = 1
-# Days between two signals; every fourth is a new allocation, the others are single actions.
-SIGNAL_DAYS = (1, 5)
 # Day, amount in EUR (a negative one is taken out), note.
-FLOWS = ((58, "250", "Savings"), (149, "400", "Bonus"), (236, "-150", "Holidays"), (318, "100", "Savings"))
+type Flow = tuple[int, str, str]
+FLOWS: tuple[Flow, ...] = ((58, "250", "Savings"), (149, "400", "Bonus"), (236, "-150", "Holidays"), (318, "100", "Savings"))
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """How long it is, from when to when a signal follows another one, and how far apart cycles are at most.
+
+    Every fourth signal is a new allocation, the others are single actions.
+    """
+
+    days: int = 365
+    signal_days: tuple[float, float] = (1, 5)
+    step: timedelta = timedelta(days=1)
+    flows: tuple[Flow, ...] = FLOWS
 
 
 @dataclass(slots=True)
 class Clock:
-    """The time of the simulated year."""
+    """The simulated time."""
 
     now: datetime
 
@@ -57,14 +67,16 @@ class Clock:
         return self.now.timestamp()
 
 
-def seed_history(home: Home, exchange: Simulator, entry_id: str, ids: dict[str, str], *, language: str) -> None:
-    """Let a follower have lived for a year: its ledger, the recorder's statistics, and the prices where they ended."""
+def seed_history(
+    home: Home, exchange: Simulator, entry_id: str, ids: dict[str, str], *, language: str, story: Story = Story()
+) -> None:
+    """Let a follower have lived through a story, a year by default: its ledger, the recorder's statistics, and the prices where they ended."""
     home.commands({"type": "config_entries/disable", "entry_id": entry_id, "disabled_by": "user"})
     home.action("recorder.purge_entities", entity_id=list(ids.values()), keep_days=0)
     ledger = home.folder / "calvalot" / f"{entry_id}.db"
     for file in ledger.parent.glob(f"{entry_id}.*"):
         file.unlink()
-    pictures, prices = asyncio.run(_live(ledger, entry_id, language))
+    pictures, prices = asyncio.run(_live(ledger, entry_id, language, story))
     for symbol, price in prices.items():
         exchange.control("set_price", symbol=symbol, price=str(price))
     home.commands(
@@ -75,18 +87,20 @@ def seed_history(home: Home, exchange: Simulator, entry_id: str, ids: dict[str, 
         time.sleep(0.1)
 
 
-def _times(start: datetime, end: datetime) -> Iterator[datetime]:
+def _times(start: datetime, end: datetime, longest: timedelta) -> Iterator[datetime]:
     """Return when the cycles are."""
     now = start
     while now < end:
         yield now
-        now += next((step for distance, step in STEPS if end - now <= distance), STEP)
+        now += min(longest, next((step for distance, step in STEPS if end - now <= distance), longest))
 
 
-async def _live(path: Path, entry_id: str, language: str) -> tuple[list[tuple[datetime, Snapshot]], dict[str, Decimal]]:
-    """Run a follower through the year; return its pictures and the last prices."""
+async def _live(
+    path: Path, entry_id: str, language: str, story: Story
+) -> tuple[list[tuple[datetime, Snapshot]], dict[str, Decimal]]:
+    """Run a follower through the story; return its pictures and the last prices."""
     end = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
-    start = end - timedelta(days=DAYS)
+    start = end - timedelta(days=story.days)
     clock = Clock(start)
     pictures: list[tuple[datetime, Snapshot]] = []
     ledger = Ledger(path, Mode.DRY_RUN, QUOTE)
@@ -106,10 +120,10 @@ async def _live(path: Path, entry_id: str, language: str) -> tuple[list[tuple[da
             publish=lambda *_: None,
         )
         await follower.start()
-        signals = _signals(leader, start, language)
-        flows = [(start + timedelta(days=day), Decimal(amount), note) for day, amount, note in FLOWS]
+        signals = _signals(leader, start, language, story)
+        flows = [(start + timedelta(days=day), Decimal(amount), note) for day, amount, note in story.flows]
         before = start
-        for clock.now in _times(start, end):
+        for clock.now in _times(start, end, story.step):
             market.set_volatility(f"{VOLATILITY * math.sqrt((clock.now - before) / YEAR):.9f}")
             market.walk()
             before = clock.now
@@ -123,8 +137,8 @@ async def _live(path: Path, entry_id: str, language: str) -> tuple[list[tuple[da
     return pictures, prices
 
 
-def _signals(leader: LeaderSimulator, start: datetime, language: str) -> Generator[None, datetime]:
-    """Publish what a leader thinks every few days, dated in the simulated year."""
+def _signals(leader: LeaderSimulator, start: datetime, language: str, story: Story) -> Generator[None, datetime]:
+    """Publish what a leader thinks every few days, dated in the simulated time."""
 
     def publish() -> Generator[None, datetime]:
         mind = Strategist(SEED, COINS, language)
@@ -135,7 +149,7 @@ def _signals(leader: LeaderSimulator, start: datetime, language: str) -> Generat
             if now < due:
                 continue
             number += 1
-            due = now + timedelta(days=dice.uniform(*SIGNAL_DAYS))
+            due = now + timedelta(days=dice.uniform(*story.signal_days))
             dated = {"created_at": now.isoformat(), "signal_id": f"{now:%Y-%m-%dT%H:%M:%S}-{number:04d}"}
             if number % 4 == 1:
                 leader.publish_v2(mind.rebalance(), **mind.words(), **dated)
