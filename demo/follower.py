@@ -14,13 +14,13 @@ POLL_INTERVAL = 30
 
 
 def _answers(form: Mapping[str, Any], **changes: object) -> dict[str, object]:
-    """What somebody sends who changes a few fields of a form and leaves the others as they stand."""
+    """What somebody sends who changes a few fields of a form and leaves the others as they stand; None empties one."""
     answers = {}
     for field in form["data_schema"]:
         suggestion = (field.get("description") or {}).get("suggested_value", field.get("default"))
         if suggestion is not None:
             answers[field["name"]] = suggestion
-    return answers | changes
+    return {name: value for name, value in (answers | changes).items() if value is not None}
 
 
 def _send(home: Home, flow: Mapping[str, Any], kind: str = "flow", **answers: object) -> Any:

@@ -105,6 +105,33 @@ async def test_picture_is_pushed_with_each_cycle(
     assert float(second["total_value"]) > float(follower["total_value"])
 
 
+async def test_limits_are_pushed(
+    hass: HomeAssistant, client: MockHAClientWebSocket, entry: MockConfigEntry, exchange: ExchangeSimulator
+) -> None:
+    """Those that are set, and how far the fall has come; by default there are none."""
+    await ask(client, "subscribe", entry_id=entry.entry_id)
+    none = {"stop_loss_drawdown": None, "fall": None, "max_trades_per_day": None, "max_order_share": None}
+    assert (await picture(client))["follower"]["limits"] == {**none, "stop_loss_sell": False, "approval": "automatic"}
+    options = {"stop_loss_drawdown": 50, "max_trades_per_day": 7, "max_order_share": 30, "approval": "ask"}
+    hass.config_entries.async_update_entry(entry, options=entry.options | options)
+    await hass.config_entries.async_reload(entry.entry_id)
+    exchange.set_price("BTCUSDC", exchange.price("BTCUSDC") / 2)
+    await poll(hass, entry)
+    for _ in range(20):
+        message = await picture(client)
+        if message["follower"] and float(message["follower"]["limits"]["fall"] or 0) > 5:
+            break
+    limits = message["follower"]["limits"]
+    assert limits.pop("fall")
+    assert limits == {
+        "stop_loss_drawdown": "0.5",
+        "stop_loss_sell": False,
+        "max_trades_per_day": 7,
+        "max_order_share": "0.3",
+        "approval": "ask",
+    }
+
+
 async def test_events_are_pushed(
     hass: HomeAssistant, client: MockHAClientWebSocket, entry: MockConfigEntry, leader: LeaderSimulator
 ) -> None:

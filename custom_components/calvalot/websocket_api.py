@@ -23,9 +23,10 @@ from .const import DOMAIN
 from .coordinator import CalvalotConfigEntry, CalvalotCoordinator
 from .errors import translated_errors
 from .follower import pages
+from .follower.exchange import ONE
 from .follower.follower import Event
 from .follower.ledger import Ledger
-from .follower.views import Json, iso, portfolio
+from .follower.views import Json, iso, portfolio, text
 
 ATTR_ENTRY_ID: Final = "entry_id"
 ATTR_BEFORE: Final = "before"
@@ -208,4 +209,18 @@ def _picture(coordinator: CalvalotCoordinator) -> Json:
         "last_trade": iso(snapshot.last_trade),
         "waiting_signal": snapshot.waiting_signal,
         "waiting_until": iso(snapshot.waiting_until),
+        "limits": _limits(coordinator),
+    }
+
+
+def _limits(coordinator: CalvalotCoordinator) -> Json:
+    """What bounds a follower beyond the defaults; shares as fractions, the fall from the peak so far in %."""
+    settings = coordinator.settings
+    return {
+        "stop_loss_drawdown": text(settings.stop_loss_drawdown),
+        "fall": text(coordinator.data.fall, 4),
+        "stop_loss_sell": settings.stop_loss_sell,
+        "max_trades_per_day": settings.max_trades_per_day,
+        "max_order_share": None if settings.max_order_share == ONE else text(settings.max_order_share),
+        "approval": settings.approval.value,
     }

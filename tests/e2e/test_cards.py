@@ -156,6 +156,24 @@ def test_activity_goes_back_to_the_beginning(shown: Shown, page: Page) -> None:
 
 
 @pytest.fixture
+def limited(shown: Shown) -> Iterator[None]:
+    """Set limits."""
+    tune(shown.home, shown.entry_id, stop_loss_drawdown=80, max_trades_per_day=99)
+    yield
+    tune(shown.home, shown.entry_id, stop_loss_drawdown=None, max_trades_per_day=None)
+
+
+@pytest.mark.usefixtures("limited")
+def test_limits_are_shown(shown: Shown, page: Page) -> None:
+    """With how far it is to the stop loss."""
+    open_dashboard(page)
+    shown.poll()
+    told = re.compile(r"Limits: pauses after a fall of 80% \(now \d+\.\d%\) · at most 99 trades a day")
+    expect(portfolio(page).locator(".limits")).to_have_text(told)
+    assert not violations(page)
+
+
+@pytest.fixture
 def asking(shown: Shown) -> Iterator[None]:
     """Let the owner be asked."""
     tune(shown.home, shown.entry_id, approval="ask")

@@ -19,7 +19,10 @@ MISMATCH_AFTER = 3
 
 
 class Guards:
-    """State of one follower and what changes it."""
+    """State of one follower and what changes it.
+
+    `fall` is how far the unit price is under the peak that the stop loss counts from, in %; None without a stop loss.
+    """
 
     def __init__(self, settings: Settings, ledger: Ledger, clock: Callable[[], datetime], journal: Journal) -> None:
         self._settings = settings
@@ -31,6 +34,7 @@ class Guards:
         self._strikes = 0
         self._mismatches = 0
         self._missing: Mapping[str, Decimal] = {}
+        self.fall: Decimal | None = None
 
     async def load(self) -> None:
         """Take up what the ledger remembers."""
@@ -93,7 +97,7 @@ class Guards:
         peak = max(Decimal(known), price) if known else price
         if known is None or peak != Decimal(known):
             await self._remember("stop_peak", f"{peak:f}")
-        drawdown = fall(peak, price)
+        self.fall = drawdown = fall(peak, price)
         if drawdown < limit * HUNDRED:
             return False
         await self.pause(paused=True)

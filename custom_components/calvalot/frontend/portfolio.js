@@ -50,6 +50,7 @@ export class PortfolioCard extends CalvalotCard {
     this._buttons = Object.keys(PERIODS).map((name) =>
       h("button", { type: "button", "data-period": name, title: word(`${name}_long`), onclick: () => this._choose(name) }, word(name)),
     );
+    this._limits = h("p", { class: "limits quiet" });
     this._facts = Object.fromEntries(FACTS.map((name) => [name, h("dd")]));
     return [
       this._chips,
@@ -67,6 +68,7 @@ export class PortfolioCard extends CalvalotCard {
         h("div", { class: "periods", role: "group", "aria-label": word("periods") }, ...this._buttons),
       ),
       h("dl", { class: "facts" }, ...FACTS.map((name) => h("div", {}, h("dt", {}, word(name)), this._facts[name]))),
+      this._limits,
     ];
   }
 
@@ -180,10 +182,27 @@ export class PortfolioCard extends CalvalotCard {
       fees_paid: format.amount(picture.fees_paid, picture.quote),
     };
     for (const name of FACTS) setText(this._facts[name], facts[name]);
+    setText(this._limits, this._limitsInWords(picture.limits));
     this._marked();
     if (this._paid !== undefined && this._paid !== picture.net_deposits) this.began();
     else this._draw();
     this._paid = picture.net_deposits;
+  }
+
+  // What bounds the follower, where its owner has set something.
+  _limitsInWords(limits) {
+    const { word, format } = this;
+    const share = (fraction, digits) => format.percent(Number(fraction) * 100, false, digits);
+    const told = [];
+    if (limits.stop_loss_drawdown !== null) {
+      const key = limits.stop_loss_sell ? "limit_stop_loss_sell" : "limit_stop_loss";
+      const now = limits.fall === null ? "" : ` (${word("limit_fall", { fall: format.percent(limits.fall, false, 1) })})`;
+      told.push(word(key, { share: share(limits.stop_loss_drawdown, 0) }) + now);
+    }
+    if (limits.max_trades_per_day !== null) told.push(word("limit_trades", { count: limits.max_trades_per_day }));
+    if (limits.max_order_share !== null) told.push(word("limit_order", { share: share(limits.max_order_share, 0) }));
+    if (limits.approval === "ask") told.push(word("limit_ask"));
+    return told.length ? `${word("limits")} ${told.join(" · ")}` : "";
   }
 
   async _togglePause() {

@@ -74,6 +74,7 @@ button:disabled { cursor: default; opacity: 0.55; }
 .periods button[aria-pressed="true"] { background: var(--ha-card-background, var(--card-background-color, #fff)); box-shadow: 0 1px 3px rgb(0 0 0 / 22%); }
 .empty { position: absolute; inset: 0; display: grid; place-items: center; text-align: center; color: var(--quiet); font-size: 13px; pointer-events: none; }
 .facts { display: grid; grid-template-columns: repeat(auto-fit, minmax(120px, 1fr)); gap: 12px 18px; padding-top: 14px; border-top: 1px solid var(--divider-color); }
+.limits { margin: 12px 0 0; font-size: 12px; } .limits:empty { display: none; }
 .facts dt { font-size: 12px; color: var(--quiet); } .facts dd { font-size: 15px; font-weight: 500; margin-top: 2px; }
 
 /* Positions */
