@@ -134,12 +134,12 @@ async def test_suggested_budget(hass: HomeAssistant, leader: LeaderSimulator, ex
     """A budget stands in the field from the start and can be taken; it is never set without being sent."""
     flow_id = await to_exchange(hass, leader)
     form = await hass.config_entries.flow.async_configure(flow_id, exchange_input(exchange, "dry_run"))
-    assert suggested(form) == {"initial_budget": 100}
+    assert suggested(form) == {"initial_budget": 1000}
     with pytest.raises(InvalidData):
         await hass.config_entries.flow.async_configure(flow_id, {})
     result = await hass.config_entries.flow.async_configure(flow_id, suggested(form))
     assert result["type"] is FlowResultType.CREATE_ENTRY
-    assert result["data"]["initial_budget"] == 100
+    assert result["data"]["initial_budget"] == 1000
 
 
 async def test_live(hass: HomeAssistant, leader: LeaderSimulator, exchange: ExchangeSimulator) -> None:
