@@ -23,10 +23,11 @@ def test_check_agrees_with_the_simulator(options: list[str]) -> None:
     assert "they agree; 0 errors in the log" in done.stdout
 
 
-def test_ctrl_c_leaves_nothing_behind(tmp_path: Path) -> None:
+@pytest.mark.parametrize("options", [[], ["--empty"]], ids=["with-a-follower", "empty"])
+def test_ctrl_c_leaves_nothing_behind(tmp_path: Path, options: list[str]) -> None:
     """No process, no folder."""
     demo = subprocess.Popen(
-        [DEMO, "--port", "0", "--every", "5"],
+        [DEMO, "--port", "0", "--every", "5", *options],
         stdout=subprocess.PIPE,
         text=True,
         start_new_session=True,
@@ -38,7 +39,8 @@ def test_ctrl_c_leaves_nothing_behind(tmp_path: Path) -> None:
         line = demo.stdout.readline()
         assert line, said
         said += line
-    urls = re.findall(r"http://127\.0\.0\.1:\d+", said)
+    urls = set(re.findall(r"http://127\.0\.0\.1:\d+", said))
+    assert ("signal secret" in said) == bool(options)
     assert len(urls) == 3
     assert all(_listens(url) for url in urls)
     assert list(tmp_path.glob("calvalot-demo-*"))
