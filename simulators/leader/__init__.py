@@ -12,7 +12,7 @@ between random signals, the first one at once; None = by control only), ``seed``
 (of the random signals, in turn; default ``(2,)``), ``sign_answers``, ``language`` (``fr``, ``en`` or None = both in turn).
 
 Each method below is also ``POST /control`` with ``{"do": "<method>", **arguments}``, which answers ``{"ok": true, "result": …}``
-or 400 ``{"ok": false, "error": …}``. ``GET /control/state`` shows the latest signal, all signals, requests and faults.
+or 400 ``{"ok": false, "error": …}``. ``GET /control/state`` shows the latest signal, all signals, requests, faults and pushes.
 
 ``publish_v2(targets, **fields)`` and ``publish_v1(actions, positions=None, **fields)``: weights by coin as Decimal or decimal
     text, ``actions`` as ``(coin, action, share)``; ``fields`` replace or add members of the JSON object (``signal_id``, ``quote`` is an
@@ -20,11 +20,13 @@ or 400 ``{"ok": false, "error": …}``. ``GET /control/state`` shows the latest 
 ``misbehave(kind, count=1, *, status=None, seconds=None, location=None)``: the next ``count`` answers (None = all until ``behave()``).
     Faults given one after the other queue up.
 ``set_clock(offset)``: seconds the leader's clock is ahead. ``set_quote(quote)``, ``set_sign_answers(sign)``.
+``set_webhooks(urls)``: from now on each published signal is pushed to these followers, signed; ``pushes`` are what became of it.
 ``signals`` (documents, oldest first), ``latest``, ``requests`` (``Request``: time, status, version of the follower, fault; status None =
     no answer), ``await stop()`` refuses connections, ``await start()`` listens on the same port again.
 """
 
 from .faults import FaultKind
+from .pushes import Push
 from .server import LeaderSimulator, Request
 
-__all__ = ["FaultKind", "LeaderSimulator", "Request"]
+__all__ = ["FaultKind", "LeaderSimulator", "Push", "Request"]

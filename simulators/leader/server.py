@@ -15,6 +15,7 @@ from typing import Any, Self
 from aiohttp import web
 
 from .faults import Fault, FaultKind
+from .pushes import Push, Pusher
 from .signals import ActionEntry, Number, Strategist, document_v1, document_v2
 
 FRESHNESS = 300
@@ -24,7 +25,7 @@ _MOVED = "/moved"
 _CONTROLS = frozenset(
     {
         *("publish_v1", "publish_v2", "publish_raw", "publish_random", "withdraw", "misbehave", "behave"),
-        *("set_clock", "set_quote", "set_sign_answers"),
+        *("set_clock", "set_quote", "set_sign_answers", "set_webhooks"),
     }
 )
 _BODIES = {
@@ -83,6 +84,7 @@ class LeaderSimulator:
         self._strategist = Strategist(seed, coins, language)
         self._sign_answer: Callable[[bytes], str] = self._sign
         self._body: bytes | None = None
+        self._pusher = Pusher()
         self._runner: web.AppRunner | None = None
         self._publisher: asyncio.Task[None] | None = None
 
@@ -105,6 +107,11 @@ class LeaderSimulator:
         """The latest signal that was published as one."""
         return self.signals[-1] if self.signals else None
 
+    @property
+    def pushes(self) -> list[Push]:
+        """What was pushed, oldest first."""
+        return self._pusher.pushes
+
     async def start(self) -> None:
         """Listen, and publish at the set pace."""
         app = web.Application()
@@ -126,6 +133,7 @@ class LeaderSimulator:
             self._publisher.cancel()
             await asyncio.wait([self._publisher])
             self._publisher = None
+        await self._pusher.stop()
         if self._runner:
             await self._runner.cleanup()
             self._runner = None
@@ -190,6 +198,10 @@ class LeaderSimulator:
         """Sign the answers, or not."""
         self.sign_answers = sign
 
+    def set_webhooks(self, urls: Sequence[str]) -> None:
+        """Push each signal to these followers from now on."""
+        self._pusher.set_webhooks(urls)
+
     async def _publish_for_ever(self, every: float) -> None:
         while True:
             for version in self._versions:
@@ -200,7 +212,9 @@ class LeaderSimulator:
         document = {"created_at": self._now().isoformat(timespec="seconds")} | document
         self.signals.append(document)
         self._body = json.dumps(document, ensure_ascii=False).encode()
-        return str(document["signal_id"])
+        signal_id = str(document["signal_id"])
+        self._pusher.push(self.secret, int(self._now().timestamp()), signal_id)
+        return signal_id
 
     def _new_id(self) -> str:
         moment = self._now().strftime("%Y-%m-%dT%H:%M:%S")
@@ -321,6 +335,7 @@ class LeaderSimulator:
                 "signals": self.signals,
                 "requests": [asdict(request) for request in self.requests],
                 "faults": [asdict(fault) for fault in self.faults],
+                "pushes": [asdict(push) for push in self.pushes],
                 "clock_offset": self.clock_offset,
             }
         )

@@ -11,8 +11,9 @@ import sys
 import time
 from typing import Any
 
-from aiohttp import ClientSession, ServerDisconnectedError
+from aiohttp import ClientSession, ServerDisconnectedError, web
 import pytest
+from yarl import URL
 
 from custom_components.calvalot.follower.signal import Signal, parse_signal
 from simulators.leader import FaultKind, LeaderSimulator
@@ -187,3 +188,83 @@ async def test_as_a_process(session: ClientSession) -> None:
     assert parse_signal(body, COINS).version == 2
     process.send_signal(signal.SIGTERM)
     assert await asyncio.wait_for(process.wait(), 10) == 0
+
+
+class Webhook:
+    """A follower that hears nothing but exactly what a push is, each once; `status` is what it answers."""
+
+    def __init__(self, secret: str) -> None:
+        self.secret = secret.encode()
+        self.heard: list[tuple[str, bytes]] = []
+        self.status = 202
+
+    async def answer(self, request: web.Request) -> web.Response:
+        """Check every part of a push by itself."""
+        body = await request.read()
+        timestamp = request.headers["X-Signal-Timestamp"]
+        assert request.headers.getall("X-Signal-Signature") == [
+            hmac.new(
+                self.secret, b"%s\nPOST\n%s\n%s" % (timestamp.encode(), request.path.encode(), body), "sha256"
+            ).hexdigest()
+        ]
+        assert str(int(timestamp)) == timestamp
+        assert abs(int(timestamp) - time.time()) < 2
+        assert len(body) <= 1024
+        assert (request.path, body) not in self.heard
+        self.heard.append((request.path, body))
+        return web.Response(status=self.status)
+
+
+@pytest.fixture
+async def webhook(socket_enabled: None) -> AsyncIterator[tuple[Webhook, str]]:
+    """Such a follower and its URL."""
+    follower = Webhook("secret")
+    app = web.Application()
+    app.router.add_post("/api/webhook/{id}", follower.answer)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    yield follower, f"http://127.0.0.1:{runner.addresses[0][1]}/api/webhook/5ca1ab1e"
+    await runner.cleanup()
+
+
+async def answered(leader: LeaderSimulator) -> list[int | None]:
+    """Statuses of all pushes, once they are over."""
+    await asyncio.gather(*leader._pusher._calls)
+    return [push.status for push in leader.pushes]
+
+
+async def test_push(leader: LeaderSimulator, session: ClientSession, webhook: tuple[Webhook, str]) -> None:
+    """Each signal is pushed to each follower, signed for that one; none before it is told to."""
+    follower, url = webhook
+    leader.publish_v2({"BTC": "0.1"})
+    assert await control(session, leader, do="set_webhooks", urls=[url, f"{url}0"]) == (
+        200,
+        {"ok": True, "result": None},
+    )
+    one, two = leader.publish_v2({"BTC": "0.2"}), leader.publish_v1([("BTC", "BUY", "0.1")])
+    assert await answered(leader) == [202] * 4
+    path = URL(url).path
+    assert sorted(follower.heard) == sorted((own, each.encode()) for own in (path, f"{path}0") for each in (one, two))
+    async with session.get(f"{leader.url}/control/state") as state:
+        assert [push["signal_id"] for push in (await state.json())["pushes"]] == [one, one, two, two]
+
+
+async def test_push_that_gets_lost(leader: LeaderSimulator, webhook: tuple[Webhook, str]) -> None:
+    """A follower that is away holds up nobody, and is not asked twice."""
+    follower, url = webhook
+    follower.status = 200
+    leader.set_webhooks(["http://127.0.0.1:9/api/webhook/0", url])
+    leader.publish_v2({"BTC": "0.2"})
+    assert await answered(leader) == [None, 200]
+
+
+async def test_push_of_a_leader_that_stops(leader: LeaderSimulator, webhook: tuple[Webhook, str]) -> None:
+    """What is on its way is given up."""
+    leader.set_webhooks([webhook[1]])
+    leader.publish_v2({"BTC": "0.2"})
+    await leader.stop()
+    assert [push.status for push in leader.pushes] == [None]
+    leader.publish_v2({"BTC": "0.3"})
+    await leader.start()
+    assert await answered(leader) == [None, 202]
