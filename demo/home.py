@@ -134,7 +134,7 @@ class Home:
         self.token = request("POST", f"{self.url}/auth/token", form=form)["access_token"]
 
 
-def _seed(folder: Path, port: int, language: str) -> None:
+def seed(folder: Path, port: int, language: str) -> None:
     """Write what a Home Assistant has to find before its first start."""
     storage = folder / ".storage"
     storage.mkdir()
@@ -175,7 +175,7 @@ def running_home(port: int, *, language: str = "en", keep: bool = False) -> Iter
     home = Home(folder, port)
     arguments = ["-m", "homeassistant", "--config", str(folder), "--skip-pip"]
     try:
-        _seed(folder, port, language)
+        seed(folder, port, language)
         with (
             (folder / "output.log").open("wb") as log,
             child(arguments, log, PYTHONPATH=f"{folder}/modules") as process,

@@ -171,8 +171,9 @@ class Executor:
 
     async def adopt(self, signal_id: str, symbols: Collection[str]) -> None:
         """Give recovered orders back to the signal that placed them, now that it is known again."""
-        prefixes = self._names(signal_id, symbols)
-        await asyncio.to_thread(self._ledger.adopt, RECOVERED, signal_id, tuple(prefixes))
+        # Named by and by: there is hardly ever an order to be given back.
+        names = (name for symbol in symbols for name in self._names(signal_id, [symbol]))
+        await asyncio.to_thread(self._ledger.adopt, RECOVERED, signal_id, names)
 
     # Inside
 

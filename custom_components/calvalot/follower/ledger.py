@@ -4,15 +4,29 @@ All methods are synchronous and belong in a worker thread. Amounts in a method's
 say EUR. Whatever the storage does wrong comes out as LedgerError, and nothing of the failed step is kept.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+import dataclasses
+from dataclasses import replace
 from datetime import date, datetime
 from decimal import Decimal
 import json
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, Select, Table, delete, false, func, insert, or_, select, update
+from sqlalchemy import (
+    Connection,
+    RowMapping,
+    Select,
+    Table,
+    bindparam,
+    delete,
+    false,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
 
 from .exchange import ZERO, Fill, Mode, OrderReport, Side
 from .performance import Close, Drawdown, Units
@@ -35,10 +49,12 @@ from .schema import (
     positions,
     signals,
 )
-from .storage import LedgerCorrupt, LedgerError, Storage, insert_row, upsert_row
+from .storage import LedgerCorrupt, LedgerError, Storage, insert_row, remembered, upsert_row
 
 __all__ = ["Ledger", "LedgerCorrupt", "LedgerError"]
 
+_UPDATE_SIGNAL = update(signals).where(signals.c.seq == bindparam("known"))
+_UPDATE_ORDER = update(orders).where(orders.c.seq == bindparam("known"))
 IN_FLIGHT = (OrderState.PLANNED, OrderState.SENDING, OrderState.UNKNOWN, OrderState.EXECUTED)
 
 
@@ -52,9 +68,10 @@ class Ledger(Storage):
 
     # The book
 
+    @remembered
     def book(self) -> Book:
         """State of the book; an empty one where nothing was booked yet."""
-        with self._transaction() as connection:
+        with self._reading() as connection:
             return self._book(connection)
 
     def add_flow(self, flow: CashFlow, book: Book) -> CashFlow:
@@ -88,7 +105,7 @@ class Ledger(Storage):
 
     def closes(self) -> tuple[Close, ...]:
         """Daily closes, oldest first."""
-        with self._transaction() as connection:
+        with self._reading() as connection:
             rows = connection.execute(select(closes).where(closes.c.mode == self.mode).order_by(closes.c.day))
             return tuple(
                 Close(
@@ -104,9 +121,10 @@ class Ledger(Storage):
 
     # Facts: small things to be remembered (paused, dead, …)
 
+    @remembered
     def fact(self, key: str) -> str | None:
         """A remembered fact, None where there is none."""
-        with self._transaction() as connection:
+        with self._reading() as connection:
             value: str | None = connection.execute(
                 select(facts.c.value).where(facts.c.mode == self.mode, facts.c.key == key)
             ).scalar_one_or_none()
@@ -127,21 +145,24 @@ class Ledger(Storage):
         row = {"mode": self.mode, **_columns(record), "left_out": json.dumps(record.left_out)}
         with self._transaction() as connection:
             if record.seq:
-                connection.execute(update(signals).where(signals.c.seq == record.seq).values(row))
+                connection.execute(_UPDATE_SIGNAL, {**row, "known": record.seq})
                 return record
             return replace(record, seq=insert_row(connection, signals, row))
 
+    @remembered
     def signal(self, signal_id: str) -> SignalRecord | None:
         """The record of a signal."""
         return next(iter(self._signals(signals.c.signal_id == signal_id)), None)
 
+    @remembered
     def open_signals(self, result: Result = Result.OPEN) -> tuple[SignalRecord, ...]:
         """Signals of which something can still be placed, or that wait for their owner's word; oldest first."""
         return self._signals(signals.c.result == result)
 
+    @remembered
     def has_followed(self) -> bool:
         """Whether any signal was ever taken up."""
-        with self._transaction() as connection:
+        with self._reading() as connection:
             found = connection.execute(
                 select(signals.c.seq).where(signals.c.mode == self.mode, signals.c.result != Result.REJECTED).limit(1)
             )
@@ -169,10 +190,12 @@ class Ledger(Storage):
             for record in records:
                 self._update_order(connection, record)
 
+    @remembered
     def orders(self, signal_id: str) -> tuple[OrderRecord, ...]:
         """All orders of a signal, oldest first."""
         return self._orders(orders.c.signal_id == signal_id)
 
+    @remembered
     def in_flight(self) -> tuple[OrderRecord, ...]:
         """Orders whose end is not written down yet, oldest first."""
         return self._orders(orders.c.state.in_(IN_FLIGHT))
@@ -183,8 +206,10 @@ class Ledger(Storage):
             record.client_order_id: record for record in self._orders(orders.c.client_order_id.in_(client_order_ids))
         }
 
-    def adopt(self, old: str, new: str, prefixes: Sequence[str]) -> None:
+    def adopt(self, old: str, new: str, prefixes: Iterable[str]) -> None:
         """Move orders from one signal id to another where their client order id starts with one of these."""
+        if not self.orders(old):
+            return
         starts = or_(false(), *(orders.c.client_order_id.startswith(prefix, autoescape=True) for prefix in prefixes))
         with self._transaction() as connection:
             connection.execute(
@@ -200,20 +225,21 @@ class Ledger(Storage):
             .where(orders.c.mode == self.mode, orders.c.symbol.in_(symbols), orders.c.order_id.is_not(None))
             .group_by(orders.c.symbol)
         )
-        with self._transaction() as connection:
+        with self._reading() as connection:
             return dict(connection.execute(query).tuples().all())
 
     def last_trade_id(self) -> int:
         """Largest trade id of the book, 0 without one: paper numbers its own fills after it."""
-        with self._transaction() as connection:
+        with self._reading() as connection:
             last: int | None = connection.execute(
                 select(func.max(fills.c.trade_id)).where(fills.c.mode == self.mode)
             ).scalar_one()
             return last or 0
 
+    @remembered
     def last_fee_asset(self) -> str | None:
         """Asset that the last fee was taken in."""
-        with self._transaction() as connection:
+        with self._reading() as connection:
             asset: str | None = connection.execute(
                 select(fills.c.fee_asset).where(fills.c.mode == self.mode).order_by(fills.c.seq.desc()).limit(1)
             ).scalar_one_or_none()
@@ -241,7 +267,7 @@ class Ledger(Storage):
                     "fee_price": fee_price,
                     **{key: value for key, value in _columns(fill).items() if key != "order_id"},
                 }
-                connection.execute(insert(fills).values(row))
+                connection.execute(insert(fills), row)
                 portfolio = portfolio.with_fill(fill, record.side, record.coin, self.quote, fee_price)
             booked = replace(
                 record,
@@ -273,14 +299,14 @@ class Ledger(Storage):
 
     def trades_since(self, since: datetime) -> int:
         """Number of orders that traded since a time."""
-        with self._transaction() as connection:
+        with self._reading() as connection:
             traded = _traded(self.mode).where(orders.c.executed_at >= since).subquery()
             count: int = connection.execute(select(func.count()).select_from(traded)).scalar_one()
             return count
 
     def counts(self) -> dict[str, int]:
         """Number of records of each kind."""
-        with self._transaction() as connection:
+        with self._reading() as connection:
             return {
                 table.name: connection.execute(
                     select(func.count()).select_from(table).where(table.c.mode == self.mode)
@@ -290,7 +316,7 @@ class Ledger(Storage):
 
     def replay(self) -> Portfolio:
         """Compute the portfolio again from every flow and fill; it must equal the book's."""
-        with self._transaction() as connection:
+        with self._reading() as connection:
             flows = [
                 _flow(row)
                 for row in connection.execute(
@@ -348,10 +374,12 @@ class Ledger(Storage):
         }
         upsert_row(connection, books, row)
         connection.execute(delete(positions).where(positions.c.mode == self.mode))
-        for coin, position in portfolio.positions.items():
-            connection.execute(
-                insert(positions).values(mode=self.mode, coin=coin, quantity=position.quantity, cost=position.cost)
-            )
+        held = [
+            {"mode": self.mode, "coin": coin, "quantity": position.quantity, "cost": position.cost}
+            for coin, position in portfolio.positions.items()
+        ]
+        if held:
+            connection.execute(insert(positions), held)
 
     def _newest[T](
         self,
@@ -367,18 +395,18 @@ class Ledger(Storage):
             query = query.where(time >= since)
         if before is not None:
             query = query.where(table.c.seq < before)
-        with self._transaction() as connection:
+        with self._reading() as connection:
             return tuple(read(row) for row in connection.execute(query).mappings())
 
     def _signals(self, condition: Any) -> tuple[SignalRecord, ...]:
-        with self._transaction() as connection:
+        with self._reading() as connection:
             rows = connection.execute(
                 select(signals).where(signals.c.mode == self.mode, condition).order_by(signals.c.seq)
             )
             return tuple(_signal(row) for row in rows.mappings())
 
     def _orders(self, condition: Any) -> tuple[OrderRecord, ...]:
-        with self._transaction() as connection:
+        with self._reading() as connection:
             rows = connection.execute(
                 select(orders).where(orders.c.mode == self.mode, condition).order_by(orders.c.seq)
             )
@@ -388,7 +416,7 @@ class Ledger(Storage):
             )
 
     def _trades(self, query: Select[Any]) -> dict[int, Trade]:
-        with self._transaction() as connection:
+        with self._reading() as connection:
             rows = connection.execute(query).mappings().all()
             fees: dict[int, dict[str, Decimal]] = {}
             paid = connection.execute(
@@ -415,7 +443,7 @@ class Ledger(Storage):
             }
 
     def _update_order(self, connection: Connection, record: OrderRecord) -> None:
-        connection.execute(update(orders).where(orders.c.seq == record.seq).values(_columns(record)))
+        connection.execute(_UPDATE_ORDER, {**_columns(record), "known": record.seq})
 
 
 def _traded(mode: Mode) -> Select[Any]:
@@ -426,7 +454,7 @@ def _traded(mode: Mode) -> Select[Any]:
 
 
 def _columns(record: Any) -> dict[str, Any]:
-    return {key: value for key, value in asdict(record).items() if key != "seq"}
+    return {field.name: getattr(record, field.name) for field in dataclasses.fields(record) if field.name != "seq"}
 
 
 def _performance_columns(book: Book) -> dict[str, Decimal]:

@@ -1,16 +1,18 @@
 """One SQLite file: opened durably, upgraded, copied, brought back when it broke."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import date, datetime
+from functools import cache, wraps
 import itertools
 import os
 from pathlib import Path
 import sqlite3
-from typing import Any
+from threading import Lock
+from typing import Any, Concatenate
 
 from sqlalchemy import URL, Connection, Engine, Table, create_engine, event, insert
-from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy.dialects.sqlite import Insert, insert as upsert
 from sqlalchemy.exc import SQLAlchemyError
 
 from . import safekeeping
@@ -33,7 +35,11 @@ class Storage:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._engine: Engine | None = None
+        self._reader: Engine | None = None
         self._file: os.stat_result | None = None
+        self._turn = Lock()
+        self._changes = 0
+        self._remembered: dict[object, tuple[int, Any]] = {}
 
     @property
     def is_open(self) -> bool:
@@ -52,6 +58,7 @@ class Storage:
         self._engine = create_engine(URL.create("sqlite", database=str(self.path)), hide_parameters=True)
         event.listen(self._engine, "connect", _configure)
         event.listen(self._engine, "begin", _begin)
+        self._reader = self._engine.execution_options(reads=True)
         try:
             with self._transaction() as connection:
                 version = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
@@ -81,7 +88,8 @@ class Storage:
         """Close the file; it can be opened again."""
         if self._engine:
             self._engine.dispose()
-        self._engine = self._file = None
+        self._engine = self._reader = self._file = None
+        self._forget()
 
     def recover(self, now: datetime) -> Path | None:
         """Put a broken file aside and go on from the newest whole copy; None where a new ledger begins. Raises LedgerError."""
@@ -113,12 +121,33 @@ class Storage:
 
     @contextmanager
     def _transaction(self) -> Iterator[Connection]:
-        if not self._engine:
+        """A transaction that may write, one at a time."""
+        with self._turn:
+            try:
+                with self._begun(self._engine) as connection:
+                    yield connection
+            finally:
+                self._forget()
+
+    @contextmanager
+    def _reading(self) -> Iterator[Connection]:
+        """A transaction that only reads, and holds up nobody who writes."""
+        with self._begun(self._reader) as connection:
+            yield connection
+
+    @contextmanager
+    def _begun(self, engine: Engine | None) -> Iterator[Connection]:
+        if not engine:
             raise LedgerError("the ledger is closed")
         with _translated():
             self._check_file()
-            with self._engine.begin() as connection:
+            with engine.begin() as connection:
                 yield connection
+
+    def _forget(self) -> None:
+        """What was read before may not be so any more."""
+        self._changes += 1
+        self._remembered.clear()
 
     def _check_file(self) -> None:
         """What is written into a file that has lost its name is lost with the next start. Raises LedgerError."""
@@ -128,6 +157,26 @@ class Storage:
         if now is None or not now.st_size or not os.path.samestat(self._file, now):
             self.close()
             raise LedgerError("the ledger's file was moved, deleted, emptied or replaced while it was in use")
+
+
+def remembered[S: Storage, **P, T](read: Callable[Concatenate[S, P], T]) -> Callable[Concatenate[S, P], T]:
+    """Read again only what may have changed: an answer holds until something is written. It must be immutable."""
+
+    @wraps(read)
+    def answer(self: S, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        question = (read, args, *kwargs.items())
+        changes = self._changes
+        known = self._remembered.get(question)
+        if known and known[0] == changes:
+            with _translated():
+                self._check_file()
+            found: T = known[1]
+            return found
+        found = read(self, *args, **kwargs)
+        self._remembered[question] = changes, found
+        return found
+
+    return answer
 
 
 @contextmanager
@@ -162,16 +211,22 @@ def _configure(connection: Any, _record: object) -> None:
 
 
 def _begin(connection: Connection) -> None:
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
+    connection.exec_driver_sql("BEGIN" if connection.get_execution_options().get("reads") else "BEGIN IMMEDIATE")
 
 
 def insert_row(connection: Connection, table: Table, row: Mapping[str, Any]) -> int:
     """Insert a row; returns its key."""
-    key = connection.execute(insert(table).values(row)).inserted_primary_key
+    key = connection.execute(insert(table), dict(row)).inserted_primary_key
     return int(key[0]) if key else 0
 
 
 def upsert_row(connection: Connection, table: Table, row: Mapping[str, Any]) -> None:
-    """Insert a row, or bring the one with the same key up to date."""
-    statement = upsert(table).values(row)
-    connection.execute(statement.on_conflict_do_update(index_elements=list(table.primary_key), set_=dict(row)))
+    """Insert a whole row, or bring the one with the same key up to date."""
+    connection.execute(_upsert(table), dict(row))
+
+
+@cache
+def _upsert(table: Table) -> Insert:
+    statement = upsert(table)
+    rest = {column.name: statement.excluded[column.name] for column in table.columns if not column.primary_key}
+    return statement.on_conflict_do_update(index_elements=list(table.primary_key), set_=rest)
