@@ -621,6 +621,8 @@ async def test_options(hass: HomeAssistant, entry: MockConfigEntry) -> None:
         "max_trades_per_day": 25,
         "approval": "ask",
         "approval_timeout": 15,
+        "push": True,
+        "entry_jitter": 90,
     }
     result = await hass.config_entries.options.async_configure(form["flow_id"], values)
     await hass.async_block_till_done()
@@ -632,6 +634,7 @@ async def test_options(hass: HomeAssistant, entry: MockConfigEntry) -> None:
     assert settings.max_trades_per_day == 25
     assert settings.approval is Approval.ASK
     assert settings.approval_timeout == timedelta(minutes=15)
+    assert settings.entry_jitter == timedelta(seconds=90)
 
     form = await hass.config_entries.options.async_init(entry.entry_id)
     assert suggested(form) == entry.options

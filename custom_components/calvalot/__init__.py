@@ -16,6 +16,7 @@ from .follower.ledger import LedgerError
 from .issues import LEDGER_UNREADABLE, async_clear_issues, async_raise_issue
 from .services import async_setup_services
 from .settings import InvalidSettings, version
+from .webhook import async_setup_webhook
 from .websocket_api import async_setup_websocket_api
 
 PLATFORMS = [Platform.BINARY_SENSOR, Platform.BUTTON, Platform.EVENT, Platform.SENSOR, Platform.SWITCH]
@@ -51,6 +52,7 @@ async def async_setup_entry(hass: HomeAssistant, entry: CalvalotConfigEntry) -> 
     async_clear_issues(hass, entry.entry_id)
     entry.runtime_data = coordinator
     await hass.config_entries.async_forward_entry_setups(entry, PLATFORMS)
+    async_setup_webhook(hass, entry)
     await coordinator.async_begin()
     return True
 

@@ -31,6 +31,7 @@ from .const import (
 )
 from .follower.exchange import Mode
 from .settings import coin_codes, exchange_of
+from .webhook import webhook_url
 
 CONSENTS = {"plain_http": CONF_ACCEPT_PLAIN_HTTP, "key_can_withdraw": CONF_ACCEPT_WITHDRAWAL_KEY}
 IDENTITY = (CONF_LEADER_URL, CONF_EXCHANGE_URL, CONF_TRADING_MODE, CONF_API_KEY)
@@ -239,5 +240,6 @@ class CalvalotOptionsFlow(OptionsFlowWithReload):
             step_id="init",
             data_schema=self.add_suggested_values_to_schema(forms.options(known, quote), shown),
             errors=problem.errors if problem else None,
-            description_placeholders=problem.placeholders if problem else None,
+            description_placeholders={"push_url": webhook_url(self.hass, entry)}
+            | (problem.placeholders if problem else {}),
         )

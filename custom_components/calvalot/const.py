@@ -36,6 +36,8 @@ CONF_STOP_LOSS_SELL: Final = "stop_loss_sell"
 CONF_MAX_TRADES_PER_DAY: Final = "max_trades_per_day"
 CONF_APPROVAL: Final = "approval"
 CONF_APPROVAL_TIMEOUT: Final = "approval_timeout"
+CONF_PUSH: Final = "push"
+CONF_ENTRY_JITTER: Final = "entry_jitter"
 
 DEFAULT_EXCHANGE_URL: Final = "https://api.binance.com"
 DEFAULT_QUOTE_ASSET: Final = "USDC"
@@ -47,4 +49,6 @@ DEFAULT_POLL_INTERVAL: Final = 120
 
 FIRST_CYCLE_TIMEOUT: Final = 10
 STOP_TIMEOUT: Final = 30
+# Seconds within which many pushes are one poll.
+PUSH_COOLDOWN: Final = 5
 UNKNOWN_ORDER_GRACE: Final = timedelta(minutes=10)

@@ -10,17 +10,19 @@ from homeassistant.config_entries import ConfigEntry
 from homeassistant.const import ATTR_DEVICE_ID, EVENT_HOMEASSISTANT_STOP
 from homeassistant.core import CALLBACK_TYPE, Event as HassEvent, HomeAssistant, callback
 from homeassistant.helpers import device_registry as dr
+from homeassistant.helpers.debounce import Debouncer
 from homeassistant.helpers.dispatcher import async_dispatcher_connect, async_dispatcher_send
-from homeassistant.helpers.event import async_track_time_interval
+from homeassistant.helpers.event import async_track_point_in_utc_time, async_track_time_interval
 from homeassistant.helpers.update_coordinator import DataUpdateCoordinator
 from homeassistant.util import dt as dt_util
 from homeassistant.util.signal_type import SignalType
 
-from .const import DOMAIN, FIRST_CYCLE_TIMEOUT, LOGGER, STOP_TIMEOUT
+from .const import DOMAIN, FIRST_CYCLE_TIMEOUT, LOGGER, PUSH_COOLDOWN, STOP_TIMEOUT
 from .follower.exchange import Exchange, Mode
 from .follower.follower import Event, Follower, Snapshot
 from .follower.ledger import Ledger, LedgerError
 from .follower.paper import PaperExchange
+from .follower.push import Doorkeeper
 from .issues import Reauthentication, async_sync_issues
 from .settings import entry_settings, exchange_of, leader_of, poll_interval
 
@@ -61,6 +63,10 @@ class CalvalotCoordinator(DataUpdateCoordinator[Snapshot]):
         self._unsubscribe: list[CALLBACK_TYPE] = []
         self._reauth = Reauthentication(hass, entry)
         self._told: dict[str, Exception] = {}
+        self.doorkeeper: Doorkeeper | None = None
+        self._pushes = Debouncer(hass, LOGGER, cooldown=PUSH_COOLDOWN, immediate=True, function=self._start_anew)
+        self._again = False
+        self._turn: CALLBACK_TYPE | None = None
 
     async def async_start(self) -> None:
         """Open the book; nothing goes over the network yet. Raises LedgerError."""
@@ -97,6 +103,10 @@ class CalvalotCoordinator(DataUpdateCoordinator[Snapshot]):
         """Run a cycle now, or join the one that runs; returns when it is over."""
         await self._async_update_data()
 
+    async def async_heed_push(self) -> None:
+        """Start a cycle at once; many pushes that come together are one, or one now and one a moment later."""
+        await self._pushes.async_call()
+
     async def async_finish[T](self, work: Coroutine[Any, Any, T]) -> T:
         """Do something to its end: whoever gives up waiting must not cancel it, an order may be on its way."""
         return await asyncio.shield(self.hass.async_create_task(work))
@@ -105,7 +115,9 @@ class CalvalotCoordinator(DataUpdateCoordinator[Snapshot]):
         """Send nothing new, let a running cycle write down what it did, close the book."""
         while self._unsubscribe:
             self._unsubscribe.pop()()
+        self._pushes.async_shutdown()
         await self.follower.stop(STOP_TIMEOUT)
+        self._await_turn(None)
 
     @callback
     def async_add_event_listener(self, listener: Callable[[Event], None]) -> CALLBACK_TYPE:
@@ -126,11 +138,34 @@ class CalvalotCoordinator(DataUpdateCoordinator[Snapshot]):
         return self._cycle
 
     @callback
+    def _start_anew(self) -> None:
+        """Start a cycle, after the one that runs: that may have asked the leader and the clock already."""
+        if self._cycle is None or self._cycle.done():
+            self._start_cycle()
+        else:
+            self._again = True
+
+    @callback
     def _cycle_over(self, cycle: asyncio.Task[Snapshot]) -> None:
         """A cycle that broke leaves no figures that could be taken for fresh ones."""
         if not cycle.cancelled() and isinstance(err := cycle.exception(), Exception):
             self.logger.error("The cycle broke", exc_info=err)
             self.async_set_update_error(err)
+        if self._again:
+            self._again = False
+            self._start_cycle()
+
+    @callback
+    def _await_turn(self, due: datetime | None) -> None:
+        """Run a cycle when a signal's turn has come, none where none waits."""
+        if self._turn:
+            self._turn()
+        self._turn = async_track_point_in_utc_time(self.hass, self._on_turn, due) if due else None
+
+    @callback
+    def _on_turn(self, _now: datetime) -> None:
+        self._turn = None
+        self._start_anew()
 
     @callback
     def _on_time(self, _now: datetime) -> None:
@@ -152,6 +187,7 @@ class CalvalotCoordinator(DataUpdateCoordinator[Snapshot]):
     @callback
     def _publish(self, snapshot: Snapshot, events: tuple[Event, ...]) -> None:
         self.async_set_updated_data(snapshot)
+        self._await_turn(snapshot.due)
         self._log_connections(snapshot)
         async_sync_issues(self.hass, self.config_entry, snapshot)
         self._reauth.async_sync(snapshot)

@@ -31,6 +31,7 @@ async def async_get_config_entry_diagnostics(hass: HomeAssistant, entry: Calvalo
     coordinator = entry.runtime_data
     snapshot = coordinator.data
     health = coordinator.follower.health
+    doorkeeper = coordinator.doorkeeper
     leader_url = URL(entry.data[CONF_LEADER_URL])
     now = dt_util.utcnow()
     return {
@@ -46,6 +47,7 @@ async def async_get_config_entry_diagnostics(hass: HomeAssistant, entry: Calvalo
             "private": is_private(str(leader_url)),
             "connected": snapshot.leader_connected,
             "problem": _kind(snapshot.leader_problem),
+            "pushes": {"accepted": doorkeeper.accepted, "refused": doorkeeper.refused} if doorkeeper else None,
         },
         "exchange": {
             "host": URL(entry.data.get(CONF_EXCHANGE_URL, DEFAULT_EXCHANGE_URL)).host,

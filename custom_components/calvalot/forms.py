@@ -85,6 +85,7 @@ OPTIONS = (
     Number(key=const.CONF_STOP_LOSS_DRAWDOWN, minimum=0.1, maximum=100, unit="%"),
     Number(key=const.CONF_MAX_TRADES_PER_DAY, minimum=1, maximum=10_000, unit="", whole=True),
     Number(key=const.CONF_APPROVAL_TIMEOUT, default=30, minimum=1, maximum=1440, unit="min"),
+    Number(key=const.CONF_ENTRY_JITTER, default=0, minimum=0, maximum=900, unit="s"),
 )
 
 _PASSWORD = TextSelector(TextSelectorConfig(type=TextSelectorType.PASSWORD, autocomplete="off"))
@@ -137,6 +138,7 @@ def options(coins: Iterable[str], quote: str) -> vol.Schema:
             **{number.marker: number.selector(quote) for number in OPTIONS},
             vol.Required(const.CONF_STOP_LOSS_SELL, default=False): BooleanSelector(),
             vol.Required(const.CONF_APPROVAL, default=Approval.AUTOMATIC.value): _choice(Approval, const.CONF_APPROVAL),
+            vol.Required(const.CONF_PUSH, default=False): BooleanSelector(),
         }
     )
 

@@ -51,6 +51,10 @@ def _minutes(value: Any) -> timedelta:
     return timedelta(minutes=float(amount(value)))
 
 
+def _seconds(value: Any) -> timedelta:
+    return timedelta(seconds=float(amount(value)))
+
+
 def _count(value: Any) -> int:
     return int(amount(value))
 
@@ -75,6 +79,7 @@ _OPTIONS: dict[str, Callable[[Any], Any]] = {
     const.CONF_MAX_TRADES_PER_DAY: _count,
     const.CONF_APPROVAL: Approval,
     const.CONF_APPROVAL_TIMEOUT: _minutes,
+    const.CONF_ENTRY_JITTER: _seconds,
 }
 
 

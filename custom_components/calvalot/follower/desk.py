@@ -24,6 +24,8 @@ INITIAL_SYNC = "initial_sync"
 SYNC = "sync-"
 STOP_LOSS = "stop_loss-"
 OVERTAKEN = "overtaken by a newer signal"
+WAITS = "waits for its turn"
+TOO_OLD = "too old"
 
 
 class Desk:
@@ -48,9 +50,11 @@ class Desk:
         self._first_sight: tuple[str, datetime] | None = None
         self.latest: Signal | None = None
         self.unknown_coins: tuple[str, ...] = ()
+        self.due: datetime | None = None
 
     async def decide(self, view: View, *, active: bool, ready: bool) -> None:
         """One cycle's decision on what the leader says. `ready`: everything needed for trading is known."""
+        self.due = None
         await self._catch_up()
         incoming = self._observer.incoming
         if isinstance(incoming, InvalidSignal):
@@ -183,11 +187,7 @@ class Desk:
             if refused or signal.version == 1:
                 await self._cover(signal, INITIAL_SYNC, Result.SKIPPED if refused else Result.EXECUTED)
                 return
-        record = await self._open(signal.signal_id, signal)
-        if signal.version == 1 and self._age(record) > self._settings.max_signal_age:
-            await self.drop(record, "too old")
-        else:
-            await self._pursue(record, signal, view)
+        await self._pursue(await self._open(signal.signal_id, signal), signal, view)
 
     async def _wants_initial_sync(self, signal: Signal) -> bool:
         """Whether a follower that never followed and holds nothing joins a leader that holds something.
@@ -288,6 +288,9 @@ class Desk:
         if view.account is None or self._observer.exchange_problem:
             return record
         old = self._age(record) > self._settings.max_signal_age
+        if old and signal.version == 1 and await self._is_untouched(record):
+            await self.drop(record, TOO_OLD)
+            return record
         if self._must_ask(record, signal):
             outlook = await self._trader.outlook(
                 signal, record.signal_id, view.account, view.market, with_proceeds=True
@@ -295,6 +298,9 @@ class Desk:
             if outlook and outlook.orders:
                 return await self._ask(record, signal, outlook)
             record = await self._trader.judge(record, outlook, last_pass=old)
+        elif self._clock() < (due := self._turn(record)):
+            self.due = due
+            return record if record.reason == WAITS else await self._write(replace(record, reason=WAITS))
         else:
             record, orders = await self._trader.pursue(
                 record, signal, view.account, view.market, self._observer.fee_prices, last_pass=old
@@ -303,6 +309,18 @@ class Desk:
         if record.result is not Result.OPEN:
             await self._end(record)
         return record
+
+    async def _is_untouched(self, record: SignalRecord) -> bool:
+        """Whether a signal was never planned: neither an order nor a question nor a reason was made of it."""
+        if record.asked_at or record.reason not in {"", WAITS}:
+            return False
+        return not await asyncio.to_thread(self._ledger.orders, record.signal_id)
+
+    def _turn(self, record: SignalRecord) -> datetime:
+        """When the first order of a signal may go out; what its owner asked for or said yes to does not wait."""
+        if record.asked_at or record.signal_id.startswith((SYNC, STOP_LOSS)):
+            return record.seen_at
+        return record.seen_at + self._settings.delay(record.source)
 
     def _must_ask(self, record: SignalRecord, signal: Signal) -> bool:
         """Whether the owner has yet to say yes to a signal as it is now; a sync and a stop loss are his word already."""

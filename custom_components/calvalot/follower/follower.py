@@ -452,6 +452,8 @@ class Follower:
             permissions=self._observer.permissions,
             waiting_signal=waiting.signal_id if waiting else None,
             waiting_until=self._desk.expires(waiting) if waiting else None,
+            due=self._desk.due,
+            fall=self._guards.fall,
             restored=await asyncio.to_thread(self._ledger.fact, RESTORED),
         )
 

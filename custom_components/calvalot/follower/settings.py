@@ -4,6 +4,7 @@ from dataclasses import dataclass, fields
 from datetime import timedelta
 from decimal import Decimal
 from enum import StrEnum
+import hashlib
 
 from .exchange import ONE, Mode
 from .planner import Limits
@@ -41,8 +42,17 @@ class Settings:
     max_trades_per_day: int | None = None
     approval: Approval = Approval.AUTOMATIC
     approval_timeout: timedelta = timedelta(minutes=30)
+    entry_jitter: timedelta = timedelta()
 
     @property
     def limits(self) -> Limits:
         """What bounds orders."""
         return Limits(**{item.name: getattr(self, item.name) for item in fields(Limits)})
+
+    def delay(self, signal_id: str) -> timedelta:
+        """How long this follower waits before it first trades a leader's signal, the same however often it is asked.
+
+        Spread evenly over `entry_jitter`, so that the followers of one leader do not all buy in the same second.
+        """
+        drawn = hashlib.sha256(f"{self.entry_id}\n{signal_id}".encode()).digest()[:8]
+        return self.entry_jitter * (int.from_bytes(drawn) / 2**64)

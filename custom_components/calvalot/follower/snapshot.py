@@ -63,6 +63,8 @@ class Snapshot(Figures):
 
     `missing` is what the account has less of than the ledger, by asset; `short_of_quote` what the wallet has free where that
     is too little to begin with; `permissions` what the key may do, where that is known.
+    `fall` is how far the follower is from its stop loss's peak, in %, where it has a stop loss.
+    `due` is when the next cycle is wanted, where a signal waits for its turn.
     `restored` names the copy that a broken ledger was restored from, empty for a new one; None where nothing broke.
     """
 
@@ -88,6 +90,8 @@ class Snapshot(Figures):
     restored: str | None = None
     waiting_signal: str | None = None
     waiting_until: datetime | None = None
+    due: datetime | None = None
+    fall: Decimal | None = None
 
     @property
     def ledger_problem(self) -> bool:

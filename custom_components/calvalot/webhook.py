@@ -1,0 +1,84 @@
+"""The door by which a leader says that it has a new signal."""
+
+from asyncio import timeout
+
+from aiohttp import ClientError
+from aiohttp.hdrs import CONTENT_ENCODING, METH_POST
+from aiohttp.web import Request, RequestPayloadError, Response
+from homeassistant.components import webhook
+from homeassistant.config_entries import ConfigEntry
+from homeassistant.const import CONF_WEBHOOK_ID
+from homeassistant.core import HomeAssistant, callback
+from homeassistant.helpers.network import NoURLAvailableError
+from homeassistant.util import dt as dt_util
+
+from .const import CONF_LEADER_URL, CONF_PUSH, CONF_SIGNAL_SECRET, DOMAIN
+from .coordinator import CalvalotConfigEntry
+from .follower.leader import is_private
+from .follower.push import MAX_BODY, Doorkeeper
+
+BODY_TIMEOUT = 5
+
+
+@callback
+def webhook_id(hass: HomeAssistant, entry: ConfigEntry) -> str:
+    """Id of an entry's webhook, made when it is first asked for and kept as long as the entry."""
+    if CONF_WEBHOOK_ID not in entry.data:
+        data = {**entry.data, CONF_WEBHOOK_ID: webhook.async_generate_id()}
+        hass.config_entries.async_update_entry(entry, data=data)
+    return str(entry.data[CONF_WEBHOOK_ID])
+
+
+@callback
+def webhook_url(hass: HomeAssistant, entry: ConfigEntry) -> str:
+    """Where the leader of an entry pushes to; only the path where Home Assistant does not know its own address."""
+    own = webhook_id(hass, entry)
+    try:
+        return webhook.async_generate_url(hass, own, prefer_external=not is_private(entry.data[CONF_LEADER_URL]))
+    except NoURLAvailableError:
+        return webhook.async_generate_path(own)
+
+
+@callback
+def async_setup_webhook(hass: HomeAssistant, entry: CalvalotConfigEntry) -> None:
+    """Listen to the leader until the entry is unloaded, where its owner wants that."""
+    own = webhook_id(hass, entry)
+    if not entry.options.get(CONF_PUSH, False):
+        return
+    coordinator = entry.runtime_data
+    doorkeeper = Doorkeeper(entry.data[CONF_SIGNAL_SECRET], webhook.async_generate_path(own), dt_util.utcnow)
+    coordinator.doorkeeper = doorkeeper
+
+    async def handle(_hass: HomeAssistant, _webhook_id: str, request: Request) -> Response:
+        """Poll for a push; whatever else comes is answered as where no webhook is."""
+        if not doorkeeper.admit(request.headers, await _body(request)):
+            return Response()
+        await coordinator.async_heed_push()
+        return Response(status=202)
+
+    # A leader in one's own network pushes from there. All methods: Home Assistant would log the id of those left out.
+    webhook.async_register(
+        hass,
+        DOMAIN,
+        entry.title,
+        own,
+        handle,
+        local_only=is_private(entry.data[CONF_LEADER_URL]),
+        allowed_methods=webhook.SUPPORTED_METHODS,
+    )
+    entry.async_on_unload(lambda: webhook.async_unregister(hass, own))
+
+
+async def _body(request: Request) -> bytes | None:
+    """Body of a push; None where there is more of it than a push has, or something else than a push."""
+    # What comes compressed could unpack to any size.
+    if request.method != METH_POST or CONTENT_ENCODING in request.headers:
+        return None
+    body = b""
+    try:
+        async with timeout(BODY_TIMEOUT):
+            while len(body) <= MAX_BODY and (chunk := await request.content.read(MAX_BODY + 1 - len(body))):
+                body += chunk
+    except TimeoutError, OSError, ClientError, RequestPayloadError:
+        return None
+    return body
