@@ -71,6 +71,7 @@ def _line(storm: Storm, stage: Stage) -> str:
             f"unexplained money {findings.unexplained.normalize():f}",
             f"secrets seen {len(stage.watch.seen)}",
             f"settled after restart max {storm.slowest_settling:.1f} s",
+            f"of them after Home Assistant's own start max {storm.latest_settling:.1f} s",
         )
     )
 

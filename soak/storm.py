@@ -52,7 +52,9 @@ class Storm:
         self.stage = stage
         self.step = 0
         self.kills = 0
+        # Seconds, the longest of all: since the process was started, and since all of Home Assistant ran.
         self.slowest_settling = 0.0
+        self.latest_settling = 0.0
         self.findings = Findings()
         self._exchange = stage.exchange
         self._leader = stage.leader
@@ -165,9 +167,12 @@ class Storm:
         if passed:
             self._exchange.advance(FENCE)
         started = await self.stage.start()
+        ready = time.monotonic()
         if answers and passed:
             await self._settled()
-            self.slowest_settling = max(self.slowest_settling, time.monotonic() - started)
+            settled = time.monotonic()
+            self.slowest_settling = max(self.slowest_settling, settled - started)
+            self.latest_settling = max(self.latest_settling, settled - ready)
         await self._calm()
         await self._inspect()
 
