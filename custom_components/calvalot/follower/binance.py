@@ -46,10 +46,13 @@ from .exchange import (
     Side,
     SymbolRules,
 )
+from .quotes import Quotes
 
 RECV_WINDOW = timedelta(seconds=5)
 TIMEOUT = ClientTimeout(total=10)
 DEFAULT_PAUSE = 60.0
+# Of the 6,000 that a host allows in a minute.
+CROWDED = 4500
 PAGE = 1000
 SMALLEST = Decimal("1e-8")
 PAGES = 50
@@ -62,13 +65,15 @@ UNREADABLE = (BinanceRequestException, KeyError, TypeError, ValueError, Arithmet
 
 
 class Gate:
-    """A host's request to be left alone, heard by every follower on that host."""
+    """A host as all its followers know it: its request to be left alone, the weight that is used, the last prices."""
 
     _gates: ClassVar[dict[str, Gate]] = {}
 
     def __init__(self) -> None:
         self.closed_until = 0.0
         self.used_weight: int | None = None
+        self.used_at = 0.0
+        self.quotes = Quotes(lambda: time.monotonic())  # noqa: PLW0108 # looked up anew each time
 
     @classmethod
     def of(cls, url: str) -> Gate:
@@ -85,6 +90,17 @@ class Gate:
         pause = float(retry_after) if retry_after and retry_after.isdecimal() else DEFAULT_PAUSE
         self.closed_until = max(self.closed_until, time.monotonic() + pause)
         return RateLimited(self.closed_until)
+
+    def use(self, weight: int) -> None:
+        """Take note of the weight used in the current minute."""
+        self.used_weight, self.used_at = weight, time.time()
+
+    @property
+    def pause(self) -> float:
+        """Seconds until the host counts anew, where most of the weight of this minute is used; else 0."""
+        minute, passed = divmod(time.time(), 60)
+        crowded = self.used_weight is not None and self.used_weight >= CROWDED and self.used_at // 60 == minute
+        return 60 - passed if crowded else 0.0
 
 
 class BinanceExchange:
@@ -106,6 +122,11 @@ class BinanceExchange:
     def used_weight(self) -> int | None:
         """Request weight used in the current minute, as the host last said."""
         return self._gate.used_weight
+
+    @property
+    def pause(self) -> float:
+        """Seconds to wait before a cycle that nothing hurries: what is left of the weight is for those already running."""
+        return self._gate.pause
 
     def timestamp(self) -> datetime:
         """Time stamp that a request sent now carries."""
@@ -140,7 +161,10 @@ class BinanceExchange:
         )
 
     async def prices(self, symbols: Collection[str]) -> dict[str, Decimal]:
-        """Last prices (quote per base) by symbol; missing and zero ones are left out."""
+        """Last prices (quote per base) by symbol, shared with others on this host; missing and zero ones are left out."""
+        return await self._gate.quotes.prices(self, symbols, self._prices)
+
+    async def _prices(self, symbols: Collection[str]) -> dict[str, Decimal]:
         return await self._ask(lambda client: client.get_symbol_ticker(symbols=_json_list(symbols)), _prices)
 
     async def balances(self) -> dict[str, Balance]:
@@ -347,7 +371,7 @@ class _Client(AsyncClient):
     async def _handle_response(self, response: ClientResponse) -> Any:
         weight = response.headers.get("X-MBX-USED-WEIGHT-1M", "")
         if weight.isdecimal():
-            self._gate.used_weight = int(weight)
+            self._gate.use(int(weight))
         return await super()._handle_response(response)
 
 
