@@ -55,6 +55,8 @@ __all__ = ["Ledger", "LedgerCorrupt", "LedgerError"]
 
 _UPDATE_SIGNAL = update(signals).where(signals.c.seq == bindparam("known"))
 _UPDATE_ORDER = update(orders).where(orders.c.seq == bindparam("known"))
+# Fills on paper are numbered as they are placed and may be booked a little out of order.
+NUMBERED = 1000
 IN_FLIGHT = (OrderState.PLANNED, OrderState.SENDING, OrderState.UNKNOWN, OrderState.EXECUTED)
 
 
@@ -220,28 +222,29 @@ class Ledger(Storage):
 
     def last_order_ids(self, symbols: Collection[str]) -> dict[str, int]:
         """Largest order id of the exchange that is written down, for each symbol that has one."""
-        query = (
-            select(orders.c.symbol, func.max(orders.c.order_id))
-            .where(orders.c.mode == self.mode, orders.c.symbol.in_(symbols), orders.c.order_id.is_not(None))
-            .group_by(orders.c.symbol)
-        )
+        # One by one: the largest of one symbol is the end of its index, of several it is a walk through all of them.
         with self._reading() as connection:
-            return dict(connection.execute(query).tuples().all())
+            found = {
+                symbol: connection.execute(
+                    select(func.max(orders.c.order_id)).where(orders.c.mode == self.mode, orders.c.symbol == symbol)
+                ).scalar_one()
+                for symbol in symbols
+            }
+        return {symbol: last for symbol, last in found.items() if last is not None}
 
     def last_trade_id(self) -> int:
-        """Largest trade id of the book, 0 without one: paper numbers its own fills after it."""
+        """Largest trade id among the newest fills, 0 without one: paper numbers its own fills after it."""
+        newest = self._by_age(select(fills.c.trade_id), fills).limit(NUMBERED).subquery()
         with self._reading() as connection:
-            last: int | None = connection.execute(
-                select(func.max(fills.c.trade_id)).where(fills.c.mode == self.mode)
-            ).scalar_one()
-            return last or 0
+            last: int | None = connection.execute(select(func.max(newest.c.trade_id))).scalar_one()
+            return max(last or 0, 0)
 
     @remembered
     def last_fee_asset(self) -> str | None:
         """Asset that the last fee was taken in."""
         with self._reading() as connection:
             asset: str | None = connection.execute(
-                select(fills.c.fee_asset).where(fills.c.mode == self.mode).order_by(fills.c.seq.desc()).limit(1)
+                self._by_age(select(fills.c.fee_asset), fills).limit(1)
             ).scalar_one_or_none()
             return asset
 
@@ -381,6 +384,11 @@ class Ledger(Storage):
         if held:
             connection.execute(insert(positions), held)
 
+    def _by_age[Q: Select[Any]](self, query: Q, table: Table) -> Q:
+        """A table's rows of this mode, newest first, as they lie there: hardly ever some are of the other mode."""
+        query = query.with_hint(table, "NOT INDEXED", "sqlite")
+        return query.where(table.c.mode == self.mode).order_by(table.c.seq.desc())
+
     def _newest[T](
         self,
         table: Table,
@@ -390,7 +398,7 @@ class Ledger(Storage):
         before: int | None,
         read: Callable[[RowMapping], T],
     ) -> tuple[T, ...]:
-        query = select(table).where(table.c.mode == self.mode).order_by(table.c.seq.desc()).limit(limit)
+        query = self._by_age(select(table), table).limit(limit)
         if since:
             query = query.where(time >= since)
         if before is not None:
