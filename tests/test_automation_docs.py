@@ -1,4 +1,4 @@
-"""The examples of docs/automations.md: loaded as they stand there, and run."""
+"""The examples of the documentation: loaded as they stand there, and run."""
 
 from datetime import timedelta
 from decimal import Decimal
@@ -6,12 +6,14 @@ from pathlib import Path
 import re
 from typing import Any
 
+from freezegun.api import FrozenDateTimeFactory
 from homeassistant.core import HomeAssistant, ServiceCall
 from homeassistant.setup import async_setup_component
 from homeassistant.util import dt as dt_util
 from homeassistant.util.yaml import parse_yaml
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry, async_fire_time_changed, async_mock_service
+from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
 
 from custom_components.calvalot.condition import CONDITIONS
 from custom_components.calvalot.trigger import TRIGGERS
@@ -19,18 +21,31 @@ from simulators.exchange import ExchangeSimulator
 from simulators.leader import LeaderSimulator
 
 from .conftest import add_entry, set_up
-from .entities import poll, state_of
+from .entities import entity_id, poll, state_of
 
-TEXT = (Path(__file__).parent.parent / "docs/automations.md").read_text("utf-8")
-EXAMPLES = re.findall(r"```yaml\n(.*?)```", TEXT, re.DOTALL)
+ROOT = Path(__file__).parent.parent
+TEXT = (ROOT / "docs/automations.md").read_text("utf-8")
+EXAMPLES = [
+    example
+    for page in sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+    for example in re.findall(r"```yaml\n(.*?)```", page.read_text("utf-8"), re.DOTALL)
+]
 BLOCKS: list[Any] = [parse_yaml(example) for example in EXAMPLES]
-AUTOMATIONS = {block["alias"]: block for block in BLOCKS if "triggers" in block}
+# As one file of the automation editor, or as a part of the configuration.
+AUTOMATIONS: dict[str, Any] = {
+    automation["alias"]: automation
+    for block in BLOCKS
+    if "triggers" in block or "automation" in block
+    for automation in block.get("automation", [block])
+}
 SENTENCES = next(block for block in BLOCKS if "intents" in block)
+PROMETHEUS = next(block for block in BLOCKS if "prometheus" in block)
+ALERT = next(block for block in BLOCKS if isinstance(block, list))
 
 
-async def run(hass: HomeAssistant, alias: str) -> list[ServiceCall]:
+async def run(hass: HomeAssistant, alias: str, notify: str = "mobile_app_my_phone") -> list[ServiceCall]:
     """Set an example up; returns the notifications that it sends."""
-    calls = async_mock_service(hass, "notify", "mobile_app_my_phone")
+    calls = async_mock_service(hass, "notify", notify)
     assert await async_setup_component(hass, "automation", {"automation": [AUTOMATIONS[alias]]})
     await hass.async_block_till_done()
     assert [state.state for state in hass.states.async_all("automation")] == ["on"]
@@ -40,6 +55,88 @@ async def run(hass: HomeAssistant, alias: str) -> list[ServiceCall]:
 def test_complete() -> None:
     """Each trigger and each condition is explained."""
     assert {f"calvalot.{name}" for name in (*TRIGGERS, *CONDITIONS)} <= set(re.findall(r"`(calvalot\.\w+)`", TEXT))
+
+
+def test_every_example_is_run() -> None:
+    """Each automation is run by a test here, and there is no other YAML than what is tried."""
+    source = Path(__file__).read_text("utf-8")
+    assert [alias for alias in AUTOMATIONS if f'"{alias}"' not in source] == []
+    others = [block for block in BLOCKS if not ("triggers" in block or "automation" in block)]
+    assert others == [SENTENCES, PROMETHEUS, ALERT]
+
+
+@pytest.mark.parametrize(
+    ("alias", "text"),
+    [
+        ("Tell me about each purchase", r"Bought 0\.\d+ BTC at \d+\.\d+"),
+        ("M'annoncer chaque achat", r"Acheté 0\.\d+ BTC à \d+\.\d+"),
+    ],
+)
+async def test_readme(
+    hass: HomeAssistant, entry: MockConfigEntry, leader: LeaderSimulator, alias: str, text: str
+) -> None:
+    """A purchase is told, a sale is not."""
+    assert await set_up(hass, entry)
+    calls = await run(hass, alias, "notify")
+    leader.publish_v2({"BTC": "0.5"})
+    await poll(hass, entry)
+    leader.publish_v2({"BTC": "0.1"})
+    await poll(hass, entry)
+    assert len(await entry.runtime_data.follower.trades()) == 2
+    (message,) = [call.data["message"] for call in calls]
+    assert re.fullmatch(text, message)
+
+
+@pytest.mark.parametrize(("day", "deposits"), [(1, 2), (2, 1)])
+async def test_monthly_savings(
+    hass: HomeAssistant, entry: MockConfigEntry, freezer: FrozenDateTimeFactory, day: int, deposits: int
+) -> None:
+    """On the first of a month 50 EUR are paid in, on other days nothing is."""
+    now = dt_util.now().replace(day=20)
+    freezer.move_to((now + timedelta(days=15)).replace(day=day, hour=8, minute=59, second=59, microsecond=0))
+    assert await set_up(hass, entry)
+    await run(hass, "Monthly savings")
+    freezer.tick(timedelta(seconds=1))
+    async_fire_time_changed(hass, dt_util.utcnow())
+    await hass.async_block_till_done()
+    flows = await entry.runtime_data.follower.cash_flows()
+    assert [flow["note"] for flow in flows] == ["Monthly savings", ""][2 - deposits :]
+    assert entry.runtime_data.data.net_deposits == 950 + 50 * deposits
+    await hass.services.async_call("automation", "turn_off", {"entity_id": "all"}, blocking=True)
+
+
+@pytest.mark.parametrize(
+    ("targets", "message"), [({"BTC": "0.1"}, r"SELL 0\.\d+ BTCUSDC"), ({"BTC": "0.5"}, "Nothing to trade.")]
+)
+async def test_what_would_it_do(
+    hass: HomeAssistant, entry: MockConfigEntry, leader: LeaderSimulator, targets: dict[str, str], message: str
+) -> None:
+    """Who pauses a follower is told what it is kept from."""
+    leader.publish_v2({"BTC": "0.5"})
+    assert await set_up(hass, entry)
+    calls = await run(hass, "What would it do")
+    leader.publish_v2(targets)
+    pause = {"entity_id": entity_id(hass, entry, "switch", "pause")}
+    await hass.services.async_call("switch", "turn_on", pause, blocking=True)
+    await hass.async_block_till_done()
+    (call,) = calls
+    assert re.fullmatch(message, call.data["message"])
+
+
+async def test_prometheus(hass: HomeAssistant, entry: MockConfigEntry, hass_client: ClientSessionGenerator) -> None:
+    """The exporter takes the example, and tells what the table and the alert beside it name."""
+    assert await async_setup_component(hass, "prometheus", PROMETHEUS)
+    assert await set_up(hass, entry)
+    client = await hass_client()
+    text = await (await client.get("/api/prometheus")).text()
+    named = re.findall(
+        r"(homeassistant_\w+)(?:\{entity=\"([\w.]+)\"\})?", (ROOT / "docs/history.md").read_text("utf-8")
+    )
+    assert len(named) >= 6
+    (rule,) = ALERT
+    assert rule["expr"].endswith(" == 0")
+    for metric, name in named:
+        assert re.search(rf'^{metric}{{.*entity="{re.escape(name)}', text, re.MULTILINE), (metric, name)
 
 
 async def test_each_trade(hass: HomeAssistant, entry: MockConfigEntry, leader: LeaderSimulator) -> None:
