@@ -25,6 +25,7 @@ from .follower.paper import PaperExchange
 from .follower.push import Doorkeeper
 from .issues import Reauthentication, async_sync_issues
 from .settings import entry_settings, exchange_of, leader_of, poll_interval
+from .turns import async_turns
 
 type CalvalotConfigEntry = ConfigEntry[CalvalotCoordinator]
 
@@ -60,6 +61,7 @@ class CalvalotCoordinator(DataUpdateCoordinator[Snapshot]):
         self.device_id = ""
         self._happened: SignalType[Event] = SignalType(f"{DOMAIN}_{entry.entry_id}")
         self._cycle: asyncio.Task[Snapshot] | None = None
+        self._queued: asyncio.Task[asyncio.Task[Snapshot]] | None = None
         self._unsubscribe: list[CALLBACK_TYPE] = []
         self._reauth = Reauthentication(hass, entry)
         self._told: dict[str, Exception] = {}
@@ -97,7 +99,9 @@ class CalvalotCoordinator(DataUpdateCoordinator[Snapshot]):
                     self.hass, self._on_time, self.interval, name=f"{self.name} cycle", cancel_on_shutdown=True
                 )
             )
-        await asyncio.wait((self._start_cycle(),), timeout=FIRST_CYCLE_TIMEOUT)
+        self._on_time(dt_util.utcnow())
+        if self._queued:
+            await asyncio.wait((self._queued,), timeout=FIRST_CYCLE_TIMEOUT)
 
     async def async_poll(self) -> None:
         """Run a cycle now, or join the one that runs; returns when it is over."""
@@ -169,7 +173,10 @@ class CalvalotCoordinator(DataUpdateCoordinator[Snapshot]):
 
     @callback
     def _on_time(self, _now: datetime) -> None:
-        self._start_cycle()
+        """Queue up for a cycle, once at a time."""
+        if self._queued is None or self._queued.done():
+            queue = async_turns(self.hass).take(self._start_cycle, lambda: self.exchange.pause)
+            self._queued = self.hass.async_create_task(queue, f"{self.name} turn")
 
     async def _async_home_assistant_stops(self, _event: HassEvent) -> None:
         await self.async_stop()

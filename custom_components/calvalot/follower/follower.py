@@ -7,6 +7,7 @@ from dataclasses import fields, replace
 from datetime import date, datetime
 from decimal import Decimal
 import logging
+from pathlib import Path
 import time
 
 from . import views
@@ -30,6 +31,8 @@ from .views import Json
 __all__ = ["Event", "Follower", "FollowerError", "PositionView", "Settings", "Snapshot", "Status"]
 
 RESTORED = "restored"
+# Seconds that a cycle waits for the day's copy; one of a million trades takes longer.
+COPY_TIMEOUT = 0.5
 _LOGGER = logging.getLogger(__name__)
 
 
@@ -62,6 +65,7 @@ class Follower:
         self._swept = settings.mode is Mode.DRY_RUN
         self._view: View | None = None
         self._copied: date | None = None
+        self._copying: asyncio.Task[Path | None] | None = None
 
     # Life
 
@@ -83,6 +87,8 @@ class Follower:
             _LOGGER.warning("A cycle was still running when the follower had to stop")
         else:
             self._lock.release()
+        if self._copying:
+            await asyncio.wait((self._copying,), timeout=timeout)
         await asyncio.to_thread(self._ledger.close)
 
     async def cycle(self) -> Snapshot:
@@ -99,18 +105,15 @@ class Follower:
                 view = await self._look()
                 await self._act(view)
                 picture = await self._picture(view)
-                await self._keep_copy()
             except LedgerError as err:
-                _LOGGER.error("Nothing is traded: %s", err)
                 storage = err
-                picture = replace(self.snapshot, storage_problem=str(err))
-                if isinstance(err, LedgerCorrupt):
-                    await self._recover()
-            self.health.note(
-                CycleTiming(started, time.monotonic() - clock),
-                (picture.leader_problem, picture.exchange_problem, storage),
-            )
+                picture = await self._without_ledger(err)
+            seconds = time.monotonic() - clock
             self._show(picture)
+            if storage is None and (storage := await self._keep_copy()):
+                picture = await self._without_ledger(storage)
+                self._show(picture)
+            self.health.note(CycleTiming(started, seconds), (picture.leader_problem, picture.exchange_problem, storage))
             if not self._executor.stopping and await self._observer.ask_permissions():
                 self._show(replace(picture, permissions=self._observer.permissions))
             return self.snapshot
@@ -288,18 +291,33 @@ class Follower:
         await self._guards.reload()
         self._swept = self.settings.mode is Mode.DRY_RUN
 
-    async def _keep_copy(self) -> None:
-        """One copy of the ledger a day; where it cannot be made for want of space, trading goes on."""
+    async def _without_ledger(self, err: LedgerError) -> Snapshot:
+        """The picture without a ledger to trade with; a broken one is restored for the next cycle."""
+        _LOGGER.error("Nothing is traded: %s", err)
+        if isinstance(err, LedgerCorrupt):
+            await self._recover()
+        return replace(self.snapshot, storage_problem=str(err))
+
+    async def _keep_copy(self) -> LedgerCorrupt | None:
+        """One copy of the ledger a day; returns what is wrong with a file that turns out to be broken.
+
+        Where it cannot be made for want of space, trading goes on. A large one is not waited for, a later cycle looks after it.
+        """
         today = self._clock().date()
-        if today == self._copied:
-            return
+        if self._copying is None and today != self._copied:
+            self._copied = today
+            self._copying = asyncio.create_task(asyncio.to_thread(self._ledger.keep_copy, today))
+        if self._copying is None or not (await asyncio.wait((self._copying,), timeout=COPY_TIMEOUT))[0]:
+            return None
+        copying, self._copying = self._copying, None
         try:
-            await asyncio.to_thread(self._ledger.keep_copy, today)
-        except LedgerCorrupt:
-            raise
+            await copying
+        except LedgerCorrupt as err:
+            self._copied = None
+            return err
         except LedgerError as err:
             _LOGGER.warning("Today's copy of the ledger cannot be kept: %s", err)
-        self._copied = today
+        return None
 
     async def _recover(self) -> bool:
         """Go on from the last good copy; what the exchange knows beyond it is booked by the next cycle."""

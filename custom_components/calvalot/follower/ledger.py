@@ -18,6 +18,7 @@ from sqlalchemy import (
     RowMapping,
     Select,
     Table,
+    UnaryExpression,
     bindparam,
     delete,
     false,
@@ -27,6 +28,7 @@ from sqlalchemy import (
     select,
     update,
 )
+from sqlalchemy.sql.operators import custom_op
 
 from .exchange import ZERO, Fill, Mode, OrderReport, Side
 from .performance import Close, Drawdown, Units
@@ -385,9 +387,12 @@ class Ledger(Storage):
             connection.execute(insert(positions), held)
 
     def _by_age[Q: Select[Any]](self, query: Q, table: Table) -> Q:
-        """A table's rows of this mode, newest first, as they lie there: hardly ever some are of the other mode."""
-        query = query.with_hint(table, "NOT INDEXED", "sqlite")
-        return query.where(table.c.mode == self.mode).order_by(table.c.seq.desc())
+        """A table's rows of this mode, newest first, as they lie there: hardly ever some are of the other mode.
+
+        The `+` keeps SQLite from sorting what an index on the mode finds, which is everything (sqlite.org/optoverview.html).
+        """
+        mode = UnaryExpression(table.c.mode, operator=custom_op("+"), type_=table.c.mode.type)
+        return query.where(mode == self.mode).order_by(table.c.seq.desc())
 
     def _newest[T](
         self,
