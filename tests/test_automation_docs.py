@@ -82,9 +82,10 @@ async def test_readme(
     await poll(hass, entry)
     leader.publish_v2({"BTC": "0.1"})
     await poll(hass, entry)
-    assert len(await entry.runtime_data.follower.trades()) == 2
+    _, bought = await entry.runtime_data.follower.trades()
     (message,) = [call.data["message"] for call in calls]
     assert re.fullmatch(text, message)
+    assert bought["quantity"] in message
 
 
 @pytest.mark.parametrize(("day", "deposits"), [(1, 2), (2, 1)])

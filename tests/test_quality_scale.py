@@ -248,13 +248,14 @@ def test_websession_is_injected() -> None:
     imported: set[str] = set()
     for module, tree in modules():
         for node in ast.walk(tree):
-            if isinstance(node, ast.Call):
-                name = getattr(called(module, node), "__name__", "")
-                assert name not in {"ClientSession", "async_create_clientsession"}, f"{module.__name__}:{node.lineno}"
-            elif isinstance(node, ast.ImportFrom):
-                imported.add(str(node.module))
-            elif isinstance(node, ast.Import):
-                imported |= {alias.name for alias in node.names}
+            match node:
+                case ast.Call(func=ast.Name(id=name) | ast.Attribute(attr=name)):
+                    made = name in {"ClientSession", "async_create_clientsession"}
+                    assert not made, f"{module.__name__}:{node.lineno}"
+                case ast.ImportFrom(module=str(name)):
+                    imported.add(name)
+                case ast.Import(names=names):
+                    imported |= {alias.name for alias in names}
     assert "homeassistant.helpers.aiohttp_client" in imported
     assert not {name.partition(".")[0] for name in imported} & {"requests", "httpx", "urllib3", "http"}
 
