@@ -29,7 +29,13 @@ async def test_diagnostics(
     assert shown["version"] == "0.1.0"
     assert shown["mode"] == "live"
     assert shown["status"] == "active"
-    assert shown["leader"] == {"scheme": "http", "private": True, "connected": True, "problem": None}
+    assert shown["leader"] == {
+        "scheme": "http",
+        "private": True,
+        "connected": True,
+        "problem": None,
+        "pushes": None,
+    }
     assert shown["exchange"] == {
         "host": "127.0.0.1",
         "connected": True,

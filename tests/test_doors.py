@@ -107,6 +107,32 @@ async def test_http_needs_authentication(
             assert answer.status in {401, 404, 405}, path
 
 
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PUT", "OPTIONS", "DELETE", "PATCH"])
+async def test_webhook_hears_its_leader_only(
+    hass: HomeAssistant,
+    entry_data: dict[str, Any],
+    leader: LeaderSimulator,
+    hass_client_no_auth: ClientSessionGenerator,
+    method: str,
+) -> None:
+    """The one thing that answers without a login: told nothing signed, it is not to be told from one that is not there."""
+    entry = add_entry(hass, entry_data, push=True)
+    await set_up(hass, entry)
+    leader.publish_v2({"BTC": "0.4"})
+    hooks = [own for own, hook in hass.data["webhook"].items() if hook.domain == DOMAIN]
+    assert hooks == [entry.data["webhook_id"]]
+    asked, client = len(leader.requests), await hass_client_no_auth()
+    answers = []
+    for own in (*hooks, "nobody"):
+        async with client.request(method, f"/api/webhook/{own}", data=b'{"signal_id": "mine"}') as answer:
+            headers = {key: value for key, value in answer.headers.items() if key != "Date"}
+            answers.append((answer.status, await answer.read(), headers))
+    assert answers[0] == answers[1]
+    await hass.async_block_till_done()
+    assert len(leader.requests) == asked
+    assert entry.runtime_data.follower._ledger.signals() == ()
+
+
 @pytest.mark.parametrize("expected_lingering_timers", [True])  # the server's, of the connections that it refused
 async def test_websocket_needs_authentication(
     hass: HomeAssistant,

@@ -1,5 +1,6 @@
 """Secrets are looked for everywhere that something leaves the follower, whatever goes wrong."""
 
+import asyncio
 from collections.abc import Iterator
 import json
 import logging
@@ -18,6 +19,7 @@ from homeassistant.helpers.json import ExtendedJSONEncoder
 from homeassistant.setup import async_setup_component
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry, get_system_health_info
+from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
 
 from custom_components.calvalot.const import DOMAIN
 from custom_components.calvalot.coordinator import ledger_path
@@ -33,9 +35,12 @@ from .entities import enable_all, poll
 LEADER_SECRET = "LeaderSecret7f3a9c51e2"
 API_KEY = "ApiKey41d8cd98f00b204e9800998ecf8427eApiKey41d8cd98f00b204e98009"
 API_SECRET = "ApiSecret93b885adfe0da089cdf634904fd59f71ApiSecret93b885adfe0da0"
-SECRETS = (LEADER_SECRET, API_KEY, API_SECRET)
+WEBHOOK_ID = "Webhook4d186321c1a7f0f354b297e8914ab24Webhook4d186321c1a7f0f3548"
+SECRETS = (LEADER_SECRET, API_KEY, API_SECRET, WEBHOOK_ID)
 # What proves a secret for a while: a signature as it goes over the wire.
 SIGNATURE = re.compile(r"signature['\"]?\s*[=:,]\s*(b?['\"])?[0-9a-f]{64}", re.IGNORECASE)
+# Home Assistant's own log of paths that were asked for, at debug level or when it is switched on.
+PATH_LOGS = ("homeassistant.components.webhook", "homeassistant.helpers.http", "aiohttp.access")
 PATHS = ("/account", "/order", "/ticker/price", "/exchangeInfo", "/time", "/myTrades")
 
 
@@ -90,6 +95,8 @@ def everything_logged(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
         logging.getLogger(name).setLevel(level)
     for record in caplog.get_records("call") + caplog.get_records("setup"):
         shown = f"{record.getMessage()} {record.args!r} {record.exc_text}"
+        if record.name in PATH_LOGS and record.levelno <= (logging.INFO if "access" in record.name else logging.DEBUG):
+            shown = shown.replace(WEBHOOK_ID, "")
         assert not seen(shown), f"{record.name}: {seen(shown)}"
         if record.exc_info and record.exc_info[1]:
             assert not seen(told_by(record.exc_info[1])), record.name
@@ -100,7 +107,12 @@ def secret_data(live_data: dict[str, Any], leader: LeaderSimulator, exchange: Ex
     """A live entry whose secrets cannot stand anywhere by chance."""
     leader.secret = LEADER_SECRET
     exchange.add_account(API_KEY, API_SECRET, {"USDC": "2000"})
-    return live_data | {"signal_secret": LEADER_SECRET, "api_key": API_KEY, "api_secret": API_SECRET}
+    return live_data | {
+        "signal_secret": LEADER_SECRET,
+        "api_key": API_KEY,
+        "api_secret": API_SECRET,
+        "webhook_id": WEBHOOK_ID,
+    }
 
 
 @pytest.fixture
@@ -173,6 +185,31 @@ async def test_at_work(
     leader.publish_v2({"BTC": "0.2", "DOGE": "0.1"})
     await poll(hass, entry)
     assert entry.runtime_data.data.positions["BTC"].quantity > 0
+    await assert_clean(hass, entry, bus)
+
+
+async def test_pushed_to(
+    hass: HomeAssistant,
+    secret_data: dict[str, Any],
+    leader: LeaderSimulator,
+    hass_client_no_auth: ClientSessionGenerator,
+    bus: list[str],
+) -> None:
+    """Neither a push nor what is none leaves a trace of the address, the secret or what came in."""
+    entry = add_entry(hass, secret_data, push=True)
+    await set_up(hass, entry)
+    client = await hass_client_no_auth()
+    path = f"/api/webhook/{WEBHOOK_ID}"
+    leader.set_clock(1)  # nothing from the second of the start is heard
+    leader.set_webhooks([str(client.make_url(path))])
+    leader.publish_v2({"BTC": "0.4"})
+    await asyncio.gather(*leader._pusher._calls)
+    await hass.async_block_till_done()
+    assert entry.runtime_data.data.positions["BTC"].quantity > 0
+    for method in ("GET", "HEAD", "POST", "PUT"):
+        async with client.request(method, path, data=API_SECRET, headers={"X-Signal-Signature": "0f" * 32}) as answer:
+            assert await answer.read() == b""
+    assert entry.runtime_data.doorkeeper.refused == 4
     await assert_clean(hass, entry, bus)
 
 
@@ -289,7 +326,8 @@ async def test_forms(hass: HomeAssistant, secret_data: dict[str, Any], start: st
             assert wrong["errors"]
             assert not seen(form(wrong))
     options = await hass.config_entries.options.async_init(entry.entry_id)
-    assert not seen(form(options))
+    # It is there that the owner reads the address to give to the leader.
+    assert seen(form(options)) == ["Webhook4d"]
     await assert_flows_clean(hass)
 
 
@@ -335,9 +373,10 @@ async def test_stored_rubbish(hass: HomeAssistant, secret_data: dict[str, Any]) 
 
 async def test_objects(hass: HomeAssistant, secret_data: dict[str, Any]) -> None:
     """What a debugger, a log call or an error tracker prints of our objects."""
-    entry = add_entry(hass, secret_data)
+    entry = add_entry(hass, secret_data, push=True)
     await set_up(hass, entry)
     coordinator = entry.runtime_data
+    assert coordinator.doorkeeper
     follower = coordinator.follower
     for thing in (
         coordinator,
@@ -345,6 +384,7 @@ async def test_objects(hass: HomeAssistant, secret_data: dict[str, Any]) -> None
         follower.settings,
         follower._observer,
         follower._observer._leader,
+        coordinator.doorkeeper,
         coordinator.exchange,
     ):
         assert not seen(f"{thing!r} {thing}")
