@@ -188,7 +188,8 @@ class CalvalotCoordinator(DataUpdateCoordinator[Snapshot]):
             if problem and type(problem) is not type(self._told.get(who)):
                 self._told[who] = problem
                 self.logger.warning("%s: the %s cannot be used: %s", self.name, who, problem)
-            elif problem is None and self._told.pop(who, None):
+            elif problem is None and who in self._told:
+                del self._told[who]
                 self.logger.info("%s: the %s answers again", self.name, who)
 
     @callback
