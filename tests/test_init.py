@@ -22,7 +22,7 @@ from simulators.exchange import ExchangeSimulator
 from simulators.leader import FaultKind, LeaderSimulator
 
 from .conftest import add_entry, set_up
-from .entities import poll
+from .entities import entity_id, poll
 
 
 async def later(hass: HomeAssistant, freezer: FrozenDateTimeFactory, seconds: float = 121) -> None:
@@ -192,6 +192,18 @@ async def test_poll_joins(hass: HomeAssistant, entry: MockConfigEntry, leader: L
     assert first.cancelled()
     assert len(leader.requests) == 2
     assert coordinator.data.leader_connected is True
+
+
+async def test_update_entity(hass: HomeAssistant, entry: MockConfigEntry, leader: LeaderSimulator) -> None:
+    """Home Assistant's own action polls too, also where nothing else does."""
+    hass.config_entries.async_update_entry(entry, pref_disable_polling=True)
+    assert await set_up(hass, entry)
+    assert await async_setup_component(hass, "homeassistant", {})
+    asked = len(leader.requests)
+    target = {"entity_id": entity_id(hass, entry, "sensor", "total_value")}
+    await hass.services.async_call("homeassistant", "update_entity", target, blocking=True)
+    await hass.async_block_till_done()
+    assert len(leader.requests) == asked + 1
 
 
 async def test_slow_first_cycle(hass: HomeAssistant, entry: MockConfigEntry, leader: LeaderSimulator) -> None:
