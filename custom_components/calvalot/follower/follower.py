@@ -432,8 +432,7 @@ class Follower:
         valuation = book.portfolio.value(prices) if book.net_deposits is not None and view else None
         if valuation and view and view.rate:
             book = await self._close_day(book, valuation, view.rate)
-        signal = next(iter(await asyncio.to_thread(self._ledger.signals, 1)), None)
-        trade = next(iter(await asyncio.to_thread(self._ledger.trades, 1)), None)
+        signal, trade = await asyncio.to_thread(self._ledger.latest)
         waiting = await self._desk.waiting()
         latest = self._desk.latest
         quote = self.settings.quote

@@ -72,7 +72,7 @@ class Ledger(Storage):
 
     # The book
 
-    @remembered
+    @remembered(books, positions)
     def book(self) -> Book:
         """State of the book; an empty one where nothing was booked yet."""
         with self._reading() as connection:
@@ -80,7 +80,7 @@ class Ledger(Storage):
 
     def add_flow(self, flow: CashFlow, book: Book) -> CashFlow:
         """Write a cash flow and the book that results from it."""
-        with self._transaction() as connection:
+        with self._transaction(cash_flows, books, positions) as connection:
             if flow.coin:
                 last = connection.execute(select(func.max(fills.c.seq)).where(fills.c.mode == self.mode)).scalar_one()
                 flow = replace(flow, after_fill=last or 0)
@@ -94,7 +94,7 @@ class Ledger(Storage):
 
     def write_close(self, day: date, value: Decimal, value_quote: Decimal, units: Units, drawdown: Drawdown) -> None:
         """Write a day's last figures so far (value in EUR and quote) and take them into the book."""
-        with self._transaction() as connection:
+        with self._transaction(closes, books, positions) as connection:
             book = replace(self._book(connection), units=units, drawdown=drawdown)
             self._write_book(connection, book)
             row = {
@@ -125,7 +125,7 @@ class Ledger(Storage):
 
     # Facts: small things to be remembered (paused, dead, …)
 
-    @remembered
+    @remembered(facts)
     def fact(self, key: str) -> str | None:
         """A remembered fact, None where there is none."""
         with self._reading() as connection:
@@ -136,7 +136,7 @@ class Ledger(Storage):
 
     def remember(self, key: str, value: str | None) -> None:
         """Remember a fact, or forget it (None)."""
-        with self._transaction() as connection:
+        with self._transaction(facts) as connection:
             if value is None:
                 connection.execute(delete(facts).where(facts.c.mode == self.mode, facts.c.key == key))
             else:
@@ -147,23 +147,23 @@ class Ledger(Storage):
     def write_signal(self, record: SignalRecord) -> SignalRecord:
         """Write a signal for the first time, or what became of it since."""
         row = {"mode": self.mode, **_columns(record), "left_out": json.dumps(record.left_out)}
-        with self._transaction() as connection:
+        with self._transaction(signals) as connection:
             if record.seq:
                 connection.execute(_UPDATE_SIGNAL, {**row, "known": record.seq})
                 return record
             return replace(record, seq=insert_row(connection, signals, row))
 
-    @remembered
+    @remembered(signals)
     def signal(self, signal_id: str) -> SignalRecord | None:
         """The record of a signal."""
         return next(iter(self._signals(signals.c.signal_id == signal_id)), None)
 
-    @remembered
+    @remembered(signals)
     def open_signals(self, result: Result = Result.OPEN) -> tuple[SignalRecord, ...]:
         """Signals of which something can still be placed, or that wait for their owner's word; oldest first."""
         return self._signals(signals.c.result == result)
 
-    @remembered
+    @remembered(signals)
     def has_followed(self) -> bool:
         """Whether any signal was ever taken up."""
         with self._reading() as connection:
@@ -171,6 +171,11 @@ class Ledger(Storage):
                 select(signals.c.seq).where(signals.c.mode == self.mode, signals.c.result != Result.REJECTED).limit(1)
             )
             return found.first() is not None
+
+    @remembered(signals, orders, fills)
+    def latest(self) -> tuple[SignalRecord | None, Trade | None]:
+        """The latest signal and the latest trade."""
+        return next(iter(self.signals(1)), None), next(iter(self.trades(1)), None)
 
     def signals(
         self, limit: int = 100, since: datetime | None = None, before: int | None = None
@@ -182,7 +187,7 @@ class Ledger(Storage):
 
     def add_orders(self, records: Sequence[OrderRecord]) -> tuple[OrderRecord, ...]:
         """Write down what is going to be sent, all or nothing."""
-        with self._transaction() as connection:
+        with self._transaction(orders) as connection:
             return tuple(
                 replace(record, seq=insert_row(connection, orders, {"mode": self.mode, **_columns(record)}))
                 for record in records
@@ -190,19 +195,19 @@ class Ledger(Storage):
 
     def update_orders(self, records: Sequence[OrderRecord]) -> None:
         """Write what became of orders, all or nothing."""
-        with self._transaction() as connection:
+        with self._transaction(orders) as connection:
             for record in records:
                 self._update_order(connection, record)
 
-    @remembered
-    def orders(self, signal_id: str) -> tuple[OrderRecord, ...]:
-        """All orders of a signal, oldest first."""
-        return self._orders(orders.c.signal_id == signal_id)
-
-    @remembered
+    @remembered(orders)
     def in_flight(self) -> tuple[OrderRecord, ...]:
         """Orders whose end is not written down yet, oldest first."""
         return self._orders(orders.c.state.in_(IN_FLIGHT))
+
+    @remembered(orders)
+    def orders(self, signal_id: str) -> tuple[OrderRecord, ...]:
+        """All orders of a signal, oldest first."""
+        return self._orders(orders.c.signal_id == signal_id)
 
     def orders_named(self, client_order_ids: Collection[str]) -> dict[str, OrderRecord]:
         """Orders by their client order id, as far as they are written down."""
@@ -215,7 +220,7 @@ class Ledger(Storage):
         if not self.orders(old):
             return
         starts = or_(false(), *(orders.c.client_order_id.startswith(prefix, autoescape=True) for prefix in prefixes))
-        with self._transaction() as connection:
+        with self._transaction(orders) as connection:
             connection.execute(
                 update(orders)
                 .where(orders.c.mode == self.mode, orders.c.signal_id == old, starts)
@@ -241,7 +246,7 @@ class Ledger(Storage):
             last: int | None = connection.execute(select(func.max(newest.c.trade_id))).scalar_one()
             return max(last or 0, 0)
 
-    @remembered
+    @remembered(fills)
     def last_fee_asset(self) -> str | None:
         """Asset that the last fee was taken in."""
         with self._reading() as connection:
@@ -260,7 +265,7 @@ class Ledger(Storage):
         """
         if sum((fill.quantity for fill in trades), ZERO) != report.executed_quantity:
             raise BookError(f"the fills of order {report.order_id} do not add up to what was executed")
-        with self._transaction() as connection:
+        with self._transaction(orders, fills, books, positions) as connection:
             book = self._book(connection)
             portfolio = book.portfolio
             for fill in trades:

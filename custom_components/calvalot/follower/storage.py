@@ -1,5 +1,6 @@
 """One SQLite file: opened durably, upgraded, copied, brought back when it broke."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import date, datetime
@@ -18,6 +19,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from . import safekeeping
 from .schema import METADATA, UPGRADES, VERSION
 
+# Answers; more are kept no longer than until the next write.
+REMEMBERED = 100
 _BROKEN = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 
 
@@ -38,8 +41,9 @@ class Storage:
         self._reader: Engine | None = None
         self._file: os.stat_result | None = None
         self._turn = Lock()
-        self._changes = 0
-        self._remembered: dict[object, tuple[int, Any]] = {}
+        self._changes: Counter[str] = Counter()
+        self._remembered: dict[object, tuple[tuple[int, ...], Any]] = {}
+        self._known_log: tuple[int, int] | None = None
 
     @property
     def is_open(self) -> bool:
@@ -120,14 +124,17 @@ class Storage:
                 connection.close()
 
     @contextmanager
-    def _transaction(self) -> Iterator[Connection]:
-        """A transaction that may write, one at a time."""
+    def _transaction(self, *tables: Table) -> Iterator[Connection]:
+        """A transaction that may write to these tables, or to any; one at a time."""
         with self._turn:
+            if self._log() != self._known_log:
+                self._forget()  # another program has written
             try:
                 with self._begun(self._engine) as connection:
                     yield connection
             finally:
-                self._forget()
+                self._forget(*tables)
+                self._known_log = self._log()
 
     @contextmanager
     def _reading(self) -> Iterator[Connection]:
@@ -144,10 +151,19 @@ class Storage:
             with engine.begin() as connection:
                 yield connection
 
-    def _forget(self) -> None:
-        """What was read before may not be so any more."""
-        self._changes += 1
-        self._remembered.clear()
+    def _forget(self, *tables: Table) -> None:
+        """What was read of these tables, or of any, may not be so any more."""
+        self._changes.update(table.name for table in tables or METADATA.tables.values())
+        if not tables or len(self._remembered) > REMEMBERED:
+            self._remembered.clear()
+
+    def _log(self) -> tuple[int, int] | None:
+        """Time (ns) and size (bytes) of the write-ahead log, where every commit goes."""
+        try:
+            log = os.stat(f"{self.path}-wal")  # noqa: PTH116 # asked for with every answer
+        except OSError:
+            return None
+        return log.st_mtime_ns, log.st_size
 
     def _check_file(self) -> None:
         """What is written into a file that has lost its name is lost with the next start. Raises LedgerError."""
@@ -159,24 +175,32 @@ class Storage:
             raise LedgerError("the ledger's file was moved, deleted, emptied or replaced while it was in use")
 
 
-def remembered[S: Storage, **P, T](read: Callable[Concatenate[S, P], T]) -> Callable[Concatenate[S, P], T]:
-    """Read again only what may have changed: an answer holds until something is written. It must be immutable."""
+def remembered[S: Storage, **P, T](
+    *tables: Table,
+) -> Callable[[Callable[Concatenate[S, P], T]], Callable[Concatenate[S, P], T]]:
+    """Read again only what may have changed: an answer holds until one of the tables it comes from is written to.
 
-    @wraps(read)
-    def answer(self: S, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        question = (read, args, *kwargs.items())
-        changes = self._changes
-        known = self._remembered.get(question)
-        if known and known[0] == changes:
-            with _translated():
-                self._check_file()
-            found: T = known[1]
+    It must be immutable.
+    """
+
+    def remember(read: Callable[Concatenate[S, P], T]) -> Callable[Concatenate[S, P], T]:
+        @wraps(read)
+        def answer(self: S, /, *args: P.args, **kwargs: P.kwargs) -> T:
+            question = (read, args, *kwargs.items())
+            changes = tuple(self._changes[table.name] for table in tables)
+            known = self._remembered.get(question)
+            if known and known[0] == changes and self._log() == self._known_log:
+                with _translated():
+                    self._check_file()
+                found: T = known[1]
+                return found
+            found = read(self, *args, **kwargs)
+            self._remembered[question] = changes, found
             return found
-        found = read(self, *args, **kwargs)
-        self._remembered[question] = changes, found
-        return found
 
-    return answer
+        return answer
+
+    return remember
 
 
 @contextmanager
