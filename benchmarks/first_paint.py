@@ -20,7 +20,9 @@ from demo.home import Home, running_home
 from demo.process import free_port
 
 BOUND = 1.0
-STORY = Story(days=730, signal_days=(0.1, 0.36), step=timedelta(hours=6), flows=((58, "250", "Savings"), (318, "100", "Savings")))
+STORY = Story(
+    days=730, signal_days=(0.1, 0.36), step=timedelta(hours=6), flows=((58, "250", "Savings"), (318, "100", "Savings"))
+)
 # Seconds since the module of the cards ran, or since the click, until value, curve, a coin and a signal are painted.
 PAINTED = """(start) => new Promise((resolve) => {
     const find = (root, name) => {

@@ -36,7 +36,12 @@ VOLATILITY = 0.5
 SEED = 1
 # Day, amount in EUR (a negative one is taken out), note.
 type Flow = tuple[int, str, str]
-FLOWS: tuple[Flow, ...] = ((58, "250", "Savings"), (149, "400", "Bonus"), (236, "-150", "Holidays"), (318, "100", "Savings"))
+FLOWS: tuple[Flow, ...] = (
+    (58, "250", "Savings"),
+    (149, "400", "Bonus"),
+    (236, "-150", "Holidays"),
+    (318, "100", "Savings"),
+)
 
 
 @dataclass(frozen=True, slots=True)
