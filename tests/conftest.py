@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from homeassistant.core import HomeAssistant
+import prometheus_client
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
@@ -24,6 +25,12 @@ def _home_assistant(request: pytest.FixtureRequest, tmp_path: Path) -> None:
             request.getfixturevalue("recorder_db_url")
         request.getfixturevalue("enable_custom_integrations")
         request.getfixturevalue("hass").config.config_dir = str(tmp_path)
+
+
+@pytest.fixture(autouse=True)
+def _metrics(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Home Assistant's exporter keeps its metrics per process: each test gets its own."""
+    monkeypatch.setattr(prometheus_client, "REGISTRY", prometheus_client.CollectorRegistry())
 
 
 @pytest.fixture
