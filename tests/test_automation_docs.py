@@ -14,6 +14,7 @@ from homeassistant.util.yaml import parse_yaml
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry, async_fire_time_changed, async_mock_service
 from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
+from yarl import URL
 
 from custom_components.calvalot.condition import CONDITIONS
 from custom_components.calvalot.trigger import TRIGGERS
@@ -25,12 +26,13 @@ from .entities import entity_id, poll, state_of
 
 ROOT = Path(__file__).parent.parent
 TEXT = (ROOT / "docs/automations.md").read_text("utf-8")
-EXAMPLES = [
+# Language and text of each; those for the shell are what the tests of the demo and of the scripts start.
+EXAMPLES: list[tuple[str, str]] = [
     example
     for page in sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
-    for example in re.findall(r"```yaml\n(.*?)```", page.read_text("utf-8"), re.DOTALL)
+    for example in re.findall(r"^```(.*?)\n(.*?)^```", page.read_text("utf-8"), re.DOTALL | re.MULTILINE)
 ]
-BLOCKS: list[Any] = [parse_yaml(example) for example in EXAMPLES]
+BLOCKS: list[Any] = [parse_yaml(example) for language, example in EXAMPLES if language == "yaml"]
 # As one file of the automation editor, or as a part of the configuration.
 AUTOMATIONS: dict[str, Any] = {
     automation["alias"]: automation
@@ -41,6 +43,7 @@ AUTOMATIONS: dict[str, Any] = {
 SENTENCES = next(block for block in BLOCKS if "intents" in block)
 PROMETHEUS = next(block for block in BLOCKS if "prometheus" in block)
 ALERT = next(block for block in BLOCKS if isinstance(block, list))
+PUSH = next(example for language, example in EXAMPLES if language == "python")
 
 
 async def run(hass: HomeAssistant, alias: str, notify: str = "mobile_app_my_phone") -> list[ServiceCall]:
@@ -58,11 +61,12 @@ def test_complete() -> None:
 
 
 def test_every_example_is_run() -> None:
-    """Each automation is run by a test here, and there is no other YAML than what is tried."""
+    """Each automation is run by a test here, and there is no other YAML or Python than what is tried."""
     source = Path(__file__).read_text("utf-8")
     assert [alias for alias in AUTOMATIONS if f'"{alias}"' not in source] == []
     others = [block for block in BLOCKS if not ("triggers" in block or "automation" in block)]
     assert others == [SENTENCES, PROMETHEUS, ALERT]
+    assert [example for language, example in EXAMPLES if language not in {"yaml", "bash"}] == [PUSH]
 
 
 @pytest.mark.parametrize(
@@ -138,6 +142,29 @@ async def test_prometheus(hass: HomeAssistant, entry: MockConfigEntry, hass_clie
     assert rule["expr"].endswith(" == 0")
     for metric, name in named:
         assert re.search(rf'^{metric}{{.*entity="{re.escape(name)}', text, re.MULTILINE), (metric, name)
+
+
+async def test_push(
+    hass: HomeAssistant,
+    entry_data: dict[str, Any],
+    leader: LeaderSimulator,
+    hass_client_no_auth: ClientSessionGenerator,
+) -> None:
+    """A leader that pushes as it stands there is heard; with another secret it is not."""
+    entry = add_entry(hass, entry_data, push=True)
+    assert await set_up(hass, entry)
+    client = await hass_client_no_auth()
+    form = await hass.config_entries.options.async_init(entry.entry_id)
+    shown = form["description_placeholders"]["push_url"]
+    address = str(client.make_url(URL(shown).path))
+    code: dict[str, Any] = {}
+    exec(PUSH, code)
+    entry.runtime_data.doorkeeper._start -= 1  # nothing from the second of the start is heard
+    leader.publish_v2({"BTC": "0.5"})
+    for secret, heard in (("wrong", False), (leader.secret, True)):
+        assert await hass.async_add_executor_job(code["push"], address, secret, "signal-1") is heard
+        await hass.async_block_till_done()
+        assert len(await entry.runtime_data.follower.trades()) == heard
 
 
 async def test_each_trade(hass: HomeAssistant, entry: MockConfigEntry, leader: LeaderSimulator) -> None:
@@ -221,7 +248,7 @@ def _own_sentences(hass: HomeAssistant) -> None:
     """The example of own sentences, where its reader would put it."""
     path = Path(hass.config.path("custom_sentences", SENTENCES["language"], "calvalot.yaml"))
     path.parent.mkdir(parents=True)
-    path.write_text(next(block for block in EXAMPLES if "intents:" in block), "utf-8")
+    path.write_text(next(block for _, block in EXAMPLES if "intents:" in block), "utf-8")
 
 
 @pytest.mark.usefixtures("_own_sentences")

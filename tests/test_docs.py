@@ -11,8 +11,10 @@ from homeassistant.util.yaml import load_yaml_dict
 import pytest
 import voluptuous as vol
 
-from custom_components.calvalot import const, event, forms, llm, sensor, services
+from custom_components.calvalot import const, event, forms, llm, sensor, services, webhook
 from custom_components.calvalot.condition import CONDITIONS
+from custom_components.calvalot.follower import leader, push
+from custom_components.calvalot.follower.desk import WAITS
 from custom_components.calvalot.follower.planner import Reason
 from custom_components.calvalot.issues import PROBLEMS
 from custom_components.calvalot.trigger import TRIGGERS
@@ -24,6 +26,7 @@ ROOT = Path(__file__).parent.parent
 README, FRENCH = ROOT / "README.md", ROOT / "README.fr.md"
 REFERENCE = ROOT / "docs/reference.md"
 AUTOMATIONS = ROOT / "docs/automations.md"
+PUSH = ROOT / "docs/push.md"
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
 BLUEPRINTS = sorted((ROOT / "blueprints/automation/calvalot").glob("*.yaml"))
 IMPORT = "https://my.home-assistant.io/redirect/blueprint_import/?blueprint_url="
@@ -164,6 +167,26 @@ def test_triggers_and_conditions() -> None:
         for names, kind in zip(listed, ("triggers", "conditions"), strict=True):
             assert [name.lower() for name in names] == [text["name"].lower() for text in texts[kind].values()], kind
         assert count in section(page, heading)
+
+
+def test_push() -> None:
+    """Figures of the page on pushes are those of the code, and so is the signature to try another leader on."""
+    text = prose(PUSH)
+    for figure in (
+        f"up to {push.MAX_BODY:,} bytes",
+        f"more than {push.FRESHNESS // 60} minutes",
+        f"up to {push.MAX_HEARD:,},",
+        f"longer than {webhook.BODY_TIMEOUT} seconds",
+        f"more often than every {const.PUSH_COOLDOWN} seconds",
+        f"reason *{WAITS}*",
+    ):
+        assert figure in text, figure
+    assert {*leader._PRIVATE_DOMAINS} <= code(section(PUSH, "From outside"))
+    (jitter,) = [item for item in forms.OPTIONS if item.key == const.CONF_ENTRY_JITTER]
+    assert f"`entry_jitter` ({jitter.minimum} to {jitter.maximum} seconds" in text
+    given = {row[0]: row[1].strip("`") for row in rows(section(PUSH, "What the leader sends"))}
+    own = push.signature(given["secret"], given["time"], given["path"], given["body"].encode())
+    assert given["signature"] == own
 
 
 def test_tools() -> None:

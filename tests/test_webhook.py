@@ -479,7 +479,9 @@ async def test_over_the_websocket(
     """Home Assistant's cloud hands webhooks on in another way: the same is heard, and the same is not."""
     socket = await hass_ws_client(hass)
     asked = len(leader.requests)
-    for number, (headers, status) in enumerate(((signed(entry), 202), (signed(entry, secret="wrong"), 200)), 1):
+    body = b"signal-1"
+    pushes = ((signed(entry, body), 202), (signed(entry, body, secret="wrong"), 200))
+    for number, (headers, status) in enumerate(pushes, 1):
         await socket.send_json(
             {
                 "id": number,
@@ -487,6 +489,7 @@ async def test_over_the_websocket(
                 "webhook_id": entry.data["webhook_id"],
                 "method": "POST",
                 "headers": headers,
+                "body": body.decode(),
             }
         )
         assert (await socket.receive_json())["result"]["status"] == status
