@@ -107,6 +107,21 @@ async def test_http_needs_authentication(
             assert answer.status in {401, 404, 405}, path
 
 
+@pytest.mark.parametrize("push", [False, True])
+async def test_every_door(hass: HomeAssistant, entry_data: dict[str, Any], push: bool) -> None:
+    """What is opened: the cards' code, and one webhook where it is wanted. Whatever else comes has to be listed here."""
+    for component in ("frontend", "webhook", "websocket_api"):
+        assert await async_setup_component(hass, component, {})
+    # Home Assistant's own parts are there before.
+    before = {resource.canonical for resource in hass.http.app.router.resources()}
+    hooks = set(hass.data.get("webhook", ()))
+    entry = add_entry(hass, entry_data, push=push)
+    assert await set_up(hass, entry)
+    served = {resource.canonical for resource in hass.http.app.router.resources()} - before
+    assert {path.rpartition("/")[0] for path in served} == {f"/{DOMAIN}_frontend"}
+    assert set(hass.data.get("webhook", ())) - hooks == ({entry.data["webhook_id"]} if push else set())
+
+
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PUT", "OPTIONS", "DELETE", "PATCH"])
 async def test_webhook_hears_its_leader_only(
     hass: HomeAssistant,
@@ -115,7 +130,7 @@ async def test_webhook_hears_its_leader_only(
     hass_client_no_auth: ClientSessionGenerator,
     method: str,
 ) -> None:
-    """The one thing that answers without a login: told nothing signed, it is not to be told from one that is not there."""
+    """The one thing beside the cards that answers without a login: told nothing signed, it is not to be told from one that is not there."""
     entry = add_entry(hass, entry_data, push=True)
     await set_up(hass, entry)
     leader.publish_v2({"BTC": "0.4"})

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import json
 import logging
 import re
+import time
 import traceback
 from typing import Any
 from unittest.mock import patch
@@ -25,6 +26,7 @@ from custom_components.calvalot.const import DOMAIN
 from custom_components.calvalot.coordinator import ledger_path
 from custom_components.calvalot.diagnostics import async_get_config_entry_diagnostics
 from custom_components.calvalot.follower import binance, leader as leader_module
+from custom_components.calvalot.follower.push import signature
 from custom_components.calvalot.services import ACTIONS
 from simulators.exchange import ExchangeSimulator, FaultKind as ExchangeFault
 from simulators.leader import FaultKind as LeaderFault, LeaderSimulator
@@ -210,6 +212,13 @@ async def test_pushed_to(
         async with client.request(method, path, data=API_SECRET, headers={"X-Signal-Signature": "0f" * 32}) as answer:
             assert await answer.read() == b""
     assert entry.runtime_data.doorkeeper.refused == 4
+    # However well it is signed: nothing that a push says is kept or told.
+    body, timestamp = f"{API_KEY} {LEADER_SECRET}".encode(), str(int(time.time()) + 1)
+    proof = {"X-Signal-Timestamp": timestamp, "X-Signal-Signature": signature(LEADER_SECRET, timestamp, path, body)}
+    async with client.post(path, data=body, headers=proof | {"X-Reason": API_SECRET}) as answer:
+        assert answer.status == 202
+        assert await answer.read() == b""
+    await hass.async_block_till_done()
     await assert_clean(hass, entry, bus)
 
 
