@@ -9,7 +9,7 @@ import time
 
 from .check import check
 from .dashboard import show_dashboard
-from .follower import POLL_INTERVAL, add_follower, entities
+from .follower import POLL_INTERVAL, add_follower, entities, let_push
 from .home import OWNER, Home, running_home
 from .http import ApiError
 from .process import Simulator, free_port, simulator
@@ -56,7 +56,7 @@ def _welcome(home: Home, *, live: bool, every: float) -> None:
   {home.url}
   opens the dashboard, already logged in (else: {OWNER["username"]} / {OWNER["password"]})
 
-  {mode}; a signal every {every:g} s, a poll every {POLL_INTERVAL} s. Ctrl-C ends everything.
+  {mode}; a signal every {every:g} s, pushed at once, a poll every {POLL_INTERVAL} s. Ctrl-C ends everything.
 """)
 
 
@@ -99,6 +99,8 @@ def _run(arguments: argparse.Namespace) -> bool:
 
                     _say("Letting the follower live through a year (--no-history leaves that out) ...")
                     seed_history(home, exchange, entry_id, ids, language=arguments.language)
+                # Not for --check, which tells the follower by itself when to look.
+                let_push(home, leader, entry_id)
                 _welcome(home, live=arguments.live, every=arguments.every)
                 signal.pause()
     if arguments.check:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 import time
 from typing import Any
+from urllib.parse import urlsplit
 
 from .home import Home
 from .http import ApiError
@@ -48,11 +49,20 @@ def add_follower(home: Home, leader: Simulator, exchange: Simulator, *, live: bo
     return entry_id
 
 
-def tune(home: Home, entry_id: str, **options: object) -> None:
-    """Change options of a follower and wait until it runs with them."""
+def tune(home: Home, entry_id: str, **options: object) -> Any:
+    """Change options of a follower and wait until it runs with them; return the form as it was shown."""
     step = home.post("config/config_entries/options/flow", {"handler": entry_id})
     _send(home, step, "options/flow", **options)
     wait_for_follower(home, entry_id)
+    return step
+
+
+def let_push(home: Home, leader: Simulator, entry_id: str) -> None:
+    """Let the leader push its signals to a follower from now on."""
+    form = tune(home, entry_id, push=True)
+    # The form shows the address by which the network knows this machine; here everything is on loopback.
+    path = urlsplit(form["description_placeholders"]["push_url"]).path
+    leader.control("set_webhooks", urls=[f"{home.url}{path}"])
 
 
 def wait_for_follower(home: Home, entry_id: str) -> None:

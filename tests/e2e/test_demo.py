@@ -6,10 +6,12 @@ import re
 import signal
 import socket
 import subprocess
+import time
 from urllib.parse import urlsplit
 
 import pytest
 
+from demo.http import request
 from demo.process import ROOT
 
 DEMO = ROOT / "scripts" / "demo"
@@ -25,7 +27,7 @@ def test_check_agrees_with_the_simulator(options: list[str]) -> None:
 
 @pytest.mark.parametrize("options", [[], ["--empty"]], ids=["with-a-follower", "empty"])
 def test_ctrl_c_leaves_nothing_behind(tmp_path: Path, options: list[str]) -> None:
-    """No process, no folder."""
+    """No process, no folder; before that, a follower trades what its leader pushes."""
     demo = subprocess.Popen(
         [DEMO, "--port", "0", "--every", "5", *options],
         stdout=subprocess.PIPE,
@@ -44,12 +46,26 @@ def test_ctrl_c_leaves_nothing_behind(tmp_path: Path, options: list[str]) -> Non
     assert len(urls) == 3
     assert all(_listens(url) for url in urls)
     assert list(tmp_path.glob("calvalot-demo-*"))
+    if not options:
+        _wait_for_push(re.findall(r"Leader on (\S+),", said)[0])
 
     os.killpg(demo.pid, signal.SIGINT)
     rest, _ = demo.communicate(timeout=60)
     assert demo.returncode == 0, rest
     assert not any(_listens(url) for url in urls)
     assert not list(tmp_path.glob("calvalot-demo-*"))
+
+
+def _wait_for_push(leader: str) -> None:
+    """Wait until a push was heard and the follower has asked at once what is new."""
+    deadline = time.monotonic() + 30
+    while True:
+        state = request("GET", f"{leader}/control/state")
+        heard = [push["time"] for push in state["pushes"] if push["status"] == 202]
+        if any(0 <= asked["time"] - push < 2 for push in heard for asked in state["requests"]):
+            return
+        assert time.monotonic() < deadline, state["pushes"]
+        time.sleep(0.2)
 
 
 def _listens(url: str) -> bool:
