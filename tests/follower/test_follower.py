@@ -9,11 +9,12 @@ import json
 import logging
 import random
 import shutil
+import threading
 from typing import Any
 
 import pytest
 
-from custom_components.calvalot.follower import pages, views
+from custom_components.calvalot.follower import follower as follower_room, pages, views
 from custom_components.calvalot.follower.exchange import Mode, NotSent, OrderRequest, RateLimited, Side
 from custom_components.calvalot.follower.executor import RECOVERED, Execution, follower_tag
 from custom_components.calvalot.follower.follower import RESTORED, Follower, FollowerError, Status
@@ -647,6 +648,25 @@ async def test_a_copy_that_cannot_be_made(
     if error is LedgerError:
         assert len(days) == len(set(days)) == 2
         rig.agree(follower)
+
+
+async def test_a_copy_that_takes_long(rig: Rig, leader: LeaderSimulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The cycles go on beside it, one copy is made, and a stop waits for its end before the ledger is closed."""
+    leader.publish_v2({"BTC": ".5"})
+    follower = await rig.start()
+    go_on = threading.Event()
+    days: list[Any] = []
+    monkeypatch.setattr(follower_room, "COPY_TIMEOUT", 0.01)
+    monkeypatch.setattr(follower._ledger, "keep_copy", lambda day: (days.append(day), go_on.wait(30)))
+    assert (await follower.cycle()).last_signal_result is Result.EXECUTED
+    await rig.cycle(follower)
+    stopping = asyncio.create_task(follower.stop())
+    assert not (await asyncio.wait((stopping,), timeout=0.1))[0]
+    assert follower._ledger.is_open
+    go_on.set()
+    await stopping
+    assert not follower._ledger.is_open
+    assert len(days) == 1
 
 
 async def arrival(sim: ExchangeSimulator, number: int) -> None:
