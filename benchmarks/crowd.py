@@ -24,6 +24,8 @@ from typing import Any
 from custom_components.calvalot.follower.exchange import Mode
 from custom_components.calvalot.follower.settings import Settings
 
+from .figure import Figure
+
 FOLLOWERS = 10_000
 INTERVAL = 120
 # A leader that pushes may ask its followers to poll once an hour only.
@@ -34,6 +36,7 @@ SCATTER = 1.0
 STALENESS = 0.1
 # The follower's limit order for BTC and ETH, in basis points from the last price.
 GUARD = 30.0
+ALIGNED, SPREAD = "polling, all at the same moment", "polling, each from its own start"
 JITTERS = (0, 10, 60, 300, 900)
 
 
@@ -103,8 +106,8 @@ def requests(seed: int = 1, followers: int = FOLLOWERS, interval: float = INTERV
 
     spread = scattered(interval)
     return [
-        row("polling, all at the same moment", [17 + each for each in scattered(SCATTER)], interval),
-        row("polling, each from its own start", spread, interval),
+        row(ALIGNED, [17 + each for each in scattered(SCATTER)], interval),
+        row(SPREAD, spread, interval),
         row("push to all at once", spread, interval, scattered(SCATTER)),
         row("push over 10 s", spread, interval, scattered(10)),
         row("push over 60 s", spread, interval, scattered(60)),
@@ -194,6 +197,25 @@ def run(seed: int = 1, followers: int = FOLLOWERS) -> dict[str, Any]:
             )
         ],
     }
+
+
+async def measure(*, quick: bool) -> list[Figure]:
+    """The most telling of them for the table of all benchmarks."""
+    asked = {row["case"]: row for row in requests(followers=1000 if quick else FOLLOWERS)}
+    followers = f"{1000 if quick else FOLLOWERS:,} followers"
+    paid = {jitter: trade(Book("deep", DEEP, 5), entries(jitter), 1000)["mean"] for jitter in (0, 60)}
+    how = f"simulated, {followers}"
+    return [
+        Figure(
+            name="leader: busiest second, polling at one moment",
+            value=asked[ALIGNED]["busiest_second"],
+            unit="requests",
+            by=how,
+        ),
+        Figure(name="… each from its own start", value=asked[SPREAD]["busiest_second"], unit="requests", by=how),
+        Figure(name="10,000 orders of 1,000 USDC within a second", value=paid[0], unit="bp paid", by="simulated"),
+        Figure(name="… entry_jitter 60 s", value=paid[60], unit="bp paid", by="simulated"),
+    ]
 
 
 def report(figures: dict[str, Any]) -> str:

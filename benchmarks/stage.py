@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import ExitStack, asynccontextmanager
-from functools import partial
 from pathlib import Path
 import shutil
 import sys
@@ -82,11 +81,12 @@ class World:
 async def world(*arguments: str) -> AsyncIterator[World]:
     """Run both simulators; `arguments` go to the exchange."""
     running = ExitStack()
-    start = partial(asyncio.to_thread, running.enter_context)
+
+    async def start(*command: str) -> Simulator:
+        return await asyncio.to_thread(running.enter_context, simulator(*command))
+
     try:
-        yield World(
-            await start(simulator("exchange", "--balance", "USDC=5000", *arguments)), await start(simulator("leader"))
-        )
+        yield World(await start("exchange", "--balance", "USDC=5000", *arguments), await start("leader"))
     finally:
         await asyncio.to_thread(running.close)
 

@@ -1,0 +1,56 @@
+"""What a cycle costs the machine: the longest block of the event loop, and processor time."""
+
+import asyncio
+import gc
+import time
+
+from homeassistant.core import HomeAssistant
+
+from .blocks import watched_loop
+from .figure import Figure, middle
+from .stage import AFTER, World, entry, home, world
+
+CYCLES = 200
+
+
+async def measure(*, quick: bool) -> list[Figure]:
+    """Idle cycles with moving prices, live, in a Home Assistant with recorder and frontend."""
+    rounds = 2 if quick else 5
+    async with world("--volatility", "0.001") as there, home() as hass:
+        await there.publish(AFTER)
+        follower = entry(there.data(live=True))
+        await hass.config_entries.async_add(follower)
+        longest, usual, cpu = [], [], []
+        for _ in range(rounds):
+            blocks, times = await _round(there, hass, follower.runtime_data)
+            longest.append(max(blocks))
+            usual.append(sorted(blocks)[-CYCLES // 20])
+            cpu.append(middle(times))
+    how = f"median of {rounds} × {CYCLES} cycles"
+    return [
+        Figure(name="longest block of the event loop", value=middle(longest) * 1000, unit="ms", bound=5, by=how),
+        Figure(name="… that one cycle in ten has", value=middle(usual) * 1000, unit="ms", by=how),
+        Figure(
+            name="processor time of an idle cycle",
+            value=middle(cpu) * 1000,
+            unit="ms",
+            bound=8,
+            by=f"{how}, all threads",
+        ),
+    ]
+
+
+async def _round(there: World, hass: HomeAssistant, coordinator: object) -> tuple[list[float], list[float]]:
+    await hass.async_block_till_done()
+    gc.collect()
+    times = []
+    all_blocks: list[float] = []
+    for _ in range(CYCLES):
+        await there.control("walk")
+        with watched_loop() as blocks:
+            start = time.process_time()
+            await coordinator.async_poll()  # type: ignore[attr-defined]
+            times.append(time.process_time() - start)
+        all_blocks += blocks
+        await asyncio.sleep(0)
+    return all_blocks, times
