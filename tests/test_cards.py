@@ -1,4 +1,7 @@
-"""The cards get to the browser."""
+"""The cards get to the browser, and have words for everything they show."""
+
+import ast
+import re
 
 from homeassistant.components.frontend import DATA_EXTRA_MODULE_URL
 from homeassistant.core import HomeAssistant
@@ -8,9 +11,43 @@ from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
 
 from custom_components.calvalot.cards import FOLDER
 from custom_components.calvalot.const import DOMAIN
+from custom_components.calvalot.follower import desk
+from custom_components.calvalot.follower.exchange import Mode
+from custom_components.calvalot.follower.planner import Reason
+from custom_components.calvalot.follower.schema import FlowKind, OrderState, Result
+from custom_components.calvalot.follower.snapshot import Status
 from custom_components.calvalot.settings import version
 
+from .test_translations import PLACEHOLDER, calls
+
 MODULES = sorted(file.name for file in FOLDER.iterdir())
+
+
+def words() -> dict[str, dict[str, str]]:
+    """What the cards say, by language and key."""
+    text = (FOLDER / "words.js").read_text(encoding="utf-8").partition("export function")[0]
+    parts = re.split(r"^  (\w\w): {$", text, flags=re.MULTILINE)[1:]
+    line = r'^    (?:"([^"]+)"|(\w+)): "(.+)",$'
+    return {
+        language: {quoted or plain: said for quoted, plain, said in re.findall(line, body, re.MULTILINE)}
+        for language, body in zip(parts[::2], parts[1::2], strict=True)
+    }
+
+
+def scripts() -> str:
+    """The code of the cards without their words."""
+    return "\n".join((FOLDER / name).read_text(encoding="utf-8") for name in MODULES if name != "words.js")
+
+
+def reasons() -> set[str]:
+    """What the follower says of a signal or an order in words of its own."""
+    given = {
+        call.args[-1].value
+        for name, call in calls()
+        if name in {"drop", "_end", "_close"} and call.args and isinstance(call.args[-1], ast.Constant)
+    }
+    covered = {f"covered by {by}" for by in (desk.INITIAL_SYNC, desk.SYNC.rstrip("-"))}
+    return {*given, *covered, desk.OVERTAKEN, desk.WAITS, desk.TOO_OLD}
 
 
 async def test_cards_are_served(hass: HomeAssistant, hass_client_no_auth: ClientSessionGenerator) -> None:
@@ -43,3 +80,37 @@ async def test_without_a_frontend(hass: HomeAssistant) -> None:
     """The integration does not need one."""
     assert await async_setup_component(hass, DOMAIN, {})
     assert DATA_EXTRA_MODULE_URL not in hass.data
+
+
+def test_words_are_the_same_in_both_languages() -> None:
+    """The same keys, nothing blank, the same values to be filled in."""
+    known = words()
+    assert known.keys() == {"en", "fr"}
+    assert list(known["en"]) == list(known["fr"])
+    source = (FOLDER / "words.js").read_text(encoding="utf-8").partition("export function")[0]
+    lines = re.findall(r"^    \S", source, re.MULTILINE)
+    assert len(lines) == 2 * len(known["en"])
+    for key, text in known["en"].items():
+        assert text == text.strip() != "", key
+        assert sorted(PLACEHOLDER.findall(text)) == sorted(PLACEHOLDER.findall(known["fr"][key])), key
+
+
+def test_whatever_is_shown_has_a_word() -> None:
+    """Each key in the code, and each value that comes from the follower."""
+    keys = words()["en"].keys()
+    for first in re.findall(r"\bword\(([^(),{`]*)", scripts()):
+        assert set(re.findall(r'"([^"]*)"', first)) <= keys, first
+    for kind in (Reason, Result, Status, Mode, FlowKind):
+        assert {each.value for each in kind} <= keys, kind
+    # What was booked is shown as a trade.
+    assert {state.value for state in OrderState} - {"booked"} <= keys
+    assert len(reasons()) == 11
+    assert reasons() <= keys
+
+
+def test_no_word_is_left_over() -> None:
+    """Each is named in the code, put together by it, or a value that comes from the follower."""
+    names = set(re.findall(r"\w+", scripts()))
+    built = {f"{name}_{end}" for name in names for end in ("long", "description", "on", "off", "unknown")}
+    values = {each.value for kind in (Reason, Result, Status, Mode, FlowKind, OrderState) for each in kind}
+    assert words()["en"].keys() - names - built - values - reasons() == set()

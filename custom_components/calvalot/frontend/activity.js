@@ -203,7 +203,7 @@ export class ActivityCard extends CalvalotCard {
       parts.push(h("h3", {}, word(title)), h("ul", {}, ...legs.map(line)));
     }
     // The reasons of the legs say it already where there are any.
-    if (signal.reason && !undone.length) parts.push(h("h3", {}, word("reason")), h("p", {}, signal.reason));
+    if (signal.reason && !undone.length) parts.push(h("h3", {}, word("reason")), h("p", {}, reason(signal.reason)));
     parts.push(h("h3", {}, word("signal_id")), h("code", {}, signal.signal_id), h("p", { class: "quiet" }, format.dateTime(signal.time)));
     return parts;
   }
