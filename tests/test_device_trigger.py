@@ -48,6 +48,8 @@ async def test_offered(hass: HomeAssistant, entry: MockConfigEntry) -> None:
     assert {each["type"] for each in ours} == TRIGGERS.keys()
     texts = json.loads((ROOT / "translations/en.json").read_text("utf-8"))["device_automation"]
     assert texts["trigger_type"].keys() == TRIGGERS.keys()
+    assert texts.keys() == {"trigger_type", "extra_fields", "extra_fields_descriptions"}
+    assert texts["extra_fields"].keys() == texts["extra_fields_descriptions"].keys() == {"level", "unit", "direction"}
     for each in ours:
         capabilities = await async_get_trigger_capabilities(hass, each)
         fields = probatio.to_field_list(capabilities["extra_fields"]) if capabilities else []

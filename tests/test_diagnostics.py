@@ -16,6 +16,7 @@ from simulators.leader import FaultKind, LeaderSimulator
 
 from .conftest import add_entry, set_up
 from .entities import poll
+from .test_translations import load
 
 
 async def test_diagnostics(
@@ -136,6 +137,7 @@ async def test_system_health(hass: HomeAssistant, entry: MockConfigEntry, exchan
     assert await async_setup_component(hass, "system_health", {})
     await set_up(hass, entry)
     info = await get_system_health_info(hass, DOMAIN)
+    assert info.keys() == load("translations/en.json")["system_health"]["info"].keys()
     assert await info.pop("can_reach_exchange") == "ok"
     assert info == {
         "followers": 1,

@@ -16,6 +16,7 @@ from simulators.leader import LeaderSimulator
 
 from .conftest import add_entry, set_up
 from .entities import ALLOCATION, enable_all, keys, poll, state_of
+from .test_translations import load
 
 # key: (unit, state class, device class)
 FIGURES = {
@@ -90,6 +91,17 @@ async def test_names(hass: HomeAssistant, entry: MockConfigEntry, language: str,
         state_of(hass, entry, "sensor", "total_value_quote").name,
         state_of(hass, entry, "sensor", "btc_value").name,
     ) == names
+
+
+async def test_attributes_have_names(hass: HomeAssistant, entry: MockConfigEntry, leader: LeaderSimulator) -> None:
+    """What a sensor tells beside its state has a name, and nothing that it does not tell has."""
+    leader.publish_v2({"DOGE": "0.1"})  # refused, which has a reason
+    assert await set_up(hass, entry)
+    named = load("translations/en.json")["entity"]["sensor"]
+    common = {"friendly_name", "unit_of_measurement", "state_class", "device_class", "options"}
+    for key in keys(hass, entry, "sensor", enabled_only=True):
+        own = state_of(hass, entry, "sensor", key).attributes.keys() - common
+        assert own == named.get(key, {}).get("state_attributes", {}).keys(), key
 
 
 async def test_figures(hass: HomeAssistant, entry: MockConfigEntry, leader: LeaderSimulator) -> None:

@@ -9,11 +9,12 @@ from pathlib import Path
 import re
 from typing import Any
 
+from homeassistant.helpers.selector import SelectSelector
 from homeassistant.util.yaml import load_yaml_dict
 import pytest
 
 from custom_components import calvalot
-from custom_components.calvalot import binary_sensor, button, event, sensor, services, switch
+from custom_components.calvalot import binary_sensor, button, event, forms, sensor, services, switch
 from custom_components.calvalot.follower import views
 from custom_components.calvalot.follower.exchange import Mode, Side
 from custom_components.calvalot.follower.follower import Status
@@ -210,6 +211,44 @@ def test_entity_name_placeholders() -> None:
         placeholders = set(PLACEHOLDER.findall(load("translations/en.json")["entity"]["sensor"][key]["name"]))
         assert placeholders <= {"coin", "quote"}, key
         assert ("coin" in placeholders) == key.startswith("coin_"), key
+
+
+def test_categories() -> None:
+    """There are no others than those that a test looks into, here or with what they belong to."""
+    assert load("translations/en.json").keys() == {
+        *("config", "options", "selector", "entity", "services", "exceptions", "issues"),
+        # test_trigger.py, test_condition.py, test_device_trigger.py, test_diagnostics.py
+        *("triggers", "conditions", "device_automation", "system_health"),
+        "common",
+    }
+    # test_logbook.py, test_intent.py
+    common = load("translations/en.json")["common"]
+    assert [key for key in common if not key.startswith(("logbook_", "answer_"))] == []
+
+
+def test_selectors() -> None:
+    """Each choice of a form, a trigger or an action has its words, and no other has."""
+    chosen: dict[str, set[str]] = {}
+
+    def collect(select: Any) -> None:
+        if "translation_key" in select:
+            chosen.setdefault(select["translation_key"], set()).update(select["options"])
+
+    def walk(value: Any) -> None:
+        if isinstance(value, dict):
+            if isinstance(value.get("select"), dict):
+                collect(value["select"])
+            for inner in value.values():
+                walk(inner)
+
+    for schema in (forms.exchange(), forms.budget(), forms.options((), "USDC")):
+        for selector in schema.schema.values():
+            if isinstance(selector, SelectSelector):
+                collect(selector.config)
+    for name in ("triggers", "conditions", "services"):
+        walk(load_yaml_dict(str(ROOT / f"{name}.yaml")))
+    translated = load("translations/en.json")["selector"]
+    assert {key: set(text["options"]) for key, text in translated.items()} == chosen
 
 
 def test_services() -> None:
