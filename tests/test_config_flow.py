@@ -63,6 +63,8 @@ def assert_form(result: ConfigFlowResult, step_id: str, errors: dict[str, str]) 
     texts = TEXTS["options" if step_id == "init" else "config"]
     assert set(fields(result)) <= texts["step"][step_id]["data"].keys()
     placeholders = (result["description_placeholders"] or {}).keys()
+    step = json.dumps(texts["step"][step_id])
+    assert set(re.findall(r"{(\w+)}", step)) <= placeholders
     for error in errors.values():
         assert set(re.findall(r"{(\w+)}", texts["error"][error])) <= placeholders
 

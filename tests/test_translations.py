@@ -7,8 +7,11 @@ from decimal import Decimal
 import json
 from pathlib import Path
 import re
+from string import Formatter
 from typing import Any
 
+from homeassistant.const import Platform
+from homeassistant.helpers import config_validation as cv
 from homeassistant.helpers.selector import SelectSelector
 from homeassistant.util.yaml import load_yaml_dict
 import pytest
@@ -96,6 +99,52 @@ def test_no_text_is_blank(language: str) -> None:
         assert text, key
         assert text == text.strip(), key
         assert "  " not in text, key
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_texts_are_plain(language: str) -> None:
+    """What Home Assistant's own checks refuse: markup, addresses, quotes around a value, values where none are filled in."""
+    for key, text in texts(language).items():
+        assert re.fullmatch(r"[a-z0-9_.]+", key), key
+        cv.string_with_no_html(text)
+        assert not re.search(r"(https?|ftp|mqtt|socket)s?\d?://|\bwww\.", text), key
+        assert not re.search(r"'{\w+}'", text), key
+        names = [name for _, name, _, _ in Formatter().parse(text) if name is not None]
+        assert all(name.isidentifier() for name in names), key
+        if re.search(r"\.(state|state_attributes)\.", key):
+            assert names == [], key
+
+
+def test_icons_are_plain() -> None:
+    """Each is one of Home Assistant's own, and that of a state is another one than the default."""
+
+    def walk(value: Any) -> Iterator[str]:
+        if isinstance(value, dict):
+            assert value.get("default") not in value.get("state", {}).values(), value
+            for inner in value.values():
+                yield from walk(inner)
+        else:
+            yield value
+
+    icons = list(walk(load("icons.json")))
+    assert icons
+    assert [icon for icon in icons if not icon.startswith("mdi:")] == []
+
+
+def test_dependencies_are_named() -> None:
+    """Whatever is imported of Home Assistant's other parts is a dependency, a platform of ours, or always there."""
+    manifest = load("manifest.json")
+    named = {*manifest["dependencies"], *manifest["after_dependencies"], *Platform}
+    always = {"conversation", "device_automation", "homeassistant", "system_health", "websocket_api"}
+    ours = {path.stem for path in ROOT.glob("*.py")}
+    imported: set[str] = set()
+    for path in ROOT.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("homeassistant.components"):
+                parts = (node.module or "").split(".")
+                imported |= {parts[2]} if len(parts) > 2 else {name.name for name in node.names}
+    assert imported >= {"http", "webhook"}
+    assert imported - named - always - ours == set()
 
 
 def test_french_is_not_english() -> None:

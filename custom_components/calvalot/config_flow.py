@@ -27,6 +27,7 @@ from .const import (
     DEFAULT_COINS,
     DEFAULT_QUOTE_ASSET,
     DOMAIN,
+    EXAMPLE_LEADER_URL,
     SECRETS,
 )
 from .follower.exchange import Mode
@@ -195,7 +196,7 @@ class CalvalotConfigFlow(ConfigFlow, domain=DOMAIN):
             step_id=step_id,
             data_schema=self.add_suggested_values_to_schema(forms.with_consents(schema, consents), shown),
             errors=forms.fields_of(schema, errors),
-            description_placeholders=problem.placeholders if problem else None,
+            description_placeholders={"example_url": EXAMPLE_LEADER_URL} | (problem.placeholders if problem else {}),
         )
 
     def _unused_hash(self) -> str:

@@ -39,6 +39,7 @@ CONF_APPROVAL_TIMEOUT: Final = "approval_timeout"
 CONF_PUSH: Final = "push"
 CONF_ENTRY_JITTER: Final = "entry_jitter"
 
+EXAMPLE_LEADER_URL: Final = "https://leader.example.com"
 DEFAULT_EXCHANGE_URL: Final = "https://api.binance.com"
 DEFAULT_QUOTE_ASSET: Final = "USDC"
 DEFAULT_COINS: Final = ("BTC", "ETH", "BNB", "SOL", "XRP")
