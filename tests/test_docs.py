@@ -20,13 +20,17 @@ from custom_components.calvalot.issues import PROBLEMS
 from custom_components.calvalot.trigger import TRIGGERS
 
 from .markdown import anchors, code, prose, rows, section
-from .test_translations import DESCRIPTIONS, attribute_names, calls, load
+from .test_automation_docs import EXAMPLES
+from .test_cards import words
+from .test_quality_scale import RULES
+from .test_translations import DESCRIPTIONS, attribute_names, calls, load, texts
 
 ROOT = Path(__file__).parent.parent
 README, FRENCH = ROOT / "README.md", ROOT / "README.fr.md"
 REFERENCE = ROOT / "docs/reference.md"
 AUTOMATIONS = ROOT / "docs/automations.md"
 PUSH = ROOT / "docs/push.md"
+QUALITY = ROOT / "docs/quality.md"
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
 BLUEPRINTS = sorted((ROOT / "blueprints/automation/calvalot").glob("*.yaml"))
 IMPORT = "https://my.home-assistant.io/redirect/blueprint_import/?blueprint_url="
@@ -187,6 +191,31 @@ def test_push() -> None:
     given = {row[0]: row[1].strip("`") for row in rows(section(PUSH, "What the leader sends"))}
     own = push.signature(given["secret"], given["time"], given["path"], given["body"].encode())
     assert given["signature"] == own
+
+
+def test_figures() -> None:
+    """The page of figures counts what there is, and names tests that are there."""
+    found = {row[0].partition(",")[0]: row for row in rows(prose(QUALITY))}
+    done, exempt = (sum(rule["status"] == status for rule in RULES.values()) for status in ("done", "exempt"))
+    examples = sum(language != "bash" for language, _ in EXAMPLES)
+    steps = len(re.findall(r"^\*\*\d+\.", (ROOT / "docs/first-steps.md").read_text("utf-8"), re.MULTILINE))
+    fixable = sum(problem.fixable for problem in PROBLEMS)
+    for name, figures in {
+        "Integration Quality Scale": f"{len(RULES)} rules: {done} done, {exempt} exempt,",
+        "Texts of the integration": f"{len(texts('en'))} in each language",
+        "Words of the cards": f"{len(words()['en'])} in each language",
+        "Blueprints": f"{len(BLUEPRINTS)} of {len(BLUEPRINTS)}",
+        "Examples of the documentation": f"{examples} of {examples}",
+        "Triggers": f"{len(TRIGGERS)}",
+        "Conditions": f"{len(CONDITIONS)}",
+        "Actions": f"{len(services.ACTIONS)}",
+        "Repairs": f"{len(PROBLEMS)}, of which {fixable} have",
+        "Tools for language models": f"{len(llm.TOOLS)}",
+        "A newcomer's way from the clone to the first executed signal": f"{steps} steps",
+    }.items():
+        assert found.pop(name)[1].startswith(figures), name
+    assert found.keys() == {"", "---"}
+    assert [name for name in code(prose(QUALITY)) if name.startswith("tests/") and not (ROOT / name).exists()] == []
 
 
 def test_tools() -> None:

@@ -17,7 +17,7 @@ from homeassistant.const import EntityCategory
 from homeassistant.core import HomeAssistant
 from homeassistant.data_entry_flow import FlowError
 from homeassistant.exceptions import HomeAssistantError
-from homeassistant.helpers import device_registry as dr, entity_registry as er, intent
+from homeassistant.helpers import device_registry as dr, entity_registry as er, intent, selector
 from homeassistant.helpers.device_registry import DeviceEntryType
 from homeassistant.helpers.entity import Entity
 from homeassistant.setup import async_setup_component
@@ -130,6 +130,38 @@ def test_coverage_is_demanded(gate: str, percent: int) -> None:
     script = (ROOT / "scripts/test").read_text("utf-8")
     assert re.search(rf"coverage report --fail-under={percent}{f' {gate}"\\$exact"' if gate else ''}\n", script)
     assert re.search(r"^exact=\S*config_flow\.py", script, re.MULTILINE)
+
+
+def test_manifest() -> None:
+    """Its keys stand in the order that Home Assistant wants, and what has to be there is."""
+    keys = list(MANIFEST)
+    assert keys == ["domain", "name", *sorted(keys[2:])]
+    assert MANIFEST["domain"] == FOLDER.name
+    assert MANIFEST.keys() >= {
+        "codeowners",
+        "documentation",
+        "integration_type",
+        "iot_class",
+        "issue_tracker",
+        "version",
+    }
+    assert all(MANIFEST[key].startswith("https://") for key in ("documentation", "issue_tracker"))
+    assert re.fullmatch(r"\d+\.\d+\.\d+", MANIFEST["version"])
+
+
+@pytest.mark.parametrize("name", ["services", "triggers", "conditions"])
+def test_descriptions_are_valid(name: str) -> None:
+    """What actions, triggers and conditions ask for can be asked."""
+    described = {key: each for key, each in load_yaml_dict(str(FOLDER / f"{name}.yaml")).items() if key[0] != "."}
+    assert described
+    for key, each in described.items():
+        assert each.keys() <= {"fields", "target"}, key
+        if "target" in each:
+            selector.TargetSelector.CONFIG_SCHEMA(each["target"])
+        for field in each.get("fields", {}).values():
+            assert field.keys() <= {"default", "required", "selector"}, key
+            assert None not in field.values(), key
+            selector.validate_selector(field["selector"])
 
 
 def test_dependency_transparency() -> None:
