@@ -87,10 +87,15 @@ async def test_shared_prices(
     assert exchange.count("GET", "/ticker/price") == 1
 
 
+@pytest.mark.parametrize("pushed", [False, True])
 async def test_no_two_bursts(
-    hass: HomeAssistant, live_data: dict[str, object], leader: LeaderSimulator, exchange: ExchangeSimulator
+    hass: HomeAssistant,
+    live_data: dict[str, object],
+    leader: LeaderSimulator,
+    exchange: ExchangeSimulator,
+    pushed: bool,
 ) -> None:
-    """Followers that are due in the same moment trade one after the other."""
+    """Followers that are due in the same moment, or are told in the same moment, trade one after the other."""
     leader.publish_v2(BEFORE)
     entries = []
     for number in range(3):
@@ -101,7 +106,10 @@ async def test_no_two_bursts(
         await poll(hass, entries[-1])
     leader.publish_v2(AFTER)
     exchange.forget_requests()
-    async_fire_time_changed(hass, dt_util.utcnow() + entries[0].runtime_data.interval)
+    if pushed:
+        await asyncio.gather(*(each.runtime_data.async_heed_push() for each in entries))
+    else:
+        async_fire_time_changed(hass, dt_util.utcnow() + entries[0].runtime_data.interval)
     await hass.async_block_till_done()
     orders = [request.api_key for request in exchange.requests if request.method == "POST"]
     assert len(orders) == 15

@@ -66,7 +66,7 @@ class CalvalotCoordinator(DataUpdateCoordinator[Snapshot]):
         self._reauth = Reauthentication(hass, entry)
         self._told: dict[str, Exception] = {}
         self.doorkeeper: Doorkeeper | None = None
-        self._pushes = Debouncer(hass, LOGGER, cooldown=PUSH_COOLDOWN, immediate=True, function=self._start_anew)
+        self._pushes = Debouncer(hass, LOGGER, cooldown=PUSH_COOLDOWN, immediate=True, function=self._queue_anew)
         self._again = False
         self._turn: CALLBACK_TYPE | None = None
 
@@ -142,12 +142,10 @@ class CalvalotCoordinator(DataUpdateCoordinator[Snapshot]):
         return self._cycle
 
     @callback
-    def _start_anew(self) -> None:
+    def _start_anew(self) -> asyncio.Task[Snapshot]:
         """Start a cycle, after the one that runs: that may have asked the leader and the clock already."""
-        if self._cycle is None or self._cycle.done():
-            self._start_cycle()
-        else:
-            self._again = True
+        self._again = self._cycle is not None and not self._cycle.done()
+        return self._start_cycle()
 
     @callback
     def _cycle_over(self, cycle: asyncio.Task[Snapshot]) -> None:
@@ -169,14 +167,22 @@ class CalvalotCoordinator(DataUpdateCoordinator[Snapshot]):
     @callback
     def _on_turn(self, _now: datetime) -> None:
         self._turn = None
-        self._start_anew()
+        self._queue_anew()
 
     @callback
     def _on_time(self, _now: datetime) -> None:
         """Queue up for a cycle, once at a time."""
         if self._queued is None or self._queued.done():
-            queue = async_turns(self.hass).take(self._start_cycle, lambda: self.exchange.pause)
-            self._queued = self.hass.async_create_task(queue, f"{self.name} turn")
+            self._queued = self._queue(self._start_cycle)
+
+    @callback
+    def _queue_anew(self) -> None:
+        self._queue(self._start_anew)
+
+    @callback
+    def _queue(self, start: Callable[[], asyncio.Task[Snapshot]]) -> asyncio.Task[asyncio.Task[Snapshot]]:
+        turn = async_turns(self.hass).take(start, lambda: self.exchange.pause)
+        return self.hass.async_create_task(turn, f"{self.name} turn")
 
     async def _async_home_assistant_stops(self, _event: HassEvent) -> None:
         await self.async_stop()
