@@ -3,22 +3,48 @@
 from asyncio import events
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
+import gc
 import time
 
 
+@dataclass(frozen=True, slots=True)
+class Blocks:
+    """Seconds that each callback held the loop, and that each run of the garbage collector took.
+
+    The collector walks through everything that Home Assistant holds, whenever it likes: its runs are not counted to the
+    callback that they happen to interrupt.
+    """
+
+    callbacks: list[float] = field(default_factory=list)
+    collections: list[float] = field(default_factory=list)
+
+
 @contextmanager
-def watched_loop() -> Iterator[list[float]]:
-    """Collect how long (s) each callback took."""
-    took: list[float] = []
+def watched_loop() -> Iterator[Blocks]:
+    """Watch the callbacks of this thread's loop."""
+    blocks = Blocks()
     run = events.Handle._run  # noqa: SLF001 # where debug mode looks at its clock
+    began = 0.0
+
+    def collecting(phase: str, _info: dict[str, int]) -> None:
+        nonlocal began
+        if phase == "start":
+            began = time.perf_counter()
+        else:
+            blocks.collections.append(time.perf_counter() - began)
 
     def timed(handle: events.Handle) -> None:
+        collected = len(blocks.collections)
         start = time.perf_counter()
         run(handle)
-        took.append(time.perf_counter() - start)
+        took = time.perf_counter() - start
+        blocks.callbacks.append(took - sum(blocks.collections[collected:]))
 
     events.Handle._run = timed  # type: ignore[assignment, method-assign] # noqa: SLF001
+    gc.callbacks.append(collecting)
     try:
-        yield took
+        yield blocks
     finally:
+        gc.callbacks.remove(collecting)
         events.Handle._run = run  # type: ignore[method-assign] # noqa: SLF001

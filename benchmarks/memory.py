@@ -71,7 +71,7 @@ async def measure(*, quick: bool) -> list[Figure]:
 
 async def _follow(there: World, hass: HomeAssistant, number: int) -> object:
     """Set up a follower with an account of its own and let it trade."""
-    key, secret = f"key{number}".ljust(64, "0"), f"secret{number}".ljust(64, "0")
+    key, secret = f"key{number:02}".ljust(64, "k"), f"secret{number:02}".ljust(64, "s")
     await there.control("add_account", api_key=key, api_secret=secret, balances={"USDC": "5000"})
     follower = entry(there.data(live=True, api_key=key, api_secret=secret), f"Follower {number}")
     await hass.config_entries.async_add(follower)

@@ -29,7 +29,7 @@ async def measure(*, quick: bool) -> list[Figure]:
         coordinator = follower.runtime_data
         answered: list[float] = []
         coordinator.exchange.place = _noting(coordinator.exchange.place, answered)
-        fills, cycles, sequential = [], [], []
+        fills, cycles, sequential, bare = [], [], [], []
         for _ in range(rounds):
             await there.delay(0)
             await there.publish(BEFORE)
@@ -46,15 +46,19 @@ async def measure(*, quick: bool) -> list[Figure]:
             start = time.monotonic()
             await other.follow(SELLS, BUYS)
             sequential.append(time.monotonic() - start)
-    fill, slow = middle(fills), middle(sequential)
-    how = f"median of {rounds} signals, from the poll on; L = {LATENCY * 1000:.0f} ms"
+            bare.append(await _bare(session, there.exchange.url))
+    fill, slow, latency = middle(fills), middle(sequential), middle(bare)
+    how = f"median of {rounds} signals, from the poll on; L = {latency * 1000:.1f} ms"
     return [
-        Figure(name="signal to the answer of the last order", value=fill / LATENCY, unit="× L", bound=3.5, by=how),
-        Figure(name="… the fastest of them", value=min(fills) / LATENCY, unit="× L", by="the least of the same"),
         Figure(
-            name="signal to figures and events in Home Assistant", value=middle(cycles) / LATENCY, unit="× L", by=how
+            name="a bare request, L", value=latency * 1000, unit="ms", by=f"{LATENCY * 1000:.0f} ms were set; same run"
         ),
-        Figure(name="one thing after the other", value=slow / LATENCY, unit="× L", by=f"{REQUESTS} requests, same run"),
+        Figure(name="signal to the answer of the last order", value=fill / latency, unit="× L", bound=3.5, by=how),
+        Figure(name="… the fastest of them", value=min(fills) / latency, unit="× L", by="the least of the same"),
+        Figure(
+            name="signal to figures and events in Home Assistant", value=middle(cycles) / latency, unit="× L", by=how
+        ),
+        Figure(name="one thing after the other", value=slow / latency, unit="× L", by=f"{REQUESTS} requests, same run"),
         Figure(
             name="faster than one thing after the other",
             value=slow / fill,
@@ -64,6 +68,14 @@ async def measure(*, quick: bool) -> list[Figure]:
             by="same run",
         ),
     ]
+
+
+async def _bare(session: ClientSession, url: str) -> float:
+    """Seconds that a request takes which neither needs an account nor changes anything."""
+    start = time.monotonic()
+    async with session.get(f"{url}/api/v3/time") as answer:
+        await answer.read()
+    return time.monotonic() - start
 
 
 async def _other(there: World, session: ClientSession) -> SequentialFollower:

@@ -54,7 +54,7 @@ async def _imported(hass: HomeAssistant) -> list[Figure]:
         Figure(name="modules that the loop's own thread imports", value=len(in_loop), unit="", bound=0, by="counted"),
         Figure(
             name="longest block of the loop while imported",
-            value=max(blocks) * 1000,
+            value=max(blocks.callbacks) * 1000,
             unit="ms",
             by="once, as it happens once",
         ),
