@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import groupby
+from unittest.mock import patch
 
 from homeassistant.const import EVENT_STATE_CHANGED
 from homeassistant.core import Event, EventStateChangedData, HomeAssistant, callback
@@ -168,6 +169,25 @@ async def test_due_again(hass: HomeAssistant, entry: MockConfigEntry, leader: Le
     for _ in range(3):
         entry.runtime_data._on_time(dt_util.utcnow())
     await hass.async_block_till_done()
+    assert len(leader.requests) == polls + 1
+
+
+async def test_pushed_again(hass: HomeAssistant, entry: MockConfigEntry, leader: LeaderSimulator) -> None:
+    """Pushes during a pause of the exchange are one cycle after it; what was queued when the follower stops asks nobody."""
+    leader.publish_v2(ALLOCATION)
+    await set_up(hass, entry)
+    coordinator = entry.runtime_data
+    polls = len(leader.requests)
+    with patch.object(type(coordinator.exchange), "pause", 0.2):
+        for _ in range(5):
+            coordinator._queue_anew()
+            await asyncio.sleep(0)
+        await hass.async_block_till_done()
+        assert len(leader.requests) == polls + 1
+        coordinator._queue_anew()
+        await asyncio.sleep(0)
+        assert await hass.config_entries.async_unload(entry.entry_id)
+        await hass.async_block_till_done()
     assert len(leader.requests) == polls + 1
 
 

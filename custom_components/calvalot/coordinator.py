@@ -68,6 +68,7 @@ class CalvalotCoordinator(DataUpdateCoordinator[Snapshot]):
         self.doorkeeper: Doorkeeper | None = None
         self._pushes = Debouncer(hass, LOGGER, cooldown=PUSH_COOLDOWN, immediate=True, function=self._queue_anew)
         self._again = False
+        self._queued_anew = False
         self._turn: CALLBACK_TYPE | None = None
 
     async def async_start(self) -> None:
@@ -144,6 +145,7 @@ class CalvalotCoordinator(DataUpdateCoordinator[Snapshot]):
     @callback
     def _start_anew(self) -> asyncio.Task[Snapshot]:
         """Start a cycle, after the one that runs: that may have asked the leader and the clock already."""
+        self._queued_anew = False
         self._again = self._cycle is not None and not self._cycle.done()
         return self._start_cycle()
 
@@ -177,7 +179,10 @@ class CalvalotCoordinator(DataUpdateCoordinator[Snapshot]):
 
     @callback
     def _queue_anew(self) -> None:
-        self._queue(self._start_anew)
+        """Queue up for a cycle that begins after this moment, once at a time."""
+        if not self._queued_anew:
+            self._queued_anew = True
+            self._queue(self._start_anew)
 
     @callback
     def _queue(self, start: Callable[[], asyncio.Task[Snapshot]]) -> asyncio.Task[asyncio.Task[Snapshot]]:
