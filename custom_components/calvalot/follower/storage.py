@@ -12,7 +12,7 @@ import sqlite3
 from threading import Lock
 from typing import Any, Concatenate
 
-from sqlalchemy import URL, Connection, Engine, Table, create_engine, event, insert
+from sqlalchemy import URL, Connection, Dialect, Engine, Table, create_engine, event, insert
 from sqlalchemy.dialects.sqlite import Insert, insert as upsert
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -21,6 +21,8 @@ from .schema import METADATA, UPGRADES, VERSION
 
 # Answers; more are kept no longer than until the next write.
 REMEMBERED = 100
+# Statements that were compiled, by the dialect and their shape.
+_COMPILED: dict[Any, Any] = {}
 _BROKEN = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 
 
@@ -59,7 +61,7 @@ class Storage:
             self.path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as err:
             raise LedgerError(f"the ledger's folder cannot be made: {err.strerror}") from err
-        self._engine = create_engine(URL.create("sqlite", database=str(self.path)), hide_parameters=True)
+        self._engine = _engine(self.path)
         event.listen(self._engine, "connect", _configure)
         event.listen(self._engine, "begin", _begin)
         self._reader = self._engine.execution_options(reads=True)
@@ -221,6 +223,32 @@ def _ledger_error(cause: BaseException) -> LedgerError:
         kind = LedgerCorrupt if unreadable else LedgerError
         return kind(f"the ledger failed: {cause}")
     return LedgerError(f"the ledger failed: {type(cause).__name__}")
+
+
+def _engine(path: Path) -> Engine:
+    """An engine for a file that takes little memory while nothing happens, since there may be many followers.
+
+    What it compiles serves the others, too; one connection stays open, and few statements stay prepared.
+    """
+    engine = create_engine(
+        URL.create("sqlite", database=str(path)),
+        hide_parameters=True,
+        pool_size=1,
+        connect_args={"cached_statements": 8},
+        execution_options={"compiled_cache": _COMPILED},
+    )
+    engine.dialect = _dialect()
+    return engine
+
+
+@cache
+def _dialect() -> Dialect:
+    """The dialect of all engines, as a connection has made it."""
+    engine = create_engine("sqlite://")
+    with engine.connect():
+        pass
+    engine.dispose()
+    return engine.dialect
 
 
 def _configure(connection: Any, _record: object) -> None:
