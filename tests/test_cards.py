@@ -1,6 +1,7 @@
 """The cards get to the browser, and have words for everything they show."""
 
 import ast
+import gzip
 import re
 
 from homeassistant.components.frontend import DATA_EXTRA_MODULE_URL
@@ -48,6 +49,11 @@ def reasons() -> set[str]:
     }
     covered = {f"covered by {by}" for by in (desk.INITIAL_SYNC, desk.SYNC.rstrip("-"))}
     return {*given, *covered, desk.OVERTAKEN, desk.WAITS, desk.TOO_OLD}
+
+
+def test_size() -> None:
+    """A phone on a poor line loads them, too: compressed under 60 kB in all."""
+    assert sum(len(gzip.compress((FOLDER / name).read_bytes())) for name in MODULES) < 60_000
 
 
 async def test_cards_are_served(hass: HomeAssistant, hass_client_no_auth: ClientSessionGenerator) -> None:

@@ -294,6 +294,9 @@ export const WORDS = {
 export function words(hass) {
   const language = (hass?.locale?.language ?? hass?.language ?? "en").split("-")[0];
   const known = WORDS[language] ?? WORDS.en;
-  return (key, values = {}) =>
-    (known[key] ?? WORDS.en[key] ?? key).replace(/\{(\w+)\}/g, (_, name) => values[name] ?? "");
+  return (key, values = {}) => {
+    // A reason is free text, and may be the name of something that every object has.
+    const text = [known, WORDS.en].find((each) => Object.hasOwn(each, key))?.[key] ?? key;
+    return text.replace(/\{(\w+)\}/g, (_, name) => values[name] ?? "");
+  };
 }
