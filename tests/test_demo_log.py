@@ -1,0 +1,25 @@
+"""What the demo takes for an error in the log of Home Assistant."""
+
+from demo.home import errors_in
+
+LEFT_BEHIND = """\
+2026-11-21 16:20:01.123 ERROR (MainThread) [homeassistant] Error doing job: ClientConnectionResetError exception in shielded future (None)
+Traceback (most recent call last):
+  File "web_protocol.py", line 553, in _handle_request
+    await resp.write_eof()
+aiohttp.client_exceptions.ClientConnectionResetError: Cannot write to closing transport
+"""
+WARNING = "2026-11-21 16:20:02.000 WARNING (MainThread) [homeassistant.loader] We found a custom integration\n"
+BROKEN = """\
+2026-11-21 16:20:03.000 ERROR (MainThread) [custom_components.calvalot] The cycle broke
+Traceback (most recent call last):
+  File "cycle.py", line 1, in cycle
+KeyError: 'BTC'
+"""
+
+
+def test_errors() -> None:
+    """Errors and traces are found; what a browser leaves behind is none, and hides none."""
+    assert errors_in(WARNING + LEFT_BEHIND + WARNING) == []
+    found = BROKEN.splitlines()
+    assert errors_in(LEFT_BEHIND + BROKEN + WARNING) == errors_in(BROKEN + LEFT_BEHIND) == [*found[:2], found[3]]
