@@ -201,10 +201,10 @@ def run(seed: int = 1, followers: int = FOLLOWERS) -> dict[str, Any]:
 
 async def measure(*, quick: bool) -> list[Figure]:
     """The most telling of them for the table of all benchmarks."""
-    asked = {row["case"]: row for row in requests(followers=1000 if quick else FOLLOWERS)}
-    followers = f"{1000 if quick else FOLLOWERS:,} followers"
+    followers = 1000 if quick else FOLLOWERS
+    asked = {row["case"]: row for row in requests(followers=followers)}
     paid = {jitter: trade(Book("deep", DEEP, 5), entries(jitter), 1000)["mean"] for jitter in (0, 60)}
-    how = f"simulated, {followers}"
+    how = f"simulated, {followers:,} followers"
     return [
         Figure(
             name="leader: busiest second, polling at one moment",

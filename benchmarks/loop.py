@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import time
+from typing import Any
 
 from homeassistant.core import HomeAssistant
 
@@ -47,7 +48,7 @@ async def measure(*, quick: bool) -> list[Figure]:
     ]
 
 
-async def _round(there: World, hass: HomeAssistant, coordinator: object) -> tuple[Blocks, list[float]]:
+async def _round(there: World, hass: HomeAssistant, coordinator: Any) -> tuple[Blocks, list[float]]:
     await hass.async_block_till_done()
     gc.collect()
     times = []
@@ -56,7 +57,7 @@ async def _round(there: World, hass: HomeAssistant, coordinator: object) -> tupl
         await there.control("walk")
         with watched_loop() as blocks:
             start = time.process_time()
-            await coordinator.async_poll()  # type: ignore[attr-defined]
+            await coordinator.async_poll()
             times.append(time.process_time() - start)
         all_blocks.callbacks.extend(blocks.callbacks)
         all_blocks.collections.extend(blocks.collections)

@@ -7,11 +7,12 @@ import os
 from pathlib import Path
 import subprocess
 import sys
+from typing import Any
 
 from homeassistant.core import HomeAssistant
 
 from .figure import Figure
-from .stage import AFTER, BEFORE, World, entry, home, world
+from .stage import AFTER, BEFORE, World, follow, home, world
 
 FURTHER = 10
 CYCLES = 20_000
@@ -45,9 +46,9 @@ async def measure(*, quick: bool) -> list[Figure]:
     async with world("--volatility", "0.001") as there, home(RECORDER) as hass:
         await there.publish(BEFORE)
         bare = await _resident(hass)
-        coordinators = [await _follow(there, hass, 0)]
+        coordinators = [await follow(there, hass, 0)]
         one = await _resident(hass)
-        coordinators += [await _follow(there, hass, number) for number in range(1, FURTHER + 1)]
+        coordinators += [await follow(there, hass, number) for number in range(1, FURTHER + 1)]
         many = await _resident(hass)
         halves = []
         for _ in range(2):
@@ -79,24 +80,13 @@ async def measure(*, quick: bool) -> list[Figure]:
     ]
 
 
-async def _follow(there: World, hass: HomeAssistant, number: int) -> object:
-    """Set up a follower with an account of its own and let it trade."""
-    key, secret = f"key{number:02}".ljust(64, "k"), f"secret{number:02}".ljust(64, "s")
-    await there.control("add_account", api_key=key, api_secret=secret, balances={"USDC": "5000"})
-    follower = entry(there.data(live=True, api_key=key, api_secret=secret), f"Follower {number}")
-    await hass.config_entries.async_add(follower)
-    await follower.runtime_data.async_poll()
-    coordinator: object = follower.runtime_data
-    return coordinator
-
-
-async def _run(there: World, hass: HomeAssistant, coordinator: object, cycles: int) -> None:
+async def _run(there: World, hass: HomeAssistant, coordinator: Any, cycles: int) -> None:
     for number in range(cycles):
         if number % SIGNAL_EVERY == 0:
             await there.publish(BEFORE if number // SIGNAL_EVERY % 2 else AFTER)
             await there.control("forget_requests")
         await there.control("walk")
-        await coordinator.async_poll()  # type: ignore[attr-defined]
+        await coordinator.async_poll()
     await hass.async_block_till_done()
 
 

@@ -5,11 +5,10 @@ from itertools import pairwise
 import time
 from typing import Any
 
-from homeassistant.core import HomeAssistant
 from homeassistant.util import dt as dt_util
 
 from .figure import Figure
-from .stage import AFTER, BEFORE, LATENCY, World, entry, home, world
+from .stage import AFTER, BEFORE, LATENCY, World, follow, home, world
 
 FOLLOWERS = 50
 BOUND = 10
@@ -22,7 +21,7 @@ async def measure(*, quick: bool) -> list[Figure]:
     count = 10 if quick else FOLLOWERS
     async with world() as there, home() as hass:
         await there.publish(BEFORE)
-        coordinators = [await _follow(there, hass, number) for number in range(count)]
+        coordinators = [await follow(there, hass, number) for number in range(count)]
         await asyncio.sleep(61 - time.time() % 60)  # the set-ups have used most of what this minute allows
         await there.delay(LATENCY)
         idle, asked = await _round(there, coordinators)
@@ -32,15 +31,6 @@ async def measure(*, quick: bool) -> list[Figure]:
         if (orders := sum(each["method"] == "POST" for each in asked)) != 5 * count:
             raise RuntimeError(f"{orders} orders, not {5 * count}")
         return [*figures, *_figures(f"{count} followers, five orders each", trading, asked)]
-
-
-async def _follow(there: World, hass: HomeAssistant, number: int) -> Any:
-    key, secret = f"key{number:02}".ljust(64, "k"), f"secret{number:02}".ljust(64, "s")
-    await there.control("add_account", api_key=key, api_secret=secret, balances={"USDC": "5000"})
-    follower = entry(there.data(live=True, api_key=key, api_secret=secret), f"Follower {number}")
-    await hass.config_entries.async_add(follower)
-    await follower.runtime_data.async_poll()
-    return follower.runtime_data
 
 
 async def _round(there: World, coordinators: list[Any]) -> tuple[float, list[dict[str, Any]]]:
