@@ -100,9 +100,8 @@ class CalvalotCoordinator(DataUpdateCoordinator[Snapshot]):
                     self.hass, self._on_time, self.interval, name=f"{self.name} cycle", cancel_on_shutdown=True
                 )
             )
-        self._on_time(dt_util.utcnow())
-        if self._queued:
-            await asyncio.wait((self._queued,), timeout=FIRST_CYCLE_TIMEOUT)
+        self._queued = self._queue(self._start_cycle)
+        await asyncio.wait((self._queued,), timeout=FIRST_CYCLE_TIMEOUT)
 
     async def async_poll(self) -> None:
         """Run a cycle now, or join the one that runs; returns when it is over."""
