@@ -1,10 +1,8 @@
 """How a leader tells its followers that it has a new signal."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-import hashlib
-import hmac
 
 from aiohttp import ClientError, ClientSession, ClientTimeout
 from yarl import URL
@@ -25,7 +23,8 @@ class Push:
 class Pusher:
     """Calls webhooks, all at once, each once; a push that gets lost is made up for by the follower's next poll."""
 
-    def __init__(self) -> None:
+    def __init__(self, sign: Callable[[bytes], str]) -> None:
+        self._sign = sign
         self.urls: tuple[str, ...] = ()
         self.pushes: list[Push] = []
         self._session: ClientSession | None = None
@@ -35,12 +34,12 @@ class Pusher:
         """Push to these from now on."""
         self.urls = tuple(urls)
 
-    def push(self, secret: str, time: int, signal_id: str) -> None:
+    def push(self, time: int, signal_id: str) -> None:
         """Tell every webhook of a signal; does not wait for the answers."""
         for url in self.urls:
             push = Push(url, time, signal_id)
             self.pushes.append(push)
-            call = asyncio.create_task(self._call(push, secret))
+            call = asyncio.create_task(self._call(push))
             self._calls.add(call)
             call.add_done_callback(self._calls.discard)
 
@@ -53,13 +52,13 @@ class Pusher:
             await self._session.close()
             self._session = None
 
-    async def _call(self, push: Push, secret: str) -> None:
+    async def _call(self, push: Push) -> None:
         # The id makes two pushes of the same second different.
         body = push.signal_id.encode()
         message = f"{push.time}\nPOST\n{URL(push.url).path}\n".encode() + body
         headers = {
             "X-Signal-Timestamp": str(push.time),
-            "X-Signal-Signature": hmac.new(secret.encode(), message, hashlib.sha256).hexdigest(),
+            "X-Signal-Signature": self._sign(message),
         }
         self._session = self._session or ClientSession(timeout=TIMEOUT)
         try:

@@ -84,7 +84,7 @@ class LeaderSimulator:
         self._strategist = Strategist(seed, coins, language)
         self._sign_answer: Callable[[bytes], str] = self._sign
         self._body: bytes | None = None
-        self._pusher = Pusher()
+        self._pusher = Pusher(self._sign)
         self._runner: web.AppRunner | None = None
         self._publisher: asyncio.Task[None] | None = None
 
@@ -213,7 +213,7 @@ class LeaderSimulator:
         self.signals.append(document)
         self._body = json.dumps(document, ensure_ascii=False).encode()
         signal_id = str(document["signal_id"])
-        self._pusher.push(self.secret, int(self._now().timestamp()), signal_id)
+        self._pusher.push(int(self._now().timestamp()), signal_id)
         return signal_id
 
     def _new_id(self) -> str:
