@@ -1,6 +1,7 @@
 """The webhook by which a leader says that it has a new signal: who is heard, what follows, and that nothing else does."""
 
 import asyncio
+from datetime import datetime
 import gzip
 import hashlib
 import hmac
@@ -500,6 +501,19 @@ async def test_over_the_websocket(
 # A signal that waits for its turn
 
 
+async def waiting(
+    hass: HomeAssistant, entry_data: dict[str, Any], leader: LeaderSimulator
+) -> tuple[MockConfigEntry, datetime]:
+    """A follower whose signal waits for its turn, and when that comes."""
+    entry = add_entry(hass, entry_data, entry_jitter=900, poll_interval=3600)
+    assert await set_up(hass, entry)
+    leader.publish_v2({"BTC": "0.4"})
+    await poll(hass, entry)
+    due = entry.runtime_data.data.due
+    assert due
+    return entry, due
+
+
 async def test_turn(
     hass: HomeAssistant,
     entry_data: dict[str, Any],
@@ -508,12 +522,7 @@ async def test_turn(
     freezer: FrozenDateTimeFactory,
 ) -> None:
     """A cycle runs when it has come, not before and not with the next interval; none is left when Home Assistant stops."""
-    entry = add_entry(hass, entry_data, entry_jitter=900, poll_interval=3600)
-    assert await set_up(hass, entry)
-    leader.publish_v2({"BTC": "0.4"})
-    await poll(hass, entry)
-    due = entry.runtime_data.data.due
-    assert due
+    entry, due = await waiting(hass, entry_data, leader)
     assert trades(entry) == 0
     asked = len(leader.requests)
     for _ in range(2):  # a picture on the way changes nothing
@@ -530,12 +539,7 @@ async def test_turn_comes_during_a_cycle(
     hass: HomeAssistant, entry_data: dict[str, Any], leader: LeaderSimulator, freezer: FrozenDateTimeFactory
 ) -> None:
     """The cycle that runs may have looked at the clock already: another one follows it."""
-    entry = add_entry(hass, entry_data, entry_jitter=900, poll_interval=3600)
-    assert await set_up(hass, entry)
-    leader.publish_v2({"BTC": "0.4"})
-    await poll(hass, entry)
-    due = entry.runtime_data.data.due
-    assert due
+    entry, due = await waiting(hass, entry_data, leader)
     coordinator = entry.runtime_data
     decide = coordinator.follower._desk.decide
 
@@ -555,12 +559,7 @@ async def test_turn_of_a_follower_that_is_gone(
     hass: HomeAssistant, entry_data: dict[str, Any], leader: LeaderSimulator, freezer: FrozenDateTimeFactory
 ) -> None:
     """Nothing is left of it but what the ledger knows, and that is enough."""
-    entry = add_entry(hass, entry_data, entry_jitter=900, poll_interval=3600)
-    assert await set_up(hass, entry)
-    leader.publish_v2({"BTC": "0.4"})
-    await poll(hass, entry)
-    due = entry.runtime_data.data.due
-    assert due
+    entry, due = await waiting(hass, entry_data, leader)
     assert await hass.config_entries.async_unload(entry.entry_id)
     asked = len(leader.requests)
     freezer.move_to(due)

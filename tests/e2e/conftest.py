@@ -2,6 +2,7 @@
 
 from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 import json
 import os
@@ -93,13 +94,20 @@ class Shown(Stage):
         self.home.action("button.press", entity_id=self.ids["poll"])
 
 
+@contextmanager
+def running_stage(language: str) -> Iterator[Stage]:
+    """Run both simulators and a Home Assistant without a follower; an error in its log fails the last test."""
+    with simulators(every=None) as (leader, exchange):
+        with running_home(free_port(), language=language) as home:
+            yield Stage(language, leader, exchange, home)
+        assert not home.errors
+
+
 @pytest.fixture(scope="session", params=["en", "fr"])
 def stage(request: pytest.FixtureRequest) -> Iterator[Stage]:
-    """Start both simulators and a Home Assistant without a follower; an error in its log fails the last test."""
-    with simulators(every=None) as (leader, exchange):
-        with running_home(free_port(), language=request.param) as home:
-            yield Stage(request.param, leader, exchange, home)
-        assert not home.errors
+    """The stage that most tests share."""
+    with running_stage(request.param) as stage:
+        yield stage
 
 
 @pytest.fixture(scope="session")

@@ -5,13 +5,10 @@ from collections.abc import Iterator
 from playwright.sync_api import Page, expect
 import pytest
 
-from demo.__main__ import simulators
 from demo.dashboard import show_dashboard
-from demo.home import running_home
-from demo.process import free_port
 
 from .cards import activity, open_dashboard
-from .conftest import REASONING, SIZES, Camera, Stage
+from .conftest import REASONING, SIZES, Camera, Stage, running_stage
 
 TARGETS = {"BTC": "0.4", "ETH": "0.3", "SOL": "0.1"}
 ICON_IS_THERE = """() => {
@@ -29,10 +26,8 @@ ICON_IS_THERE = """() => {
 @pytest.fixture(scope="module", params=["en", "fr"])
 def stage(request: pytest.FixtureRequest) -> Iterator[Stage]:
     """Start a Home Assistant of our own, where nothing was set up before."""
-    with simulators(every=None) as (leader, exchange):
-        with running_home(free_port(), language=request.param) as home:
-            yield Stage(request.param, leader, exchange, home)
-        assert not home.errors
+    with running_stage(request.param) as stage:
+        yield stage
 
 
 def _entry(stage: Stage) -> dict[str, str]:
