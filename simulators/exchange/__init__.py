@@ -20,23 +20,30 @@ Market
     ``remove_price(symbol, zero=False)``* (left out of the ticker, or "0.00000000"), ``restore_price(symbol)``*,
     ``set_symbol_status(symbol, status)``* (TRADING, HALT, BREAK), ``set_depth(symbol, quote)``* (what the book holds on
     each side, for every order anew; None = deep), ``price(symbol)``*, ``prices()``*, ``symbol(name)`` (its rules, to be
-    read or changed), ``list_symbol(rules, price)``, ``delist(symbol)``*.
+    read or changed), ``list_symbol(rules, price)``, ``delist(symbol)``*,
+    ``relist(symbol)``* (as it was).
 Accounts
     ``set_balance(asset, free, api_key=None)``*, ``balance(asset, api_key=None)``* (free + locked),
     ``balances(api_key=None)``* (those above zero), ``add_account(api_key, api_secret, balances=None, **settings)``*,
+    ``add_key(api_key, api_secret, to=None)``* (another key of one account), ``add_old_orders(symbol, count,
+    amount_unknown=False, api_key=None)``* (the owner's own: cancelled, or filled with a negative amount as old ones are),
+    ``wipe(balances=None)``* (orders, trades and numbers anew, as on the test network each month),
     ``set_account(api_key=None, **settings)``*; settings: ``bnb_burn``, ``can_trade``, ``reading``, ``spot_trading``,
     ``withdrawals``, ``ip_restrict``, ``ip_allowed``. ``account(api_key=None)``, ``orders`` (everyone's, oldest first),
     ``open_orders(api_key=None)``, ``trades(api_key=None)``.
 Server
     ``advance(seconds)``* (its clock, ahead or back), ``server_time`` (ms), ``set_latency(seconds)``*,
-    ``ban(seconds, status=418)``*, ``set_weight_limit(weight)``*, ``set_sapi(available)``* (test networks have none),
+    ``ban(seconds, status=418)``*, ``set_weight_limit(weight, seconds=60)``* (in each window of so many seconds; who goes on
+    asking is banned, for longer each time), ``bans`` (how often), ``set_sapi(available)``* (test networks have none),
+    ``new_client()``* (whoever asks from now on was not told to wait),
     ``await stop()`` refuses connections, ``await start()`` listens on the same port again.
 Requests
     ``requests`` (each with method, path, params without signature, api_key, time, weight, status, faults; status None =
-    no answer), ``count(method=None, path=None)``* (path by its end), ``used_weight``, ``forget_requests()``*.
+    no answer), ``count(method=None, path=None)``* (path by its end), ``used_weight``, ``forget_requests()``*,
+    ``unheeded`` (requests sent by who had been told to wait: over a connection that brought the word, or a second later).
 Faults
     ``fault(kind, *, when="before", method=None, path=None, symbol=None, side=None, api_key=None, count=1, skip=0,
-    probability=1, seconds=None, code=None, status=None, message=None)``* returns the ``Fault``, whose ``hits`` count;
+    probability=1, seconds=None, code=None, status=None, message=None, percent=None)``* returns the ``Fault``, whose ``hits`` count;
     ``clear_faults()``*, ``faults_injected``. ``path`` is matched by its end, ``count=None`` is for ever. Several faults
     may strike one request: ``late`` goes along with ``drop``.
 
@@ -55,6 +62,7 @@ Faults
 ``error_list``    HTTP ``status`` (400) with a list as body
 ``rate_limit``    HTTP ``status`` (429), code -1003 and ``Retry-After: seconds`` (5)
 ``wrong_id``      the answer names another clientOrderId; ``status_new``: it says NEW with nothing executed
+``halt``, ``delist``, ``jump``  just before an order is matched its pair is halted or delisted, or its price jumps by ``percent`` (5)
 
 ``GET /control/state`` shows server time, prices, accounts (balances, orders, trades), request counts and faults; with
 ``?log=1`` every request too. Control requests are neither logged nor weighed nor subject to faults.

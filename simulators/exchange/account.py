@@ -180,10 +180,9 @@ class Settings(TypedDict, total=False):
 
 @dataclass(slots=True, eq=False)
 class Account:
-    """One key's account and permissions."""
+    """One account and its permissions; ``keys`` maps each of its keys to that key's secret."""
 
-    api_key: str
-    api_secret: str
+    keys: dict[str, str]
     uid: int
     bnb_burn: bool = False
     can_trade: bool = True
@@ -196,6 +195,16 @@ class Account:
     balances: defaultdict[str, Balance] = field(default_factory=lambda: defaultdict(Balance))
     orders: list[Order] = field(default_factory=list)
     trades: list[Trade] = field(default_factory=list)
+
+    @property
+    def api_key(self) -> str:
+        """Its first key."""
+        return next(iter(self.keys))
+
+    @property
+    def api_secret(self) -> str:
+        """The secret of its first key."""
+        return self.keys[self.api_key]
 
     def json(self, *, omit_zero: bool, assets: list[str]) -> dict[str, object]:
         """The answer to account."""

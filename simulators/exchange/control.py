@@ -4,22 +4,26 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-import math
 from typing import Unpack
 
 from .account import Account, Balance, Order, Settings, Trade
-from .faults import ALTERING, Fault, FaultKind, Faults, When
+from .faults import ALTERING, MOVING, Fault, FaultKind, Faults, When
+from .limits import WINDOW, Limits
 from .matching import Exchange
 from .symbols import Number, Symbol
 
 DEFAULT_KEY = "simulatedKey".ljust(64, "0")
 DEFAULT_SECRET = "simulatedSecret".ljust(64, "0")
+FIRST_UID = 354_000_000
 STATUSES = ("TRADING", "HALT", "BREAK")
 
 
 @dataclass(slots=True)
 class Request:
-    """One request as it arrived; ``status`` stays None where no answer was given."""
+    """One request as it arrived; ``status`` stays None where no answer was given.
+
+    ``unheeded``: it was sent though its sender had been told to wait.
+    """
 
     method: str
     path: str
@@ -29,6 +33,7 @@ class Request:
     weight: int = 0
     status: int | None = None
     faults: tuple[str, ...] = ()
+    unheeded: bool = False
 
 
 class Control:
@@ -52,14 +57,12 @@ class Control:
         self.api_key = api_key
         self.api_secret = api_secret
         self.latency = latency
-        self.weight_limit = weight_limit
         self.sapi = True
         self.requests: list[Request] = []
         self._exchange = Exchange(seed, Decimal(volatility), step, clock)
         self._faults = Faults(seed)
-        self._weights: Counter[int] = Counter()
-        self._refused_in_minute: Counter[int] = Counter()
-        self._ban: tuple[int, int] = (0, 418)
+        self._limits = Limits(weight_limit)
+        self._delisted: dict[str, tuple[Symbol, Decimal]] = {}
         self.add_account(api_key, api_secret, balances, bnb_burn=bnb_burn)
 
     # Market
@@ -125,7 +128,12 @@ class Control:
         exchange = self._ticked()
         for account, order in exchange.resting(symbol):
             exchange.cancel(account, order)
+        self._delisted[symbol] = self.symbol(symbol), self.price(symbol)
         exchange.market.remove(symbol)
+
+    def relist(self, symbol: str) -> None:
+        """List a pair again as it was."""
+        self.list_symbol(*self._delisted.pop(symbol))
 
     def symbol(self, name: str) -> Symbol:
         """The rules of a pair, to read or to change."""
@@ -142,10 +150,30 @@ class Control:
     ) -> None:
         """Open an account."""
         accounts = self._exchange.accounts
-        account = Account(api_key, api_secret, 354_000_000 + len(accounts), **settings)
+        account = Account({api_key: api_secret}, FIRST_UID + len({*accounts.values()}), **settings)
         for asset, free in (balances or {}).items():
             account.balances[asset].free = Decimal(free)
         accounts[api_key] = account
+
+    def add_key(self, api_key: str, api_secret: str, to: str | None = None) -> None:
+        """Give the account of a key another key."""
+        account = self.account(to)
+        account.keys[api_key] = api_secret
+        self._exchange.accounts[api_key] = account
+
+    def add_old_orders(
+        self, symbol: str, count: int, *, amount_unknown: bool = False, api_key: str | None = None
+    ) -> None:
+        """Give an account orders of its own from before: cancelled ones, or filled ones whose amount nobody knows any more."""
+        self._ticked().add_old_orders(self.account(api_key), symbol, count, amount_unknown=amount_unknown)
+
+    def wipe(self, balances: Mapping[str, Number] | None = None) -> None:
+        """Begin anew, as the test network does each month: orders and trades are gone, keys stay, all get these balances."""
+        self._ticked().wipe()
+        for account in self.accounts.values():
+            account.balances.clear()
+            for asset, free in (balances or {}).items():
+                account.balances[asset].free = Decimal(free)
 
     def set_account(self, api_key: str | None = None, **settings: Unpack[Settings]) -> None:
         """Change permissions or the fee asset."""
@@ -201,9 +229,10 @@ class Control:
         """Make every request take that long."""
         self.latency = float(seconds)
 
-    def set_weight_limit(self, weight: int | None) -> None:
-        """Enforce a limit of weight per minute, or none."""
-        self.weight_limit = weight
+    def set_weight_limit(self, weight: int | None, seconds: float = WINDOW) -> None:
+        """Enforce a limit of weight in each window of so many seconds, or none."""
+        self._limits.limit = weight
+        self._limits.window = float(seconds)
 
     def set_sapi(self, available: bool) -> None:
         """Take /sapi away, as on the test networks."""
@@ -211,12 +240,26 @@ class Control:
 
     def ban(self, seconds: float, status: int = 418) -> None:
         """Refuse everything for a while."""
-        self._ban = (self._exchange.now + math.ceil(seconds * 1000), status)
+        self._limits.ban(seconds, status, self.server_time)
+
+    @property
+    def bans(self) -> int:
+        """How often somebody who did not listen was banned."""
+        return self._limits.bans
+
+    @property
+    def unheeded(self) -> int:
+        """How many requests were sent by who had been told to wait."""
+        return sum(request.unheeded for request in self.requests)
+
+    def new_client(self) -> None:
+        """Whoever asks from now on was told nothing: a process was started anew."""
+        self._limits.forget_all()
 
     @property
     def used_weight(self) -> int:
-        """Weight used in this minute of server time."""
-        return self._weights[self._exchange.now // 60_000]
+        """Weight used in this window, a minute of server time."""
+        return self._limits.used(self.server_time)
 
     def count(self, method: str | None = None, path: str | None = None) -> int:
         """How many requests of this kind arrived."""
@@ -248,6 +291,7 @@ class Control:
         code: int | None = None,
         status: int | None = None,
         message: str | None = None,
+        percent: float | None = None,
     ) -> Fault:
         """Let the next matching request fail."""
         fault = Fault(
@@ -265,10 +309,11 @@ class Control:
             code,
             status,
             message,
+            None if percent is None else float(percent),
         )
         if fault.kind in ALTERING:
             fault.when = When.AFTER
-        elif fault.kind is FaultKind.DELAYED:
+        elif fault.kind in {FaultKind.DELAYED, *MOVING}:
             fault.when = When.BEFORE
         self._faults.waiting.append(fault)
         return fault

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from dataclasses import dataclass
+from decimal import Decimal
 from enum import StrEnum
 import random
 
@@ -24,6 +25,9 @@ class FaultKind(StrEnum):
     RATE_LIMIT = "rate_limit"
     WRONG_ID = "wrong_id"
     STATUS_NEW = "status_new"
+    HALT = "halt"
+    DELIST = "delist"
+    JUMP = "jump"
 
 
 class When(StrEnum):
@@ -35,8 +39,10 @@ class When(StrEnum):
 
 # These change an answer, so there has to be one.
 ALTERING = {FaultKind.WRONG_ID, FaultKind.STATUS_NEW}
+# These change the market just before the request is processed.
+MOVING = {FaultKind.HALT, FaultKind.DELIST, FaultKind.JUMP}
 # These go along with others; every other kind is the end of its request.
-ACCOMPANYING = {FaultKind.SLOW, FaultKind.LATE, *ALTERING}
+ACCOMPANYING = {FaultKind.SLOW, FaultKind.LATE, *ALTERING, *MOVING}
 SECONDS = {
     FaultKind.HANG: 60.0,
     FaultKind.SLOW: 1.0,
@@ -50,6 +56,7 @@ STATUS = {
     FaultKind.ERROR_LIST: 400,
     FaultKind.RATE_LIMIT: 429,
 }
+PERCENT = 5.0
 
 
 @dataclass(slots=True, eq=False)
@@ -70,6 +77,7 @@ class Fault:
     code: int | None = None
     status: int | None = None
     message: str | None = None
+    percent: float | None = None
     hits: int = 0
 
     @property
@@ -81,6 +89,11 @@ class Fault:
     def http_status(self) -> int:
         """Its HTTP status, or what is usual for its kind."""
         return self.status or STATUS.get(self.kind, 200)
+
+    @property
+    def factor(self) -> Decimal:
+        """What a jump multiplies the price by."""
+        return 1 + Decimal(str(PERCENT if self.percent is None else self.percent)) / 100
 
     @property
     def spent(self) -> bool:

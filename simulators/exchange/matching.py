@@ -134,6 +134,39 @@ class Exchange:
         account.updated = now
         return order
 
+    def add_old_orders(self, account: Account, symbol: str, count: int, *, amount_unknown: bool) -> None:
+        """Orders as somebody left them: cancelled, or filled for an amount that is not known any more."""
+        rules, now = self.market.symbol(symbol), self.now
+        price = self.market.price(symbol)
+        for _ in range(count):
+            number = next(self._order_ids[symbol])
+            order = Order(
+                symbol=symbol,
+                id=number,
+                client_order_id=f"old{number}",
+                side="BUY",
+                type="LIMIT",
+                time_in_force="GTC",
+                price=price,
+                quantity=rules.step,
+                quote_quantity=Decimal(0),
+                time=now,
+                updated=now,
+                status="FILLED" if amount_unknown else "CANCELED",
+            )
+            if amount_unknown:
+                order.executed, order.executed_quote = rules.step, Decimal(-1)
+            account.orders.append(order)
+            self.orders.append(order)
+
+    def wipe(self) -> None:
+        """No order and no trade was ever made; numbers begin anew."""
+        for numbers in (self._order_ids, self._trade_ids, self._resting, self._delayed, self.orders):
+            numbers.clear()
+        for account in self.accounts.values():
+            account.orders.clear()
+            account.trades.clear()
+
     def cancel(self, account: Account, order: Order) -> None:
         """Take a resting order from the book."""
         if not order.open:

@@ -20,18 +20,23 @@ COMMANDS = {
     "set_symbol_status",
     "set_depth",
     "delist",
+    "relist",
     "price",
     "prices",
     "set_balance",
     "balance",
     "balances",
     "add_account",
+    "add_key",
+    "add_old_orders",
+    "wipe",
     "set_account",
     "advance",
     "set_latency",
     "set_weight_limit",
     "set_sapi",
     "ban",
+    "new_client",
     "count",
     "forget_requests",
     "fault",
@@ -69,7 +74,13 @@ def state(control: Control, *, log: bool = False) -> dict[str, object]:
             }
             for key, account in control.accounts.items()
         },
-        "requests": {"total": len(control.requests), "used_weight": control.used_weight, "counts": dict(counts)},
+        "requests": {
+            "total": len(control.requests),
+            "used_weight": control.used_weight,
+            "bans": control.bans,
+            "unheeded": control.unheeded,
+            "counts": dict(counts),
+        },
         "faults": {"waiting": len(control.faults_waiting), "injected": dict(control.faults_injected)},
     }
     if log:

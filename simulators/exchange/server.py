@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal
 from http import HTTPStatus
 import json
-import math
 import re
 from types import TracebackType
 from typing import Self
@@ -17,7 +16,7 @@ from .account import Account
 from .answers import altered, faulty, json_answer, limited, page
 from .api import ENDPOINTS, Call, Endpoint, Json
 from .control import DEFAULT_KEY, DEFAULT_SECRET, Control, Request
-from .faults import ACCOMPANYING, Fault, FaultKind, When
+from .faults import ACCOMPANYING, MOVING, Fault, FaultKind, When
 from .filters import OrderRequest
 from .params import Params
 from .refusal import RefusalError
@@ -26,8 +25,6 @@ from .symbols import Number
 
 HOST = "127.0.0.1"
 API_KEY = re.compile(r"[A-Za-z0-9]{16,128}")
-STRIKES = 5
-BAN_SECONDS = 120
 # What a request that is too old may still lag behind inside the exchange.
 PROCESSING_MS = 10_000
 
@@ -128,6 +125,7 @@ class ExchangeSimulator(Control):
         params = Params(query, body)
         shown = {name: value for name, value in params.values.items() if name != "signature"}
         entry = Request(request.method, path, shown, request.headers.get("X-MBX-APIKEY"), self.server_time)
+        entry.unheeded = self._limits.heard(request.transport)
         self.requests.append(entry)
         faults = self._faults.take(entry.method, path, params.values, entry.api_key)
         entry.faults = tuple(fault.kind for fault in faults)
@@ -138,6 +136,8 @@ class ExchangeSimulator(Control):
                 request.transport.close()
             return web.Response()
         entry.status = response.status
+        if wait := response.headers.get("Retry-After"):
+            self._limits.tell(request.transport, float(wait))
         response.headers["X-MBX-USED-WEIGHT"] = response.headers["X-MBX-USED-WEIGHT-1M"] = str(self.used_weight)
         return response
 
@@ -149,6 +149,9 @@ class ExchangeSimulator(Control):
             return banned
         if (failed := await self._fail(before, entry, params)) is not None:
             return failed
+        for fault in before:
+            if fault.kind in MOVING:
+                self._move(fault, params.values.get("symbol", ""))
         late = sum(round(fault.lasting * 1000) for fault in faults if fault.kind is FaultKind.LATE)
         status, payload = self._process(entry, params, late)
         if (failed := await self._fail(after, entry, params)) is not None:
@@ -160,7 +163,7 @@ class ExchangeSimulator(Control):
             payload = altered(payload, fault.kind)
         response = json_answer(payload, status)
         if status == HTTPStatus.TOO_MANY_REQUESTS:
-            response.headers["Retry-After"] = str(60 - self.server_time // 1000 % 60)
+            response.headers["Retry-After"] = str(self._limits.rest(self.server_time))
         elif (entry.method, entry.path) == ("POST", "/api/v3/order") and status == HTTPStatus.OK:
             for name, span in (("10S", 10_000), ("1D", 86_400_000)):
                 window = (entry.api_key, name, self.server_time // span)
@@ -191,26 +194,24 @@ class ExchangeSimulator(Control):
         return ENDPOINTS.get((entry.method, entry.path))
 
     def _weigh(self, entry: Request, weight: int) -> None:
-        """Count the weight; over the limit, refuse, and ban who does not listen."""
-        minute = self.server_time // 60_000
         entry.weight += weight
-        self._weights[minute] += weight
-        if self.weight_limit is None or weight < 0 or self._weights[minute] <= self.weight_limit:
-            return
-        self._refused_in_minute[minute] += 1
-        if self._refused_in_minute[minute] > STRIKES:
-            self.ban(BAN_SECONDS)
-        words = f"current limit is {self.weight_limit} request weight per 1 MINUTE."
-        advice = "Please use WebSocket Streams for live updates to avoid polling the API."
-        raise RefusalError(-1003, f"Too much request weight used; {words} {advice}")
+        self._limits.weigh(weight, self.server_time)
 
     def _banned(self) -> web.Response | None:
-        until, status = self._ban
-        if (left := until - self.server_time) <= 0:
-            return None
-        words = f"Way too much request weight used; IP banned until {until}."
-        advice = "Please use WebSocket Streams for live updates to avoid bans."
-        return limited(status, math.ceil(left / 1000), f"{words} {advice}")
+        banned = self._limits.banned(self.server_time)
+        return None if banned is None else limited(*banned)
+
+    def _move(self, fault: Fault, symbol: str) -> None:
+        """Have the market change before the request meets it."""
+        if symbol not in self._exchange.market.symbols:
+            return
+        match fault.kind:
+            case FaultKind.HALT:
+                self.set_symbol_status(symbol, "HALT")
+            case FaultKind.DELIST:
+                self.delist(symbol)
+            case _:
+                self.set_price(symbol, self.price(symbol) * fault.factor, gap=True)
 
     def _authenticate(self, endpoint: Endpoint, entry: Request, params: Params) -> Account:
         if entry.api_key is None or API_KEY.fullmatch(entry.api_key) is None:
@@ -220,7 +221,7 @@ class ExchangeSimulator(Control):
         account = self._exchange.accounts.get(entry.api_key)
         if account is None or (account.ip_restrict and not account.ip_allowed):
             raise RefusalError(-2015)
-        params.check_signature(account.api_secret)
+        params.check_signature(account.keys[entry.api_key])
         params.check_time(self.server_time)
         if not (account.spot_trading if endpoint.trade else account.reading):
             raise RefusalError(-2015)

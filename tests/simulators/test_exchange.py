@@ -647,6 +647,106 @@ async def test_weight_limit_leads_to_429_then_418(sim: ExchangeSimulator, sessio
         assert response.status == 200
 
 
+async def test_bans_grow(sim: ExchangeSimulator, session: aiohttp.ClientSession) -> None:
+    """Who is banned again waits four times as long; a shorter window makes all of it shorter."""
+    sim.set_weight_limit(0, seconds=10)
+    waits = []
+    for _ in range(3):
+        sim.advance(10 - sim.server_time / 1000 % 10)
+        for _ in range(7):
+            async with session.get(f"{sim.url}/api/v3/time") as response:
+                wait = int(response.headers["Retry-After"])
+        waits.append(wait)
+        sim.advance(wait)
+    assert (waits, sim.bans) == ([20, 80, 320], 3)
+
+
+async def test_who_does_not_wait_is_counted(sim: ExchangeSimulator, session: aiohttp.ClientSession) -> None:
+    """Who has read that he has to wait; not who could not know, and not a process that was started anew."""
+
+    async def ask(client: aiohttp.ClientSession, *, banned: bool = True) -> None:
+        async with client.get(f"{sim.url}/api/v3/time") as response:
+            assert (response.status == 418) == banned
+
+    async with aiohttp.ClientSession() as other:
+        await ask(other, banned=False)
+        sim.ban(60)
+        await ask(session)
+        await ask(other)
+        assert sim.unheeded == 0
+        await ask(session)
+        assert sim.unheeded == 1
+        sim.new_client()
+        await ask(session)
+        assert sim.unheeded == 1
+        await ask(session)
+        assert sim.unheeded == 2
+
+
+# Accounts, and what was before
+
+
+async def test_two_keys_of_one_account(sim: ExchangeSimulator) -> None:
+    """Each with a secret of its own; another account has another number."""
+    sim.add_key("second".ljust(64, "0"), "its secret")
+    sim.add_account("other".ljust(64, "0"), "another secret", {"USDC": "7"})
+    known = []
+    for key, secret in (
+        (None, None),
+        ("second".ljust(64, "0"), "its secret"),
+        ("other".ljust(64, "0"), "another secret"),
+    ):
+        library = connect(sim, key, secret)
+        account = await library.get_account(omitZeroBalances="true")
+        known.append((account["uid"], account["balances"][0]["free"]))
+        await library.close_connection()
+    assert known[0] == known[1] == (known[2][0] - 1, "1000.00000000")
+    assert known[2][1] == "7.00000000"
+
+
+async def test_old_orders(sim: ExchangeSimulator, client: AsyncClient) -> None:
+    """As many as wanted; those filled long ago have an amount below 0, as the exchange documents it."""
+    sim.add_old_orders("BTCUSDC", 1500)
+    sim.add_old_orders("BTCUSDC", 1, amount_unknown=True)
+    page = await client.get_all_orders(symbol="BTCUSDC", orderId=1, limit=1000)
+    rest = await client.get_all_orders(symbol="BTCUSDC", orderId=page[-1]["orderId"] + 1, limit=1000)
+    assert (len(page), len(rest)) == (1000, 501)
+    assert {order["status"] for order in page} == {"CANCELED"}
+    assert (rest[-1]["status"], rest[-1]["cummulativeQuoteQty"]) == ("FILLED", "-1.00000000")
+    assert sim.balance("USDC") == 1000
+
+
+async def test_wipe(sim: ExchangeSimulator, client: AsyncClient) -> None:
+    """Numbers begin anew, keys go on."""
+    first = await buy(client, quantity="0.001")
+    sim.wipe({"USDC": "500"})
+    assert (sim.orders, sim.trades(), sim.balances()) == ([], [], {"USDC": Decimal(500)})
+    again = await buy(client, quantity="0.001")
+    assert (again["orderId"], again["fills"][0]["tradeId"]) == (first["orderId"], first["fills"][0]["tradeId"])
+
+
+@pytest.mark.parametrize(
+    ("kind", "refusal"), [("halt", (400, -1013)), ("delist", (400, -1121)), ("jump", (400, -2010))]
+)
+async def test_the_market_changes_before_an_order(
+    sim: ExchangeSimulator, client: AsyncClient, kind: str, refusal: tuple[int, int]
+) -> None:
+    """Between the rules or prices that an order was made from and its match."""
+    before = sim.price("BTCUSDC")
+    quantity = (1000 / before).quantize(Decimal("0.00001")) - Decimal("0.00003")
+    sim.fault(kind, method="POST", path="/order", percent=5)
+    assert (await refused(buy(client, quantity=str(quantity))))[:2] == refusal
+    match kind:
+        case "halt":
+            sim.set_symbol_status("BTCUSDC", "TRADING")
+        case "delist":
+            sim.relist("BTCUSDC")
+        case _:
+            assert sim.price("BTCUSDC") == before * Decimal("1.05")
+            sim.set_price("BTCUSDC", before)
+    assert (await buy(client, quantity=str(quantity)))["status"] == "FILLED"
+
+
 # Faults
 
 
