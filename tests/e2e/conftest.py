@@ -21,6 +21,7 @@ from playwright.sync_api import (
     Request,
     ViewportSize,
     WebError,
+    expect,
     sync_playwright,
 )
 import pytest
@@ -33,6 +34,8 @@ from demo.history import seed_history
 from demo.home import Home, running_home
 from demo.process import ROOT, Simulator, free_port
 
+# Whatever waits for a page waits up to this long (ms): the machine may have something else to do.
+PATIENCE = 60_000
 FAILED = pytest.StashKey[bool]()
 SIZES: dict[str, ViewportSize] = {
     "desktop": {"width": 1280, "height": 1160},
@@ -56,6 +59,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure() -> None:
     """End in order when asked to: what the fixtures started ends with them."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    expect.set_options(timeout=PATIENCE)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -164,7 +168,7 @@ def page(
         reduced_motion="reduce",
         service_workers="block",
     )
-    context.set_default_timeout(15_000)
+    context.set_default_timeout(PATIENCE)
     complaints = _complaints(context)
     page = context.new_page()
     yield page

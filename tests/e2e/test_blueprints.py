@@ -18,6 +18,8 @@ from demo.follower import add_follower, entities, tune
 from demo.home import Home, running_home
 from demo.process import ROOT, Simulator, free_port
 
+from .conftest import PATIENCE
+
 FILES = sorted((ROOT / "blueprints" / "automation" / "calvalot").glob("*.yaml"))
 NOTIFY = "notify.mobile_app_phone"
 ZONE = ZoneInfo("Europe/Paris")
@@ -42,7 +44,7 @@ class Phone:
 
     def wait(self, wanted: Callable[[Json], bool] = lambda _: True) -> Json:
         """Wait for a notification, and forget it and those before it."""
-        deadline = time.monotonic() + 15
+        deadline = time.monotonic() + PATIENCE / 1000
         while time.monotonic() < deadline:
             for number, push in enumerate(self.pushed):
                 if wanted(push):
@@ -159,7 +161,7 @@ def automate(house: House) -> Iterator[Callable[..., str]]:
         use = {"path": f"calvalot/{blueprint}.yaml", "input": {"notify_action": NOTIFY, **inputs}}
         house.home.post(f"config/automation/config/{name}", {"alias": name, "use_blueprint": use})
         made.add(name)
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + PATIENCE / 1000
         while "on" not in [
             state["state"] for state in house.home.get("states") if state["entity_id"] == f"automation.{name}"
         ]:

@@ -14,6 +14,8 @@ import pytest
 from demo.http import request
 from demo.process import ROOT
 
+from .conftest import PATIENCE
+
 DEMO = ROOT / "scripts" / "demo"
 
 
@@ -58,7 +60,7 @@ def test_ctrl_c_leaves_nothing_behind(tmp_path: Path, options: list[str]) -> Non
 
 def _hears_a_push(leader: str) -> bool:
     """Whether a push is heard soon, and the follower asks at once what is new."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + PATIENCE / 1000
     while time.monotonic() < deadline:
         state = request("GET", f"{leader}/control/state")
         heard = [push["time"] for push in state["pushes"] if push["status"] == 202]
