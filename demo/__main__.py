@@ -84,6 +84,8 @@ def _run(arguments: argparse.Namespace) -> bool:
         _say("Starting Home Assistant (the first time takes a little longer) ...")
         port = free_port(0 if arguments.check else arguments.port)
         with running_home(port, language=arguments.language, keep=arguments.keep) as home:
+            if arguments.keep:
+                _say(f"Config folder, which is kept: {home.folder}")
             if arguments.empty:
                 _welcome_newcomer(home, leader, exchange, every=arguments.every)
                 signal.pause()

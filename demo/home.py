@@ -196,7 +196,5 @@ def running_home(port: int, *, language: str = "en", keep: bool = False) -> Iter
         home.errors = errors_in(home.log)
         if home.errors:
             print("\nErrors in the log of Home Assistant:", *home.errors, sep="\n")
-        if keep:
-            print(f"Config folder kept: {folder}")
-        else:
+        if not keep:
             shutil.rmtree(folder, ignore_errors=True)
