@@ -1,7 +1,9 @@
 """What stops a follower stops it for good, once, and only on what is known."""
 
+from contextlib import closing
 from datetime import timedelta
 from decimal import Decimal
+import sqlite3
 from typing import Any
 
 import pytest
@@ -9,7 +11,7 @@ import pytest
 from custom_components.calvalot.follower.exchange import ONE, Balance, Mode
 from custom_components.calvalot.follower.guards import Guards
 from custom_components.calvalot.follower.journal import Event, Journal
-from custom_components.calvalot.follower.ledger import Ledger
+from custom_components.calvalot.follower.ledger import Ledger, LedgerError
 from custom_components.calvalot.follower.observer import View
 from custom_components.calvalot.follower.portfolio import Portfolio
 from custom_components.calvalot.follower.schema import Book, CashFlow, FlowKind, OrderState
@@ -188,6 +190,28 @@ async def test_a_new_start_counts_from_where_it_stands(ledger: Ledger) -> None:
     assert await watch.stops("1", "0.7") == [False, True]
     await watch.guards.pause(paused=False)
     assert await watch.stops("0.7", "0.6", "0.56") == [False, False, True]
+
+
+async def test_resuming_is_one_commit(ledger: Ledger) -> None:
+    """A ledger that fails between the two would resume with the old peak, and pause again at once."""
+    watch = Watch(ledger, stop_loss_drawdown=Decimal("0.2"))
+    assert await watch.stops("1", "0.7") == [False, True]
+    fails = "BEFORE DELETE ON facts WHEN old.key = 'stop_peak' BEGIN SELECT RAISE(ABORT, 'disk full'); END"
+    with closing(sqlite3.connect(ledger.path)) as file, file:
+        file.execute(f"CREATE TRIGGER full {fails}")
+    with pytest.raises(LedgerError, match="disk full"):
+        await watch.guards.pause(paused=False)
+    assert ledger.fact("paused")
+    assert watch.guards.paused
+
+
+async def test_switched_off_it_forgets_its_peak(ledger: Ledger) -> None:
+    """Switched on again, the fall begins where the price stands then."""
+    watch = Watch(ledger, stop_loss_drawdown=Decimal("0.2"))
+    assert await watch.stops("2") == [False]
+    await watch.again(ledger)
+    watch = await watch.again(ledger, stop_loss_drawdown=Decimal("0.2"))
+    assert await watch.stops("1", "0.79") == [False, True]
 
 
 @pytest.mark.parametrize("limit", [None, Decimal(0)])

@@ -207,8 +207,7 @@ def test_facts_are_remembered_and_forgotten(ledger: Ledger) -> None:
     ledger.remember("paused", "b")
     ledger.remember("dead", "")
     assert ledger.fact("paused") == "b"
-    ledger.remember("paused", None)
-    ledger.remember("never", None)
+    ledger.remember_all({"paused": None, "never": None})
     assert ledger.fact("paused") is None
     assert ledger.fact("dead") == ""
 

@@ -182,6 +182,10 @@ async def test_a_coin_that_is_held_but_not_wanted_any_more(rig: Rig, leader: Lea
     picture = await rig.cycle(follower)
     assert picture.last_signal_result is Result.EXECUTED
     assert abs(rig.weights(follower)["SOL"] - 0.1) < 0.006
+    leader.publish_v2({"SOL": ".6"})
+    picture = await rig.cycle(follower)
+    assert (picture.last_signal_result, picture.last_signal_reason) == (Result.SKIPPED, "not_chosen: SOLUSDC")
+    assert abs(rig.weights(follower)["SOL"] - 0.1) < 0.006
     leader.publish_v2({})
     picture = await rig.cycle(follower)
     assert picture.positions["SOL"].value is not None

@@ -487,6 +487,16 @@ def test_each_reason(coin: str, action: Action, share: str, reason: Reason) -> N
     assert left_out == (LeftOut(coin, f"{coin}USDC", Side(action), reason),)
 
 
+@pytest.mark.parametrize("signal", [make_targets({"BTC": ".9"}), make_actions(("BTC", Action.BUY, ".2"))])
+def test_what_is_not_chosen_any_more_is_not_bought(signal: Signal) -> None:
+    """It is held, so the leader's word on it is understood."""
+    limits = replace(PLAIN, coins=("ETH",))
+    world = World(portfolio=make_portfolio("500", BTC="0.01"), market=make_market({"BTC": "50000"}), limits=limits)
+    assert world.everything(signal) == ((), (LeftOut("BTC", "BTCUSDC", Side.BUY, Reason.NOT_CHOSEN),))
+    (sell,) = world.plan(make_targets({"BTC": ".2"})).sells
+    assert sell.amount == 300
+
+
 def test_an_exit_that_cannot_be_traded_is_not_called_dust() -> None:
     """However little it is: the reason may pass."""
     market = make_market({"BTC": "50000"}, BTC=make_rules(trading=False))

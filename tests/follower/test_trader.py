@@ -182,6 +182,21 @@ async def test_the_day_s_limit(rig: Rig, leader: LeaderSimulator, sim: ExchangeS
     rig.agree(follower)
 
 
+async def test_an_order_in_flight_counts_for_the_day(rig: Rig, leader: LeaderSimulator, sim: ExchangeSimulator) -> None:
+    """It may have traded."""
+    follower = await rig.following(max_trades_per_day=2)
+    leader.publish_v2({"BTC": ".2"})
+    sim.fault("drop", when="after", method="POST")
+    sim.fault("status", path="/order", method="GET", count=None)
+    await rig.cycle(follower)
+    assert rig.in_flight(follower)
+    leader.publish_v2({"ETH": ".2", "SOL": ".2"})
+    picture = await rig.cycle(follower)
+    assert "daily_limit: SOLUSDC" in (picture.last_signal_reason or "")
+    assert [order.symbol for order in rig.orders()] == ["BTCUSDC", "ETHUSDC"]
+    sim.clear_faults()
+
+
 # What is said of it
 
 

@@ -37,9 +37,12 @@ class Guards:
         self.fall: Decimal | None = None
 
     async def load(self) -> None:
-        """Take up what the ledger remembers."""
+        """Take up what the ledger remembers; a stop loss that was switched off begins anew when it is switched on."""
         self._paused = await asyncio.to_thread(self._ledger.fact, "paused") is not None
         self._dead = await asyncio.to_thread(self._ledger.fact, "dead") is not None
+        stop_peak = await asyncio.to_thread(self._ledger.fact, "stop_peak")
+        if stop_peak and not self._settings.stop_loss_drawdown:
+            await self._remember("stop_peak", None)
 
     async def reload(self) -> None:
         """Take up what an older ledger remembers; what has stopped the follower since then still does."""
@@ -67,10 +70,11 @@ class Guards:
 
     async def pause(self, *, paused: bool) -> None:
         """Pause or resume; resuming starts the fall from the peak anew."""
-        await self._remember("paused", self._now() if paused else None)
+        if paused:
+            await self._remember("paused", self._now())
+        else:
+            await asyncio.to_thread(self._ledger.remember_all, {"paused": None, "stop_peak": None})
         self._paused = paused
-        if not paused:
-            await self._remember("stop_peak", None)
 
     async def revive(self) -> None:
         """End DEAD."""

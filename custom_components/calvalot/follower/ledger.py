@@ -136,11 +136,16 @@ class Ledger(Storage):
 
     def remember(self, key: str, value: str | None) -> None:
         """Remember a fact, or forget it (None)."""
+        self.remember_all({key: value})
+
+    def remember_all(self, values: Mapping[str, str | None]) -> None:
+        """Remember facts, or forget them (None), all or nothing."""
         with self._transaction(facts) as connection:
-            if value is None:
-                connection.execute(delete(facts).where(facts.c.mode == self.mode, facts.c.key == key))
-            else:
-                upsert_row(connection, facts, {"mode": self.mode, "key": key, "value": value})
+            for key, value in values.items():
+                if value is None:
+                    connection.execute(delete(facts).where(facts.c.mode == self.mode, facts.c.key == key))
+                else:
+                    upsert_row(connection, facts, {"mode": self.mode, "key": key, "value": value})
 
     # Signals
 

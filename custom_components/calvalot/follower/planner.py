@@ -30,6 +30,7 @@ class Reason(StrEnum):
     BELOW_MINIMUM = "below_minimum"
     NO_POSITION = "no_position"
     NO_CASH = "no_cash"
+    NOT_CHOSEN = "not_chosen"
     NOT_LISTED = "not_listed"
     NOT_TRADING = "not_trading"
     NO_PRICE = "no_price"
@@ -58,9 +59,11 @@ _PASSING = frozenset({Reason.NOT_TRADING, Reason.NO_PRICE, Reason.ORDER_OPEN, Re
 class Limits:
     """What bounds orders: quote amounts, and fractions of capital.
 
-    `max_slippage` None means 0.3 % for BTC and ETH and 0.5 % for the others, 0 means plain MARKET orders.
+    `max_slippage` None means 0.3 % for BTC and ETH and 0.5 % for the others, 0 means plain MARKET orders. What is held besides
+    `coins` is only sold; None means that anything may be bought.
     """
 
+    coins: tuple[str, ...] | None = None
     min_order: Decimal = Decimal(5)
     rebalance_threshold: Decimal = Decimal("0.005")
     dust_threshold: Decimal = Decimal("2.5")
@@ -209,6 +212,8 @@ class _Planner:
     def _buy(self, coin: str, amount: Decimal) -> None:
         if reason := self._blocked.get((coin, Side.BUY)) or self._market.obstacle(coin):
             self._leave(coin, Side.BUY, reason)
+        elif self._limits.coins is not None and coin not in self._limits.coins:
+            self._leave(coin, Side.BUY, Reason.NOT_CHOSEN)
         elif amount < smallest_order(self._market, self._limits, coin):
             self._leave(coin, Side.BUY, Reason.BELOW_MINIMUM)
         else:

@@ -178,10 +178,11 @@ class Trader:
         return moving
 
     async def _within_day(self, outlook: Outlook) -> Outlook:
-        """No more orders than the day allows, sells first."""
+        """No more orders than the day allows, sells first; one in flight may have traded."""
         if self._max_trades is None or not outlook.orders:
             return outlook
         traded = await asyncio.to_thread(self._ledger.trades_since, self._clock() - DAY)
+        traded += len(await asyncio.to_thread(self._ledger.in_flight))
         room = max(0, self._max_trades - traded)
         kept = outlook.orders[:room]
         dropped = tuple(
