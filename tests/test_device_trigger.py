@@ -59,7 +59,11 @@ async def test_offered(hass: HomeAssistant, entry: MockConfigEntry) -> None:
 
 
 async def test_events(
-    hass: HomeAssistant, entry: MockConfigEntry, entry_data: dict[str, Any], leader: LeaderSimulator
+    hass: HomeAssistant,
+    entry: MockConfigEntry,
+    entry_data: dict[str, Any],
+    leader: LeaderSimulator,
+    exchange: ExchangeSimulator,
 ) -> None:
     """The triggers fire with their own follower's events, and tell of them as other device triggers do."""
     assert await set_up(hass, entry)
@@ -75,12 +79,18 @@ async def test_events(
     await poll(hass, entry, 3)
     leader.behave()
     await poll(hass, entry)
+    await exchange.stop()
+    await poll(hass, entry, 3)
+    await exchange.start()
+    await poll(hass, entry)
     assert Counter(call.data["id"] for call in calls) == {
         "signal_received": 2,
         "signal_executed": 2,
         "trade_executed": 2,
         "leader_lost": 1,
         "leader_back": 1,
+        "exchange_lost": 1,
+        "exchange_back": 1,
     }
     assert {call.data["platform"] for call in calls} == {"device"}
     assert all(call.data["description"] for call in calls)

@@ -162,10 +162,10 @@ def test_triggers_and_conditions() -> None:
         for name in kind:
             assert described[name].get("fields", {}).keys() <= code(found[f"calvalot.{name}"][2]), name
     for page, language, heading, count in (
-        (README, "en", "Automations", "Eight triggers and four conditions"),
-        (FRENCH, "fr", "Automatisations", "Huit déclencheurs et quatre conditions"),
+        (README, "en", "Automations", "Thirteen triggers and four conditions"),
+        (FRENCH, "fr", "Automatisations", "Treize déclencheurs et quatre conditions"),
     ):
-        assert (len(TRIGGERS), len(CONDITIONS)) == (8, 4)
+        assert (len(TRIGGERS), len(CONDITIONS)) == (13, 4)
         texts = load(f"translations/{language}.json")
         listed = [row[1].split(" · ") for row in rows(section(page, heading))[2:4]]
         for names, kind in zip(listed, ("triggers", "conditions"), strict=True):

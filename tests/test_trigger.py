@@ -1,11 +1,13 @@
 """Triggers: automations that really fire, on what happens to a follower and on nothing else."""
 
 from collections import Counter
+from datetime import timedelta
 from decimal import Decimal
 import json
 from pathlib import Path
 from typing import Any
 
+from freezegun.api import FrozenDateTimeFactory
 from homeassistant.components import automation
 from homeassistant.components.websocket_api.automation import async_get_triggers_for_target
 from homeassistant.core import HomeAssistant
@@ -129,6 +131,62 @@ async def test_leader(hass: HomeAssistant, entry: MockConfigEntry, leader: Leade
     leader.behave()
     await poll(hass, entry, 2)
     assert ids(calls) == {"leader_lost": 1, "leader_back": 1}
+
+
+async def test_exchange(hass: HomeAssistant, entry: MockConfigEntry, exchange: ExchangeSimulator) -> None:
+    """Losing the exchange and having it back fire once each."""
+    assert await set_up(hass, entry)
+    calls = await automate(hass, trigger(entry, "exchange_lost"), trigger(entry, "exchange_back"))
+    await exchange.stop()
+    await poll(hass, entry, 2)
+    assert calls == []
+    await poll(hass, entry, 3)
+    assert ids(calls) == {"exchange_lost": 1}
+    await exchange.start()
+    await poll(hass, entry, 2)
+    assert ids(calls) == {"exchange_lost": 1, "exchange_back": 1}
+
+
+async def test_approval_requested(hass: HomeAssistant, entry_data: dict[str, Any], leader: LeaderSimulator) -> None:
+    """A signal that waits for its owner's word fires once, with the plan."""
+    entry = add_entry(hass, entry_data, approval="ask")
+    assert await set_up(hass, entry)
+    calls = await automate(hass, trigger(entry, "approval_requested"), trigger(entry, "trade_executed"))
+    leader.publish_v2(ALLOCATION)
+    await poll(hass, entry, 2)
+    assert ids(calls) == {"approval_requested": 1}
+    assert state_of(hass, entry, "event", "signal").attributes["summary"]
+
+
+async def test_stop_loss_reached(
+    hass: HomeAssistant, entry_data: dict[str, Any], leader: LeaderSimulator, exchange: ExchangeSimulator
+) -> None:
+    """A fall from the peak that pauses a follower fires once."""
+    entry = add_entry(hass, entry_data, stop_loss_drawdown=20)
+    leader.publish_v2({"BTC": "1"})
+    assert await set_up(hass, entry)
+    calls = await automate(hass, trigger(entry, "stop_loss_reached"))
+    exchange.set_price("BTCUSDC", exchange.price("BTCUSDC") * Decimal("0.9"))
+    await poll(hass, entry)
+    assert calls == []
+    exchange.set_price("BTCUSDC", exchange.price("BTCUSDC") * Decimal("0.5"))
+    await poll(hass, entry, 2)
+    assert ids(calls) == {"stop_loss_reached": 1}
+
+
+async def test_leader_silent(
+    hass: HomeAssistant, entry_data: dict[str, Any], leader: LeaderSimulator, freezer: FrozenDateTimeFactory
+) -> None:
+    """A leader that publishes nothing new for too long fires once."""
+    entry = add_entry(hass, entry_data, silence_alert=2)
+    assert await set_up(hass, entry)
+    calls = await automate(hass, trigger(entry, "leader_silent"), trigger(entry, "leader_lost"))
+    freezer.tick(timedelta(hours=1))
+    await poll(hass, entry)
+    assert calls == []
+    freezer.tick(timedelta(hours=1))
+    await poll(hass, entry, 2)
+    assert ids(calls)["leader_silent"] == 1
 
 
 async def test_became_dead(

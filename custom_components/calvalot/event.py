@@ -25,6 +25,8 @@ EVENTS: Final = (
             "leader_lost",
             "leader_back",
             "leader_silent",
+            "exchange_lost",
+            "exchange_back",
             "ledger_mismatch",
             "ledger_restored",
             "stop_loss",

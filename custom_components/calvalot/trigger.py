@@ -83,6 +83,13 @@ class SignalExecutedTrigger(FollowerEventTrigger):
     _option = CONF_RESULT
 
 
+class ApprovalRequestedTrigger(FollowerEventTrigger):
+    """Fires when a signal waits for its owner's approval."""
+
+    _event = "signal"
+    _types = ("waiting",)
+
+
 class TradeExecutedTrigger(FollowerEventTrigger):
     """Fires with each order that traded."""
 
@@ -110,6 +117,34 @@ class LeaderBackTrigger(FollowerEventTrigger):
 
     _event = "alert"
     _types = ("leader_back",)
+
+
+class LeaderSilentTrigger(FollowerEventTrigger):
+    """Fires when the leader has published no new signal for too long."""
+
+    _event = "alert"
+    _types = ("leader_silent",)
+
+
+class ExchangeLostTrigger(FollowerEventTrigger):
+    """Fires when the exchange could not be used for a while."""
+
+    _event = "alert"
+    _types = ("exchange_lost",)
+
+
+class ExchangeBackTrigger(FollowerEventTrigger):
+    """Fires when the exchange can be used again."""
+
+    _event = "alert"
+    _types = ("exchange_back",)
+
+
+class StopLossReachedTrigger(FollowerEventTrigger):
+    """Fires when the stop loss pauses a follower."""
+
+    _event = "alert"
+    _types = ("stop_loss",)
 
 
 class BecameDeadTrigger(FollowerEventTrigger):
@@ -186,11 +221,16 @@ class ProfitLossCrossedTrigger(Trigger):
 TRIGGERS: Final[dict[str, type[Trigger]]] = {
     "signal_received": SignalReceivedTrigger,
     "signal_executed": SignalExecutedTrigger,
+    "approval_requested": ApprovalRequestedTrigger,
     "trade_executed": TradeExecutedTrigger,
     "trade_failed": TradeFailedTrigger,
     "profit_loss_crossed": ProfitLossCrossedTrigger,
+    "stop_loss_reached": StopLossReachedTrigger,
     "leader_lost": LeaderLostTrigger,
     "leader_back": LeaderBackTrigger,
+    "leader_silent": LeaderSilentTrigger,
+    "exchange_lost": ExchangeLostTrigger,
+    "exchange_back": ExchangeBackTrigger,
     "became_dead": BecameDeadTrigger,
 }
 

@@ -331,6 +331,7 @@ def test_alerts(house: House, automate: Callable[..., str]) -> None:
     ("alert", "words"),
     [
         ({"type": "leader_silent", "hours": 4.0}, "no new signal for 4.0 hours"),
+        ({"type": "exchange_lost", "reason": "it timed out"}, "The exchange cannot be used: it timed out."),
         (
             {"type": "stop_loss", "drawdown": "21.50", "limit": "20"},
             "Down 21.50 % from the peak, the stop stood at 20 %",

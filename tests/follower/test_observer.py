@@ -8,6 +8,7 @@ import pytest
 
 from custom_components.calvalot.follower import observer as observer_module
 from custom_components.calvalot.follower.exchange import ExchangeUnavailable, InvalidKey, Mode, Refused
+from custom_components.calvalot.follower.follower import FollowerError
 from custom_components.calvalot.follower.leader import (
     LeaderForbidden,
     LeaderInvalidResponse,
@@ -59,6 +60,23 @@ async def test_a_leader_that_is_silent(rig: Rig, leader: LeaderSimulator) -> Non
     assert told == [[], ["leader_silent"], [], [], [], ["leader_silent"], [], [], []]
     (event,) = [event for event in rig.events if event.type == "leader_silent"] or [None]
     assert event is None
+
+
+async def test_an_exchange_that_is_lost_and_back(rig: Rig, sim: ExchangeSimulator) -> None:
+    """Said once after three failed cycles in a row, and once with the first good one; what the owner asks is no cycle."""
+    follower = await rig.start(Mode.DRY_RUN)
+    said = []
+    for fails in (False, True, True, False, True, True, True, True, False, False, True, False):
+        if fails:
+            sim.fault("status", path="/ticker/price", count=None)
+            with pytest.raises(FollowerError, match="no_valuation"):
+                await follower.deposit(Decimal(10))
+        picture = await rig.cycle(follower)
+        assert picture.exchange_connected is not fails
+        assert all(event.data["reason"] for event in rig.events if event.type == "exchange_lost")
+        said.append(rig.types("alert"))
+        sim.clear_faults()
+    assert said == [[]] * 6 + [["exchange_lost"]] + [[]] + [["exchange_back"]] + [[]] * 3
 
 
 @pytest.mark.parametrize(

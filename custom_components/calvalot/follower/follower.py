@@ -105,6 +105,7 @@ class Follower:
                 view = await self._look()
                 await self._act(view)
                 picture = await self._picture(view)
+                self._observer.watch_exchange(picture.exchange_problem)
             except LedgerError as err:
                 storage = err
                 picture = await self._without_ledger(err)

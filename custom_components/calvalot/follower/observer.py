@@ -69,6 +69,7 @@ class Observer:
         self._permissions_at: datetime | None = None
         self._parsed: tuple[bytes, frozenset[str], Signal | InvalidSignal] | None = None
         self._failed_polls = 0
+        self._failed_cycles = 0
         self._last_new = clock()
         self._silent = False
         self.incoming: Signal | InvalidSignal | None = None
@@ -125,6 +126,17 @@ class Observer:
         """Ask for the trading rules and the key's permissions again in the next look: something was refused."""
         self._rules_at = None
         self._permissions_at = None
+
+    def watch_exchange(self, problem: ExchangeError | None) -> None:
+        """Take note of how a cycle went with the exchange; say once that it failed in a row of them, once that it is back."""
+        if problem is None:
+            if self._failed_cycles >= LOST_AFTER:
+                self._journal.alert("exchange_back")
+            self._failed_cycles = 0
+            return
+        self._failed_cycles += 1
+        if self._failed_cycles == LOST_AFTER:
+            self._journal.alert("exchange_lost", reason=str(problem))
 
     def watch_silence(self, last_signal: datetime | None) -> None:
         """Say once that no new signal came for too long, counted from the start or the last new signal."""
