@@ -12,7 +12,7 @@ from homeassistant.components.homeassistant.exposed_entities import async_expose
 from homeassistant.core import Context, HomeAssistant
 from homeassistant.setup import async_setup_component
 import pytest
-from pytest_homeassistant_custom_component.common import MockConfigEntry
+from pytest_homeassistant_custom_component.common import MockConfigEntry, MockUser
 
 from custom_components.calvalot import intent
 from custom_components.calvalot.follower.follower import Status
@@ -128,6 +128,51 @@ async def test_status_and_pause(hass: HomeAssistant, entry: MockConfigEntry, lan
     assert state_of(hass, entry, "switch", "pause").state == "on"
     for question in questions:
         assert await say(hass, question, language) == paused, question
+
+
+ORDERS = {
+    "en": (
+        ("Stop copying", "Stop copying my leader"),
+        ("Resume copying", "Start copying again", "Resume the copy trading"),
+    ),
+    "fr": (("Arrête de copier",), ("Reprends le copy trading", "Recommence à copier mon leader")),
+}
+
+
+@pytest.mark.parametrize("language", ORDERS)
+async def test_stop_and_resume(hass: HomeAssistant, entry: MockConfigEntry, language: str) -> None:
+    """Stop copying; resume it: both are done, and said."""
+    assert await set_up(hass, entry)
+    stops, resumes = ORDERS[language]
+    for stop in stops:
+        assert await say(hass, stop, language) == STATUS[language][3], stop
+        assert state_of(hass, entry, "switch", "pause").state == "on"
+    for resume in resumes:
+        await say(hass, stops[0], language)
+        assert await say(hass, resume, language) == STATUS[language][2], resume
+        assert state_of(hass, entry, "switch", "pause").state == "off"
+
+
+async def test_who_may_resume(
+    hass: HomeAssistant, entry: MockConfigEntry, hass_read_only_user: MockUser, hass_admin_user: MockUser
+) -> None:
+    """Everybody may stop; resuming is refused to those who are no administrator, and to a voice without a name."""
+    hass_read_only_user.mock_policy({"entities": True})
+    assert await set_up(hass, entry)
+
+    async def said(text: str, user_id: str | None, satellite_id: str | None = None) -> str:
+        context = Context(user_id=user_id)
+        result = await conversation.async_converse(hass, text, None, context, "en", satellite_id=satellite_id)
+        return str(result.response.speech["plain"]["speech"])
+
+    satellite = "assist_satellite.kitchen"
+    assert await said("Stop copying", hass_read_only_user.id) == STATUS["en"][3]
+    for user_id, where in ((hass_read_only_user.id, None), (None, satellite)):
+        assert await said("Resume copying", user_id, where) == "Calv-a-lot: only an administrator may resume."
+        assert state_of(hass, entry, "switch", "pause").state == "on"
+    for user_id, where in ((hass_admin_user.id, satellite), (None, None)):
+        assert await said("Stop copying", None, satellite) == STATUS["en"][3]
+        assert await said("Resume copying", user_id, where) == STATUS["en"][2]
 
 
 async def test_own_language(hass: HomeAssistant, entry: MockConfigEntry) -> None:

@@ -4,7 +4,7 @@ from homeassistant.helpers.device_registry import DeviceEntryType, DeviceInfo
 from homeassistant.helpers.entity import EntityDescription
 from homeassistant.helpers.update_coordinator import CoordinatorEntity
 
-from .const import CONF_LEADER_URL, DOMAIN
+from .const import DOMAIN
 from .coordinator import CalvalotCoordinator
 
 
@@ -25,5 +25,6 @@ class CalvalotEntity(CoordinatorEntity[CalvalotCoordinator]):
             identifiers={(DOMAIN, entry.entry_id)},
             manufacturer="Calv-a-lot",
             name=entry.title,
-            configuration_url=entry.data[CONF_LEADER_URL],
+            # Not the leader's address: it answers followers only, and shows a person nothing but a 404.
+            configuration_url=None,
         )

@@ -5,9 +5,9 @@ from decimal import Decimal
 from functools import partial
 from typing import TYPE_CHECKING, Final, override
 
-from homeassistant.const import ATTR_ENTITY_ID, SERVICE_TURN_ON, Platform
+from homeassistant.const import ATTR_ENTITY_ID, SERVICE_TURN_OFF, SERVICE_TURN_ON, Platform
 from homeassistant.core import HomeAssistant
-from homeassistant.exceptions import HomeAssistantError
+from homeassistant.exceptions import HomeAssistantError, Unauthorized
 from homeassistant.helpers import intent
 from homeassistant.helpers.translation import async_get_translations
 from homeassistant.setup import async_when_setup
@@ -103,20 +103,39 @@ class PauseIntent(FollowerIntent):
     intent_type = "CalvalotPause"
     description = "Pauses crypto copy trading"
     sentences = sentences.PAUSE
+    service = SERVICE_TURN_ON
 
     @override
     async def _answer(self, intent_obj: intent.Intent, entry: CalvalotConfigEntry, texts: Texts) -> str:
         target = {ATTR_ENTITY_ID: async_pause_switch(intent_obj.hass, entry)}
         try:
             await intent_obj.hass.services.async_call(
-                Platform.SWITCH, SERVICE_TURN_ON, target, blocking=True, context=intent_obj.context
+                Platform.SWITCH, self.service, target, blocking=True, context=intent_obj.context
             )
+        except Unauthorized:
+            return texts("not_allowed", name=entry.title)
         except HomeAssistantError as err:
             raise intent.IntentHandleError(str(err)) from err
         return texts(entry.runtime_data.data.status, name=entry.title)
 
 
-HANDLERS: Final = (PortfolioIntent(), IsPausedIntent(), PauseIntent())
+class ResumeIntent(PauseIntent):
+    """Resume copy trading!"""
+
+    intent_type = "CalvalotResume"
+    description = "Resumes crypto copy trading; only for administrators"
+    sentences = sentences.RESUME
+    service = SERVICE_TURN_OFF
+
+    @override
+    async def _answer(self, intent_obj: intent.Intent, entry: CalvalotConfigEntry, texts: Texts) -> str:
+        # A satellite does not say who speaks, and whoever speaks is no automation.
+        if intent_obj.satellite_id and not intent_obj.context.user_id:
+            return texts("not_allowed", name=entry.title)
+        return await super()._answer(intent_obj, entry, texts)
+
+
+HANDLERS: Final = (PortfolioIntent(), IsPausedIntent(), PauseIntent(), ResumeIntent())
 
 
 async def async_setup_intents(hass: HomeAssistant) -> None:

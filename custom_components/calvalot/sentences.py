@@ -19,8 +19,18 @@ IS_PAUSED: Final = (
     "le copy trading est-il (en pause|en marche|actif)",
 )
 PAUSE: Final = (
-    "(pause|suspend) [the] copy trading",
+    "(pause|suspend|stop) [the] copy trading",
+    "(pause|stop) copying [(the|my) leader|trades]",
     "(mets|mettre) le copy trading en pause",
     "(mets|mettre) en pause le copy trading",
-    "(suspends|suspendre) le copy trading",
+    "(suspends|suspendre|arrête|arrêter) le copy trading",
+    "(arrête|arrêter) de copier [(le|mon) leader]",
+)
+RESUME: Final = (
+    "(resume|restart|unpause) [the] copy trading",
+    "(resume|restart) copying [(the|my) leader|trades]",
+    "start copying again",
+    "(reprends|reprendre|relance|relancer) le copy trading",
+    "(reprends|reprendre) la copie",
+    "(recommence|recommencer) à copier [(le|mon) leader]",
 )

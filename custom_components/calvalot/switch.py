@@ -2,8 +2,10 @@
 
 from typing import Any, Final, override
 
+from homeassistant.auth.permissions.const import POLICY_CONTROL
 from homeassistant.components.switch import SwitchEntity, SwitchEntityDescription
 from homeassistant.core import HomeAssistant
+from homeassistant.exceptions import Unauthorized
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
 from .coordinator import CalvalotConfigEntry
@@ -39,6 +41,10 @@ class PauseSwitch(CalvalotEntity, SwitchEntity):
 
     @override
     async def async_turn_off(self, **kwargs: Any) -> None:
-        """Resume; the latest signal counts."""
+        """Resume; the latest signal counts. Pausing is for everybody, this for administrators and automations."""
+        if (context := self._context) and context.user_id:
+            user = await self.hass.auth.async_get_user(context.user_id)
+            if user is None or not user.is_admin:
+                raise Unauthorized(context=context, entity_id=self.entity_id, permission=POLICY_CONTROL)
         with translated_errors():
             await self.coordinator.follower.pause(paused=False)
