@@ -170,6 +170,25 @@ async def test_secret_refused(hass: HomeAssistant, entry: MockConfigEntry, leade
     assert not reauths(hass)
 
 
+async def test_reauth_beside_an_open_dialog(
+    hass: HomeAssistant, entry: MockConfigEntry, leader: LeaderSimulator
+) -> None:
+    """A reconfiguration that was left open holds the question up, and does not swallow it."""
+    await set_up(hass, entry)
+    dialog = await entry.start_reconfigure_flow(hass)
+    leader.secret = "changed"
+    coordinator = entry.runtime_data
+    for _ in range(2):
+        await coordinator.async_poll()
+        await hass.async_block_till_done()
+        assert not reauths(hass)
+    hass.config_entries.flow.async_abort(dialog["flow_id"])
+    for _ in range(2):
+        await coordinator.async_poll()
+        await hass.async_block_till_done()
+        assert len(reauths(hass)) == 1
+
+
 async def test_reauth_ends_it(hass: HomeAssistant, entry: MockConfigEntry, leader: LeaderSimulator) -> None:
     """With the new secret the follower goes on."""
     leader.secret = "changed"

@@ -5,9 +5,11 @@ from decimal import Decimal
 import json
 from typing import Any
 
+from homeassistant.components.websocket_api.automation import async_get_services_for_target
 from homeassistant.config_entries import ConfigEntryState
 from homeassistant.core import Context, HomeAssistant, SupportsResponse
 from homeassistant.exceptions import HomeAssistantError, ServiceValidationError, Unauthorized
+from homeassistant.helpers import device_registry as dr, label_registry as lr
 from homeassistant.util import dt as dt_util
 import probatio
 import pytest
@@ -449,9 +451,10 @@ async def test_which_follower(hass: HomeAssistant, entry: MockConfigEntry, entry
     assert await set_up(hass, entry)
     other = add_entry(hass, entry_data | {"initial_budget": 500.0})
     assert await set_up(hass, other)
-    with pytest.raises(ServiceValidationError) as err:
-        await act(hass, "deposit", amount=50)
-    assert err.value.translation_key == "service_found_multiple_config_entry_for_domain"
+    hass.config_entries.async_update_entry(other, title="The other one")
+    error = await refused(hass, "deposit", amount=50)
+    assert error.translation_key == "several_portfolios"
+    assert "Calv-a-lot, The other one" in str(error)
 
     await act(hass, "deposit", amount=50, config_entry_id=other.entry_id)
     assert other.runtime_data.data.net_deposits == 550
@@ -462,3 +465,48 @@ async def test_which_follower(hass: HomeAssistant, entry: MockConfigEntry, entry
     for entry_id in (other.entry_id, "nobody"):
         with pytest.raises(ServiceValidationError):
             await act(hass, "deposit", amount=50, config_entry_id=entry_id)
+
+
+async def test_target(
+    hass: HomeAssistant, entry: MockConfigEntry, entry_data: dict[str, Any], label_registry: lr.LabelRegistry
+) -> None:
+    """A device, an entity, also a disabled or a diagnostic one, or a label says which follower, as the entry does."""
+    assert await set_up(hass, entry)
+    other = add_entry(hass, entry_data | {"initial_budget": 500.0})
+    assert await set_up(hass, other)
+    label = label_registry.async_create("Money").label_id
+    dr.async_get(hass).async_update_device(other.runtime_data.device_id, labels={label})
+    hass.states.async_set("sensor.another", "1")
+    targets = (
+        {"device_id": other.runtime_data.device_id},
+        {"entity_id": entity_id(hass, other, "sensor", "total_value")},
+        {"entity_id": [entity_id(hass, other, "binary_sensor", "leader_connected"), "sensor.another"]},
+        {"label_id": label},
+        {"label_id": label, "config_entry_id": other.entry_id},
+    )
+    for number, target in enumerate(targets, 1):
+        await act(hass, "deposit", amount=50, **target)
+        assert other.runtime_data.data.net_deposits == 500 + 50 * number
+        assert (await ask(hass, "get_portfolio", **target))["net_deposits"] == f"{500 + 50 * number}"
+    assert entry.runtime_data.data.net_deposits == 1000
+
+    both = [each.runtime_data.device_id for each in (entry, other)]
+    for target, key in (
+        ({"device_id": both}, "several_portfolios"),
+        ({"device_id": both[0], "config_entry_id": other.entry_id}, "several_portfolios"),
+        ({"entity_id": "sensor.another"}, "target_without_portfolio"),
+        ({"entity_id": "sensor.calv_a_lot_that_is_gone"}, "target_without_portfolio"),
+        ({"device_id": "gone"}, "target_without_portfolio"),
+    ):
+        assert (await refused(hass, "deposit", amount=50, **target)).translation_key == key
+
+
+async def test_offered_for_a_target(hass: HomeAssistant, entry: MockConfigEntry) -> None:
+    """The editor offers each action for a follower's device and for its entities."""
+    assert await set_up(hass, entry)
+    for target in (
+        {"device_id": [entry.runtime_data.device_id]},
+        {"entity_id": [entity_id(hass, entry, "sensor", "total_value")]},
+    ):
+        offered = await async_get_services_for_target(hass, target, expand_group=False)
+        assert {f"{DOMAIN}.{name}" for name in hass.services.async_services_for_domain(DOMAIN)} <= offered

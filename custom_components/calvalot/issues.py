@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from decimal import ROUND_DOWN, Decimal
 from typing import Any
 
-from homeassistant.config_entries import SOURCE_REAUTH, ConfigEntry
+from homeassistant.config_entries import SOURCE_REAUTH, ConfigEntry, ConfigFlowResult
 from homeassistant.core import HomeAssistant, callback
 from homeassistant.helpers import issue_registry as ir
 from homeassistant.util import dt as dt_util
@@ -182,7 +182,7 @@ def async_clear_issues(hass: HomeAssistant, entry_id: str) -> None:
 
 
 class Reauthentication:
-    """Asks the owner for a refused secret: once, and one secret at a time."""
+    """Asks the owner for a refused secret: once it was shown, not again, and one secret at a time."""
 
     def __init__(self, hass: HomeAssistant, entry: ConfigEntry[Any]) -> None:
         """Start with nothing asked."""
@@ -193,7 +193,7 @@ class Reauthentication:
     @callback
     def async_sync(self, snapshot: Snapshot) -> None:
         """Ask for what is refused; take back a question that has answered itself."""
-        flows = list(self._entry.async_get_active_flows(self._hass, {SOURCE_REAUTH}))
+        flows = self._flows()
         connected = {"leader": snapshot.leader_connected, "exchange": snapshot.exchange_connected}
         if any(connected[who] for who in self._asked):
             self._asked.clear()
@@ -201,8 +201,14 @@ class Reauthentication:
                 self._hass.config_entries.flow.async_abort(flows.pop()["flow_id"])
         new = [who for who in _refused(snapshot) if who not in self._asked]
         if new and not flows:
-            self._asked.add(new[0])
             self._entry.async_start_reauth(self._hass, data={CONF_REFUSED_BY: new[0]})
+            # Home Assistant shows none while a reconfiguration is open.
+            if self._flows():
+                self._asked.add(new[0])
+
+    def _flows(self) -> list[ConfigFlowResult]:
+        """The questions that are open."""
+        return list(self._entry.async_get_active_flows(self._hass, {SOURCE_REAUTH}))
 
 
 def _refused(snapshot: Snapshot) -> Iterator[str]:

@@ -11,6 +11,7 @@ from homeassistant.const import ATTR_CONFIG_ENTRY_ID
 from homeassistant.core import HomeAssistant, ServiceCall, ServiceResponse, SupportsResponse, callback
 from homeassistant.exceptions import ServiceValidationError
 from homeassistant.helpers import config_validation as cv, service
+from homeassistant.helpers.target import TargetSelection
 from homeassistant.helpers.typing import VolDictType
 from homeassistant.util import dt as dt_util
 import voluptuous as vol
@@ -19,6 +20,7 @@ from .const import DOMAIN, MAX_AMOUNT
 from .coordinator import CalvalotConfigEntry
 from .errors import translated_errors
 from .follower.follower import Follower
+from .target import async_owners
 
 ATTR_AMOUNT: Final = "amount"
 ATTR_AT: Final = "at"
@@ -172,9 +174,25 @@ ACTIONS: Final = (
 )
 
 
+@callback
+def _async_entry(call: ServiceCall) -> CalvalotConfigEntry:
+    """The follower that an action names by its entry or its target, else the only one. Raises ServiceValidationError."""
+    entries = call.hass.config_entries.async_entries(DOMAIN, include_ignore=False, include_disabled=False)
+    named = {entry.entry_id for entry in entries}
+    entry_id, selection = call.data.get(ATTR_CONFIG_ENTRY_ID), TargetSelection(call.data)
+    if entry_id or selection.has_any_target:
+        named = async_owners(call.hass, selection) | ({entry_id} if entry_id else set())
+        if not named:
+            raise invalid_input("target_without_portfolio")
+    if len(named) > 1:
+        titles = sorted(entry.title for entry in entries if entry.entry_id in named)
+        raise invalid_input("several_portfolios", names=", ".join(titles))
+    return service.async_get_config_entry(call.hass, DOMAIN, next(iter(named), None))
+
+
 async def _handle(action: Action, call: ServiceCall) -> ServiceResponse:
     """Run an action on the follower it names."""
-    entry: CalvalotConfigEntry = service.async_get_config_entry(call.hass, DOMAIN, call.data.get(ATTR_CONFIG_ENTRY_ID))
+    entry = _async_entry(call)
     with translated_errors():
         return await entry.runtime_data.async_finish(action.run(entry.runtime_data.follower, call.data))
 
@@ -183,7 +201,9 @@ async def _handle(action: Action, call: ServiceCall) -> ServiceResponse:
 def async_setup_services(hass: HomeAssistant) -> None:
     """Register the actions."""
     for action in ACTIONS:
-        schema = vol.Schema({vol.Optional(ATTR_CONFIG_ENTRY_ID): cv.string, **action.fields})
+        schema = vol.Schema(
+            {vol.Optional(ATTR_CONFIG_ENTRY_ID): cv.string, **cv.TARGET_SERVICE_FIELDS, **action.fields}
+        )
         if action.admin:
             service.async_register_admin_service(hass, DOMAIN, action.name, partial(_handle, action), schema)
         else:

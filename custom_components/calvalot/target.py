@@ -1,4 +1,4 @@
-"""What triggers and conditions aim at: a follower, by whatever of it was picked."""
+"""What triggers, conditions and actions aim at: a follower, by whatever of it was picked."""
 
 from decimal import Decimal, InvalidOperation
 import math
@@ -6,7 +6,8 @@ from typing import Any, Final
 
 from homeassistant.const import PERCENTAGE, Platform
 from homeassistant.core import HomeAssistant, State, callback
-from homeassistant.helpers import entity_registry as er
+from homeassistant.helpers import device_registry as dr, entity_registry as er
+from homeassistant.helpers.target import TargetSelection, async_extract_referenced_entity_ids
 import voluptuous as vol
 
 from .const import DOMAIN
@@ -16,6 +17,18 @@ CONF_LEVEL: Final = "level"
 CONF_UNIT: Final = "unit"
 
 PROFIT_SENSORS: Final = {EUR: "profit_loss", PERCENTAGE: "profit_loss_percent"}
+
+
+@callback
+def async_owners(hass: HomeAssistant, selection: TargetSelection) -> set[str]:
+    """Entry ids of the followers that a target picks: by their device, by an entity, by an area or a label."""
+    entities, devices = er.async_get(hass), dr.async_get(hass)
+    selected = async_extract_referenced_entity_ids(hass, selection, primary_entities_only=False)
+    picked = [entities.async_get(entity_id) for entity_id in selected.referenced | selected.indirectly_referenced]
+    owners = {entity.config_entry_id for entity in picked if entity and entity.platform == DOMAIN}
+    found = [devices.async_get(device_id) for device_id in selected.referenced_devices]
+    owners |= {entry_id for device in found if device for entry_id in device.config_entries}
+    return {entry.entry_id for entry in hass.config_entries.async_entries(DOMAIN) if entry.entry_id in owners}
 
 
 @callback
