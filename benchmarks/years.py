@@ -70,6 +70,7 @@ def _time(now: datetime, number: int, trades: int) -> str:
 def _signals(now: datetime, trades: int) -> Rows:
     columns = (
         "mode",
+        "book",
         "signal_id",
         "version",
         "seen_at",
@@ -84,7 +85,7 @@ def _signals(now: datetime, trades: int) -> Rows:
         name = f"{_time(now, number, trades)}-{number}"
         yield (
             columns,
-            ("dry_run", name, 2, _time(now, number, trades), "Momentum.", "{}", name, "executed", "", "[]"),
+            ("dry_run", 1, name, 2, _time(now, number, trades), "Momentum.", "{}", name, "executed", "", "[]"),
         )
 
 
@@ -92,6 +93,7 @@ def _orders(now: datetime, trades: int) -> Rows:
     columns = (
         *(
             "mode",
+            "book",
             "signal_id",
             "coin",
             "symbol",
@@ -114,6 +116,7 @@ def _orders(now: datetime, trades: int) -> Rows:
             (
                 *(
                     "dry_run",
+                    1,
                     f"{_time(now, first, trades)}-{first}",
                     coin,
                     f"{coin}USDC",
@@ -137,7 +140,19 @@ def _orders(now: datetime, trades: int) -> Rows:
 
 def _fills(now: datetime, trades: int) -> Rows:
     columns = (
-        *("mode", "order_seq", "symbol", "trade_id", "price", "quantity", "amount", "fee", "fee_asset", "fee_price"),
+        *(
+            "mode",
+            "book",
+            "order_seq",
+            "symbol",
+            "trade_id",
+            "price",
+            "quantity",
+            "amount",
+            "fee",
+            "fee_asset",
+            "fee_price",
+        ),
         "time",
     )
     for number in range(trades):
@@ -145,14 +160,16 @@ def _fills(now: datetime, trades: int) -> Rows:
         yield (
             columns,
             (
-                *("dry_run", number + 1, f"{coin}USDC", number + 1, PRICE[coin], QUANTITY[coin], "12.34567800"),
+                *("dry_run", 1, number + 1, f"{coin}USDC", number + 1, PRICE[coin], QUANTITY[coin], "12.34567800"),
                 *("0.01234567", "USDC", "1", _time(now, number, trades)),
             ),
         )
 
 
 def _closes(today: date, days: int) -> Rows:
-    columns = (*("mode", "day", "value", "value_quote", "net_deposits", "units", "unit_price", "peak", "deepest"),)
+    columns = (
+        *("mode", "book", "day", "value", "value_quote", "net_deposits", "units", "unit_price", "peak", "deepest"),
+    )
     for number in range(1, days + 1):
         day = (today - timedelta(days=number)).isoformat()
-        yield columns, ("dry_run", day, "1000.12", "1161.40", "1000", "1000", "1.00012", "1.01", "1.5")
+        yield columns, ("dry_run", 1, day, "1000.12", "1161.40", "1000", "1000", "1.00012", "1.01", "1.5")

@@ -5,20 +5,23 @@ say EUR. Whatever the storage does wrong comes out as LedgerError, and nothing o
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from copy import copy
 import dataclasses
 from dataclasses import replace
 from datetime import date, datetime
 from decimal import Decimal
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, override
 
 from sqlalchemy import (
+    ColumnElement,
     Connection,
     RowMapping,
     Select,
     Table,
     UnaryExpression,
+    and_,
     bindparam,
     delete,
     false,
@@ -34,6 +37,9 @@ from .exchange import ZERO, Fill, Mode, OrderReport, Side
 from .performance import Close, Drawdown, Units
 from .portfolio import BookError, Portfolio, Position
 from .schema import (
+    FACTS_OF_FOLLOWER,
+    FIRST_BOOK,
+    NO_BOOK,
     Book,
     CashFlow,
     FlowKind,
@@ -59,16 +65,30 @@ _UPDATE_SIGNAL = update(signals).where(signals.c.seq == bindparam("known"))
 _UPDATE_ORDER = update(orders).where(orders.c.seq == bindparam("known"))
 # Fills on paper are numbered as they are placed and may be booked a little out of order.
 NUMBERED = 1000
+# The fact that says which book is in use.
+IN_USE = "book"
 IN_FLIGHT = (OrderState.PLANNED, OrderState.SENDING, OrderState.UNKNOWN, OrderState.EXECUTED)
 
 
 class Ledger(Storage):
-    """One book (mode) in one SQLite file."""
+    """The book in use of one mode, among others in one SQLite file; books have numbers."""
 
     def __init__(self, path: Path, mode: Mode, quote: str) -> None:
         super().__init__(path)
         self.mode = mode
         self.quote = quote
+        self.number = FIRST_BOOK
+
+    @override
+    def open(self) -> None:
+        super().open()
+        self.number = int(self.fact(IN_USE) or FIRST_BOOK)
+
+    def in_book(self, number: int) -> Ledger:
+        """The same open file, to read another book of this mode."""
+        other = copy(self)
+        other.number = number
+        return other
 
     # The book
 
@@ -82,9 +102,9 @@ class Ledger(Storage):
         """Write a cash flow and the book that results from it."""
         with self._transaction(cash_flows, books, positions) as connection:
             if flow.coin:
-                last = connection.execute(select(func.max(fills.c.seq)).where(fills.c.mode == self.mode)).scalar_one()
+                last = connection.execute(select(func.max(fills.c.seq)).where(self._own(fills))).scalar_one()
                 flow = replace(flow, after_fill=last or 0)
-            seq = insert_row(connection, cash_flows, {"mode": self.mode, **_columns(flow)})
+            seq = insert_row(connection, cash_flows, {**self._key, **_columns(flow)})
             self._write_book(connection, book)
         return replace(flow, seq=seq)
 
@@ -98,7 +118,7 @@ class Ledger(Storage):
             book = replace(self._book(connection), units=units, drawdown=drawdown)
             self._write_book(connection, book)
             row = {
-                "mode": self.mode,
+                **self._key,
                 "day": day.isoformat(),
                 "value": value,
                 "value_quote": value_quote,
@@ -110,7 +130,7 @@ class Ledger(Storage):
     def closes(self) -> tuple[Close, ...]:
         """Daily closes, oldest first."""
         with self._reading() as connection:
-            rows = connection.execute(select(closes).where(closes.c.mode == self.mode).order_by(closes.c.day))
+            rows = connection.execute(select(closes).where(self._own(closes)).order_by(closes.c.day))
             return tuple(
                 Close(
                     day=date.fromisoformat(row["day"]),
@@ -129,9 +149,7 @@ class Ledger(Storage):
     def fact(self, key: str) -> str | None:
         """A remembered fact, None where there is none."""
         with self._reading() as connection:
-            value: str | None = connection.execute(
-                select(facts.c.value).where(facts.c.mode == self.mode, facts.c.key == key)
-            ).scalar_one_or_none()
+            value: str | None = connection.execute(select(facts.c.value).where(*self._fact(key))).scalar_one_or_none()
             return value
 
     def remember(self, key: str, value: str | None) -> None:
@@ -143,15 +161,16 @@ class Ledger(Storage):
         with self._transaction(facts) as connection:
             for key, value in values.items():
                 if value is None:
-                    connection.execute(delete(facts).where(facts.c.mode == self.mode, facts.c.key == key))
+                    connection.execute(delete(facts).where(*self._fact(key)))
                 else:
-                    upsert_row(connection, facts, {"mode": self.mode, "key": key, "value": value})
+                    row = {**self._key, "book": self._book_of(key), "key": key, "value": value}
+                    upsert_row(connection, facts, row)
 
     # Signals
 
     def write_signal(self, record: SignalRecord) -> SignalRecord:
         """Write a signal for the first time, or what became of it since."""
-        row = {"mode": self.mode, **_columns(record), "left_out": json.dumps(record.left_out)}
+        row = {**self._key, **_columns(record), "left_out": json.dumps(record.left_out)}
         with self._transaction(signals) as connection:
             if record.seq:
                 connection.execute(_UPDATE_SIGNAL, {**row, "known": record.seq})
@@ -173,7 +192,7 @@ class Ledger(Storage):
         """Whether any signal was ever taken up."""
         with self._reading() as connection:
             found = connection.execute(
-                select(signals.c.seq).where(signals.c.mode == self.mode, signals.c.result != Result.REJECTED).limit(1)
+                select(signals.c.seq).where(self._own(signals), signals.c.result != Result.REJECTED).limit(1)
             )
             return found.first() is not None
 
@@ -194,7 +213,7 @@ class Ledger(Storage):
         """Write down what is going to be sent, all or nothing."""
         with self._transaction(orders) as connection:
             return tuple(
-                replace(record, seq=insert_row(connection, orders, {"mode": self.mode, **_columns(record)}))
+                replace(record, seq=insert_row(connection, orders, {**self._key, **_columns(record)}))
                 for record in records
             )
 
@@ -227,9 +246,7 @@ class Ledger(Storage):
         starts = or_(false(), *(orders.c.client_order_id.startswith(prefix, autoescape=True) for prefix in prefixes))
         with self._transaction(orders) as connection:
             connection.execute(
-                update(orders)
-                .where(orders.c.mode == self.mode, orders.c.signal_id == old, starts)
-                .values(signal_id=new)
+                update(orders).where(self._own(orders), orders.c.signal_id == old, starts).values(signal_id=new)
             )
 
     def last_order_ids(self, symbols: Collection[str]) -> dict[str, int]:
@@ -238,7 +255,7 @@ class Ledger(Storage):
         with self._reading() as connection:
             found = {
                 symbol: connection.execute(
-                    select(func.max(orders.c.order_id)).where(orders.c.mode == self.mode, orders.c.symbol == symbol)
+                    select(func.max(orders.c.order_id)).where(self._own(orders), orders.c.symbol == symbol)
                 ).scalar_one()
                 for symbol in symbols
             }
@@ -276,7 +293,7 @@ class Ledger(Storage):
             for fill in trades:
                 fee_price = fee_prices[fill.fee_asset]
                 row = {
-                    "mode": self.mode,
+                    **self._key,
                     "order_seq": record.seq,
                     "symbol": record.symbol,
                     "fee_price": fee_price,
@@ -299,23 +316,23 @@ class Ledger(Storage):
 
     def trades(self, limit: int = 100, since: datetime | None = None) -> tuple[Trade, ...]:
         """Orders that traded, newest first."""
-        query = _traded(self.mode).order_by(orders.c.executed_at.desc(), orders.c.seq.desc()).limit(limit)
+        query = self._traded().order_by(orders.c.executed_at.desc(), orders.c.seq.desc()).limit(limit)
         return tuple(self._trades(query.where(orders.c.executed_at >= since) if since else query).values())
 
     def trades_before(self, limit: int, before: int | None) -> dict[int, Trade]:
         """Orders that traded, before a seq, by their seq in the order they were placed, newest first."""
-        query = _traded(self.mode).order_by(orders.c.seq.desc()).limit(limit)
+        query = self._traded().order_by(orders.c.seq.desc()).limit(limit)
         return self._trades(query if before is None else query.where(orders.c.seq < before))
 
     def trades_of(self, order_seqs: Collection[int]) -> tuple[Trade, ...]:
         """What some orders traded, oldest first."""
-        query = _traded(self.mode).where(orders.c.seq.in_(order_seqs)).order_by(orders.c.seq)
+        query = self._traded().where(orders.c.seq.in_(order_seqs)).order_by(orders.c.seq)
         return tuple(self._trades(query).values())
 
     def trades_since(self, since: datetime) -> int:
         """Number of orders that traded since a time."""
         with self._reading() as connection:
-            traded = _traded(self.mode).where(orders.c.executed_at >= since).subquery()
+            traded = self._traded().where(orders.c.executed_at >= since).subquery()
             count: int = connection.execute(select(func.count()).select_from(traded)).scalar_one()
             return count
 
@@ -324,7 +341,7 @@ class Ledger(Storage):
         with self._reading() as connection:
             return {
                 table.name: connection.execute(
-                    select(func.count()).select_from(table).where(table.c.mode == self.mode)
+                    select(func.count()).select_from(table).where(self._own(table))
                 ).scalar_one()
                 for table in (signals, orders, fills, cash_flows, closes)
             }
@@ -335,7 +352,7 @@ class Ledger(Storage):
             flows = [
                 _flow(row)
                 for row in connection.execute(
-                    select(cash_flows).where(cash_flows.c.mode == self.mode).order_by(cash_flows.c.seq)
+                    select(cash_flows).where(self._own(cash_flows)).order_by(cash_flows.c.seq)
                 ).mappings()
             ]
             paid_in = sum((flow.amount_quote for flow in flows if not flow.coin), ZERO)
@@ -344,7 +361,7 @@ class Ledger(Storage):
             rows = connection.execute(
                 select(fills, orders.c.side, orders.c.coin, orders.c.order_id)
                 .join(orders, orders.c.seq == fills.c.order_seq)
-                .where(fills.c.mode == self.mode)
+                .where(self._own(fills))
                 .order_by(fills.c.seq)
             )
             for row in rows.mappings():
@@ -358,11 +375,37 @@ class Ledger(Storage):
 
     # Inside
 
+    @property
+    @override
+    def _asking(self) -> object:
+        return self.number
+
+    @property
+    def _key(self) -> dict[str, Any]:
+        """The columns that say whose a row is."""
+        return {"mode": self.mode, "book": self.number}
+
+    def _own(self, table: Table) -> ColumnElement[bool]:
+        """The rows of this book."""
+        return and_(table.c.mode == self.mode, table.c.book == self.number)
+
+    def _book_of(self, fact: str) -> int:
+        return NO_BOOK if fact in FACTS_OF_FOLLOWER else self.number
+
+    def _fact(self, key: str) -> tuple[ColumnElement[bool], ...]:
+        return facts.c.mode == self.mode, facts.c.book == self._book_of(key), facts.c.key == key
+
+    def _traded(self) -> Select[Any]:
+        """Orders that traded; one that ended without a fill was booked with an amount of exactly 0."""
+        return select(orders).where(
+            self._own(orders), orders.c.state == OrderState.BOOKED, orders.c.executed_amount != ZERO
+        )
+
     def _book(self, connection: Connection) -> Book:
-        row = connection.execute(select(books).where(books.c.mode == self.mode)).mappings().one_or_none()
+        row = connection.execute(select(books).where(self._own(books))).mappings().one_or_none()
         if row is None:
             return Book()
-        held = connection.execute(select(positions).where(positions.c.mode == self.mode)).mappings()
+        held = connection.execute(select(positions).where(self._own(positions))).mappings()
         return Book(
             portfolio=Portfolio(
                 cash=row["cash"],
@@ -379,7 +422,7 @@ class Ledger(Storage):
     def _write_book(self, connection: Connection, book: Book) -> None:
         portfolio = book.portfolio
         row = {
-            "mode": self.mode,
+            **self._key,
             "cash": portfolio.cash,
             "paid_in": portfolio.paid_in,
             "realised": portfolio.realised,
@@ -388,21 +431,21 @@ class Ledger(Storage):
             **_performance_columns(book),
         }
         upsert_row(connection, books, row)
-        connection.execute(delete(positions).where(positions.c.mode == self.mode))
+        connection.execute(delete(positions).where(self._own(positions)))
         held = [
-            {"mode": self.mode, "coin": coin, "quantity": position.quantity, "cost": position.cost}
+            {**self._key, "coin": coin, "quantity": position.quantity, "cost": position.cost}
             for coin, position in portfolio.positions.items()
         ]
         if held:
             connection.execute(insert(positions), held)
 
     def _by_age[Q: Select[Any]](self, query: Q, table: Table) -> Q:
-        """A table's rows of this mode, newest first, as they lie there: hardly ever some are of the other mode.
+        """A table's rows of this book, newest first, as they lie there: hardly ever some are of another book.
 
         The `+` keeps SQLite from sorting what an index on the mode finds, which is everything (sqlite.org/optoverview.html).
         """
         mode = UnaryExpression(table.c.mode, operator=custom_op("+"), type_=table.c.mode.type)
-        return query.where(mode == self.mode).order_by(table.c.seq.desc())
+        return query.where(mode == self.mode, table.c.book == self.number).order_by(table.c.seq.desc())
 
     def _newest[T](
         self,
@@ -423,18 +466,14 @@ class Ledger(Storage):
 
     def _signals(self, condition: Any) -> tuple[SignalRecord, ...]:
         with self._reading() as connection:
-            rows = connection.execute(
-                select(signals).where(signals.c.mode == self.mode, condition).order_by(signals.c.seq)
-            )
+            rows = connection.execute(select(signals).where(self._own(signals), condition).order_by(signals.c.seq))
             return tuple(_signal(row) for row in rows.mappings())
 
     def _orders(self, condition: Any) -> tuple[OrderRecord, ...]:
         with self._reading() as connection:
-            rows = connection.execute(
-                select(orders).where(orders.c.mode == self.mode, condition).order_by(orders.c.seq)
-            )
+            rows = connection.execute(select(orders).where(self._own(orders), condition).order_by(orders.c.seq))
             return tuple(
-                OrderRecord(**{**_without_mode(row), "side": Side(row["side"]), "state": OrderState(row["state"])})
+                OrderRecord(**{**_without_key(row), "side": Side(row["side"]), "state": OrderState(row["state"])})
                 for row in rows.mappings()
             )
 
@@ -469,13 +508,6 @@ class Ledger(Storage):
         connection.execute(_UPDATE_ORDER, {**_columns(record), "known": record.seq})
 
 
-def _traded(mode: Mode) -> Select[Any]:
-    """Orders that traded; one that ended without a fill was booked with an amount of exactly 0."""
-    return select(orders).where(
-        orders.c.mode == mode, orders.c.state == OrderState.BOOKED, orders.c.executed_amount != ZERO
-    )
-
-
 def _columns(record: Any) -> dict[str, Any]:
     return {field.name: getattr(record, field.name) for field in dataclasses.fields(record) if field.name != "seq"}
 
@@ -489,8 +521,8 @@ def _performance_columns(book: Book) -> dict[str, Decimal]:
     }
 
 
-def _without_mode(row: RowMapping) -> dict[str, Any]:
-    return {key: value for key, value in row.items() if key != "mode"}
+def _without_key(row: RowMapping) -> dict[str, Any]:
+    return {key: value for key, value in row.items() if key not in {"mode", "book"}}
 
 
 def _without(portfolio: Portfolio, flow: CashFlow) -> Portfolio:
@@ -499,9 +531,9 @@ def _without(portfolio: Portfolio, flow: CashFlow) -> Portfolio:
 
 
 def _flow(row: RowMapping) -> CashFlow:
-    return CashFlow(**{**_without_mode(row), "kind": FlowKind(row["kind"])})
+    return CashFlow(**{**_without_key(row), "kind": FlowKind(row["kind"])})
 
 
 def _signal(row: RowMapping) -> SignalRecord:
     left_out = tuple((symbol, side, reason) for symbol, side, reason in json.loads(row["left_out"]))
-    return SignalRecord(**{**_without_mode(row), "result": Result(row["result"]), "left_out": left_out})
+    return SignalRecord(**{**_without_key(row), "result": Result(row["result"]), "left_out": left_out})

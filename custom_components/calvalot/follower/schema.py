@@ -23,6 +23,13 @@ from sqlalchemy import (
 from .exchange import ONE, ZERO, Side
 from .performance import Drawdown, Units
 from .portfolio import Portfolio
+from .upgrades import NUMBERED_BOOKS
+
+# Of books that are numbered, today's, and what belongs to no book but to the follower.
+FIRST_BOOK = 1
+NO_BOOK = 0
+# Facts that hold whichever book is in use.
+FACTS_OF_FOLLOWER = frozenset({"paused", "dead", "restored", "book"})
 
 # What brings a file from each version to the next; the first entry leads from 1 to 2.
 UPGRADES: tuple[tuple[str, ...], ...] = (
@@ -33,6 +40,7 @@ UPGRADES: tuple[tuple[str, ...], ...] = (
         "ALTER TABLE cash_flows ADD COLUMN quantity TEXT",
         "ALTER TABLE cash_flows ADD COLUMN after_fill INTEGER",
     ),
+    NUMBERED_BOOKS,
 )
 VERSION = 1 + len(UPGRADES)
 
@@ -217,6 +225,7 @@ books = Table(
     "books",
     METADATA,
     Column("mode", String(8), primary_key=True),
+    Column("book", Integer, primary_key=True),
     Column("cash", DecimalText, nullable=False),
     Column("paid_in", DecimalText, nullable=False),
     Column("realised", DecimalText, nullable=False),
@@ -228,10 +237,24 @@ books = Table(
     Column("deepest", DecimalText, nullable=False),
 )
 
+# The account that a live book belongs to: `key` is a hash.
+accounts = Table(
+    "accounts",
+    METADATA,
+    Column("mode", String(8), primary_key=True),
+    Column("book", Integer, primary_key=True),
+    Column("host", Text, nullable=False),
+    Column("uid", Text),
+    Column("key", Text, nullable=False),
+    Column("quote", String(32), nullable=False),
+    Column("begun_at", TimeText, nullable=False),
+)
+
 positions = Table(
     "positions",
     METADATA,
     Column("mode", String(8), primary_key=True),
+    Column("book", Integer, primary_key=True),
     Column("coin", String(32), primary_key=True),
     Column("quantity", DecimalText, nullable=False),
     Column("cost", DecimalText, nullable=False),
@@ -242,6 +265,7 @@ signals = Table(
     METADATA,
     Column("seq", Integer, primary_key=True, autoincrement=True),
     Column("mode", String(8), nullable=False),
+    Column("book", Integer, nullable=False),
     Column("signal_id", Text, nullable=False),
     Column("version", Integer),
     Column("seen_at", TimeText, nullable=False),
@@ -254,9 +278,9 @@ signals = Table(
     Column("result", String(10), nullable=False),
     Column("reason", Text, nullable=False),
     Column("left_out", Text, nullable=False),
-    UniqueConstraint("mode", "signal_id"),
-    Index("signals_by_time", "mode", "seen_at"),
-    Index("signals_by_result", "mode", "result"),
+    UniqueConstraint("mode", "book", "signal_id"),
+    Index("signals_by_time", "mode", "book", "seen_at"),
+    Index("signals_by_result", "mode", "book", "result"),
     sqlite_autoincrement=True,
 )
 
@@ -265,13 +289,14 @@ orders = Table(
     METADATA,
     Column("seq", Integer, primary_key=True, autoincrement=True),
     Column("mode", String(8), nullable=False),
+    Column("book", Integer, nullable=False),
     Column("signal_id", Text, nullable=False),
     Column("coin", String(32), nullable=False),
     Column("symbol", String(48), nullable=False),
     Column("side", String(4), nullable=False),
     Column("leg", Integer, nullable=False),
     Column("attempt", Integer, nullable=False),
-    Column("client_order_id", String(36), nullable=False, unique=True),
+    Column("client_order_id", String(36), nullable=False),
     Column("quantity", DecimalText, nullable=False),
     Column("price", DecimalText),
     Column("limit_price", DecimalText),
@@ -283,10 +308,11 @@ orders = Table(
     Column("executed_amount", DecimalText, nullable=False),
     Column("executed_at", TimeText),
     Column("reason", Text, nullable=False),
-    Index("orders_by_signal", "mode", "signal_id"),
-    Index("orders_by_symbol", "mode", "symbol", "order_id"),
-    Index("orders_by_time", "mode", "executed_at"),
-    Index("orders_by_state", "mode", "state"),
+    UniqueConstraint("mode", "book", "client_order_id"),
+    Index("orders_by_signal", "mode", "book", "signal_id"),
+    Index("orders_by_symbol", "mode", "book", "symbol", "order_id"),
+    Index("orders_by_time", "mode", "book", "executed_at"),
+    Index("orders_by_state", "mode", "book", "state"),
     sqlite_autoincrement=True,
 )
 
@@ -295,6 +321,7 @@ fills = Table(
     METADATA,
     Column("seq", Integer, primary_key=True, autoincrement=True),
     Column("mode", String(8), nullable=False),
+    Column("book", Integer, nullable=False),
     Column("order_seq", Integer, ForeignKey("orders.seq"), nullable=False, index=True),
     Column("symbol", String(48), nullable=False),
     Column("trade_id", Integer, nullable=False),
@@ -304,8 +331,9 @@ fills = Table(
     Column("fee", DecimalText, nullable=False),
     Column("fee_asset", String(32), nullable=False),
     Column("fee_price", DecimalText, nullable=False),
+    Column("lent", DecimalText),
     Column("time", TimeText, nullable=False),
-    UniqueConstraint("mode", "symbol", "trade_id"),
+    UniqueConstraint("mode", "book", "symbol", "trade_id"),
     sqlite_autoincrement=True,
 )
 
@@ -314,6 +342,7 @@ cash_flows = Table(
     METADATA,
     Column("seq", Integer, primary_key=True, autoincrement=True),
     Column("mode", String(8), nullable=False),
+    Column("book", Integer, nullable=False),
     Column("kind", String(12), nullable=False),
     Column("amount", DecimalText, nullable=False),
     Column("amount_quote", DecimalText, nullable=False),
@@ -323,7 +352,7 @@ cash_flows = Table(
     Column("coin", String(32)),
     Column("quantity", DecimalText),
     Column("after_fill", Integer),
-    Index("cash_flows_by_time", "mode", "time"),
+    Index("cash_flows_by_time", "mode", "book", "time"),
     sqlite_autoincrement=True,
 )
 
@@ -331,6 +360,7 @@ closes = Table(
     "closes",
     METADATA,
     Column("mode", String(8), primary_key=True),
+    Column("book", Integer, primary_key=True),
     Column("day", String(10), primary_key=True),
     Column("value", DecimalText, nullable=False),
     Column("value_quote", DecimalText, nullable=False),
@@ -345,6 +375,7 @@ facts = Table(
     "facts",
     METADATA,
     Column("mode", String(8), primary_key=True),
+    Column("book", Integer, primary_key=True),
     Column("key", String(40), primary_key=True),
     Column("value", Text, nullable=False),
 )

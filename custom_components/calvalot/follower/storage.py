@@ -48,6 +48,11 @@ class Storage:
         self._known_log: tuple[int, int] | None = None
 
     @property
+    def _asking(self) -> object:
+        """What an answer depends on beside the question."""
+        return None
+
+    @property
     def is_open(self) -> bool:
         """Whether the file is open."""
         return self._engine is not None
@@ -188,7 +193,7 @@ def remembered[S: Storage, **P, T](
     def remember(read: Callable[Concatenate[S, P], T]) -> Callable[Concatenate[S, P], T]:
         @wraps(read)
         def answer(self: S, /, *args: P.args, **kwargs: P.kwargs) -> T:
-            question = (read, args, *kwargs.items())
+            question = (read, self._asking, args, *kwargs.items())
             changes = tuple(self._changes[table.name] for table in tables)
             known = self._remembered.get(question)
             if known and known[0] == changes and self._log() == self._known_log:
