@@ -79,10 +79,10 @@ def main() -> int:
     parser.add_argument("--times", type=int, default=7, help="how often (7)")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
     arguments = parser.parse_args()
-    with simulators(every=None) as (leader, exchange), running_home(free_port()) as home:
+    with simulators() as (leader, exchange), running_home(free_port()) as home:
         entry_id = add_follower(home, leader, exchange, live=False)
         ids = entities(home, entry_id)
-        seed_history(home, exchange, entry_id, ids, language="en", story=STORY)
+        seed_history(home, leader, exchange, entry_id, ids, language="en", story=STORY)
         show_dashboard(home)
         with closing(sqlite3.connect(home.folder / "calvalot" / f"{entry_id}.db")) as ledger:
             (trades,) = ledger.execute("SELECT count(*) FROM orders WHERE state = 'booked'").fetchone()

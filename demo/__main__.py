@@ -13,8 +13,11 @@ from .follower import POLL_INTERVAL, add_follower, entities, let_push
 from .home import OWNER, Home, running_home
 from .http import ApiError
 from .process import Simulator, free_port, simulator
+from .words import WORDS
 
 PORT = 8123
+# Characters of its log that are shown where Home Assistant has ended by itself.
+LAST_WORDS = 4000
 ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 # The follower gets 1,000 EUR of these; the rest is its owner's own and not to be touched.
 BALANCES = ("USDC=2000", "BTC=0.5", "BNB=1")
@@ -37,59 +40,58 @@ def _arguments() -> argparse.Namespace:
 
 
 @contextmanager
-def simulators(*, every: float | None, language: str = "en") -> Iterator[tuple[Simulator, Simulator]]:
-    """Run leader and exchange; without ``every`` nothing moves unless told."""
-    pace = () if every is None else ("--every", str(every), "--language", language)
-    walk = () if every is None else ("--step", "5", "--volatility", "0.001")
+def simulators(*, moving: bool = False, language: str = "en") -> Iterator[tuple[Simulator, Simulator]]:
+    """Run leader and exchange; prices stay where they are unless they are ``moving``."""
+    walk = ("--step", "5", "--volatility", "0.0005") if moving else ()
     account = [argument for balance in BALANCES for argument in ("--balance", balance)]
-    with simulator("leader", *pace) as leader, simulator("exchange", "--seed", "1", *walk, *account) as exchange:
+    with (
+        simulator("leader", "--language", language) as leader,
+        simulator("exchange", "--seed", "1", *walk, *account) as exchange,
+    ):
         yield leader, exchange
 
 
-def _say(text: str) -> None:
-    print(text, flush=True)
+class Terminal:
+    """Says what happens in the language of the demo."""
 
+    def __init__(self, language: str) -> None:
+        """Take the words of a language."""
+        self._words = WORDS[language]
 
-def _welcome(home: Home, *, live: bool, every: float) -> None:
-    mode = "Live on the simulated account" if live else "Dry run"
-    _say(f"""
-  {home.url}
-  opens the dashboard, already logged in (else: {OWNER["username"]} / {OWNER["password"]})
+    def words(self, key: str, **values: object) -> str:
+        """Return a text with its values."""
+        return self._words[key].format(**values)
 
-  {mode}; a signal every {every:g} s, pushed at once, a poll every {POLL_INTERVAL} s. Ctrl-C ends everything.
-""")
+    def say(self, key: str, **values: object) -> None:
+        """Print a text with its values."""
+        print(self.words(key, **values), flush=True)
 
-
-def _welcome_newcomer(home: Home, leader: Simulator, exchange: Simulator, *, every: float) -> None:
-    _say(f"""
-  {home.url}
-  opens Home Assistant, already logged in (else: {OWNER["username"]} / {OWNER["password"]})
-
-  Settings > Devices & services > Add integration > Calv-a-lot, with
-    leader's address     {leader.url}
-    signal secret        {leader.ready["secret"]}
-    exchange's address   {exchange.url}
-
-  A signal every {every:g} s. Ctrl-C ends everything.
-""")
+    def welcome(
+        self, key: str, home: Home, leader: Simulator, exchange: Simulator, *, live: bool = False, every: float
+    ) -> None:
+        """Say where it runs, and with what a follower is set up by hand."""
+        access = self.words("access", leader=leader.url, exchange=exchange.url, **exchange.ready | leader.ready)
+        mode = self.words("live" if live else "dry_run")
+        self.say(key, url=home.url, mode=mode, every=every, poll=POLL_INTERVAL, access=access, **OWNER)
 
 
 def _run(arguments: argparse.Namespace) -> bool:
     """Start everything; return whether there was nothing to complain about."""
     start = time.monotonic()
+    terminal = Terminal(arguments.language)
     agrees = True
-    every = None if arguments.check else arguments.every
-    with simulators(every=every, language=arguments.language) as (leader, exchange):
-        _say(f"Leader on {leader.url}, exchange on {exchange.url}")
-        _say("Starting Home Assistant (the first time takes a little longer) ...")
+    with simulators(moving=not arguments.check, language=arguments.language) as (leader, exchange):
+        terminal.say("simulators", leader=leader.url, exchange=exchange.url)
+        terminal.say("starting")
         port = free_port(0 if arguments.check else arguments.port)
         with running_home(port, language=arguments.language, keep=arguments.keep) as home:
             if arguments.keep:
-                _say(f"Config folder, which is kept: {home.folder}")
+                terminal.say("kept", folder=home.folder)
             if arguments.empty:
-                _welcome_newcomer(home, leader, exchange, every=arguments.every)
-                signal.pause()
-            _say("Adding the follower ...")
+                leader.control("publish_every", seconds=arguments.every)
+                terminal.welcome("welcome_empty", home, leader, exchange, every=arguments.every)
+                return _stay(home, terminal)
+            terminal.say("adding")
             entry_id = add_follower(home, leader, exchange, live=arguments.live)
             ids = entities(home, entry_id)
             show_dashboard(home)
@@ -99,16 +101,27 @@ def _run(arguments: argparse.Namespace) -> bool:
                 if not (arguments.live or arguments.no_history):
                     from .history import seed_history  # noqa: PLC0415  # brings Home Assistant, which takes its time
 
-                    _say("Letting the follower live through a year (--no-history leaves that out) ...")
-                    seed_history(home, exchange, entry_id, ids, language=arguments.language)
+                    terminal.say("history")
+                    seed_history(home, leader, exchange, entry_id, ids, language=arguments.language)
                 # Not for --check, which tells the follower by itself when to look.
                 let_push(home, leader, entry_id)
-                _welcome(home, live=arguments.live, every=arguments.every)
-                signal.pause()
-    if arguments.check:
-        verdict = "they agree" if agrees else "THEY DO NOT AGREE"
-        _say(f"\n{verdict}; {len(home.errors)} errors in the log; {time.monotonic() - start:.1f} s")
+                leader.control("publish_every", seconds=arguments.every)
+                terminal.welcome("welcome", home, leader, exchange, live=arguments.live, every=arguments.every)
+                return _stay(home, terminal)
+    verdict = "they agree" if agrees else "THEY DO NOT AGREE"
+    print(f"\n{verdict}; {len(home.errors)} errors in the log; {time.monotonic() - start:.1f} s", flush=True)
     return agrees and not home.errors
+
+
+def _stay(home: Home, terminal: Terminal) -> bool:
+    """Run until Ctrl-C, through every restart; return False where Home Assistant ends by itself."""
+    for code in home.endings():
+        if code is None:
+            terminal.say("restarted")
+        else:
+            terminal.say("gone", code=code)
+            print(home.log[-LAST_WORDS:], flush=True)
+    return False
 
 
 def _interrupt_once(*_: object) -> None:
@@ -126,10 +139,11 @@ def main() -> int:
     try:
         return 0 if _run(arguments) else 1
     except (ApiError, OSError, RuntimeError) as error:
-        _say(f"\n{error}")
+        print(f"\n{error}", flush=True)
         return 1
     except KeyboardInterrupt:
-        _say("\nEverything has ended.")
+        print()
+        Terminal(arguments.language).say("ended")
         return 130 if arguments.check else 0
 
 

@@ -48,7 +48,7 @@ FLOWS: tuple[Flow, ...] = (
 class Story:
     """How long it is, from when to when a signal follows another one, and how far apart cycles are at most.
 
-    Every fourth signal is a new allocation, the others are single actions.
+    Every fourth signal is an allocation, the others are single actions.
     """
 
     days: int = 365
@@ -72,20 +72,43 @@ class Clock:
         return self.now.timestamp()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ending:
+    """How a story ends: what the follower published and when, prices by symbol, the leader's latest signal and weights."""
+
+    snapshots: list[tuple[datetime, Snapshot]]
+    prices: dict[str, Decimal]
+    signal: dict[str, object]
+    weights: dict[str, Decimal]
+
+
 def seed_history(
-    home: Home, exchange: Simulator, entry_id: str, ids: dict[str, str], *, language: str, story: Story = Story()
+    home: Home,
+    leader: Simulator,
+    exchange: Simulator,
+    entry_id: str,
+    ids: dict[str, str],
+    *,
+    language: str,
+    story: Story = Story(),
 ) -> None:
-    """Let a follower have lived through a story, a year by default: its ledger, the recorder's statistics, and the prices where they ended."""
+    """Let a follower have lived through a story, a year by default: its ledger, and the recorder's statistics.
+
+    Prices and leader go on from where they were at its end.
+    """
     home.commands({"type": "config_entries/disable", "entry_id": entry_id, "disabled_by": "user"})
     home.action("recorder.purge_entities", entity_id=list(ids.values()), keep_days=0)
     ledger = home.folder / "calvalot" / f"{entry_id}.db"
     for file in ledger.parent.glob(f"{entry_id}.*"):
         file.unlink()
-    pictures, prices = asyncio.run(_live(ledger, entry_id, language, story))
-    for symbol, price in prices.items():
+    ending = asyncio.run(_live(ledger, entry_id, language, story))
+    for symbol, price in ending.prices.items():
         exchange.control("set_price", symbol=symbol, price=str(price))
+    weights = {coin: str(weight) for coin, weight in ending.weights.items()}
+    leader.control("take_over", document=ending.signal, weights=weights)
     home.commands(
-        *_statistics(pictures, ids), {"type": "config_entries/disable", "entry_id": entry_id, "disabled_by": None}
+        *_statistics(ending.snapshots, ids),
+        {"type": "config_entries/disable", "entry_id": entry_id, "disabled_by": None},
     )
     wait_for_follower(home, entry_id)
     while home.commands({"type": "recorder/info"})[0]["backlog"]:
@@ -100,14 +123,13 @@ def _times(start: datetime, end: datetime, longest: timedelta) -> Iterator[datet
         now += min(longest, next((step for distance, step in STEPS if end - now <= distance), longest))
 
 
-async def _live(
-    path: Path, entry_id: str, language: str, story: Story
-) -> tuple[list[tuple[datetime, Snapshot]], dict[str, Decimal]]:
-    """Run a follower through the story; return its pictures and the last prices."""
+async def _live(path: Path, entry_id: str, language: str, story: Story) -> Ending:
+    """Run a follower through the story."""
     end = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
     start = end - timedelta(days=story.days)
     clock = Clock(start)
-    pictures: list[tuple[datetime, Snapshot]] = []
+    snapshots: list[tuple[datetime, Snapshot]] = []
+    mind = Strategist(SEED, COINS, language)
     ledger = Ledger(path, Mode.DRY_RUN, QUOTE)
     async with (
         ExchangeSimulator(seed=SEED, clock=clock.seconds) as market,
@@ -125,7 +147,7 @@ async def _live(
             publish=lambda *_: None,
         )
         await follower.start()
-        signals = _signals(leader, start, language, story)
+        signals = _signals(leader, mind, start, story)
         flows = [(start + timedelta(days=day), Decimal(amount), note) for day, amount, note in story.flows]
         before = start
         for clock.now in _times(start, end, story.step):
@@ -136,17 +158,16 @@ async def _live(
             while flows and flows[0][0] <= clock.now:
                 _, amount, note = flows.pop(0)
                 await (follower.deposit if amount > 0 else follower.withdraw)(abs(amount), note)
-            pictures.append((clock.now, await follower.cycle()))
+            snapshots.append((clock.now, await follower.cycle()))
         prices = {symbol: market.price(symbol) for symbol in (*(f"{coin}{QUOTE}" for coin in COINS), f"EUR{QUOTE}")}
         await follower.stop()
-    return pictures, prices
+        return Ending(snapshots=snapshots, prices=prices, signal=leader.latest or {}, weights=mind.weights)
 
 
-def _signals(leader: LeaderSimulator, start: datetime, language: str, story: Story) -> Generator[None, datetime]:
+def _signals(leader: LeaderSimulator, mind: Strategist, start: datetime, story: Story) -> Generator[None, datetime]:
     """Publish what a leader thinks every few days, dated in the simulated time."""
 
     def publish() -> Generator[None, datetime]:
-        mind = Strategist(SEED, COINS, language)
         dice = random.Random(SEED)  # noqa: S311 - a story, not a secret
         due, number = start, 0
         while True:
@@ -157,7 +178,7 @@ def _signals(leader: LeaderSimulator, start: datetime, language: str, story: Sto
             due = now + timedelta(days=dice.uniform(*story.signal_days))
             dated = {"created_at": now.isoformat(), "signal_id": f"{now:%Y-%m-%dT%H:%M:%S}-{number:04d}"}
             if number % 4 == 1:
-                leader.publish_v2(mind.rebalance(), **mind.words(), **dated)
+                leader.publish_v2(mind.decide(), **mind.words(), **dated)
             else:
                 actions = mind.act()
                 leader.publish_v1(actions, mind.weights, **mind.words(), **dated)
@@ -167,15 +188,15 @@ def _signals(leader: LeaderSimulator, start: datetime, language: str, story: Sto
     return generator
 
 
-def _statistics(pictures: Iterable[tuple[datetime, Snapshot]], ids: dict[str, str]) -> Iterator[dict[str, object]]:
+def _statistics(snapshots: Iterable[tuple[datetime, Snapshot]], ids: dict[str, str]) -> Iterator[dict[str, object]]:
     """Tell the recorder, hour by hour, what the sensors would have shown."""
-    seen = list(pictures)
+    seen = list(snapshots)
     for sensor in SENSORS:
         if sensor.state_class is not SensorStateClass.MEASUREMENT or sensor.key not in ids:
             continue
         rows = []
-        for moment, picture in seen:
-            if isinstance(value := sensor.value_fn(picture), Decimal):
+        for moment, snapshot in seen:
+            if isinstance(value := sensor.value_fn(snapshot), Decimal):
                 figure = round(float(value), 2)
                 rows.append({"start": moment.isoformat(), "mean": figure, "min": figure, "max": figure})
         metadata = {

@@ -1,14 +1,16 @@
 """A real Home Assistant on a throw-away config folder, bound to loopback, its owner logged in."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from importlib.util import find_spec
 import json
 from pathlib import Path
+from queue import Queue
 import re
 import shutil
 import subprocess
 import tempfile
+from threading import Event, Lock, Thread
 import time
 from typing import Any
 
@@ -19,11 +21,19 @@ from .process import ROOT, child
 
 OWNER = {"name": "Demo", "username": "demo", "password": "demo"}
 START_TIMEOUT = 120
+# Exit code by which Home Assistant asks to be started again.
+RESTART = 100
 ERROR = re.compile(r"^\S+ \S+ (ERROR|CRITICAL) |^Traceback |^\w*(Error|Exception): ")
 # A browser that goes while the web server of Home Assistant ends: aiohttp leaves its handler behind, and Python reports that.
 LEFT_BEHIND = re.compile(
     r"^\S+ \S+ ERROR .*ClientConnectionResetError exception in shielded future.*\n(?:(?!\d{4}-\d\d-\d\d ).*\n)*",
     re.MULTILINE,
+)
+
+# An action that Home Assistant refused, with its reason, to whoever asked for it: not an error of its own.
+REFUSED = re.compile(
+    r"^\S+ \S+ ERROR \(MainThread\) \[homeassistant\.components\.websocket_api\.http\.connection\] \[\d+\] "
+    r"(?!Error during service call|Unexpected exception|.*\((unknown_error|timeout)\))"
 )
 
 # Silenced is what a machine without ffmpeg and libturbojpeg lacks, and nothing here needs.
@@ -70,6 +80,7 @@ class Home:
         self.url = f"http://127.0.0.1:{port}"
         self.token = ""
         self.errors: list[str] = []
+        self._ended: Queue[int | None] = Queue()
 
     @property
     def log(self) -> str:
@@ -123,6 +134,43 @@ class Home:
                 raise RuntimeError("Home Assistant did not start")
             time.sleep(0.1)
 
+    def endings(self) -> Iterator[int | None]:
+        """Yield None each time it runs again after a restart, and last the exit code where it ended by itself."""
+        while True:
+            yield (code := self._ended.get())
+            if code is not None:
+                return
+
+    @contextmanager
+    def kept_running(self, language: str) -> Iterator[None]:
+        """Run it, again whenever it asks for a restart; raises RuntimeError where it does not start."""
+        arguments = ["-m", "homeassistant", "--config", str(self.folder), "--skip-pip"]
+        starting, leaving = Lock(), Event()
+
+        def start() -> subprocess.Popen[bytes]:
+            return running.enter_context(child(arguments, log, PYTHONPATH=f"{self.folder}/modules"))
+
+        def watch(process: subprocess.Popen[bytes]) -> None:
+            while (code := process.wait()) == RESTART:
+                with starting:
+                    if leaving.is_set():
+                        return
+                    process = start()
+                with suppress(RuntimeError):
+                    self.wait(process, language)
+                    self._ended.put(None)
+            self._ended.put(code)
+
+        with (self.folder / "output.log").open("wb") as log, ExitStack() as running:
+            process = start()
+            self.wait(process, language)
+            Thread(target=watch, args=(process,), daemon=True).start()
+            try:
+                yield
+            finally:
+                with starting:
+                    leaving.set()
+
     def _is_ready(self, language: str) -> bool:
         try:
             if not self.token:
@@ -175,7 +223,7 @@ def seed(folder: Path, port: int, language: str) -> None:
 
 def errors_in(log: str) -> list[str]:
     """Lines of a log of Home Assistant that tell of an error in it."""
-    return [line for line in LEFT_BEHIND.sub("", log).splitlines() if ERROR.search(line)]
+    return [line for line in LEFT_BEHIND.sub("", log).splitlines() if ERROR.search(line) and not REFUSED.search(line)]
 
 
 @contextmanager
@@ -183,14 +231,9 @@ def running_home(port: int, *, language: str = "en", keep: bool = False) -> Iter
     """Start Home Assistant, log its owner in, and end it on leaving; its folder goes unless ``keep``."""
     folder = Path(tempfile.mkdtemp(prefix="calvalot-demo-"))
     home = Home(folder, port)
-    arguments = ["-m", "homeassistant", "--config", str(folder), "--skip-pip"]
     try:
         seed(folder, port, language)
-        with (
-            (folder / "output.log").open("wb") as log,
-            child(arguments, log, PYTHONPATH=f"{folder}/modules") as process,
-        ):
-            home.wait(process, language)
+        with home.kept_running(language):
             yield home
     finally:
         home.errors = errors_in(home.log)

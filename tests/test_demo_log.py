@@ -16,6 +16,23 @@ Traceback (most recent call last):
   File "cycle.py", line 1, in cycle
 KeyError: 'BTC'
 """
+CONNECTION = (
+    "2026-11-21 16:20:04.000 ERROR (MainThread) [homeassistant.components.websocket_api.http.connection] [139] "
+)
+MISTAKES = (
+    f"{CONNECTION}More than the cash of 12.50 EUR cannot be taken out\n"
+    f"{CONNECTION}Error handling message: Unauthorized (unauthorized) from 127.0.0.1\n"
+)
+FAILURES = (
+    f"{CONNECTION}Error during service call to calvalot.sync: the ledger failed\n"
+    f"{CONNECTION}Error handling message: Unknown error (unknown_error) from 127.0.0.1\n"
+)
+
+
+def test_mistakes() -> None:
+    """What somebody asked for in vain is no error; a failure is one."""
+    assert errors_in(MISTAKES) == []
+    assert errors_in(MISTAKES + FAILURES) == FAILURES.splitlines()
 
 
 def test_errors() -> None:

@@ -8,7 +8,7 @@ As a process: ``python -m simulators.leader --port 0 --secret s3cret --every 30`
         leader.url, leader.secret
 
 Until something is published it answers 204. Options of ``LeaderSimulator``: ``secret``, ``port`` (0 = any), ``every`` (seconds
-between random signals, the first one at once; None = by control only), ``seed``, ``coins``, ``quote`` (default USDC), ``versions``
+between signals of a steady leader, the first one at once; None = by control only), ``seed``, ``coins``, ``quote`` (default USDC), ``versions``
 (of the random signals, in turn; default ``(2,)``), ``sign_answers``, ``language`` (``fr``, ``en`` or None = both in turn).
 
 Each method below is also ``POST /control`` with ``{"do": "<method>", **arguments}``, which answers ``{"ok": true, "result": …}``
@@ -21,6 +21,8 @@ or 400 ``{"ok": false, "error": …}``. ``GET /control/state`` shows the latest 
     Faults given one after the other queue up.
 ``set_clock(offset)``: seconds the leader's clock is ahead. ``set_quote(quote)``, ``set_sign_answers(sign)``.
 ``set_webhooks(urls)``: from now on each published signal is pushed to these followers, signed; ``pushes`` are what became of it.
+``publish_every(seconds, first=0)``: what a steady leader wants next (small changes, now and then a large one) at this pace.
+``take_over(document, weights)``: go on as the leader whose latest signal and weights these are.
 ``signals`` (documents, oldest first), ``latest``, ``requests`` (``Request``: time, status, version of the follower, fault; status None =
     no answer), ``await stop()`` refuses connections, ``await start()`` listens on the same port again.
 """

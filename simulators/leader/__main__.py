@@ -14,7 +14,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m simulators.leader", description="A stand-in for the leader.")
     parser.add_argument("--port", type=int, default=0, help="port on 127.0.0.1 (0 = any)")
     parser.add_argument("--secret", default=None, help="shared secret (a random one unless told)")
-    parser.add_argument("--every", type=float, default=None, help="seconds between random signals")
+    parser.add_argument("--every", type=float, default=None, help="seconds between signals")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--coins", nargs="+", default=COINS)
     parser.add_argument("--quote", default="USDC")

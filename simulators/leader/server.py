@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from decimal import Decimal
 from email.utils import format_datetime
 import gzip
 import hashlib
@@ -25,7 +26,7 @@ _MOVED = "/moved"
 _CONTROLS = frozenset(
     {
         *("publish_v1", "publish_v2", "publish_raw", "publish_random", "withdraw", "misbehave", "behave"),
-        *("set_clock", "set_quote", "set_sign_answers", "set_webhooks"),
+        *("set_clock", "set_quote", "set_sign_answers", "set_webhooks", "publish_every", "take_over"),
     }
 )
 _BODIES = {
@@ -125,7 +126,7 @@ class LeaderSimulator:
         self._port = runner.addresses[0][1]
         self._runner = runner
         if self._every is not None:
-            self._publisher = asyncio.create_task(self._publish_for_ever(self._every))
+            self.publish_every(self._every)
 
     async def stop(self) -> None:
         """Refuse connections from now on; what was published stays."""
@@ -159,6 +160,18 @@ class LeaderSimulator:
             return self.publish_v2(self._strategist.rebalance(), **self._strategist.words())
         actions = self._strategist.act()
         return self.publish_v1(actions, self._strategist.weights, **self._strategist.words())
+
+    def publish_every(self, seconds: float, *, first: float = 0) -> None:
+        """Publish what a steady leader wants next at this pace from now on, the first time after `first` seconds."""
+        if self._publisher:
+            self._publisher.cancel()
+        self._publisher = asyncio.create_task(self._publish_for_ever(seconds, first))
+
+    def take_over(self, document: Mapping[str, Any], weights: Mapping[str, Number]) -> None:
+        """Go on as the leader whose latest signal and weights these are."""
+        self.signals.append(dict(document))
+        self._body = json.dumps(document, ensure_ascii=False).encode()
+        self._strategist.weights = {coin: Decimal(str(weight)) for coin, weight in weights.items()}
 
     def publish_raw(self, body: bytes | str) -> None:
         """Answer with this body from now on, whatever it is."""
@@ -202,10 +215,14 @@ class LeaderSimulator:
         """Push each signal to these followers from now on."""
         self._pusher.set_webhooks(urls)
 
-    async def _publish_for_ever(self, every: float) -> None:
+    async def _publish_for_ever(self, every: float, first: float) -> None:
+        await asyncio.sleep(first)
         while True:
             for version in self._versions:
-                self.publish_random(version)
+                if version == 2:
+                    self.publish_v2(self._strategist.decide(), **self._strategist.words())
+                else:
+                    self.publish_random(version)
                 await asyncio.sleep(every)
 
     def _publish(self, document: dict[str, Any]) -> str:

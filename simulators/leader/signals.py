@@ -8,6 +8,8 @@ from typing import Any
 type Number = Decimal | str | float
 type ActionEntry = tuple[str, str, Number]
 
+LARGE_CHANGES = 1 / 12
+LEAST_CASH = Decimal("0.05")
 _MOODS = {
     "fr": (
         "Le momentum de {up} reste solide au-dessus de sa moyenne à 50 jours ; je renforce et j'allège {down}.",
@@ -76,6 +78,25 @@ class Strategist:
         # Held in the order of the coins, so that one seed makes one sequence.
         self.weights = {
             coin: Decimal(int(parts[coin] / total * invested)) / 100 for coin in self._coins if coin in parts
+        }
+        return self.weights
+
+    def decide(self) -> dict[str, Decimal]:
+        """What a steady leader wants next: a first allocation, then small changes of it, and now and then a large one."""
+        if not self.weights:
+            return self.rebalance()
+        large = self._random.random() < LARGE_CHANGES
+        change = Decimal(self._random.randint(10, 25) if large else self._random.randint(1, 3)) / 100
+        held = [coin for coin in self._coins if self.weights.get(coin, Decimal(0)) > change]
+        poor = 1 - sum(self.weights.values()) - change < LEAST_CASH
+        giving = self._random.choice(held) if held and (poor or self._random.random() < 0.7) else None
+        others = [coin for coin in self._coins if coin != giving]
+        taking = None if poor and not giving else self._random.choice(others) if others else None
+        if not giving and not taking:
+            return self.rebalance()
+        moves = {giving: -change, taking: change}
+        self.weights = {
+            coin: weight for coin in self._coins if (weight := self.weights.get(coin, Decimal(0)) + moves.get(coin, 0))
         }
         return self.weights
 

@@ -101,7 +101,7 @@ class Shown(Stage):
 @contextmanager
 def running_stage(language: str) -> Iterator[Stage]:
     """Run both simulators and a Home Assistant without a follower; an error in its log fails the last test."""
-    with simulators(every=None) as (leader, exchange):
+    with simulators() as (leader, exchange):
         with running_home(free_port(), language=language) as home:
             yield Stage(language, leader, exchange, home)
         assert not home.errors

@@ -124,7 +124,7 @@ class House:
 @pytest.fixture(scope="module")
 def house() -> Iterator[House]:
     """Everything, with the blueprints imported as the button in the documentation does; errors in the log fail."""
-    with simulators(every=None) as (leader, exchange), phone_in_reach() as phone:
+    with simulators() as (leader, exchange), phone_in_reach() as phone:
         with running_home(free_port()) as home:
             entry_id = add_follower(home, leader, exchange, live=False)
             app = {"app_id": "test", "app_name": "Test", "app_version": "1", "os_name": "iOS", "os_version": "1"}

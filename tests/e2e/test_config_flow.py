@@ -30,7 +30,7 @@ def clean(stage: Stage) -> Iterator[None]:
 @pytest.fixture
 def others() -> Iterator[tuple[Simulator, Simulator]]:
     """Start a leader and an exchange that no follower knows yet."""
-    with simulators(every=None) as pair:
+    with simulators() as pair:
         yield pair
 
 
