@@ -1,6 +1,8 @@
 """Set-up, cycles, unloading and removal of a follower."""
 
+from contextlib import closing
 from datetime import timedelta
+import sqlite3
 from typing import Any
 from unittest.mock import patch
 
@@ -305,6 +307,25 @@ async def test_broken_cycle(
     assert coordinator.last_update_success is True
 
 
+async def test_newer_ledger(hass: HomeAssistant, entry: MockConfigEntry) -> None:
+    """A ledger of a newer version is left as it is, and the owner is told the way back up."""
+    assert await set_up(hass, entry)
+    assert await hass.config_entries.async_unload(entry.entry_id)
+    path = ledger_path(hass, entry.entry_id)
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA user_version=99")
+    before = path.read_bytes()
+    assert not await hass.config_entries.async_setup(entry.entry_id)
+    assert entry.state is ConfigEntryState.SETUP_RETRY
+    assert path.read_bytes() == before
+    issue = ir.async_get(hass).async_get_issue(DOMAIN, f"ledger_newer_{entry.entry_id}")
+    assert issue
+    assert issue.translation_placeholders
+    assert issue.translation_placeholders["path"] == str(path)
+    assert "file version 99" in issue.translation_placeholders["error"]
+    await hass.async_block_till_done()
+
+
 async def test_remove_dry_run(hass: HomeAssistant, entry: MockConfigEntry) -> None:
     """Paper money leaves nothing behind."""
     await set_up(hass, entry)
@@ -314,6 +335,28 @@ async def test_remove_dry_run(hass: HomeAssistant, entry: MockConfigEntry) -> No
     other.touch()
     await hass.config_entries.async_remove(entry.entry_id)
     assert list(path.parent.iterdir()) == [other]
+
+
+async def test_remove_dry_run_that_was_live(
+    hass: HomeAssistant, live_entry: MockConfigEntry, leader: LeaderSimulator
+) -> None:
+    """What was traded live stays, whatever the mode is when the follower is removed."""
+    leader.publish_v2({"BTC": "0.4"})
+    await set_up(hass, live_entry)
+    assert await hass.config_entries.async_unload(live_entry.entry_id)
+    hass.config_entries.async_update_entry(live_entry, data={**live_entry.data, "trading_mode": "dry_run"})
+    assert await set_up(hass, live_entry)
+    await hass.config_entries.async_remove(live_entry.entry_id)
+    assert ledger_path(hass, live_entry.entry_id).exists()
+
+
+async def test_remove_a_ledger_that_cannot_be_read(hass: HomeAssistant, entry: MockConfigEntry) -> None:
+    """What cannot be read may have been live, and stays; so does a copy that was."""
+    path = ledger_path(hass, entry.entry_id)
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"no ledger at all")
+    await hass.config_entries.async_remove(entry.entry_id)
+    assert path.read_bytes() == b"no ledger at all"
 
 
 async def test_remove_before_set_up(hass: HomeAssistant, entry: MockConfigEntry) -> None:

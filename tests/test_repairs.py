@@ -108,7 +108,7 @@ async def test_order_is_given_time(hass: HomeAssistant, entry: MockConfigEntry, 
 async def test_all_problems_are_tested() -> None:
     """No issue without a test."""
     tested = {mark.args[1][n][0] for mark in test_issues.pytestmark for n in range(len(mark.args[1]))}
-    assert {problem.key for problem in PROBLEMS} == tested | {"ledger_unreadable", "plain_http"}
+    assert {problem.key for problem in PROBLEMS} == tested | {"ledger_unreadable", "ledger_newer", "plain_http"}
 
 
 async def test_unload_clears(hass: HomeAssistant, entry: MockConfigEntry, leader: LeaderSimulator) -> None:

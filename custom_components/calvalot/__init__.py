@@ -9,11 +9,11 @@ from homeassistant.helpers import config_validation as cv
 from homeassistant.helpers.typing import ConfigType
 
 from .cards import async_setup_cards
-from .const import CONF_TRADING_MODE, DOMAIN
+from .const import DOMAIN
 from .coordinator import CalvalotConfigEntry, CalvalotCoordinator, ledger_path
-from .follower.exchange import Mode
-from .follower.ledger import LedgerError
-from .issues import LEDGER_UNREADABLE, async_clear_issues, async_raise_issue
+from .follower.ledger import LedgerError, LedgerNewer
+from .follower.safekeeping import paper_only
+from .issues import LEDGER_NEWER, LEDGER_UNREADABLE, async_clear_issues, async_raise_issue
 from .services import async_setup_services
 from .settings import InvalidSettings, version
 from .webhook import async_setup_webhook
@@ -44,7 +44,11 @@ async def async_setup_entry(hass: HomeAssistant, entry: CalvalotConfigEntry) -> 
             translation_placeholders={"field": err.field},
         ) from err
     except LedgerError as err:
-        async_raise_issue(hass, entry, LEDGER_UNREADABLE, {"path": str(ledger_path(hass, entry.entry_id))})
+        path = str(ledger_path(hass, entry.entry_id))
+        if isinstance(err, LedgerNewer):
+            async_raise_issue(hass, entry, LEDGER_NEWER, {"path": path, "error": str(err)})
+        else:
+            async_raise_issue(hass, entry, LEDGER_UNREADABLE, {"path": path})
         # Tried again by itself: a full disk gets room, a lock is given back.
         raise ConfigEntryNotReady(
             translation_domain=DOMAIN, translation_key="ledger_unreadable", translation_placeholders={"error": str(err)}
@@ -69,14 +73,15 @@ async def async_unload_entry(hass: HomeAssistant, entry: CalvalotConfigEntry) ->
 async def async_remove_entry(hass: HomeAssistant, entry: CalvalotConfigEntry) -> None:
     """Remove what a follower leaves behind."""
     async_clear_issues(hass, entry.entry_id)
-    # A live ledger is the only record of real trades and stays for the owner's tax papers; paper money needs none.
-    if entry.data.get(CONF_TRADING_MODE) == Mode.DRY_RUN:
-        await hass.async_add_executor_job(_delete_ledger, ledger_path(hass, entry.entry_id))
+    await hass.async_add_executor_job(_delete_paper, ledger_path(hass, entry.entry_id))
 
 
-def _delete_ledger(path: Path) -> None:
-    """Delete a ledger, its copies and what SQLite put beside it."""
-    if path.parent.is_dir():
+def _delete_paper(path: Path) -> None:
+    """Delete a ledger of paper money, its copies and what SQLite put beside it.
+
+    One that was ever live is the only record of real trades and stays for the owner's tax papers, whatever its mode is now.
+    """
+    if path.parent.is_dir() and paper_only(path):
         for file in path.parent.iterdir():
             if file.name.startswith(f"{path.stem}."):
                 file.unlink(missing_ok=True)

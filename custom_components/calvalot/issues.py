@@ -90,8 +90,10 @@ def _plain_http(_snapshot: Snapshot, entry: ConfigEntry[Any]) -> Mapping[str, st
 
 # Found while setting up, when nothing is published yet.
 LEDGER_UNREADABLE = Problem(key="ledger_unreadable", severity=ir.IssueSeverity.CRITICAL)
+LEDGER_NEWER = Problem(key="ledger_newer", severity=ir.IssueSeverity.CRITICAL)
 
 PROBLEMS = (
+    LEDGER_NEWER,
     LEDGER_UNREADABLE,
     Problem(key="clock_skew", details=_clock_skew),
     Problem(

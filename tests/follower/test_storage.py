@@ -12,7 +12,7 @@ import pytest
 
 from custom_components.calvalot.follower import safekeeping, storage
 from custom_components.calvalot.follower.exchange import Mode
-from custom_components.calvalot.follower.ledger import Ledger, LedgerCorrupt, LedgerError
+from custom_components.calvalot.follower.ledger import Ledger, LedgerCorrupt, LedgerError, LedgerNewer
 from custom_components.calvalot.follower.portfolio import Portfolio
 from custom_components.calvalot.follower.schema import METADATA, VERSION, Book, CashFlow, FlowKind, OrderState, Result
 
@@ -251,11 +251,43 @@ def test_newer_version_is_refused(ledger: Ledger) -> None:
     flush(ledger)
     ledger.close()
     before = ledger.path.read_bytes()
-    with pytest.raises(LedgerError, match="newer version") as caught:
+    with pytest.raises(
+        LedgerNewer, match=rf"newer version .* or put the copy {ledger.path.name}.v{VERSION} in"
+    ) as caught:
         ledger.open()
     assert not isinstance(caught.value, LedgerCorrupt)
     assert not ledger.is_open
     assert ledger.path.read_bytes() == before
+    assert list(ledger.path.parent.glob(f"{ledger.path.name}*")) == [ledger.path]
+
+
+def test_way_back_from_an_upgrade(version_1: Path) -> None:
+    """The file as it was before an upgrade is kept beside it, whole, and can take its place again."""
+    before = rows(version_1)
+    upgraded = Ledger(version_1, Mode.LIVE, "USDC")
+    for _ in range(2):  # the second time there is nothing to be upgraded
+        upgraded.open()
+        upgraded.remember("told", "since then")
+        upgraded.close()
+    kept = version_1.with_name("entry.db.v1")
+    assert list(version_1.parent.glob("entry.db.v*")) == [kept]
+    assert rows(kept) == before
+    assert pragma(kept, "user_version") == [(1,)]
+    kept.replace(version_1)
+    upgraded.open()
+    assert upgraded.fact("told") is None
+    assert len(upgraded.trades()) == 4
+    upgraded.close()
+
+
+def test_no_upgrade_without_a_copy(version_1: Path) -> None:
+    """Where no copy can be kept, nothing is upgraded."""
+    before = rows(version_1)
+    upgraded = Ledger(version_1, Mode.LIVE, "USDC")
+    with patch.object(safekeeping, "keep_version", side_effect=OSError(28, "no space")), pytest.raises(LedgerError):
+        upgraded.open()
+    assert pragma(version_1, "user_version") == [(1,)]
+    assert rows(version_1) == before
 
 
 # Faults that pass

@@ -57,9 +57,9 @@ from .schema import (
     positions,
     signals,
 )
-from .storage import LedgerCorrupt, LedgerError, Storage, insert_row, remembered, upsert_row
+from .storage import LedgerCorrupt, LedgerError, LedgerNewer, Storage, insert_row, remembered, upsert_row
 
-__all__ = ["Ledger", "LedgerCorrupt", "LedgerError"]
+__all__ = ["Ledger", "LedgerCorrupt", "LedgerError", "LedgerNewer"]
 
 _UPDATE_SIGNAL = update(signals).where(signals.c.seq == bindparam("known"))
 _UPDATE_ORDER = update(orders).where(orders.c.seq == bindparam("known"))

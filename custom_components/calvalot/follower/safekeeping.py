@@ -1,4 +1,4 @@
-"""Copies of a ledger: one a day, seven of them, and the way back from a file that broke."""
+"""Copies of a ledger: one a day, seven of them, one of each version it had, and the way back from a file that broke."""
 
 from contextlib import closing
 from datetime import date, datetime
@@ -30,6 +30,58 @@ def make_copy(ledger: Path, day: date) -> Path | None:
     target = copy_of_day(ledger, day)
     if target.exists():
         return None
+    _copy(ledger, target)
+    for old in copies(ledger)[COPIES:]:
+        old.unlink(missing_ok=True)
+    return target
+
+
+def copy_of_version(ledger: Path, version: int) -> Path:
+    """Where the copy of a ledger lies that was made before it was upgraded from a version."""
+    return ledger.with_name(f"{ledger.name}.v{version}")
+
+
+def keep_version(ledger: Path, version: int) -> None:
+    """Write a whole, consistent copy before an upgrade. Raises sqlite3.Error, OSError."""
+    _copy(ledger, copy_of_version(ledger, version))
+
+
+def version_of(ledger: Path) -> int:
+    """Version of a file; 0 where there is none or none can be read. Nothing is written, and nothing left beside it."""
+    log = ledger.with_name(f"{ledger.name}-wal")
+    how = "mode=ro" if log.exists() and log.stat().st_size else "mode=ro&immutable=1"
+    try:
+        with closing(sqlite3.connect(f"{ledger.as_uri()}?{how}", uri=True)) as connection:
+            ((version,),) = connection.execute("PRAGMA user_version")
+            return int(version)
+    except sqlite3.Error:
+        return 0
+
+
+def paper_only(ledger: Path) -> bool:
+    """Whether nothing in a ledger and its copies was ever traded or paid in live; not where one of them cannot be read."""
+    files = [file for file in (ledger, *ledger.parent.glob(f"{ledger.stem}.*")) if is_ledger(file)]
+    return not any(_is_live(file) for file in files)
+
+
+def is_ledger(file: Path) -> bool:
+    """Whether a file is a ledger or a copy of one, by its name."""
+    return file.suffix == ".db" or file.stem.endswith(".db")
+
+
+def _is_live(ledger: Path) -> bool:
+    try:
+        with closing(sqlite3.connect(f"{ledger.as_uri()}?mode=ro", uri=True)) as connection:
+            return any(
+                connection.execute(f"SELECT 1 FROM {table} WHERE mode = 'live' LIMIT 1").fetchall()  # noqa: S608
+                for table in ("orders", "cash_flows")
+            )
+    except sqlite3.Error:
+        return ledger.exists() and ledger.stat().st_size > 0
+
+
+def _copy(ledger: Path, target: Path) -> None:
+    """Write a copy; raises sqlite3.Error, OSError, and leaves nothing behind that did not come out whole."""
     part = target.with_suffix(".part")
     part.unlink(missing_ok=True)
     try:
@@ -41,9 +93,6 @@ def make_copy(ledger: Path, day: date) -> Path | None:
         _install(part, target)
     finally:
         part.unlink(missing_ok=True)
-    for old in copies(ledger)[COPIES:]:
-        old.unlink(missing_ok=True)
-    return target
 
 
 def restore(ledger: Path, now: datetime) -> Path | None:

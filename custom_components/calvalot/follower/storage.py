@@ -30,6 +30,10 @@ class LedgerError(Exception):
     """The ledger could not be read or written; nothing may be traded."""
 
 
+class LedgerNewer(LedgerError):
+    """A newer version of the integration wrote the file: it is left as it is."""
+
+
 class LedgerCorrupt(LedgerError):
     """The file itself is broken: `recover` brings back what can be had."""
 
@@ -58,14 +62,15 @@ class Storage:
         return self._engine is not None
 
     def open(self) -> None:
-        """Open the file, making it where there is none and upgrading an older one.
+        """Open the file, making it where there is none and upgrading an older one, of which a copy is kept.
 
-        Raises LedgerError, LedgerCorrupt where the file is broken, or empty although there is a copy of it.
+        Raises LedgerError, LedgerCorrupt where the file is broken, or empty although there is a copy of it, LedgerNewer.
         """
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as err:
             raise LedgerError(f"the ledger's folder cannot be made: {err.strerror}") from err
+        self._check_version()
         self._engine = _engine(self.path)
         event.listen(self._engine, "connect", _configure)
         event.listen(self._engine, "begin", _begin)
@@ -73,8 +78,6 @@ class Storage:
         try:
             with self._transaction() as connection:
                 version = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
-                if version > VERSION:
-                    raise LedgerError("the ledger was written by a newer version")
                 if not version:
                     if safekeeping.newest_whole(self.path):
                         raise LedgerCorrupt("the ledger is empty though there is a copy of it")
@@ -129,6 +132,21 @@ class Storage:
                 connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
             finally:
                 connection.close()
+
+    def _check_version(self) -> None:
+        """Keep a copy of an older file, refuse a newer one before anything touches it. Raises LedgerError."""
+        version = safekeeping.version_of(self.path)
+        if version > VERSION:
+            raise LedgerNewer(
+                f"a newer version of Calv-a-lot wrote the ledger (file version {version}, this one reads up to {VERSION}); "
+                f"install that version again, or put the copy {safekeeping.copy_of_version(self.path, VERSION).name} "
+                "in the ledger's place"
+            )
+        if 0 < version < VERSION:
+            try:
+                safekeeping.keep_version(self.path, version)
+            except (sqlite3.Error, OSError) as err:
+                raise _ledger_error(err) from err
 
     @contextmanager
     def _transaction(self, *tables: Table) -> Iterator[Connection]:
