@@ -1,6 +1,6 @@
 """The follower, added to Home Assistant the way its forms do it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 import time
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,19 +14,23 @@ BUDGET = "1000"
 POLL_INTERVAL = 30
 
 
-def _answers(form: Mapping[str, Any], **changes: object) -> dict[str, object]:
+def _answers(fields: Sequence[Mapping[str, Any]], changes: Mapping[str, object]) -> dict[str, object]:
     """What somebody sends who changes a few fields of a form and leaves the others as they stand; None empties one."""
-    answers = {}
-    for field in form["data_schema"]:
+    answers: dict[str, object] = {}
+    for field in fields:
+        name = field["name"]
+        if field.get("type") == "expandable":
+            answers[name] = _answers(field["schema"], changes)
+            continue
         suggestion = (field.get("description") or {}).get("suggested_value", field.get("default"))
-        if suggestion is not None:
-            answers[field["name"]] = suggestion
-    return {name: value for name, value in (answers | changes).items() if value is not None}
+        if (answer := changes.get(name, suggestion)) is not None:
+            answers[name] = answer
+    return answers
 
 
 def _send(home: Home, flow: Mapping[str, Any], kind: str = "flow", **answers: object) -> Any:
     """Send one form and return the next step; raises ApiError where the form comes back with errors."""
-    sent = _answers(flow, **answers) if flow["type"] == "form" else answers
+    sent = _answers(flow["data_schema"], answers) if flow["type"] == "form" else answers
     step = home.post(f"config/config_entries/{kind}/{flow['flow_id']}", sent)
     if step.get("errors") or step["type"] == "abort":
         raise ApiError(f"{flow['step_id']}: {step.get('errors') or step['reason']}")
@@ -41,6 +45,8 @@ def add_follower(home: Home, leader: Simulator, exchange: Simulator, *, live: bo
     step = _send(home, step, leader_url=leader.url, signal_secret=leader.ready["secret"])
     step = _send(home, step, trading_mode="live" if live else "dry_run", exchange_url=exchange.url, **keys)
     step = _send(home, step, initial_budget=float(BUDGET), coins=list(COINS))
+    if live:
+        step = _send(home, step)
     entry_id = str(step["result"]["entry_id"])
 
     wait_for_follower(home, entry_id)

@@ -1,7 +1,7 @@
 """The config flow, the options flow, reauthentication and reconfiguration, against both simulators."""
 
 from collections.abc import Generator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 import json
 from pathlib import Path
@@ -11,7 +11,7 @@ from unittest.mock import patch
 
 from homeassistant.config_entries import ConfigFlowResult
 from homeassistant.core import HomeAssistant
-from homeassistant.data_entry_flow import FlowResultType, InvalidData
+from homeassistant.data_entry_flow import FlowResultType, InvalidData, section
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
@@ -20,7 +20,7 @@ from custom_components.calvalot.config_flow import follower_hash
 from custom_components.calvalot.const import DOMAIN
 from custom_components.calvalot.follower.follower import Settings
 from custom_components.calvalot.follower.settings import Approval
-from custom_components.calvalot.forms import OPTIONS
+from custom_components.calvalot.forms import OPTIONS, SECTIONS, in_sections
 from custom_components.calvalot.settings import entry_settings
 from simulators.exchange import ExchangeSimulator
 from simulators.exchange.symbols import Symbol
@@ -61,7 +61,11 @@ def assert_form(result: ConfigFlowResult, step_id: str, errors: dict[str, str]) 
     assert result["step_id"] == step_id
     assert (result["errors"] or {}) == errors
     texts = TEXTS["options" if step_id == "init" else "config"]
-    assert set(fields(result)) <= texts["step"][step_id]["data"].keys()
+    described = texts["step"][step_id]
+    named = described.get("data", {}).keys() | {
+        field for section in described.get("sections", {}).values() for field in section["data"]
+    }
+    assert set(fields(result)) <= named
     placeholders = (result["description_placeholders"] or {}).keys()
     step = json.dumps(texts["step"][step_id])
     assert set(re.findall(r"{(\w+)}", step)) <= placeholders
@@ -69,18 +73,24 @@ def assert_form(result: ConfigFlowResult, step_id: str, errors: dict[str, str]) 
         assert set(re.findall(r"{(\w+)}", texts["error"][error])) <= placeholders
 
 
-def suggested(result: ConfigFlowResult) -> dict[str, Any]:
-    """What a form shows in its fields."""
+def markers(result: ConfigFlowResult) -> list[Any]:
+    """The fields of a form, those in its sections one after the other."""
     schema = result["data_schema"]
     assert schema
-    return {str(key): key.description["suggested_value"] for key in schema.schema if key.description}
+    found = []
+    for key, value in schema.schema.items():
+        found += list(value.schema.schema) if isinstance(value, section) else [key]
+    return found
+
+
+def suggested(result: ConfigFlowResult) -> dict[str, Any]:
+    """What a form shows in its fields."""
+    return {str(key): key.description["suggested_value"] for key in markers(result) if key.description}
 
 
 def fields(result: ConfigFlowResult) -> list[str]:
     """Names of a form's fields."""
-    schema = result["data_schema"]
-    assert schema
-    return [str(key) for key in schema.schema]
+    return [str(key) for key in markers(result)]
 
 
 def leader_input(leader: LeaderSimulator, **changes: Any) -> dict[str, Any]:
@@ -112,12 +122,25 @@ async def to_budget(
     return flow_id
 
 
+async def confirm(hass: HomeAssistant, result: ConfigFlowResult) -> ConfigFlowResult:
+    """Confirm the last page before real money is traded; asking for it again confirms nothing."""
+    assert_form(result, "summary", {})
+    again = await hass.config_entries.flow.async_configure(result["flow_id"])
+    assert_form(again, "summary", {})
+    assert again["description_placeholders"] == result["description_placeholders"]
+    result = await hass.config_entries.flow.async_configure(result["flow_id"], {})
+    assert result["type"] is FlowResultType.CREATE_ENTRY
+    return result
+
+
 async def test_dry_run(hass: HomeAssistant, leader: LeaderSimulator, exchange: ExchangeSimulator) -> None:
     """A dry run needs no key; data hold what connects, options what may be tuned."""
     flow_id = await to_budget(hass, leader, exchange)
     result = await hass.config_entries.flow.async_configure(flow_id, {"initial_budget": 1000})
     assert result["type"] is FlowResultType.CREATE_ENTRY
-    assert result["title"] == "Calv-a-lot"
+    assert result["title"] == "Calv-a-lot 127.0.0.1 (dry run)"
+    assert result["description"] == "dashboard"
+    assert result["description_placeholders"] == {"dashboard_url": "/calvalot-dashboard"}
     assert result["data"] == {
         "leader_url": leader.url,
         "signal_secret": leader.secret,
@@ -127,8 +150,7 @@ async def test_dry_run(hass: HomeAssistant, leader: LeaderSimulator, exchange: E
         "quote_asset": "USDC",
     }
     assert result["options"] == {"coins": ["BTC", "ETH", "BNB", "SOL", "XRP"]}
-    assert result["result"].unique_id == follower_hash(result["data"])
-    assert leader.url not in result["result"].unique_id
+    assert result["result"].unique_id is None
     assert not exchange.count(path="/account")
 
 
@@ -137,6 +159,8 @@ async def test_suggested_budget(hass: HomeAssistant, leader: LeaderSimulator, ex
     flow_id = await to_exchange(hass, leader)
     form = await hass.config_entries.flow.async_configure(flow_id, exchange_input(exchange, "dry_run"))
     assert suggested(form) == {"initial_budget": 1000}
+    facts = form["description_placeholders"] or {}
+    assert (facts["coins"], facts["needed"], facts["free"]) == ("5", "25", "")
     with pytest.raises(InvalidData):
         await hass.config_entries.flow.async_configure(flow_id, {})
     result = await hass.config_entries.flow.async_configure(flow_id, suggested(form))
@@ -151,7 +175,10 @@ async def test_live(hass: HomeAssistant, leader: LeaderSimulator, exchange: Exch
     result = await hass.config_entries.flow.async_configure(
         flow_id, {"initial_budget": 100, "coins": ["btc", "BTC", " doge "], "quote_asset": "usdc"}
     )
-    assert result["type"] is FlowResultType.CREATE_ENTRY
+    result = await confirm(hass, result)
+    assert result["title"] == "Calv-a-lot 127.0.0.1 (live)"
+    assert result["result"].unique_id == follower_hash(result["data"])
+    assert leader.url not in result["result"].unique_id
     assert result["data"]["api_key"] == exchange.api_key
     assert result["data"]["api_secret"] == exchange.api_secret
     assert result["data"]["quote_asset"] == "USDC"
@@ -209,14 +236,41 @@ async def test_leader_invalid_signal(hass: HomeAssistant, leader: LeaderSimulato
 
 
 async def test_leader_unreachable(hass: HomeAssistant, leader: LeaderSimulator) -> None:
-    """A leader that is not there, and an address that is none."""
+    """A leader that is not there."""
     flow_id = await start(hass)
     url = leader.url
     await leader.stop()
-    for address in (url, "ftp://leader.local", "nonsense", "https://user:word@leader.local"):
-        result = await hass.config_entries.flow.async_configure(flow_id, leader_input(leader, leader_url=address))
-        assert_form(result, "leader", {"leader_url": "cannot_connect"})
-        assert suggested(result)["leader_url"] == address
+    result = await hass.config_entries.flow.async_configure(flow_id, leader_input(leader, leader_url=url))
+    assert_form(result, "leader", {"leader_url": "cannot_connect"})
+    assert suggested(result)["leader_url"] == url
+
+
+@pytest.mark.parametrize(
+    ("address", "error"),
+    [
+        ("foo bar", "url_without_scheme"),
+        ("nonsense", "url_without_scheme"),
+        ("leader.local:8080", "url_without_scheme"),
+        ("ftp://leader.local", "url_scheme"),
+        ("https://leader local", "invalid_url"),
+        ("https://user:word@leader.local", "invalid_url"),
+        ("https://leader.local/?key=1", "invalid_url"),
+        ("https://", "invalid_url"),
+    ],
+)
+async def test_wrong_address(
+    hass: HomeAssistant, leader: LeaderSimulator, exchange: ExchangeSimulator, address: str, error: str
+) -> None:
+    """An address that is none says what is wrong with it, of the leader and of the exchange; nothing is asked."""
+    flow_id = await start(hass)
+    result = await hass.config_entries.flow.async_configure(flow_id, leader_input(leader, leader_url=address))
+    assert_form(result, "leader", {"leader_url": error})
+    assert suggested(result)["leader_url"] == address
+    assert not leader.requests
+    await hass.config_entries.flow.async_configure(flow_id, leader_input(leader))
+    result = await hass.config_entries.flow.async_configure(flow_id, exchange_input(exchange, exchange_url=address))
+    assert_form(result, "exchange", {"exchange_url": error})
+    assert suggested(result)["exchange_url"] == address
 
 
 async def test_plain_http(hass: HomeAssistant, leader: LeaderSimulator, exchange: ExchangeSimulator) -> None:
@@ -295,10 +349,6 @@ async def test_exchange_errors(hass: HomeAssistant, leader: LeaderSimulator, exc
     exchange.fault("drop", path="/apiRestrictions", count=None)
     result = await hass.config_entries.flow.async_configure(flow_id, exchange_input(exchange, "live"))
     assert_form(result, "exchange", {"exchange_url": "cannot_connect_exchange"})
-    values = exchange_input(exchange, exchange_url="no address")
-    result = await hass.config_entries.flow.async_configure(flow_id, values)
-    assert_form(result, "exchange", {"exchange_url": "cannot_connect_exchange"})
-    assert suggested(result) == values
     await exchange.stop()
     result = await hass.config_entries.flow.async_configure(flow_id, exchange_input(exchange))
     assert_form(result, "exchange", {"exchange_url": "cannot_connect_exchange"})
@@ -334,6 +384,8 @@ async def test_key_can_withdraw(hass: HomeAssistant, leader: LeaderSimulator, ex
         ({"initial_budget": 4.99}, {"initial_budget": "out_of_range"}),
         ({"initial_budget": 1_000_001}, {"initial_budget": "out_of_range"}),
         ({"initial_budget": float("nan")}, {"initial_budget": "out_of_range"}),
+        ({"initial_budget": 5}, {"initial_budget": "budget_too_small"}),
+        ({"initial_budget": 9.99}, {"initial_budget": "budget_too_small"}),
         ({"coins": []}, {"coins": "no_coins"}),
         ({"coins": [" "], "initial_budget": 0}, {"coins": "no_coins", "initial_budget": "out_of_range"}),
         ({"coins": ["BTC", "NOPE", "B T"]}, {"coins": "unknown_coin"}),
@@ -392,6 +444,113 @@ async def test_budget_in_euro(hass: HomeAssistant, leader: LeaderSimulator, exch
     assert result["type"] is FlowResultType.CREATE_ENTRY
 
 
+async def test_budget_facts(hass: HomeAssistant, leader: LeaderSimulator, exchange: ExchangeSimulator) -> None:
+    """Before a budget is typed the form says what is free and what all coins need; what is not known is not guessed."""
+    exchange.set_balance("USDT", "100")
+    flow_id = await to_budget(hass, leader, exchange, "live")
+    form = await hass.config_entries.flow.async_configure(flow_id)
+    facts = form["description_placeholders"] or {}
+    rate = 1 / exchange.price("EURUSDC")
+    usdt = 100 / exchange.price("EURUSDT")
+    assert facts["free"] == f"Free in the Spot wallet: {2000 * rate:,.2f} EUR in USDC, {usdt:,.2f} EUR in USDT."
+    assert facts["needed"] == "25"
+    exchange.remove_price("SOLUSDC")
+    form = await hass.config_entries.flow.async_configure(flow_id)
+    assert (form["description_placeholders"] or {})["needed"] == "–"
+    exchange.fault("status", path="/ticker/price", count=None)
+    form = await hass.config_entries.flow.async_configure(flow_id)
+    facts = form["description_placeholders"] or {}
+    assert (facts["needed"], facts["free"]) == ("–", "Free in the Spot wallet: –.")
+
+
+async def test_budget_makes_no_order(hass: HomeAssistant, leader: LeaderSimulator, exchange: ExchangeSimulator) -> None:
+    """A budget that the exchange's own minimum leaves no order for is refused, with what it takes."""
+    for coin, minimum in (("DEAR", "100"), ("COSTLY", "250")):
+        exchange.list_symbol(
+            Symbol(coin, "USDC", Decimal("0.01"), Decimal("0.001"), min_notional=Decimal(minimum)), "20"
+        )
+    flow_id = await to_budget(hass, leader, exchange)
+    values = {"initial_budget": 90, "coins": ["COSTLY", "DEAR"]}
+    result = await hass.config_entries.flow.async_configure(flow_id, values)
+    assert_form(result, "budget", {"initial_budget": "budget_too_small"})
+    facts = result["description_placeholders"] or {}
+    least = int(facts["minimum"])
+    rate = 1 / exchange.price("EURUSDC")
+    assert 105 * rate < least < 110 * rate
+    assert 2 * 262 * rate < int(facts["needed"]) < 2 * 275 * rate
+    result = await hass.config_entries.flow.async_configure(flow_id, values | {"initial_budget": least - 1})
+    assert_form(result, "budget", {"initial_budget": "budget_too_small"})
+    result = await hass.config_entries.flow.async_configure(flow_id, values | {"initial_budget": least})
+    assert result["type"] is FlowResultType.CREATE_ENTRY
+
+
+async def test_smallest_budget(hass: HomeAssistant, leader: LeaderSimulator, exchange: ExchangeSimulator) -> None:
+    """Ten euros are enough."""
+    flow_id = await to_budget(hass, leader, exchange)
+    result = await hass.config_entries.flow.async_configure(flow_id, {"initial_budget": 4})
+    assert (result["description_placeholders"] or {})["fields"] == "Initial budget (10 to 1,000,000 EUR)"
+    result = await hass.config_entries.flow.async_configure(flow_id, {"initial_budget": 10})
+    assert result["type"] is FlowResultType.CREATE_ENTRY
+
+
+@pytest.mark.parametrize("version", [1, 2])
+async def test_summary(hass: HomeAssistant, leader: LeaderSimulator, exchange: ExchangeSimulator, version: int) -> None:
+    """Before real money is traded the last page says what is bought at once and what that costs."""
+    if version == 2:
+        leader.publish_v2({"BTC": "0.5", "ETH": "0.25"})
+    else:
+        leader.publish_v1([("BTC", "BUY", "0.5"), ("ETH", "BUY", "0.25")])
+    flow_id = await to_budget(hass, leader, exchange, "live")
+    result = await hass.config_entries.flow.async_configure(flow_id, {"initial_budget": 500})
+    facts = result["description_placeholders"] or {}
+    assert (facts["budget"], facts["free"], facts["quote"]) == ("500", "2,000.00", "USDC")
+    amount = Decimal(facts["amount"])
+    assert amount == pytest.approx(500 * exchange.price("EURUSDC"), abs=Decimal("0.01"))
+    bought = {coin: Decimal(paid) for coin, paid in re.findall(r"\*\*(\w+)\*\* [\d.]+ · ([\d.]+) USDC", facts["first"])}
+    assert bought == {
+        "BTC": pytest.approx(amount / 2, rel=Decimal("0.01")),
+        "ETH": pytest.approx(amount / 4, rel=Decimal("0.01")),
+    }
+    fees, worst = (Decimal(each) for each in re.findall(r"([\d.]+) EUR", facts["first"]))
+    assert fees == pytest.approx(Decimal("0.375"), abs=Decimal("0.01"))
+    assert worst == pytest.approx(Decimal("1.125"), abs=Decimal("0.03"))
+    assert not exchange.count(method="POST", path="/order")
+    await confirm(hass, result)
+
+
+@pytest.mark.parametrize(
+    ("says", "words"),
+    [
+        ("nothing", "there is nothing of the leader to buy"),
+        ("cash", "there is nothing of the leader to buy"),
+        ("old moves", "there is nothing of the leader to buy"),
+        ("another coin", "names coins that you have not chosen (DOGE)"),
+        ("nonsense", "current signal is not valid"),
+        ("no answer", "does not answer at the moment"),
+    ],
+)
+async def test_summary_without_orders(
+    hass: HomeAssistant, leader: LeaderSimulator, exchange: ExchangeSimulator, says: str, words: str
+) -> None:
+    """Where nothing is bought at once, or it is not known, the last page says why."""
+    flow_id = await to_budget(hass, leader, exchange, "live")
+    match says:
+        case "cash":
+            leader.publish_v2({})
+        case "old moves":
+            old = datetime.now(UTC) - timedelta(hours=5)
+            leader.publish_v1([("BTC", "BUY", "0.5")], timestamp=old.isoformat())
+        case "another coin":
+            leader.publish_v2({"DOGE": "0.5"})
+        case "nonsense":
+            leader.publish_raw('{"signal_id": "x", "version": 99}')
+        case "no answer":
+            await leader.stop()
+    result = await hass.config_entries.flow.async_configure(flow_id, {"initial_budget": 500})
+    assert words in (result["description_placeholders"] or {})["first"]
+    await confirm(hass, result)
+
+
 @pytest.mark.parametrize("path", ["/exchangeInfo", "/ticker/price"])
 async def test_budget_exchange_fails(
     hass: HomeAssistant, leader: LeaderSimulator, exchange: ExchangeSimulator, path: str
@@ -406,27 +565,39 @@ async def test_budget_exchange_fails(
 
 
 async def test_duplicate(
-    hass: HomeAssistant, leader: LeaderSimulator, exchange: ExchangeSimulator, entry: MockConfigEntry
+    hass: HomeAssistant, leader: LeaderSimulator, exchange: ExchangeSimulator, live_entry: MockConfigEntry
 ) -> None:
-    """The same leader, exchange, mode and key is refused; another mode is another follower."""
+    """The same leader, exchange and key is refused live; on paper it is followed as often as one likes."""
     flow_id = await to_exchange(hass, leader)
-    result = await hass.config_entries.flow.async_configure(flow_id, exchange_input(exchange))
+    result = await hass.config_entries.flow.async_configure(flow_id, exchange_input(exchange, "live"))
     assert result["type"] is FlowResultType.ABORT
     assert result["reason"] == "already_configured"
 
-    flow_id = await to_budget(hass, leader, exchange, "live")
-    result = await hass.config_entries.flow.async_configure(flow_id, {"initial_budget": 500})
-    assert result["type"] is FlowResultType.CREATE_ENTRY
-    assert result["title"] == "Calv-a-lot 127.0.0.1"
+    titles = []
+    for _ in range(2):
+        flow_id = await to_budget(hass, leader, exchange)
+        result = await hass.config_entries.flow.async_configure(flow_id, {"initial_budget": 500})
+        assert result["type"] is FlowResultType.CREATE_ENTRY
+        titles.append(result["title"])
+    assert titles == ["Calv-a-lot 127.0.0.1 (dry run)", "Calv-a-lot 127.0.0.1 (dry run) 2"]
+    assert len(hass.config_entries.async_entries(DOMAIN)) == 3
+
+    exchange.add_account("n" * 64, "another", {"USDC": "500"})
+    flow_id = await to_exchange(hass, leader)
+    other = exchange_input(exchange, "live", api_key="n" * 64, api_secret="another")
+    await hass.config_entries.flow.async_configure(flow_id, other)
+    result = await hass.config_entries.flow.async_configure(flow_id, {"initial_budget": 100})
+    await confirm(hass, result)
 
 
 async def test_duplicate_made_meanwhile(
-    hass: HomeAssistant, leader: LeaderSimulator, exchange: ExchangeSimulator, entry_data: dict[str, Any]
+    hass: HomeAssistant, leader: LeaderSimulator, exchange: ExchangeSimulator, live_data: dict[str, Any]
 ) -> None:
     """An entry that came to be while the flow was open counts too."""
-    flow_id = await to_budget(hass, leader, exchange)
-    add_entry(hass, entry_data)
-    result = await hass.config_entries.flow.async_configure(flow_id, {"initial_budget": 500})
+    flow_id = await to_budget(hass, leader, exchange, "live")
+    await hass.config_entries.flow.async_configure(flow_id, {"initial_budget": 500})
+    add_entry(hass, live_data)
+    result = await hass.config_entries.flow.async_configure(flow_id, {})
     assert result["type"] is FlowResultType.ABORT
     assert result["reason"] == "already_configured"
 
@@ -518,6 +689,33 @@ async def test_reconfigure_into_duplicate(
     assert entry.data == before
 
 
+@pytest.mark.parametrize("title", ["Calv-a-lot 127.0.0.1 (dry run)", "My savings"])
+async def test_reconfigure_into_live(
+    hass: HomeAssistant, entry: MockConfigEntry, leader: LeaderSimulator, exchange: ExchangeSimulator, title: str
+) -> None:
+    """Going live later asks for the budget and shows the last page as well; a name of one's own stays."""
+    hass.config_entries.async_update_entry(entry, title=title, options={"coins": ["BTC", "SOL"], "min_order": 6})
+    leader.publish_v2({"BTC": "0.5"})
+    form = await reconfigure(hass, entry, "exchange", "exchange")
+    form = await hass.config_entries.flow.async_configure(form["flow_id"], exchange_input(exchange, "live"))
+    assert_form(form, "reconfigure_budget", {})
+    assert suggested(form) == {"initial_budget": 1000, "quote_asset": "USDC", "coins": ["BTC", "SOL"]}
+    assert "Free in the Spot wallet" in (form["description_placeholders"] or {})["free"]
+    values = {"initial_budget": 3000, "coins": ["BTC"], "quote_asset": "USDC"}
+    form = await hass.config_entries.flow.async_configure(form["flow_id"], values)
+    assert_form(form, "reconfigure_budget", {"initial_budget": "insufficient_funds"})
+    form = await hass.config_entries.flow.async_configure(form["flow_id"], values | {"initial_budget": 500})
+    assert_form(form, "summary", {})
+    assert entry.data["trading_mode"] == "dry_run"
+    result = await hass.config_entries.flow.async_configure(form["flow_id"], {})
+    await hass.async_block_till_done()
+    assert result["reason"] == "reconfigure_successful"
+    assert (entry.data["trading_mode"], entry.data["initial_budget"]) == ("live", 500)
+    assert entry.options == {"coins": ["BTC"], "min_order": 6}
+    assert entry.unique_id == follower_hash(entry.data)
+    assert entry.title == ("My savings" if title == "My savings" else "Calv-a-lot 127.0.0.1 (live)")
+
+
 def test_only_a_stored_secret_stays() -> None:
     """What is told of an empty field is told where something is stored, and nowhere else."""
     stays = re.compile(r"left empty, the stored (secret|key) stays", re.IGNORECASE)
@@ -532,7 +730,8 @@ def test_every_field_is_explained() -> None:
     """No field is there without a word on it."""
     for flow in ("config", "options"):
         for name, step in TEXTS[flow]["step"].items():
-            assert step.get("data_description", {}).keys() == step.get("data", {}).keys(), name
+            for part in (step, *step.get("sections", {}).values()):
+                assert part.get("data_description", {}).keys() == part.get("data", {}).keys(), name
 
 
 @pytest.mark.parametrize(
@@ -602,6 +801,14 @@ async def test_reauth_key_can_withdraw(
     assert result["reason"] == "reauth_successful"
 
 
+async def tune(hass: HomeAssistant, form: ConfigFlowResult, values: dict[str, Any]) -> ConfigFlowResult:
+    """Send the options: each in its section, as the form asks for them."""
+    assert list((form["data_schema"] or {}).schema) == list(SECTIONS)  # type: ignore[union-attr]
+    result = await hass.config_entries.options.async_configure(form["flow_id"], in_sections(values))
+    await hass.async_block_till_done()
+    return result
+
+
 async def test_options(hass: HomeAssistant, entry: MockConfigEntry) -> None:
     """Everything that may be tuned is stored; what is optional may be left empty."""
     form = await hass.config_entries.options.async_init(entry.entry_id)
@@ -626,8 +833,7 @@ async def test_options(hass: HomeAssistant, entry: MockConfigEntry) -> None:
         "push": True,
         "entry_jitter": 90,
     }
-    result = await hass.config_entries.options.async_configure(form["flow_id"], values)
-    await hass.async_block_till_done()
+    result = await tune(hass, form, values)
     assert result["type"] is FlowResultType.CREATE_ENTRY
     assert entry.options == values | {"coins": ["BTC", "ETH", "DOGE"]}
     settings = entry_settings(entry)
@@ -639,10 +845,10 @@ async def test_options(hass: HomeAssistant, entry: MockConfigEntry) -> None:
     assert settings.entry_jitter == timedelta(seconds=90)
 
     form = await hass.config_entries.options.async_init(entry.entry_id)
-    assert suggested(form) == entry.options
+    url = (form["description_placeholders"] or {})["push_url"]
+    assert suggested(form) == {**entry.options, "push_url": url}
     empty = {key: value for key, value in values.items() if key not in {"max_slippage", "stop_loss_drawdown"}}
-    await hass.config_entries.options.async_configure(form["flow_id"], empty)
-    await hass.async_block_till_done()
+    await tune(hass, form, empty)
     assert entry_settings(entry).max_slippage is None
     assert entry_settings(entry).stop_loss_drawdown is None
 
@@ -653,56 +859,74 @@ async def test_time_to_approve(hass: HomeAssistant, entry: MockConfigEntry, minu
     assert entry_settings(entry).approval is Approval.AUTOMATIC
     form = await hass.config_entries.options.async_init(entry.entry_id)
     values = {"coins": ["BTC"], "approval_timeout": minutes}
-    result = await hass.config_entries.options.async_configure(form["flow_id"], values)
-    await hass.async_block_till_done()
+    result = await tune(hass, form, values)
     assert (result["type"] is FlowResultType.CREATE_ENTRY) == taken
-    assert taken or result["errors"] == {"approval_timeout": "out_of_range"}
+    assert taken or result["errors"] == {"approval": "out_of_range"}
 
 
 async def test_options_defaults(hass: HomeAssistant, entry: MockConfigEntry) -> None:
     """The form's defaults are the follower's, and saving them changes nothing."""
     plain = entry_settings(entry)
     form = await hass.config_entries.options.async_init(entry.entry_id)
-    await hass.config_entries.options.async_configure(form["flow_id"], {"coins": list(plain.coins)})
-    await hass.async_block_till_done()
+    await tune(hass, form, {"coins": list(plain.coins)})
     assert entry.options["poll_interval"] == 120
     assert entry_settings(entry) == plain
     assert isinstance(plain, Settings)
 
 
 @pytest.mark.parametrize(
-    ("values", "errors"),
+    ("values", "errors", "named"),
     [
-        ({"poll_interval": 29}, {"poll_interval": "out_of_range"}),
-        ({"poll_interval": 3601}, {"poll_interval": "out_of_range"}),
-        ({"poll_interval": 30.5}, {"poll_interval": "out_of_range"}),
-        ({"min_order": -1}, {"min_order": "out_of_range"}),
-        ({"rebalance_threshold": 101}, {"rebalance_threshold": "out_of_range"}),
-        ({"max_signal_age": 0}, {"max_signal_age": "out_of_range"}),
-        ({"max_slippage": 11}, {"max_slippage": "out_of_range"}),
-        ({"max_trades_per_day": 0, "coins": []}, {"max_trades_per_day": "out_of_range", "coins": "no_coins"}),
-        ({"coins": ["BTC", "NOPE"]}, {"coins": "unknown_coin"}),
+        ({"poll_interval": 29}, {"connection": "out_of_range"}, "Poll interval (30 to 3,600 s)"),
+        ({"poll_interval": 3601}, {"connection": "out_of_range"}, "Poll interval (30 to 3,600 s)"),
+        ({"poll_interval": 30.5}, {"connection": "out_of_range"}, "Poll interval (30 to 3,600 s)"),
+        ({"min_order": -1}, {"trade": "out_of_range"}, "Smallest order (0 to 1,000,000 USDC)"),
+        ({"rebalance_threshold": 101}, {"trade": "out_of_range"}, "Rebalance threshold (0 to 100 %)"),
+        ({"max_signal_age": 0}, {"timing": "out_of_range"}, "Oldest signal (0.1 to 8,760 h)"),
+        (
+            {"max_slippage": 11, "stop_loss_drawdown": 0},
+            {"limits": "out_of_range"},
+            "Largest slippage (0 to 10 %), Stop at a fall of (0.1 to 100 %)",
+        ),
+        (
+            {"max_trades_per_day": 0, "coins": []},
+            {"limits": "out_of_range", "trade": "no_coins"},
+            "Most trades a day (1 to 10,000)",
+        ),
+        ({"coins": ["BTC", "NOPE"]}, {"trade": "unknown_coin"}, ""),
     ],
 )
 async def test_options_errors(
-    hass: HomeAssistant, entry: MockConfigEntry, values: dict[str, Any], errors: dict[str, str]
+    hass: HomeAssistant, entry: MockConfigEntry, values: dict[str, Any], errors: dict[str, str], named: str
 ) -> None:
-    """A value that cannot be taken is said at its field; the other input stays."""
+    """A value that cannot be taken is said on its section, with its name and range; the other input stays."""
     form = await hass.config_entries.options.async_init(entry.entry_id)
     values = {"coins": ["BTC"], "survival_floor": 8} | values
-    result = await hass.config_entries.options.async_configure(form["flow_id"], values)
+    result = await tune(hass, form, values)
     assert_form(result, "init", errors)
+    assert (result["description_placeholders"] or {})["fields"] == named
     shown = suggested(result)
     assert {key: shown[key] for key in values} == values
     assert entry.options == {}
+    schema = result["data_schema"]
+    assert schema
+    opened = {str(name) for name, part in schema.schema.items() if not part.options["collapsed"]}
+    assert opened == {"trade", *errors}
+
+
+async def test_ranges_in_french(hass: HomeAssistant, entry: MockConfigEntry) -> None:
+    """Numbers and names are in Home Assistant's language."""
+    hass.config.language = "fr"
+    form = await hass.config_entries.options.async_init(entry.entry_id)
+    result = await tune(hass, form, {"coins": ["BTC"], "max_signal_age": 0})
+    assert "(de 0,1 à 8\u00a0760 h)" in (result["description_placeholders"] or {})["fields"]
 
 
 async def test_options_exchange_fails(hass: HomeAssistant, entry: MockConfigEntry, exchange: ExchangeSimulator) -> None:
     """New coins are looked up at the exchange, known ones are not."""
     await exchange.stop()
     form = await hass.config_entries.options.async_init(entry.entry_id)
-    result = await hass.config_entries.options.async_configure(form["flow_id"], {"coins": ["BTC", "DOGE"]})
+    result = await tune(hass, form, {"coins": ["BTC", "DOGE"]})
     assert_form(result, "init", {"base": "cannot_connect_exchange"})
-    result = await hass.config_entries.options.async_configure(form["flow_id"], {"coins": ["BTC"]})
-    await hass.async_block_till_done()
+    result = await tune(hass, form, {"coins": ["BTC"]})
     assert result["type"] is FlowResultType.CREATE_ENTRY

@@ -43,9 +43,12 @@ def table(page: Path, heading: str) -> dict[str, list[str]]:
 
 def options() -> dict[str, Any]:
     """Defaults of all options; None where there is none."""
+    form = forms.options(const.DEFAULT_COINS, const.DEFAULT_QUOTE_ASSET)
     return {
         str(marker): None if isinstance(marker.default, vol.Undefined) else marker.default()
-        for marker in forms.options(const.DEFAULT_COINS, const.DEFAULT_QUOTE_ASSET).schema
+        for section in form.schema.values()
+        for marker in section.schema.schema
+        if marker != const.CONF_PUSH_URL
     }
 
 

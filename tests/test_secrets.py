@@ -14,6 +14,7 @@ from aiohttp import ClientTimeout
 from homeassistant.config_entries import SOURCE_REAUTH, SOURCE_RECONFIGURE
 from homeassistant.const import MATCH_ALL
 from homeassistant.core import Event, HomeAssistant, callback
+from homeassistant.data_entry_flow import section
 from homeassistant.exceptions import HomeAssistantError
 from homeassistant.helpers import device_registry as dr, entity_registry as er, issue_registry as ir
 from homeassistant.helpers.json import ExtendedJSONEncoder
@@ -342,7 +343,11 @@ async def test_forms(hass: HomeAssistant, secret_data: dict[str, Any], start: st
 
 def form(result: Any) -> str:
     """A form with all that it hands to the browser."""
-    fields = result["data_schema"].schema
+    fields = [
+        key
+        for name, value in result["data_schema"].schema.items()
+        for key in (value.schema.schema if isinstance(value, section) else [name])
+    ]
     defaults = [key.default() for key in fields if callable(getattr(key, "default", None))]
     return repr(dict(result)) + repr(fields) + repr([key.description for key in fields]) + repr(defaults)
 

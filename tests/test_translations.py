@@ -270,9 +270,9 @@ def test_categories() -> None:
         *("triggers", "conditions", "device_automation", "system_health"),
         "common",
     }
-    # test_logbook.py, test_intent.py
+    # test_logbook.py, test_intent.py, test_config_flow.py
     common = load("translations/en.json")["common"]
-    assert [key for key in common if not key.startswith(("logbook_", "answer_"))] == []
+    assert [key for key in common if not key.startswith(("logbook_", "answer_", "setup_"))] == []
 
 
 def test_selectors() -> None:
@@ -290,7 +290,8 @@ def test_selectors() -> None:
             for inner in value.values():
                 walk(inner)
 
-    for schema in (forms.exchange(), forms.budget(), forms.options((), "USDC")):
+    sections = [section.schema for section in forms.options((), "USDC").schema.values()]
+    for schema in (forms.exchange(), forms.budget(), *sections):
         for selector in schema.schema.values():
             if isinstance(selector, SelectSelector):
                 collect(selector.config)
@@ -341,13 +342,13 @@ def test_issues() -> None:
         assert ("fix_flow" in translated[problem.key]) == problem.fixable, problem.key
 
 
-@pytest.mark.parametrize("part", ["step", "error", "abort", "progress"])
+@pytest.mark.parametrize("part", ["step", "error", "abort", "progress", "create_entry"])
 @pytest.mark.parametrize("flow", ["config", "options"])
 def test_flow_texts_are_used(flow: str, part: str) -> None:
     """Steps, fields, errors and aborts of the flows are words of their code."""
     words = {
         node.value
-        for name in ("config_flow.py", "const.py", "checks.py", "forms.py")
+        for name in ("config_flow.py", "options_flow.py", "const.py", "checks.py", "forms.py")
         if (ROOT / name).exists()
         for node in ast.walk(ast.parse((ROOT / name).read_text("utf-8")))
         if isinstance(node, ast.Constant) and isinstance(node.value, str)
@@ -359,5 +360,7 @@ def test_flow_texts_are_used(flow: str, part: str) -> None:
     assert set(tree) - words == set()
     if part == "step":
         for step in tree.values():
-            assert set(step.get("data", {})) - words == set()
-            assert set(step.get("data_description", {})) - set(step.get("data", {})) == set()
+            assert set(step.get("sections", {})) - words == set()
+            for shown in (step, *step.get("sections", {}).values()):
+                assert set(shown.get("data", {})) - words == set()
+                assert set(shown.get("data_description", {})) - set(shown.get("data", {})) == set()

@@ -26,6 +26,7 @@ from custom_components.calvalot import webhook
 from custom_components.calvalot.const import DOMAIN, PUSH_COOLDOWN
 from custom_components.calvalot.diagnostics import async_get_config_entry_diagnostics
 from custom_components.calvalot.follower.push import MAX_BODY
+from custom_components.calvalot.forms import in_sections
 from simulators.exchange import ExchangeSimulator
 from simulators.leader import LeaderSimulator
 
@@ -415,11 +416,10 @@ async def test_off_by_default(
     own = entry.data["webhook_id"]
     for wanted in (True, False):
         form = await hass.config_entries.options.async_init(entry.entry_id)
-        shown = {
-            str(key): key.default() for key in form["data_schema"].schema if callable(getattr(key, "default", None))
-        }
-        assert shown["push"] is False
-        await hass.config_entries.options.async_configure(form["flow_id"], {"coins": ["BTC"], "push": wanted})
+        fields = form["data_schema"].schema["connection"].schema.schema
+        assert next(key for key in fields if key == "push").default() is False
+        values = in_sections({"coins": ["BTC"], "push": wanted})
+        await hass.config_entries.options.async_configure(form["flow_id"], values)
         await hass.async_block_till_done()
         assert list(listed(hass)) == [own] * wanted
         assert await push(client, entry) == (202 if wanted else 200)

@@ -8,6 +8,7 @@ from homeassistant.components.http.server import StaticPathConfig
 from homeassistant.core import HomeAssistant
 
 from .const import DOMAIN
+from .dashboard import async_setup_dashboard
 
 FOLDER: Final = Path(__file__).parent / "frontend"
 
@@ -20,3 +21,4 @@ async def async_setup_cards(hass: HomeAssistant, version: str) -> None:
     path = f"/{DOMAIN}_frontend/{version}"
     await hass.http.async_register_static_paths([StaticPathConfig(path, str(FOLDER), cache_headers=True)])
     add_extra_js_url(hass, f"{path}/calvalot.js")
+    await async_setup_dashboard(hass, f"{path}/dashboard.js")

@@ -6,6 +6,7 @@ from typing import Any
 
 from homeassistant.core import HomeAssistant
 
+from .budget import Terms, market_of, whole
 from .const import (
     CONF_API_KEY,
     CONF_API_SECRET,
@@ -29,6 +30,7 @@ from .follower.leader import (
 )
 from .follower.signal import InvalidSignal, parse_signal
 from .settings import exchange_of, leader_of, version
+from .texts import figure
 
 
 class InvalidInput(Exception):
@@ -40,12 +42,17 @@ class InvalidInput(Exception):
         self.placeholders = placeholders
 
 
-def checked_url(url: str, field: str, error: str, *, accept_plain_http: bool) -> str:
+def checked_url(url: str, field: str, *, accept_plain_http: bool) -> str:
     """Normal form of a URL. Raises InvalidInput where it is none, or sends secrets in the open without consent."""
     try:
         normal = normalise_url(url)
     except ValueError as err:
-        raise InvalidInput({field: error}) from err
+        scheme, found, _ = url.strip().partition("://")
+        if not found:
+            raise InvalidInput({field: "url_without_scheme"}) from err
+        if scheme.lower() not in {"http", "https"}:
+            raise InvalidInput({field: "url_scheme"}) from err
+        raise InvalidInput({field: "invalid_url"}) from err
     if normal.startswith("http://") and not is_private(normal) and not accept_plain_http:
         raise InvalidInput({field: "plain_http"})
     return normal
@@ -104,21 +111,26 @@ async def check_coins(exchange: BinanceExchange, coins: Collection[str], quote: 
         raise InvalidInput({CONF_COINS: "unknown_coin"}, coins=", ".join(unknown))
 
 
-async def check_budget(hass: HomeAssistant, data: Mapping[str, Any], coins: Collection[str]) -> None:
-    """See that the budget can be turned into the quote asset and, live, that it is there. Raises InvalidInput."""
+async def check_budget(hass: HomeAssistant, data: Mapping[str, Any], coins: Collection[str]) -> Terms:
+    """See that the budget can be turned into the quote asset, holds an order and, live, is there. Raises InvalidInput."""
     exchange = exchange_of(hass, data)
     quote = data[CONF_QUOTE_ASSET]
     try:
         rate = await _eur_rate(exchange, quote)
         await check_coins(exchange, coins, quote)
+        market = await market_of(exchange, coins, quote)
         balances = await exchange.balances() if data[CONF_TRADING_MODE] == Mode.LIVE else None
     except ExchangeError as err:
         raise InvalidInput({"base": "cannot_connect_exchange"}) from err
-    if balances is None:
-        return
-    free = balances.get(quote, Balance(ZERO)).free * rate
-    if Decimal(str(data[CONF_INITIAL_BUDGET])) > free:
-        raise InvalidInput({CONF_INITIAL_BUDGET: "insufficient_funds"}, free=f"{free:.2f}", quote=quote)
+    free = None if balances is None else balances.get(quote, Balance(ZERO)).free
+    terms = Terms(market=market, rate=rate, free=free)
+    budget = Decimal(str(data[CONF_INITIAL_BUDGET]))
+    least = terms.least()
+    if least is not None and budget < least:
+        raise InvalidInput({CONF_INITIAL_BUDGET: "budget_too_small"}, minimum=figure(hass, whole(least)))
+    if free is not None and budget > (in_eur := free * rate):
+        raise InvalidInput({CONF_INITIAL_BUDGET: "insufficient_funds"}, free=figure(hass, in_eur, 2), quote=quote)
+    return terms
 
 
 async def _eur_rate(exchange: BinanceExchange, quote: str) -> Decimal:

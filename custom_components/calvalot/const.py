@@ -38,12 +38,17 @@ CONF_APPROVAL: Final = "approval"
 CONF_APPROVAL_TIMEOUT: Final = "approval_timeout"
 CONF_PUSH: Final = "push"
 CONF_ENTRY_JITTER: Final = "entry_jitter"
+# Shown in the options, not stored.
+CONF_PUSH_URL: Final = "push_url"
 
 EXAMPLE_LEADER_URL: Final = "https://leader.example.com"
+KEYS_URL: Final = "https://www.binance.com/my/settings/api-management"
 DEFAULT_EXCHANGE_URL: Final = "https://api.binance.com"
 DEFAULT_QUOTE_ASSET: Final = "USDC"
 DEFAULT_COINS: Final = ("BTC", "ETH", "BNB", "SOL", "XRP")
-MIN_BUDGET: Final = 5
+# A budget from LEAST_BUDGET on holds an order, but lies within the drift of the survival floor.
+LEAST_BUDGET: Final = 5
+MIN_BUDGET: Final = 10
 SUGGESTED_BUDGET: Final = 1000
 MAX_AMOUNT: Final = 1_000_000
 DEFAULT_POLL_INTERVAL: Final = 120

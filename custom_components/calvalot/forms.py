@@ -1,10 +1,12 @@
-"""The forms of the flows, and the ranges of their numbers."""
+"""The forms of the flows, their sections, and the ranges of their numbers."""
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from homeassistant.core import HomeAssistant
+from homeassistant.data_entry_flow import section
 from homeassistant.helpers.selector import (
     BooleanSelector,
     NumberSelector,
@@ -22,6 +24,7 @@ from . import const
 from .checks import InvalidInput
 from .follower.exchange import Mode
 from .follower.settings import Approval
+from .texts import async_field_name, async_text, figure
 
 QUOTE_ASSETS = ("USDC", "USDT", "FDUSD", "EUR")
 
@@ -31,7 +34,7 @@ class Number:
     """A number that the owner may set; without a default it may be left empty.
 
     A unit of None is the quote asset. The range is checked by `check_ranges`: a selector would refuse a value in English
-    and outside the form.
+    and outside the form. From `too_small_from` up to the minimum a value is called too small instead of out of range.
     """
 
     key: str
@@ -40,6 +43,7 @@ class Number:
     unit: str | None
     default: float | None = None
     whole: bool = False
+    too_small_from: float | None = None
 
     @property
     def marker(self) -> vol.Marker:
@@ -58,12 +62,22 @@ class Number:
             )
         )
 
-    def holds(self, value: float) -> bool:
-        """Whether a value may be taken."""
-        return self.minimum <= value <= self.maximum and (value.is_integer() or not self.whole)
+    def error(self, value: float) -> str | None:
+        """Why a value cannot be taken; None where it can."""
+        if self.minimum <= value <= self.maximum and (value.is_integer() or not self.whole):
+            return None
+        if self.too_small_from is not None and self.too_small_from <= value < self.minimum:
+            return "budget_too_small"
+        return "out_of_range"
 
 
-BUDGET = Number(key=const.CONF_INITIAL_BUDGET, minimum=const.MIN_BUDGET, maximum=const.MAX_AMOUNT, unit="EUR")
+BUDGET = Number(
+    key=const.CONF_INITIAL_BUDGET,
+    minimum=const.MIN_BUDGET,
+    maximum=const.MAX_AMOUNT,
+    unit="EUR",
+    too_small_from=const.LEAST_BUDGET,
+)
 
 OPTIONS = (
     Number(
@@ -88,8 +102,30 @@ OPTIONS = (
     Number(key=const.CONF_ENTRY_JITTER, default=0, minimum=0, maximum=900, unit="s"),
 )
 
+SECTIONS: Mapping[str, tuple[str, ...]] = {
+    "trade": (
+        const.CONF_COINS,
+        const.CONF_REBALANCE_THRESHOLD,
+        const.CONF_MIN_ORDER,
+        const.CONF_DUST_THRESHOLD,
+    ),
+    "limits": (
+        const.CONF_SURVIVAL_FLOOR,
+        const.CONF_STOP_LOSS_DRAWDOWN,
+        const.CONF_STOP_LOSS_SELL,
+        const.CONF_MAX_ORDER_SHARE,
+        const.CONF_MAX_TRADES_PER_DAY,
+        const.CONF_MAX_SLIPPAGE,
+    ),
+    "approval": (const.CONF_APPROVAL, const.CONF_APPROVAL_TIMEOUT),
+    "timing": (const.CONF_MAX_SIGNAL_AGE, const.CONF_ENTRY_JITTER, const.CONF_SILENCE_ALERT),
+    "connection": (const.CONF_POLL_INTERVAL, const.CONF_PUSH, const.CONF_PUSH_URL),
+}
+
 _PASSWORD = TextSelector(TextSelectorConfig(type=TextSelectorType.PASSWORD, autocomplete="off"))
 _URL = TextSelector(TextSelectorConfig(type=TextSelectorType.URL))
+# Here it can be copied whole, where a text would push the switch beside it out of the dialog.
+_ADDRESS = TextSelector(TextSelectorConfig(type=TextSelectorType.TEXT, read_only=True))
 
 
 def leader(*, stored: bool) -> vol.Schema:
@@ -130,17 +166,45 @@ def reauth(*, leader: bool, exchange: bool) -> vol.Schema:
     return vol.Schema({vol.Optional(key): _PASSWORD for key in keys})
 
 
-def options(coins: Iterable[str], quote: str) -> vol.Schema:
-    """Form of what may be tuned."""
+def options(coins: Iterable[str], quote: str, opened: Collection[str] = ()) -> vol.Schema:
+    """Form of what may be tuned, in sections; `opened` are open beside the first one."""
+    fields: dict[str, tuple[vol.Marker, Any]] = {
+        const.CONF_COINS: (vol.Required(const.CONF_COINS), _coins(coins)),
+        **{number.key: (number.marker, number.selector(quote)) for number in OPTIONS},
+        const.CONF_STOP_LOSS_SELL: (vol.Required(const.CONF_STOP_LOSS_SELL, default=False), BooleanSelector()),
+        const.CONF_APPROVAL: (
+            vol.Required(const.CONF_APPROVAL, default=Approval.AUTOMATIC.value),
+            _choice(Approval, const.CONF_APPROVAL),
+        ),
+        const.CONF_PUSH: (vol.Required(const.CONF_PUSH, default=False), BooleanSelector()),
+        const.CONF_PUSH_URL: (vol.Optional(const.CONF_PUSH_URL), _ADDRESS),
+    }
     return vol.Schema(
         {
-            vol.Required(const.CONF_COINS): _coins(coins),
-            **{number.marker: number.selector(quote) for number in OPTIONS},
-            vol.Required(const.CONF_STOP_LOSS_SELL, default=False): BooleanSelector(),
-            vol.Required(const.CONF_APPROVAL, default=Approval.AUTOMATIC.value): _choice(Approval, const.CONF_APPROVAL),
-            vol.Required(const.CONF_PUSH, default=False): BooleanSelector(),
+            vol.Required(name): section(
+                vol.Schema(dict(fields[key] for key in keys)), {"collapsed": name not in {"trade", *opened}}
+            )
+            for name, keys in SECTIONS.items()
         }
     )
+
+
+def flat(user_input: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """What was put into the sections, as it is stored."""
+    return {key: value for fields in user_input.values() for key, value in fields.items() if key != const.CONF_PUSH_URL}
+
+
+def in_sections(values: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Values of the options by the section that each stands in."""
+    return {name: {key: values[key] for key in keys if key in values} for name, keys in SECTIONS.items()}
+
+
+def errors_by_section(errors: Mapping[str, str]) -> dict[str, str]:
+    """Errors as a form with sections can show them: on the section, the first of each."""
+    found: dict[str, str] = {}
+    for field, error in errors.items():
+        found.setdefault(next((name for name, keys in SECTIONS.items() if field in keys), "base"), error)
+    return found
 
 
 def with_consents(schema: vol.Schema, keys: Collection[str]) -> vol.Schema:
@@ -156,14 +220,32 @@ def fields_of(schema: vol.Schema, errors: Mapping[str, str]) -> dict[str, str]:
 def check_ranges(numbers: Iterable[Number], user_input: Mapping[str, Any], coins: Collection[str]) -> None:
     """See that each number lies in its range and that a coin is left. Raises InvalidInput."""
     errors = {
-        number.key: "out_of_range"
+        number.key: error
         for number in numbers
-        if number.key in user_input and not number.holds(user_input[number.key])
+        if number.key in user_input and (error := number.error(user_input[number.key]))
     }
     if not coins:
         errors[const.CONF_COINS] = "no_coins"
     if errors:
         raise InvalidInput(errors)
+
+
+async def async_ranges(hass: HomeAssistant, numbers: Iterable[Number], flow: str, step: str, quote: str) -> str:
+    """Names of fields with what each may be. In the options the field's section is part of the step."""
+    ranges = []
+    for number in numbers:
+        within = next((f".sections.{name}" for name, keys in SECTIONS.items() if number.key in keys), "")
+        unit = quote if number.unit is None else number.unit
+        ranges.append(
+            await async_text(
+                hass,
+                "setup_range",
+                name=await async_field_name(hass, flow, f"{step}{within}", number.key),
+                minimum=figure(hass, number.minimum),
+                maximum=f"{figure(hass, number.maximum)} {unit}".rstrip(),
+            )
+        )
+    return ", ".join(ranges)
 
 
 def _choice(values: type[StrEnum], translation_key: str) -> SelectSelector:

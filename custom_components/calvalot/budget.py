@@ -1,0 +1,81 @@
+"""What a budget can hold, what of it is free, and what it buys first."""
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from decimal import ROUND_CEILING, Decimal
+
+from .follower.exchange import ZERO, Exchange, eur_rate, rate_symbols, round_up
+from .follower.planner import FEE_MARGIN, Limits, Market, PlannedOrder, fund, plan, smallest_order, worst_factor
+from .follower.portfolio import Portfolio, Valuation
+from .follower.signal import Signal
+
+LIMITS = Limits()
+# What a move of a version 1 signal may be old by default.
+MOVES_AGE = timedelta(hours=4)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """What the exchange says of a portfolio that is to be made: EUR per quote, what is free in quote (None on paper)."""
+
+    market: Market
+    rate: Decimal
+    free: Decimal | None
+
+    def least(self) -> Decimal | None:
+        """Budget (EUR) that one order of some coin can be made with; None where no coin has a price."""
+        return min(self._orders(), default=None)
+
+    def for_all(self) -> Decimal | None:
+        """Budget (EUR) that can hold all coins in equal parts; None where a price is missing."""
+        orders = list(self._orders())
+        return max(orders) * len(orders) if orders and len(orders) == len(self.market.rules) else None
+
+    def first_orders(self, signal: Signal, budget: Decimal, now: datetime) -> tuple[PlannedOrder, ...]:
+        """What a portfolio without positions buys of a leader's signal, with a budget in quote."""
+        if signal.targets:
+            signal = replace(signal, version=2, actions=())
+        elif signal.version == 1 and now - (signal.created_at or now) > MOVES_AGE:
+            return ()
+        valuation = Valuation(total=budget, cash=budget, values={})
+        planned = plan(signal, Portfolio(cash=budget), valuation, self.market, LIMITS, {})
+        return fund(planned.wanted, budget, budget, self.market, LIMITS)[0]
+
+    def _orders(self) -> Iterable[Decimal]:
+        """Smallest order of each coin with a price, in EUR at the worst price that it may fill at."""
+        for rules in self.market.rules.values():
+            if price := self.market.prices.get(rules.base):
+                smallest = smallest_order(self.market, LIMITS, rules.base)
+                quantity = round_up(max(smallest / price, rules.min_quantity), rules.step)
+                yield quantity * price * worst_factor(LIMITS, rules.base) * self.rate
+
+
+def costs(orders: Iterable[PlannedOrder]) -> tuple[Decimal, Decimal]:
+    """What orders cost in quote: the fees at the usual rate, and how much more at the worst prices they may fill at."""
+    fees = worst = ZERO
+    for order in orders:
+        fees += order.amount * FEE_MARGIN
+        worst += order.amount * (worst_factor(LIMITS, order.coin) - 1 - FEE_MARGIN)
+    return fees, worst
+
+
+def whole(amount: Decimal) -> Decimal:
+    """An amount rounded up to whole units."""
+    return amount.to_integral_value(ROUND_CEILING)
+
+
+async def market_of(exchange: Exchange, coins: Collection[str], quote: str) -> Market:
+    """Rules and prices of coins. Raises ExchangeError."""
+    rules = await exchange.rules([f"{coin}{quote}" for coin in coins]) if coins else {}
+    prices = await exchange.prices(rules) if rules else {}
+    return Market(
+        quote=quote, rules=rules, prices={rules[symbol].base: price for symbol, price in prices.items() if price}
+    )
+
+
+async def rates_of(exchange: Exchange, quotes: Collection[str]) -> dict[str, Decimal]:
+    """EUR per one of each quote asset that a rate is known of. Raises ExchangeError."""
+    rules = await exchange.rules({symbol for quote in quotes for symbol in rate_symbols(quote)})
+    prices = await exchange.prices(rules) if rules else {}
+    return {quote: rate for quote in quotes if (rate := eur_rate(quote, prices)) is not None}

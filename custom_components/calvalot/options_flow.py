@@ -1,0 +1,61 @@
+"""The flow by which an owner tunes a follower."""
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+from homeassistant.config_entries import ConfigFlowResult, OptionsFlowWithReload
+
+from . import forms
+from .checks import InvalidInput, check_coins
+from .const import CONF_COINS, CONF_PUSH_URL, CONF_QUOTE_ASSET, CONF_SURVIVAL_FLOOR, DEFAULT_COINS, DEFAULT_QUOTE_ASSET
+from .coordinator import CalvalotCoordinator
+from .settings import coin_codes, exchange_of
+from .texts import figure
+from .webhook import webhook_url
+
+
+class CalvalotOptionsFlow(OptionsFlowWithReload):
+    """Tunes a follower. The form has sections, what is stored has none."""
+
+    async def async_step_init(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
+        """Ask for everything that may be tuned."""
+        entry = self.config_entry
+        quote = entry.data.get(CONF_QUOTE_ASSET, DEFAULT_QUOTE_ASSET)
+        known = coin_codes(entry.options.get(CONF_COINS, DEFAULT_COINS))
+        url = webhook_url(self.hass, entry)
+        shown: Mapping[str, Any] = {CONF_COINS: list(known)} | entry.options
+        errors: dict[str, str] = {}
+        placeholders = {"push_url": url}
+        if user_input is not None:
+            shown = forms.flat(user_input)
+            coins = coin_codes(shown[CONF_COINS])
+            try:
+                forms.check_ranges(forms.OPTIONS, shown, coins)
+                self._check_floor(shown)
+                if new := [coin for coin in coins if coin not in known]:
+                    await check_coins(exchange_of(self.hass, entry.data), new, quote)
+            except InvalidInput as err:
+                errors = forms.errors_by_section(err.errors)
+                wrong = [number for number in forms.OPTIONS if err.errors.get(number.key) == "out_of_range"]
+                fields = await forms.async_ranges(self.hass, wrong, "options", "init", quote)
+                placeholders |= {"fields": fields, **err.placeholders}
+            else:
+                return self.async_create_entry(data={**shown, CONF_COINS: list(coins)})
+        return self.async_show_form(
+            step_id="init",
+            data_schema=self.add_suggested_values_to_schema(
+                forms.options(known, quote, errors), forms.in_sections({**shown, CONF_PUSH_URL: url})
+            ),
+            errors=errors,
+            description_placeholders=placeholders,
+        )
+
+    def _check_floor(self, wanted: Mapping[str, Any]) -> None:
+        """See that a new floor does not lie above the value, where that is known. Raises InvalidInput."""
+        coordinator: CalvalotCoordinator | None = getattr(self.config_entry, "runtime_data", None)
+        if coordinator is None:
+            return
+        floor, value = Decimal(str(wanted[CONF_SURVIVAL_FLOOR])), coordinator.data.total_value
+        if value is not None and coordinator.settings.survival_floor != floor > value:
+            raise InvalidInput({CONF_SURVIVAL_FLOOR: "floor_above_value"}, value=figure(self.hass, value, 2))
