@@ -15,7 +15,8 @@ from custom_components.calvalot.const import DOMAIN
 from custom_components.calvalot.follower import desk
 from custom_components.calvalot.follower.exchange import Mode
 from custom_components.calvalot.follower.planner import Reason
-from custom_components.calvalot.follower.schema import FlowKind, OrderState, Result
+from custom_components.calvalot.follower.schema import OVERTAKEN, FlowKind, OrderState, Result
+from custom_components.calvalot.follower.signal import SYNC
 from custom_components.calvalot.follower.snapshot import Status
 from custom_components.calvalot.settings import version
 
@@ -47,8 +48,8 @@ def reasons() -> set[str]:
         for name, call in calls()
         if name in {"drop", "_end", "_close"} and call.args and isinstance(call.args[-1], ast.Constant)
     }
-    covered = {f"covered by {by}" for by in (desk.INITIAL_SYNC, desk.SYNC.rstrip("-"))}
-    return {*given, *covered, desk.OVERTAKEN, desk.WAITS, desk.TOO_OLD}
+    covered = {f"covered by {by}" for by in (desk.INITIAL_SYNC, SYNC.rstrip("-"))}
+    return {*given, *covered, OVERTAKEN, desk.WAITS, desk.TOO_OLD}
 
 
 def test_size() -> None:

@@ -53,22 +53,18 @@ async def logbook(recorder_mock: Recorder, hass: HomeAssistant) -> None:
 
 LINES = {
     "en": [
-        r"received the signal initial_sync",
+        r"received the signal {signal_id}",
         r"bought 0\.\d+ BTC for \d+\.\d\d USDC at 9\d{4}\.\d\d",
         r"could not buy 0\.\d+ ETH \(.*insufficient balance.*\)",
         r"bought 0\.\d+ ETH for \d+\.\d\d USDC at 3\d{3}\.\d\d",
-        r"executed the signal initial_sync",
-        r"received the signal {signal_id}",
         r"executed the signal {signal_id}",
         r"lost its leader \(the leader answered with status 503\)",
     ],
     "fr": [
-        r"a reçu le signal initial_sync",
+        r"a reçu le signal {signal_id}",
         r"a acheté 0\.\d+ BTC pour \d+\.\d\d USDC à 9\d{4}\.\d\d",
         r"n'a pas pu acheter 0\.\d+ ETH \(.*insufficient balance.*\)",
         r"a acheté 0\.\d+ ETH pour \d+\.\d\d USDC à 3\d{3}\.\d\d",
-        r"a exécuté le signal initial_sync",
-        r"a reçu le signal {signal_id}",
         r"a exécuté le signal {signal_id}",
         r"a perdu son leader \(the leader answered with status 503\)",
     ],

@@ -28,6 +28,7 @@ MONEY: dict[str, dict[str, Any]] = {
     "set_net_deposits": {"amount": 50},
     "reset": {"confirm": True},
     "sync": {},
+    "exit": {"confirm": True},
     "approve": {},
     "reject": {},
 }
@@ -79,7 +80,8 @@ async def test_registered(hass: HomeAssistant, entry: MockConfigEntry) -> None:
     registered = hass.services.async_services_for_domain(DOMAIN)
     assert registered.keys() == MONEY.keys() | READ
     for name, service in registered.items():
-        assert service.supports_response is (SupportsResponse.ONLY if name in READ else SupportsResponse.NONE), name
+        wanted = SupportsResponse.ONLY if name in READ else SupportsResponse.NONE
+        assert service.supports_response is (SupportsResponse.OPTIONAL if name == "exit" else wanted), name
 
 
 @pytest.mark.parametrize("action", MONEY)
@@ -315,7 +317,7 @@ async def test_approval(
     leader.publish_v2(ALLOCATION, signal_id="one")
     assert await set_up(hass, entry)
     asked = next(event.data for event in told if event.data["type"] == "waiting")
-    assert asked["signal_id"] == "initial_sync"
+    assert asked["signal_id"] == "one"
     assert asked["entry_id"] == entry.entry_id
     assert {order["symbol"] for order in asked["orders"]} == {f"{coin}USDC" for coin in ALLOCATION}
     assert asked["summary"].count("BUY") == 5
@@ -348,12 +350,12 @@ async def test_approval_after_a_restart(
 ) -> None:
     """What the leader has not told again is not traded unseen."""
     entry = add_entry(hass, entry_data, approval="ask")
-    leader.publish_v2(ALLOCATION)
+    signal_id = leader.publish_v2(ALLOCATION)
     assert await set_up(hass, entry)
     await leader.stop()
     await hass.config_entries.async_reload(entry.entry_id)
     await hass.async_block_till_done()
-    assert entry.runtime_data.data.waiting_signal == "initial_sync"
+    assert entry.runtime_data.data.waiting_signal == signal_id
     error = await refused(hass, "approve")
     assert error.translation_key == "signal_unheard"
     assert not isinstance(error, ServiceValidationError)

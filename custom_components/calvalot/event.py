@@ -30,6 +30,7 @@ EVENTS: Final = (
             "ledger_mismatch",
             "ledger_restored",
             "stop_loss",
+            "exit",
         ],
     ),
 )

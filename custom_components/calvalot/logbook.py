@@ -54,7 +54,7 @@ def _describe(hass: HomeAssistant, kind: str, event: LazyEventPartialState) -> d
 def _facts(data: Mapping[str, Any]) -> Mapping[str, str]:
     """What sentences fill in, as people write it; an older event may lack some of it."""
     facts = defaultdict(lambda: UNKNOWN, {key: str(value) for key, value in data.items() if value is not None})
-    for key in ("amount", "price"):
+    for key in ("amount", "price", "proceeds"):
         if key in facts:
             facts[key] = _readable(Decimal(facts[key]))
     if "quantity" in facts:

@@ -40,12 +40,16 @@ type Run = Callable[[Follower, Mapping[str, Any]], Coroutine[Any, Any, ServiceRe
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """An action; one that answers is for everyone, one that does something for administrators."""
+    """An action; one that only answers is for everyone, one that does something for administrators.
+
+    One that `previews` answers what it would do until it is confirmed, and what it did afterwards.
+    """
 
     name: str
     run: Run
     fields: VolDictType = field(default_factory=dict)
     admin: bool = True
+    previews: bool = False
 
 
 def invalid_input(key: str, **placeholders: str) -> ServiceValidationError:
@@ -96,6 +100,7 @@ CASH_FLOW_FIELDS: Final[VolDictType] = {
     vol.Optional(ATTR_NOTE, default=""): vol.All(cv.string, vol.Length(max=MAX_NOTE)),
     vol.Optional(ATTR_AT): _time,
 }
+CONFIRM_FIELDS: Final[VolDictType] = {vol.Optional(ATTR_CONFIRM, default=False): cv.boolean}
 SIGNAL_FIELDS: Final[VolDictType] = {vol.Optional(ATTR_SIGNAL_ID): cv.string}
 PAGE_FIELDS: Final[VolDictType] = {
     vol.Optional(ATTR_LIMIT, default=DEFAULT_LIMIT): _limit,
@@ -123,6 +128,10 @@ async def _reset(follower: Follower, data: Mapping[str, Any]) -> None:
 
 async def _sync(follower: Follower, _data: Mapping[str, Any]) -> None:
     await follower.sync()
+
+
+async def _exit(follower: Follower, data: Mapping[str, Any]) -> ServiceResponse:
+    return await follower.exit(confirm=data[ATTR_CONFIRM])
 
 
 async def _approve(follower: Follower, data: Mapping[str, Any]) -> None:
@@ -161,8 +170,9 @@ ACTIONS: Final = (
     Action("deposit", _deposit, CASH_FLOW_FIELDS),
     Action("withdraw", _withdraw, CASH_FLOW_FIELDS),
     Action("set_net_deposits", _set_net_deposits, {vol.Required(ATTR_AMOUNT): _amount}),
-    Action("reset", _reset, {vol.Optional(ATTR_CONFIRM, default=False): cv.boolean}),
+    Action("reset", _reset, CONFIRM_FIELDS),
     Action("sync", _sync),
+    Action("exit", _exit, CONFIRM_FIELDS, previews=True),
     Action("approve", _approve, SIGNAL_FIELDS),
     Action("reject", _reject, SIGNAL_FIELDS),
     Action("preview", _preview, admin=False),
@@ -193,6 +203,8 @@ def _async_entry(call: ServiceCall) -> CalvalotConfigEntry:
 async def _handle(action: Action, call: ServiceCall) -> ServiceResponse:
     """Run an action on the follower it names."""
     entry = _async_entry(call)
+    if action.previews and not call.data[ATTR_CONFIRM] and not call.return_response:
+        raise invalid_input("exit_not_confirmed")
     with translated_errors():
         return await entry.runtime_data.async_finish(action.run(entry.runtime_data.follower, call.data))
 
@@ -205,6 +217,7 @@ def async_setup_services(hass: HomeAssistant) -> None:
             {vol.Optional(ATTR_CONFIG_ENTRY_ID): cv.string, **cv.TARGET_SERVICE_FIELDS, **action.fields}
         )
         if action.admin:
-            service.async_register_admin_service(hass, DOMAIN, action.name, partial(_handle, action), schema)
+            response = SupportsResponse.OPTIONAL if action.previews else SupportsResponse.NONE
+            service.async_register_admin_service(hass, DOMAIN, action.name, partial(_handle, action), schema, response)
         else:
             hass.services.async_register(DOMAIN, action.name, partial(_handle, action), schema, SupportsResponse.ONLY)

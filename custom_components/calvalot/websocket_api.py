@@ -24,6 +24,7 @@ from .coordinator import CalvalotConfigEntry, CalvalotCoordinator
 from .errors import translated_errors
 from .follower import pages
 from .follower.exchange import ONE
+from .follower.exits import exiting
 from .follower.follower import Event
 from .follower.ledger import Ledger
 from .follower.views import Json, iso, portfolio, text
@@ -209,6 +210,7 @@ def _picture(coordinator: CalvalotCoordinator) -> Json:
         "last_trade": iso(snapshot.last_trade),
         "waiting_signal": snapshot.waiting_signal,
         "waiting_until": iso(snapshot.waiting_until),
+        "exiting": exiting(snapshot),
         "limits": _limits(coordinator),
     }
 

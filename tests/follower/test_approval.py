@@ -398,11 +398,12 @@ async def test_initial_sync_asks(rig: Rig, version: int) -> None:
         signal_id = rig.leader.publish_v2(ALLOCATION)
     else:
         signal_id = rig.leader.publish_v1([("BTC", "BUY", ".1")], ALLOCATION)
+    asked_as = SYNC if version == 1 else signal_id
     follower = await rig.start(approval=Approval.ASK)
-    assert (await rig.cycle(follower)).waiting_signal == SYNC
+    assert (await rig.cycle(follower)).waiting_signal == asked_as
     assert len((await follower.preview())["orders"]) == 5
     assert not rig.orders()
-    assert (await follower.approve(SYNC)).result is Result.EXECUTED
+    assert (await follower.approve(asked_as)).result is Result.EXECUTED
     await rig.cycle(follower)
     assert rig.result(follower, signal_id) is Result.EXECUTED
     assert len(rig.orders()) == 5
@@ -427,10 +428,10 @@ async def test_initial_sync_is_rejected(rig: Rig, version: int) -> None:
         signal_id = rig.leader.publish_v1([("BTC", "BUY", ".1")], ALLOCATION)
     follower = await rig.start(approval=Approval.ASK)
     await rig.cycle(follower)
-    await follower.reject(SYNC)
+    await follower.reject()
     assert (await rig.cycle(follower)).waiting_signal is None
     assert rig.result(follower, signal_id) is Result.SKIPPED
-    assert reason(follower, signal_id) == f"covered by {SYNC}"
+    assert reason(follower, signal_id) == (f"covered by {SYNC}" if version == 1 else "rejected by the owner")
     signal_id = rig.leader.publish_v2({"BTC": ".5"})
     assert (await rig.cycle(follower)).waiting_signal == signal_id
     assert not rig.orders()
@@ -494,7 +495,7 @@ async def test_sync_instead_of_the_initial_one(rig: Rig) -> None:
     await rig.cycle(follower)
     await follower.sync()
     assert (await rig.cycle(follower)).waiting_signal is None
-    assert rig.result(follower, signal_id) is Result.EXECUTED
+    assert rig.result(follower, signal_id) is Result.SKIPPED
     assert len(rig.orders()) == 1
 
 
@@ -515,9 +516,9 @@ async def test_stop_loss_needs_no_word(rig: Rig) -> None:
 
 async def test_dry_run(rig: Rig) -> None:
     """On paper it is the same."""
-    rig.leader.publish_v2(ALLOCATION)
+    signal_id = rig.leader.publish_v2(ALLOCATION)
     follower = await rig.start(Mode.DRY_RUN, approval=Approval.ASK)
-    assert (await rig.cycle(follower)).waiting_signal == SYNC
+    assert (await rig.cycle(follower)).waiting_signal == signal_id
     assert follower._ledger.trades() == ()
     await follower.approve()
     assert len(follower._ledger.trades()) == 5

@@ -203,13 +203,12 @@ async def test_approval_does_not_wait(rig: Rig) -> None:
 
 
 async def test_initial_sync_waits_once(rig: Rig) -> None:
-    """A follower that joins buys at its turn; the signal that it came with does not wait a second time."""
-    rig.leader.publish_v2({"BTC": ".3"})
+    """A follower that joins buys at its turn; the moves that came with it do not wait a second time."""
+    rig.leader.publish_v1([("BTC", "BUY", ".3")], {"BTC": ".3"})
     follower = await rig.start(entry_jitter=HOUR)
     snapshot = await rig.cycle(follower)
     assert (snapshot.last_signal_id, snapshot.last_signal_reason) == ("initial_sync", WAITS)
     snapshot = await rig.cycle(follower, after=3600)
-    assert snapshot.last_signal_result is Result.EXECUTED
     assert len(rig.orders()) == 1
     snapshot = await rig.cycle(follower)
     assert snapshot.last_signal_id == rig.leader.signals[-1]["signal_id"]

@@ -18,7 +18,16 @@ from custom_components.calvalot.follower.exchange import ONE, Fill, Mode, Side
 from custom_components.calvalot.follower.ledger import Ledger, LedgerError
 from custom_components.calvalot.follower.performance import Close, Drawdown, Units
 from custom_components.calvalot.follower.portfolio import BookError, Portfolio, Position
-from custom_components.calvalot.follower.schema import Book, CashFlow, FlowKind, OrderRecord, OrderState, Result, Trade
+from custom_components.calvalot.follower.schema import (
+    OVERTAKEN,
+    Book,
+    CashFlow,
+    FlowKind,
+    OrderRecord,
+    OrderState,
+    Result,
+    Trade,
+)
 
 from .builders import (
     NOW,
@@ -69,7 +78,7 @@ def test_a_new_ledger_is_empty(ledger: Ledger) -> None:
     assert ledger.fact("paused") is ledger.signal("signal") is ledger.last_fee_asset() is None
     assert ledger.last_trade_id() == ledger.trades_since(NOW) == 0
     assert ledger.last_order_ids(["BTCUSDC"]) == {}
-    assert not ledger.has_followed()
+    assert not ledger.has_joined()
 
 
 def test_every_digit_is_kept(ledger: Ledger) -> None:
@@ -241,12 +250,50 @@ def test_signals_newest_first(ledger: Ledger) -> None:
     assert ledger.open_signals(Result.SKIPPED) == (earlier,)
 
 
-def test_a_refused_signal_was_not_followed(ledger: Ledger) -> None:
-    """Any other one was."""
+def test_joined(ledger: Ledger) -> None:
+    """Not by what was refused, failed, was overtaken or sold everything; by any other signal, or a trade."""
     ledger.write_signal(make_record("refused", result=Result.REJECTED))
-    assert not ledger.has_followed()
+    ledger.write_signal(make_record("failed", result=Result.ERROR))
+    ledger.write_signal(make_record("overtaken", result=Result.SKIPPED, reason=OVERTAKEN))
+    ledger.write_signal(make_record("stop_loss-1", result=Result.EXECUTED))
+    ledger.write_signal(make_record("exit-1", result=Result.EXECUTED))
+    assert not ledger.has_joined()
     ledger.write_signal(make_record("followed", result=Result.SKIPPED))
-    assert ledger.has_followed()
+    assert ledger.has_joined()
+
+
+def test_joined_by_a_trade(ledger: Ledger) -> None:
+    """Also where its signal was overtaken."""
+    ledger.write_signal(make_record("overtaken", result=Result.PARTIAL, reason=OVERTAKEN))
+    (order,) = ledger.add_orders([make_order(state=OrderState.SENDING)])
+    assert not ledger.has_joined()
+    fill = make_fill("1", "1")
+    ledger.book_order(order, make_report(order, fill), [fill], {QUOTE: ONE})
+    assert ledger.has_joined()
+
+
+def test_first_sight(ledger: Ledger) -> None:
+    """The earliest one counts, in whichever mode and book; the newest thousand are kept."""
+    for number in range(1001):
+        ledger.write_sight(str(number), NOW + timedelta(seconds=number))
+    assert ledger.sight("0") is None
+    assert ledger.sight("1") == NOW + timedelta(seconds=1)
+    ledger.write_signal(make_record("1", seen_at=NOW))
+    ledger.write_signal(make_record("other", seen_at=NOW))
+    assert ledger.sight("1") == ledger.sight("other") == NOW
+    live = Ledger(ledger.path, Mode.LIVE, QUOTE)
+    live.open()
+    assert live.sight("other") == NOW
+    live.close()
+
+
+def test_a_signal_with_facts(ledger: Ledger) -> None:
+    """One commit, all or nothing."""
+    ledger.write_signal(make_record("one"), {"paused": "now"})
+    assert ledger.fact("paused") == "now"
+    with pytest.raises(LedgerError, match="UNIQUE"):
+        ledger.write_signal(make_record("one"), {"paused": "later"})
+    assert ledger.fact("paused") == "now"
 
 
 def test_the_same_signal_is_not_written_twice(ledger: Ledger) -> None:

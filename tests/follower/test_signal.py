@@ -353,8 +353,6 @@ def test_the_followers_coins_settle_what_a_pair_means() -> None:
         (v1(portfolio_state={"positions": {}}), "portfolio_state.positions is not a list"),
         (v1(portfolio_state={"positions": [position(share=2)]}), "pct_of_portfolio of BTC is not between 0 and 1: 2"),
         (v2("BTC"), "an entry of portfolio_state.positions is not an object"),
-        (v2(confidence="0.7"), "confidence is not a number: '0.7'"),
-        (v2(confidence=72), "confidence is not between 0 and 1: 72"),
         (v1(version={}), "unknown version: an object"),
         (v1(version="2\n\x1b[31m"), "unknown version: '2  [31m'"),
     ],

@@ -210,7 +210,7 @@ async def test_restored_while_running(rig: Rig, damage: Callable[[Path], None]) 
     assert picture.storage_problem is None
     assert picture.restored == copy.name
     booked = {trade.signal_id for trade in ledger.trades()}
-    assert booked >= {"initial_sync", "recovered"}
+    assert booked >= {"first", "recovered"}
     rig.agree(follower)
     assert follower._ledger.book().portfolio.quantity("SOL") == held["SOL"]
     await rig.cycle(follower)
@@ -331,7 +331,7 @@ async def test_damage_in_dry_run(rig: Rig) -> None:
     await rig.cycle(follower)
     picture = await rig.cycle(follower)
     assert picture.restored
-    assert [trade.signal_id for trade in follower._ledger.trades()] == ["initial_sync"]
+    assert [trade.signal_id for trade in follower._ledger.trades()] == ["first"]
 
 
 # Backup
@@ -350,7 +350,7 @@ async def test_still(rig: Rig) -> None:
     await cycle
     assert rig.result(follower, "second") is Result.EXECUTED
     copy.open()
-    assert [trade.signal_id for trade in copy.trades()] == ["initial_sync"]
+    assert [trade.signal_id for trade in copy.trades()] == ["first"]
     copy.close()
 
 

@@ -7,25 +7,29 @@ from datetime import datetime, timedelta
 import logging
 
 from . import views
+from .approvals import Approvals
 from .executor import Executor
+from .exits import Exits
+from .guards import Guards
 from .journal import Journal
 from .ledger import Ledger
 from .observer import Observer, View
+from .outcomes import Outcomes
 from .planner import LeftOut, PlannedOrder
-from .schema import OrderRecord, OrderState, Result, SignalRecord
-from .settings import Approval, Settings
-from .signal import InvalidSignal, Signal, UnknownCoin, parse_signal
-from .trader import Outlook, Trader
+from .schema import OVERTAKEN, OrderState, Result, SignalRecord
+from .settings import Settings
+from .signal import SYNC, Action, InvalidSignal, Signal, UnknownCoin, sells_out
+from .snapshot import Status
+from .trader import Trader
 from .treasury import FollowerError
 
 _LOGGER = logging.getLogger(__name__)
 
 INITIAL_SYNC = "initial_sync"
-SYNC = "sync-"
-STOP_LOSS = "stop_loss-"
-OVERTAKEN = "overtaken by a newer signal"
 WAITS = "waits for its turn"
 TOO_OLD = "too old"
+# The leader's signal that was written down last.
+LATEST = "latest_signal"
 
 
 class Desk:
@@ -37,6 +41,7 @@ class Desk:
         ledger: Ledger,
         executor: Executor,
         observer: Observer,
+        guards: Guards,
         clock: Callable[[], datetime],
         journal: Journal,
     ) -> None:
@@ -44,52 +49,56 @@ class Desk:
         self._ledger = ledger
         self._executor = executor
         self._observer = observer
+        self._guards = guards
         self._clock = clock
         self._journal = journal
         self._trader = Trader(executor, ledger, settings.limits, clock, settings.max_trades_per_day)
-        self._first_sight: tuple[str, datetime] | None = None
+        self._refused: InvalidSignal | None = None
+        self.outcomes = Outcomes(ledger, observer, journal)
+        self.approvals = Approvals(settings, ledger, journal, clock)
+        self.exits = Exits(ledger, observer, self._trader, guards, journal, self.outcomes, clock)
         self.latest: Signal | None = None
         self.unknown_coins: tuple[str, ...] = ()
+        self.returned: str | None = None
         self.due: datetime | None = None
 
-    async def decide(self, view: View, *, active: bool, ready: bool) -> None:
+    async def decide(self, view: View, *, ready: bool) -> None:
         """One cycle's decision on what the leader says. `ready`: everything needed for trading is known."""
         self.due = None
         await self._catch_up()
         incoming = self._observer.incoming
         if isinstance(incoming, InvalidSignal):
             await self._reject(incoming)
-            return
-        if not active or not ready:
-            await self._pursue_exit(view, ready=ready)
-            return
-        busy = await self._pursue_open(view)
-        if isinstance(incoming, Signal) and not busy and await self._is_new(incoming):
-            await self._take_up(incoming, view)
+        if await self.sell_out(view) or isinstance(incoming, InvalidSignal) or self._halted() or not ready:
+            busy = True
+        else:
+            busy = await self._pursue_open(view)
+        if isinstance(incoming, Signal) and await self._is_new(incoming):
+            await (self._see(incoming) if busy else self._take_up(incoming, view))
+
+    async def sell_out(self, view: View) -> SignalRecord | None:
+        """Go on with a sale of everything, before and instead of anything else; None where there is none to be made."""
+        if await self.exits.open():
+            await self._overtake(None)
+        return await self.exits.pursue(view)
 
     async def sync(self, view: View) -> SignalRecord:
-        """Rebalance to the leader's latest allocation now. Raises FollowerError without one."""
-        self._hear()
-        if self.latest is None or self.latest.targets is None:
+        """Rebalance to the leader's latest allocation now, whatever is being sold. Raises FollowerError without one."""
+        signal = self._current()
+        if signal.targets is None:
             raise FollowerError("no_allocation")
         await self._overtake(None)
-        if self.latest.version == 1 and await self._is_new(self.latest):
-            await self._cover(self.latest, "sync")
-        record = await self._open(f"{SYNC}{views.iso(self._clock())}", self.latest)
-        return await self._pursue(record, _allocation(self.latest, record.signal_id), view)
-
-    async def waiting(self) -> SignalRecord | None:
-        """The signal that waits for its owner's word."""
-        return next(iter(await asyncio.to_thread(self._ledger.open_signals, Result.WAITING)), None)
-
-    def expires(self, record: SignalRecord) -> datetime:
-        """When a waiting signal is given up."""
-        return (record.asked_at or record.seen_at) + self._settings.approval_timeout
+        if exit_ := await self.exits.open():
+            await self.exits.end(await asyncio.to_thread(self._trader.give_up, exit_, OVERTAKEN), view)
+        if signal.version == 1 and await self._is_new(signal):
+            await self._cover(signal, "sync", Result.EXECUTED)
+        record = await self._open(f"{SYNC}{views.iso(self._clock())}", signal)
+        return await self._pursue(record, signal.as_allocation(record.signal_id), view)
 
     async def asked(self, signal_id: str | None) -> SignalRecord | None:
         """The signal that still waits, after what the leader said in the last look; None where it is not this one."""
         await self._catch_up()
-        record = await self.waiting()
+        record = await self.approvals.waiting()
         return record if record and signal_id in {None, record.signal_id} else None
 
     async def approve(self, record: SignalRecord, view: View) -> SignalRecord:
@@ -104,23 +113,16 @@ class Desk:
     async def drop(self, record: SignalRecord, reason: str) -> SignalRecord:
         """Trade nothing more of a signal."""
         record = await asyncio.to_thread(self._trader.give_up, record, reason)
-        await self._end(record)
+        await self.outcomes.signal(record)
         return record
-
-    async def exit(self, view: View) -> None:
-        """Sell everything that can be sold."""
-        await self._overtake(None)
-        signal = _exit(f"{STOP_LOSS}{views.iso(self._clock())}")
-        await self._pursue(await self._open(signal.signal_id, signal), signal, view)
 
     async def outlook(self, view: View) -> tuple[Sequence[PlannedOrder], Sequence[LeftOut]]:
         """What the current signal would trade. Raises FollowerError without a signal or a valuation."""
-        self._hear()
-        if (signal := self.latest) is None:
-            raise FollowerError("no_allocation")
-        waiting = await self.waiting()
-        if (waiting and waiting.signal_id == INITIAL_SYNC) or await self._wants_initial_sync(signal):
-            signal = _allocation(signal, INITIAL_SYNC)
+        signal = self._current()
+        sync = await asyncio.to_thread(self._ledger.signal, INITIAL_SYNC)
+        joining = sync is not None and sync.source == signal.signal_id and sync.result in {Result.OPEN, Result.WAITING}
+        if joining or await self._wants_to_join(signal):
+            signal = signal.as_allocation(INITIAL_SYNC)
         if view.account is None:
             raise FollowerError("no_valuation")
         outlook = await self._trader.outlook(signal, signal.signal_id, view.account, view.market, with_proceeds=True)
@@ -128,35 +130,50 @@ class Desk:
             raise FollowerError("no_valuation")
         return outlook.orders, outlook.left_out
 
-    async def tell(self, orders: Sequence[OrderRecord]) -> None:
-        """Tell what became of orders."""
-        traded = [order.seq for order in orders if order.state is OrderState.BOOKED and order.executed_quantity]
-        if traded:
-            self._journal.trades(await asyncio.to_thread(self._ledger.trades_of, traded))
-        self._journal.refusals(orders)
-        if any(order.state is OrderState.REJECTED for order in orders):
-            self._observer.forget_rules()
-
     # New signals
+
+    def _current(self) -> Signal:
+        """The leader's latest signal. Raises FollowerError where there is none, or it was refused."""
+        self._hear()
+        if self._refused:
+            raise FollowerError("signal_refused", reason=self._refused.reason)
+        if self.latest is None:
+            raise FollowerError("no_allocation")
+        return self.latest
 
     def _hear(self) -> None:
         """Know what the leader said in the last look."""
-        if self._observer.incoming is not None:
-            self._note(self._observer.incoming)
-
-    def _note(self, incoming: Signal | InvalidSignal) -> None:
-        """Remember what came, and when it was first seen."""
-        signal_id = incoming.signal_id or ""
-        if self._first_sight is None or self._first_sight[0] != signal_id:
-            self._first_sight = (signal_id, self._clock())
-        self.unknown_coins = incoming.coins if isinstance(incoming, UnknownCoin) else ()
-        if isinstance(incoming, Signal):
-            self.latest = incoming
+        match self._observer.incoming:
+            case InvalidSignal() as refused:
+                self._refused = refused
+                self.unknown_coins = refused.coins if isinstance(refused, UnknownCoin) else ()
+            case Signal() as signal:
+                self._refused = None
+                self.unknown_coins = ()
+                self.latest = signal
 
     async def _is_new(self, signal: Signal) -> bool:
         """Whether a signal was never taken up; one that was refused counts again once it is understood."""
         known = await asyncio.to_thread(self._ledger.signal, signal.signal_id)
         return known is None or known.result is Result.REJECTED
+
+    async def _note_return(self, signal_id: str) -> None:
+        """Notice a leader that shows an older signal again: its id was seen before, so nothing of it is traded."""
+        latest = await asyncio.to_thread(self._ledger.fact, LATEST)
+        known = await asyncio.to_thread(self._ledger.signal, signal_id)
+        returned = signal_id if known and latest not in {None, signal_id} else None
+        if returned and returned != self.returned:
+            _LOGGER.warning("The leader shows signal %s again, which %s has replaced", returned, latest)
+        self.returned = returned
+
+    async def _seen_at(self, signal_id: str) -> datetime:
+        """When a signal was first seen, whatever came between."""
+        return await asyncio.to_thread(self._ledger.sight, signal_id) or self._clock()
+
+    async def _see(self, signal: Signal) -> None:
+        """Write down when a signal was first seen that cannot be taken up yet."""
+        if await asyncio.to_thread(self._ledger.sight, signal.signal_id) is None:
+            await asyncio.to_thread(self._ledger.write_sight, signal.signal_id, self._clock())
 
     async def _reject(self, invalid: InvalidSignal) -> None:
         """Write down once that a signal was refused as a whole."""
@@ -168,52 +185,50 @@ class Desk:
             SignalRecord(
                 signal_id=signal_id,
                 version=None,
-                seen_at=self._clock(),
+                seen_at=await self._seen_at(signal_id),
                 result=Result.REJECTED,
                 reason=invalid.reason,
-            )
+            ),
+            signal_id,
         )
         self._journal.signal(record)
 
     async def _take_up(self, signal: Signal, view: View) -> None:
-        if await self._wants_initial_sync(signal):
-            record = await self._open(INITIAL_SYNC, signal)
-            record = await self._pursue(record, _allocation(signal, INITIAL_SYNC), view)
-            if record.result in {Result.OPEN, Result.WAITING}:
-                return
         sync = await asyncio.to_thread(self._ledger.signal, INITIAL_SYNC)
-        if sync and sync.source == signal.signal_id:
-            refused = sync.asked_at and sync.result is Result.SKIPPED and sync.reason != OVERTAKEN
-            if refused or signal.version == 1:
-                await self._cover(signal, INITIAL_SYNC, Result.SKIPPED if refused else Result.EXECUTED)
+        joined_by = sync if sync and sync.source == signal.signal_id else None
+        overtaken = joined_by is not None and joined_by.reason == OVERTAKEN
+        if await self._wants_to_join(signal) and (joined_by is None or overtaken):
+            record = await self._open(INITIAL_SYNC, signal)
+            joined_by = await self._pursue(record, signal.as_allocation(INITIAL_SYNC), view)
+            if joined_by.result in {Result.OPEN, Result.WAITING}:
                 return
+        if joined_by and (signal.version == 1 or not overtaken):
+            await self._cover(signal, INITIAL_SYNC, joined_by.result)
+            return
         await self._pursue(await self._open(signal.signal_id, signal), signal, view)
 
-    async def _wants_initial_sync(self, signal: Signal) -> bool:
-        """Whether a follower that never followed and holds nothing joins a leader that holds something.
+    async def _wants_to_join(self, signal: Signal) -> bool:
+        """Whether moves come with the portfolio of a leader that a follower without positions has not joined yet.
 
-        One whose first purchase was overtaken before anything of it was traded has not joined yet.
+        An allocation is joined by taking it up.
         """
-        if not signal.targets:
-            return False
-        sync = await asyncio.to_thread(self._ledger.signal, INITIAL_SYNC)
-        overtaken = sync is not None and sync.result is Result.SKIPPED and sync.reason == OVERTAKEN
-        if not overtaken and await asyncio.to_thread(self._ledger.has_followed):
+        if signal.version != 1 or not signal.targets or await asyncio.to_thread(self._ledger.has_joined):
             return False
         book = await asyncio.to_thread(self._ledger.book)
         return not book.portfolio.positions
 
-    async def _cover(self, signal: Signal, by: str, result: Result = Result.EXECUTED) -> None:
+    async def _cover(self, signal: Signal, by: str, result: Result) -> None:
         """Take a signal as done: its allocation was taken up as a whole under another id."""
         record = await self._record(signal.signal_id, signal)
-        await self._write(replace(record, result=result, reason=f"covered by {by}"))
+        await self._write(replace(record, result=result, reason=f"covered by {by}"), signal.signal_id)
 
     async def _open(self, signal_id: str, signal: Signal) -> SignalRecord:
         """Take a signal up: from here on it is written down."""
         record = await self._record(signal_id, signal)
         if signal_id != signal.signal_id:  # an allocation of our own making
-            record = replace(record, version=2, created_at=None)
-        record = await self._write(record)
+            wanted = signal.as_allocation(signal_id).wanted
+            record = replace(record, version=2, created_at=None, wanted=wanted)
+        record = await self._write(record, signal.signal_id)
         await self._executor.adopt(signal_id, tuple(self._symbols(signal)))
         _LOGGER.info("Signal %s is taken up", signal_id)
         self._journal.received(record)
@@ -221,17 +236,18 @@ class Desk:
 
     async def _record(self, signal_id: str, signal: Signal) -> SignalRecord:
         """A record to be written, in the place of one that was refused before."""
-        sight = self._first_sight
         known = await asyncio.to_thread(self._ledger.signal, signal_id)
+        own = signal_id != signal.signal_id
         return SignalRecord(
             seq=known.seq if known else 0,
             signal_id=signal_id,
             version=signal.version,
-            seen_at=sight[1] if sight and sight[0] == signal_id else self._clock(),
+            seen_at=self._clock() if own else await self._seen_at(signal_id),
             created_at=signal.created_at,
             confidence=signal.confidence,
             reasoning=signal.reasoning,
             payload=signal.payload,
+            wanted=signal.wanted,
             source=signal.signal_id,
         )
 
@@ -245,22 +261,23 @@ class Desk:
         """Know what the leader said in the last look; close what it overtook and what waited too long for a word."""
         self._hear()
         if self._observer.incoming is not None:
-            await self._overtake(self._observer.incoming.signal_id)
-        record = await self.waiting()
-        if record and self._clock() >= self.expires(record):
+            latest_id = self._observer.incoming.signal_id or ""
+            await self._note_return(latest_id)
+            await self._overtake(latest_id)
+        record = await self.approvals.waiting()
+        if record and self._clock() >= self.approvals.expires(record):
             await self.drop(record, "approval expired")
 
     async def _overtake(self, latest_id: str | None) -> None:
-        """Close what is open or waits and does not come from the latest signal."""
+        """Close what is open or waits and does not come from the latest signal; a sale of everything goes on."""
         for result in (Result.OPEN, Result.WAITING):
             for record in await asyncio.to_thread(self._ledger.open_signals, result):
-                if record.source == latest_id or (latest_id and record.signal_id.startswith(STOP_LOSS)):
-                    continue
-                await self.drop(record, OVERTAKEN)
+                if record.source != latest_id and not sells_out(record.signal_id):
+                    await self.drop(record, OVERTAKEN)
 
     async def _pursue_open(self, view: View) -> bool:
         """Place what can still be placed of open signals; whether one of them stays open or waits."""
-        waiting = await self.waiting() is not None
+        waiting = await self.approvals.waiting() is not None
         for record in await asyncio.to_thread(self._ledger.open_signals):
             if (signal := self._signal_of(record)) is None:
                 waiting = True  # the leader has not told it again since the start
@@ -269,123 +286,77 @@ class Desk:
             waiting = waiting or record.result in {Result.OPEN, Result.WAITING}
         return waiting
 
-    async def _pursue_exit(self, view: View, *, ready: bool) -> None:
-        """A stop loss sells on though the follower is paused."""
-        for record in await asyncio.to_thread(self._ledger.open_signals):
-            if ready and record.signal_id.startswith(STOP_LOSS):
-                await self._pursue(record, _exit(record.signal_id), view)
-
     def _signal_of(self, record: SignalRecord) -> Signal | None:
-        if record.signal_id.startswith(STOP_LOSS):
-            return _exit(record.signal_id)
         if self.latest is None or self.latest.signal_id != record.source:
             return None
         if self.latest.signal_id == record.signal_id:
             return self.latest
-        return None if self.latest.targets is None else _allocation(self.latest, record.signal_id)
+        return None if self.latest.targets is None else self.latest.as_allocation(record.signal_id)
 
     async def _pursue(self, record: SignalRecord, signal: Signal, view: View) -> SignalRecord:
+        old = self._age(record) > self._settings.max_signal_age
+        if old and signal.version == 1:
+            return await self._expire(record, signal)
         if view.account is None or self._observer.exchange_problem:
             return record
-        old = self._age(record) > self._settings.max_signal_age
-        if old and signal.version == 1 and await self._is_untouched(record):
-            await self.drop(record, TOO_OLD)
-            return record
-        if self._must_ask(record, signal):
+        if self.approvals.is_needed(record, signal):
             outlook = await self._trader.outlook(
                 signal, record.signal_id, view.account, view.market, with_proceeds=True
             )
             if outlook and outlook.orders:
-                return await self._ask(record, signal, outlook)
+                return await self.approvals.ask(record, signal, outlook)
             record = await self._trader.judge(record, outlook, last_pass=old)
         elif self._clock() < (due := self._turn(record)):
             self.due = due
             return record if record.reason == WAITS else await self._write(replace(record, reason=WAITS))
         else:
             record, orders = await self._trader.pursue(
-                record, signal, view.account, view.market, self._observer.fee_prices, last_pass=old
+                record,
+                signal,
+                view.account,
+                view.market,
+                self._observer.fee_prices,
+                last_pass=old,
+                halted=self._halted,
             )
-            await self.tell(orders)
+            await self.outcomes.orders(orders)
         if record.result is not Result.OPEN:
-            await self._end(record)
+            await self.outcomes.signal(record)
         return record
 
-    async def _is_untouched(self, record: SignalRecord) -> bool:
-        """Whether a signal was never planned: neither an order nor a question nor a reason was made of it."""
-        if record.asked_at or record.reason not in {"", WAITS}:
-            return False
-        return not await asyncio.to_thread(self._ledger.orders, record.signal_id)
+    async def _expire(self, record: SignalRecord, signal: Signal) -> SignalRecord:
+        """Place nothing more of moves that are too old; what is on its way is waited for."""
+        orders = await asyncio.to_thread(self._ledger.orders, record.signal_id)
+        if any(not order.state.settled for order in orders):
+            return record
+        filled = {
+            (order.coin, order.side.value)
+            for order in orders
+            if order.state is OrderState.BOOKED and order.executed_quantity == order.quantity
+        }
+        moves = {(move.coin, move.action.value) for move in signal.actions if move.action is not Action.HOLD}
+        if not moves - filled:
+            record = await self._write(replace(record, result=Result.EXECUTED, reason="", left_out=()))
+        elif not orders and record.reason not in {"", WAITS}:  # what kept it from being traded says more than its age
+            record = await self._write(replace(record, result=Result.ERROR))
+        else:
+            return await self.drop(record, TOO_OLD)
+        await self.outcomes.signal(record)
+        return record
+
+    def _halted(self) -> bool:
+        """Whether the owner, a stop loss or the end has stopped the follower meanwhile."""
+        return self._guards.status is not Status.ACTIVE
 
     def _turn(self, record: SignalRecord) -> datetime:
         """When the first order of a signal may go out; what its owner asked for or said yes to does not wait."""
-        if record.asked_at or record.signal_id.startswith((SYNC, STOP_LOSS)):
+        if record.asked_at or record.signal_id.startswith(SYNC):
             return record.seen_at
         return record.seen_at + self._settings.delay(record.source)
 
-    def _must_ask(self, record: SignalRecord, signal: Signal) -> bool:
-        """Whether the owner has yet to say yes to a signal as it is now; a sync and a stop loss are his word already."""
-        if self._settings.approval is Approval.AUTOMATIC or record.signal_id.startswith((SYNC, STOP_LOSS)):
-            return False
-        return record.asked_at is None or not _tells_the_same(record, signal)
-
-    async def _ask(self, record: SignalRecord, signal: Signal, outlook: Outlook) -> SignalRecord:
-        """Let a signal wait for its owner's word on a plan."""
-        record = await self._write(
-            replace(
-                record,
-                result=Result.WAITING,
-                asked_at=self._clock(),
-                confidence=signal.confidence,
-                reasoning=signal.reasoning,
-                payload=signal.payload,
-            )
-        )
-        _LOGGER.info("Signal %s waits for approval", record.signal_id)
-        plan = views.preview(outlook.orders, outlook.left_out)
-        plan["summary"] = views.plan_in_words(outlook.orders, self._settings.quote)
-        self._journal.waiting(record, plan, self.expires(record))
-        return record
-
-    async def _end(self, record: SignalRecord) -> None:
-        _LOGGER.info("Signal %s: %s %s", record.signal_id, record.result, record.reason)
-        self._journal.signal(record, await asyncio.to_thread(self._ledger.orders, record.signal_id))
-
-    async def _write(self, record: SignalRecord) -> SignalRecord:
-        return await asyncio.to_thread(self._ledger.write_signal, record)
+    async def _write(self, record: SignalRecord, latest: str | None = None) -> SignalRecord:
+        """Write a record; `latest` is the id of the leader's signal that it is made from where it is new."""
+        return await asyncio.to_thread(self._ledger.write_signal, record, {LATEST: latest} if latest else None)
 
     def _age(self, record: SignalRecord) -> timedelta:
         return self._clock() - min(record.created_at or record.seen_at, record.seen_at)
-
-
-def _allocation(signal: Signal, signal_id: str) -> Signal:
-    """A leader's allocation as a target of its own."""
-    return replace(signal, version=2, signal_id=signal_id, actions=())
-
-
-def _tells_the_same(record: SignalRecord, signal: Signal) -> bool:
-    """Whether a signal still says what was written down of it, whatever else its text tells."""
-    if record.payload == signal.payload:
-        return True
-    coins = {*(signal.targets or ()), *(action.coin for action in signal.actions)}
-    try:
-        known = parse_signal(record.payload.encode(), coins)
-    except InvalidSignal:
-        return False
-    if record.signal_id != record.source:
-        known = _allocation(known, record.signal_id)
-    return (known.targets, known.actions) == (signal.targets, signal.actions)
-
-
-def _exit(signal_id: str) -> Signal:
-    return Signal(
-        signal_id=signal_id,
-        version=2,
-        confidence=None,
-        reasoning="",
-        created_at=None,
-        actions=(),
-        targets={},
-        update_required=False,
-        latest_version=None,
-        payload="",
-    )

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import fields, replace
 from datetime import date, datetime
 from decimal import Decimal
+from functools import partial
 import logging
 from pathlib import Path
 import time
@@ -14,6 +15,7 @@ from . import views
 from .desk import Desk
 from .exchange import Exchange, Mode
 from .executor import Execution, Executor
+from .exits import Cause
 from .guards import Guards
 from .health import CycleTiming, Health
 from .journal import Event, Journal
@@ -58,8 +60,8 @@ class Follower:
         self._journal = Journal(settings.mode)
         self._observer = Observer(settings, leader, exchange, ledger, clock, self._journal)
         self._executor = Executor(exchange, ledger, settings.entry_id, clock)
-        self._desk = Desk(settings, ledger, self._executor, self._observer, clock, self._journal)
         self._guards = Guards(settings, ledger, clock, self._journal)
+        self._desk = Desk(settings, ledger, self._executor, self._observer, self._guards, clock, self._journal)
         self._treasury = Treasury(settings, ledger, clock)
         self._lock = asyncio.Lock()
         self._swept = settings.mode is Mode.DRY_RUN
@@ -188,6 +190,21 @@ class Follower:
             self._show(await self._picture(self._view))
             return record
 
+    async def exit(self, *, confirm: bool) -> Json:
+        """Pause and sell all that the portfolio bought, until nothing is left; without a word only what that would do.
+
+        Raises FollowerError.
+        """
+        # Written down before its turn has come: a cycle that runs buys nothing more.
+        begun = await self._guarded(self._desk.exits.begin(Cause.OWNER)) if confirm else None
+        async with self._working():
+            view = await self._prepared(await self._look(leader=False))
+            if begun is None:
+                return await self._desk.exits.preview(view)
+            await self._desk.sell_out(view)
+            self._show(await self._picture(view))
+            return await self._desk.exits.summary(begun.signal_id, view)
+
     async def preview(self) -> Json:
         """What the current signal would trade, as plain JSON. Raises FollowerError."""
         async with self._working():
@@ -208,7 +225,7 @@ class Follower:
                 settled = await self._executor.settle_by_hand(record, execution, self._observer.fee_prices)
             except BookError as err:
                 raise FollowerError("execution_impossible", reason=str(err)) from err
-            await self._desk.tell([settled])
+            await self._desk.outcomes.orders([settled])
             self._show(await self._picture(self._view))
             return settled
 
@@ -290,6 +307,7 @@ class Follower:
         """Open a ledger again that could not be restored or was taken away; it may be older than what was known."""
         await asyncio.to_thread(self._ledger.reopen)
         await self._guards.reload()
+        await self._desk.exits.reload()
         self._swept = self.settings.mode is Mode.DRY_RUN
 
     async def _without_ledger(self, err: LedgerError) -> Snapshot:
@@ -297,7 +315,8 @@ class Follower:
         _LOGGER.error("Nothing is traded: %s", err)
         if isinstance(err, LedgerCorrupt):
             await self._recover()
-        return replace(self.snapshot, storage_problem=str(err))
+        # A turn that has come would be taken again and again: the next cycle is the one after the poll interval.
+        return replace(self.snapshot, storage_problem=str(err), due=None)
 
     async def _keep_copy(self) -> LedgerCorrupt | None:
         """One copy of the ledger a day; returns what is wrong with a file that turns out to be broken.
@@ -327,6 +346,7 @@ class Follower:
             told = copy.name if copy else ""
             await asyncio.to_thread(self._ledger.remember, RESTORED, told)
             await self._guards.reload()
+            await self._desk.exits.reload()
         except LedgerError as err:
             _LOGGER.error("The ledger cannot be restored: %s", err)
             return False
@@ -340,7 +360,7 @@ class Follower:
         if await asyncio.to_thread(self._ledger.in_flight):
             if not self._observer.fee_prices:
                 await self._observer.look(leader=False)
-            await self._desk.tell(await self._executor.settle(self._observer.fee_prices))
+            await self._desk.outcomes.orders(await self._executor.settle(self._observer.fee_prices))
         self._view = await self._observer.look(leader=leader)
         return self._view
 
@@ -351,11 +371,10 @@ class Follower:
         if value is not None:
             await self._guards.survive(value)
             book = await asyncio.to_thread(self._ledger.book)
-            if await self._guards.stop_loss(book.units.valued(value).price) and self.settings.stop_loss_sell:
-                await self._desk.exit(view)
+            sell = partial(self._desk.exits.begin, Cause.STOP_LOSS) if self.settings.stop_loss_sell else None
+            await self._guards.stop_loss(book.units.valued(value).price, sell)
         await self._guards.compare(view)
-        active = self._guards.status is Status.ACTIVE
-        await self._desk.decide(view, active=active, ready=value is not None and view.account is not None)
+        await self._desk.decide(view, ready=value is not None and view.account is not None)
 
     async def _prepared(self, view: View) -> View:
         """The view with the account: the book begun, and with what the exchange knows and the ledger did not."""
@@ -373,7 +392,7 @@ class Follower:
             if found is None:
                 return view
             self._swept = True
-            await self._desk.tell(found)
+            await self._desk.outcomes.orders(found)
             book = await asyncio.to_thread(self._ledger.book)
         if book.net_deposits is None:
             book = await self._treasury.open(view, book) or book
@@ -434,7 +453,7 @@ class Follower:
         if valuation and view and view.rate:
             book = await self._close_day(book, valuation, view.rate)
         signal, trade = await asyncio.to_thread(self._ledger.latest)
-        waiting = await self._desk.waiting()
+        waiting = await self._desk.approvals.waiting()
         latest = self._desk.latest
         quote = self.settings.quote
         shown = figures(
@@ -469,9 +488,11 @@ class Follower:
             short_of_quote=self._treasury.short(view, book) if view else None,
             permissions=self._observer.permissions,
             waiting_signal=waiting.signal_id if waiting else None,
-            waiting_until=self._desk.expires(waiting) if waiting else None,
+            waiting_until=self._desk.approvals.expires(waiting) if waiting else None,
             due=self._desk.due,
             fall=self._guards.fall,
+            exiting=await self._desk.exits.open(),
+            returned_signal=self._desk.returned,
             restored=await asyncio.to_thread(self._ledger.fact, RESTORED),
         )
 

@@ -1,7 +1,7 @@
 """What stops a bad day: survival, the stop on a fall from the peak, the ledger held against the account."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from decimal import Decimal
 
@@ -11,6 +11,7 @@ from .journal import Journal
 from .ledger import Ledger
 from .observer import View
 from .performance import HUNDRED, fall
+from .schema import SignalRecord
 from .settings import Settings
 from .snapshot import Status
 
@@ -76,6 +77,13 @@ class Guards:
             await asyncio.to_thread(self._ledger.remember_all, {"paused": None, "stop_peak": None})
         self._paused = paused
 
+    async def pause_for(self, record: SignalRecord) -> SignalRecord:
+        """Write a sale of everything down and pause, in one commit. Raises LedgerError."""
+        facts = {} if self._paused else {"paused": self._now()}
+        record = await asyncio.to_thread(self._ledger.write_signal, record, facts)
+        self._paused = True
+        return record
+
     async def revive(self) -> None:
         """End DEAD."""
         await self._remember("dead", None)
@@ -92,8 +100,11 @@ class Guards:
             self._dead = True
             self._journal.alert("dead", value=views.text(value, 2), floor=views.text(floor))
 
-    async def stop_loss(self, price: Decimal) -> bool:
-        """Pause where the unit price fell too far from its peak since the last resume; whether it did just now."""
+    async def stop_loss(self, price: Decimal, sell: Callable[[], Awaitable[object]] | None = None) -> bool:
+        """Pause where the unit price fell too far from its peak since the last resume; whether it did just now.
+
+        `sell` pauses and has everything sold.
+        """
         limit = self._settings.stop_loss_drawdown
         if not limit or self.status is not Status.ACTIVE:
             return False
@@ -104,7 +115,7 @@ class Guards:
         self.fall = drawdown = fall(peak, price)
         if drawdown < limit * HUNDRED:
             return False
-        await self.pause(paused=True)
+        await (sell() if sell else self.pause(paused=True))
         self._journal.alert("stop_loss", drawdown=views.text(drawdown, 2), limit=views.text(limit * HUNDRED))
         return True
 

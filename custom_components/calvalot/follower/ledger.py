@@ -29,6 +29,7 @@ from sqlalchemy import (
     insert,
     or_,
     select,
+    union_all,
     update,
 )
 from sqlalchemy.sql.operators import custom_op
@@ -40,6 +41,7 @@ from .schema import (
     FACTS_OF_FOLLOWER,
     FIRST_BOOK,
     NO_BOOK,
+    OVERTAKEN,
     Book,
     CashFlow,
     FlowKind,
@@ -55,8 +57,10 @@ from .schema import (
     fills,
     orders,
     positions,
+    sights,
     signals,
 )
+from .signal import EXIT, STOP_LOSS
 from .storage import LedgerCorrupt, LedgerError, LedgerNewer, Storage, insert_row, remembered, upsert_row
 
 __all__ = ["Ledger", "LedgerCorrupt", "LedgerError", "LedgerNewer"]
@@ -67,6 +71,8 @@ _UPDATE_ORDER = update(orders).where(orders.c.seq == bindparam("known"))
 NUMBERED = 1000
 # The fact that says which book is in use.
 IN_USE = "book"
+# Signals whose first sight is kept.
+SIGHTS = 1000
 IN_FLIGHT = (OrderState.PLANNED, OrderState.SENDING, OrderState.UNKNOWN, OrderState.EXECUTED)
 
 
@@ -159,19 +165,15 @@ class Ledger(Storage):
     def remember_all(self, values: Mapping[str, str | None]) -> None:
         """Remember facts, or forget them (None), all or nothing."""
         with self._transaction(facts) as connection:
-            for key, value in values.items():
-                if value is None:
-                    connection.execute(delete(facts).where(*self._fact(key)))
-                else:
-                    row = {**self._key, "book": self._book_of(key), "key": key, "value": value}
-                    upsert_row(connection, facts, row)
+            self._write_facts(connection, values)
 
     # Signals
 
-    def write_signal(self, record: SignalRecord) -> SignalRecord:
-        """Write a signal for the first time, or what became of it since."""
+    def write_signal(self, record: SignalRecord, remember: Mapping[str, str] | None = None) -> SignalRecord:
+        """Write a signal for the first time, or what became of it since; with it, facts to be remembered."""
         row = {**self._key, **_columns(record), "left_out": json.dumps(record.left_out)}
-        with self._transaction(signals) as connection:
+        with self._transaction(*((signals, facts) if remember else (signals,))) as connection:
+            self._write_facts(connection, remember or {})
             if record.seq:
                 connection.execute(_UPDATE_SIGNAL, {**row, "known": record.seq})
                 return record
@@ -187,14 +189,40 @@ class Ledger(Storage):
         """Signals of which something can still be placed, or that wait for their owner's word; oldest first."""
         return self._signals(signals.c.result == result)
 
-    @remembered(signals)
-    def has_followed(self) -> bool:
-        """Whether any signal was ever taken up."""
+    @remembered(signals, sights)
+    def sight(self, signal_id: str) -> datetime | None:
+        """When a signal was first seen, in whichever book and mode."""
         with self._reading() as connection:
-            found = connection.execute(
-                select(signals.c.seq).where(self._own(signals), signals.c.result != Result.REJECTED).limit(1)
+            return min(
+                connection.execute(
+                    union_all(
+                        *(select(table.c.seen_at).where(table.c.signal_id == signal_id) for table in (signals, sights))
+                    )
+                ).scalars(),
+                default=None,
             )
-            return found.first() is not None
+
+    def write_sight(self, signal_id: str, seen_at: datetime) -> None:
+        """Write down when a signal was first seen; the newest are kept."""
+        newest = select(sights.c.signal_id).order_by(sights.c.seen_at.desc()).limit(SIGHTS)
+        with self._transaction(sights) as connection:
+            upsert_row(connection, sights, {"signal_id": signal_id, "seen_at": seen_at})
+            connection.execute(delete(sights).where(sights.c.signal_id.not_in(newest)))
+
+    @remembered(signals, orders)
+    def has_joined(self) -> bool:
+        """Whether the book follows its leader: something was traded, or a signal came to an end of its own.
+
+        Not one that failed, that a newer one overtook before anything was traded, or that sold everything.
+        """
+        followed = select(signals.c.seq).where(
+            self._own(signals),
+            signals.c.result.not_in((Result.REJECTED, Result.ERROR)),
+            signals.c.reason != OVERTAKEN,
+            *(~signals.c.signal_id.startswith(start, autoescape=True) for start in (STOP_LOSS, EXIT)),
+        )
+        with self._reading() as connection:
+            return any(connection.execute(query.limit(1)).first() for query in (self._traded(), followed))
 
     @remembered(signals, orders, fills)
     def latest(self) -> tuple[SignalRecord | None, Trade | None]:
@@ -418,6 +446,13 @@ class Ledger(Storage):
             units=Units(row["units"], row["unit_price"]),
             drawdown=Drawdown(row["peak"], row["deepest"]),
         )
+
+    def _write_facts(self, connection: Connection, values: Mapping[str, str | None]) -> None:
+        for key, value in values.items():
+            if value is None:
+                connection.execute(delete(facts).where(*self._fact(key)))
+            else:
+                upsert_row(connection, facts, {**self._key, "book": self._book_of(key), "key": key, "value": value})
 
     def _write_book(self, connection: Connection, book: Book) -> None:
         portfolio = book.portfolio

@@ -41,8 +41,17 @@ UPGRADES: tuple[tuple[str, ...], ...] = (
         "ALTER TABLE cash_flows ADD COLUMN after_fill INTEGER",
     ),
     NUMBERED_BOOKS,
+    (
+        "ALTER TABLE signals ADD COLUMN wanted TEXT",
+        "CREATE INDEX signals_by_id ON signals (signal_id)",
+        "CREATE TABLE sights (signal_id TEXT NOT NULL PRIMARY KEY, seen_at VARCHAR(40) NOT NULL)",
+    ),
 )
 VERSION = 1 + len(UPGRADES)
+
+
+# Why a signal ended that a newer one replaced.
+OVERTAKEN = "overtaken by a newer signal"
 
 
 class Result(StrEnum):
@@ -87,7 +96,7 @@ class FlowKind(StrEnum):
 class SignalRecord:
     """A signal as it was taken up and what became of it; `seq` orders records, newest last.
 
-    `source` is the id of the leader's signal it was made from, `asked_at` when its owner was asked to approve it. `left_out` holds symbol, side and reason of each leg that
+    `source` is the id of the leader's signal it was made from, `asked_at` when its owner was asked to approve it, `wanted` all that is to be traded of it. `left_out` holds symbol, side and reason of each leg that
     was left out.
     """
 
@@ -101,6 +110,7 @@ class SignalRecord:
     payload: str = ""
     source: str = ""
     asked_at: datetime | None = None
+    wanted: str | None = None
     result: Result = Result.OPEN
     reason: str = ""
     left_out: tuple[tuple[str, str, str], ...] = ()
@@ -275,13 +285,23 @@ signals = Table(
     Column("payload", Text, nullable=False),
     Column("source", Text, nullable=False),
     Column("asked_at", TimeText),
+    Column("wanted", Text),
     Column("result", String(10), nullable=False),
     Column("reason", Text, nullable=False),
     Column("left_out", Text, nullable=False),
     UniqueConstraint("mode", "book", "signal_id"),
+    Index("signals_by_id", "signal_id"),
     Index("signals_by_time", "mode", "book", "seen_at"),
     Index("signals_by_result", "mode", "book", "result"),
     sqlite_autoincrement=True,
+)
+
+# When a signal that is not written down yet was first seen, whichever book is in use.
+sights = Table(
+    "sights",
+    METADATA,
+    Column("signal_id", Text, primary_key=True),
+    Column("seen_at", TimeText, nullable=False),
 )
 
 orders = Table(

@@ -4,9 +4,10 @@ All weights are fractions of capital from 0 to 1, as `Decimal` from the number's
 is refused as a whole, never repaired, but for a sum of weights up to 1.05, which is rounding and scaled down to 1.
 """
 
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import ROUND_DOWN, Context, Decimal, InvalidOperation
 from enum import StrEnum
@@ -21,7 +22,10 @@ MAX_PAYLOAD = 16 * 1024
 MAX_SUM = Decimal("1.05")
 # Names the follower gives to records of its own.
 RESERVED_IDS = frozenset({"initial_sync", "recovered"})
-RESERVED_STARTS = ("sync-", "stop_loss-")
+SYNC = "sync-"
+STOP_LOSS = "stop_loss-"
+EXIT = "exit-"
+RESERVED_STARTS = (SYNC, STOP_LOSS, EXIT)
 QUOTES = (
     *("USDC", "USDT", "FDUSD", "BUSD", "TUSD", "USDP", "USD1", "USDE", "DAI", "USD"),
     *("EUR", "EURI", "AEUR", "GBP", "TRY", "BRL", "JPY", "PLN", "ARS", "MXN", "AUD", "BTC", "ETH", "BNB"),
@@ -77,6 +81,25 @@ class Signal:
     latest_version: str | None
     payload: str
 
+    @property
+    def wanted(self) -> str:
+        """All that is traded of it as one text, the same for the same content: the moves, or the allocation."""
+        if self.version == 1:
+            moves = [
+                (move.coin, move.action.value, f"{move.share:f}")
+                for move in self.actions
+                if move.action is not Action.HOLD
+            ]
+            return json.dumps({"moves": sorted(moves)})
+        targets = self.targets
+        if targets is None:
+            return json.dumps({"allocation": None})
+        return json.dumps({"allocation": {coin: f"{targets[coin]:f}" for coin in sorted(targets) if targets[coin]}})
+
+    def as_allocation(self, signal_id: str) -> Signal:
+        """Its allocation as a target of our own."""
+        return replace(self, version=2, signal_id=signal_id, actions=())
+
 
 class InvalidSignal(ValueError):
     """An answer that is refused; without a `signal_id` it is no signal at all."""
@@ -95,21 +118,24 @@ class UnknownCoin(InvalidSignal):
         self.coins = coins
 
 
+def sells_out(signal_id: str) -> bool:
+    """Whether a record of the follower's own sells everything: a stop loss, or the owner's exit."""
+    return signal_id.startswith((STOP_LOSS, EXIT))
+
+
 def parse_signal(body: bytes, coins: Collection[str]) -> Signal:
     """Read a leader's answer; `coins` are the codes the follower trades, in upper case.
 
     Raises UnknownCoin for a signal that is right but for coins that are not in `coins`, InvalidSignal for all else.
     """
     text = _decode(body)
-    document, duplicates = _load(text)
+    document = _load(text)
     if "signal_id" not in document:
         raise InvalidSignal("signal_id is missing")
     signal_id = _signal_id(document["signal_id"])
-    if "signal_id" in duplicates:
-        raise InvalidSignal("the key 'signal_id' stands twice in an object")
+    document.refuse_twice("signal_id")
     try:
-        if duplicates:
-            raise InvalidSignal(f"the key {_show(min(duplicates))} stands twice in an object")
+        document.refuse_twice("version", "portfolio_state", "actions", "timestamp", "created_at")
         return _signal(document, signal_id, text[:MAX_PAYLOAD], _Pairs(coins))
     except InvalidSignal as error:
         error.signal_id = signal_id
@@ -125,31 +151,39 @@ def _decode(body: bytes) -> str:
         raise InvalidSignal("the body is not UTF-8 text") from None
 
 
-def _load(text: str) -> tuple[dict[str, Any], set[str]]:
-    """The JSON object in `text`, and the keys that stand twice in an object."""
-    duplicates: set[str] = set()
+class _Object(dict[str, Any]):
+    """A JSON object that knows which of its keys stand twice: two readers could take different ones."""
 
-    def members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        result: dict[str, Any] = {}
-        for key, value in pairs:
-            if key in result:
-                duplicates.add(key)
-            result[key] = value
-        return result
+    def __init__(self, members: list[tuple[str, Any]]) -> None:
+        super().__init__(members)
+        self._twice = {key for key, count in Counter(key for key, _ in members).items() if count > 1}
 
+    def refuse_twice(self, *keys: str) -> None:
+        """Raise InvalidSignal where one of these keys, which decide what is traded, stands twice."""
+        for key in keys:
+            if key in self._twice:
+                raise InvalidSignal(f"the key {_show(key)} stands twice in an object")
+
+    def shown(self, key: str) -> Any:
+        """What is only shown: nothing where it stands twice."""
+        return None if key in self._twice else self.get(key)
+
+
+def _load(text: str) -> _Object:
+    """The JSON object in `text`."""
     try:
         document = json.loads(
             text,
-            object_pairs_hook=members,
+            object_pairs_hook=_Object,
             parse_float=_number(Decimal),
             parse_int=_number(int),
             parse_constant=_number(lambda _: _NAN),
         )
     except ValueError, RecursionError:
         raise InvalidSignal("the body is not JSON") from None
-    if not isinstance(document, dict):
+    if not isinstance(document, _Object):
         raise InvalidSignal("the body is not a JSON object")
-    return document, duplicates
+    return document
 
 
 def _number[T: int | Decimal](convert: Callable[[str], T]) -> Callable[[str], T | Decimal]:
@@ -178,23 +212,22 @@ def _signal_id(value: Any) -> str:
     return value
 
 
-def _signal(document: dict[str, Any], signal_id: str, payload: str, pairs: _Pairs) -> Signal:
+def _signal(document: _Object, signal_id: str, payload: str, pairs: _Pairs) -> Signal:
     version = document.get("version", 1)
     if type(version) is not int or version not in {1, 2}:
         raise InvalidSignal(f"unknown version: {_show(version)}")
-    confidence = document.get("confidence")
     targets = _targets(document, version, pairs)
     actions = _actions(document, pairs) if version == 1 else ()
     if pairs.unknown:
         raise UnknownCoin(tuple(sorted(pairs.unknown)[:_MAX_NAMED]))
-    update = document.get("update")
-    if not isinstance(update, dict):
-        update = {}
+    update = document.shown("update")
+    if not isinstance(update, _Object):
+        update = _Object([])
     return Signal(
         signal_id=signal_id,
         version=version,
-        confidence=None if confidence is None else _fraction(confidence, "confidence"),
-        reasoning=_text(document.get("reasoning"), MAX_REASONING) or "",
+        confidence=_shown_fraction(document.shown("confidence")),
+        reasoning=_text(document.shown("reasoning"), MAX_REASONING) or "",
         created_at=_time(document.get("timestamp")) or _time(document.get("created_at")),
         actions=actions,
         targets=targets,
@@ -228,16 +261,16 @@ class _Pairs:
         return code
 
 
-def _targets(document: dict[str, Any], version: int, pairs: _Pairs) -> dict[str, Decimal] | None:
+def _targets(document: _Object, version: int, pairs: _Pairs) -> dict[str, Decimal] | None:
     """Weights by coin; None only where version 1 tells none."""
     state = document.get("portfolio_state")
-    positions = _object(state, "portfolio_state").get("positions") if state is not None else None
+    positions = _object(state, "portfolio_state", "positions").get("positions") if state is not None else None
     if positions is None:
         if version == 1:
             return None
         raise InvalidSignal("portfolio_state.positions is missing")
     weights: dict[str, Decimal] = {}
-    for position in _objects(positions, "portfolio_state.positions"):
+    for position in _objects(positions, "portfolio_state.positions", "coin", "pct_of_portfolio"):
         coin = pairs.coin(position.get("coin"))
         if coin in weights:
             raise InvalidSignal(f"{coin} stands twice in portfolio_state.positions")
@@ -248,9 +281,9 @@ def _targets(document: dict[str, Any], version: int, pairs: _Pairs) -> dict[str,
     return {coin: _cut(_EXACT.divide(weight, total)) for coin, weight in weights.items()}
 
 
-def _actions(document: dict[str, Any], pairs: _Pairs) -> tuple[SignalAction, ...]:
+def _actions(document: _Object, pairs: _Pairs) -> tuple[SignalAction, ...]:
     actions: dict[str, SignalAction] = {}
-    for entry in _objects(document.get("actions"), "actions"):
+    for entry in _objects(document.get("actions"), "actions", "coin", "action", "pct_of_capital"):
         coin = pairs.coin(entry.get("coin"))
         if coin in actions:
             raise InvalidSignal(f"{coin} stands twice in actions")
@@ -264,16 +297,18 @@ def _actions(document: dict[str, Any], pairs: _Pairs) -> tuple[SignalAction, ...
     return tuple(actions.values())
 
 
-def _object(value: Any, name: str) -> dict[str, Any]:
-    if not isinstance(value, dict):
+def _object(value: Any, name: str, *keys: str) -> _Object:
+    """An object in which none of these keys stands twice."""
+    if not isinstance(value, _Object):
         raise InvalidSignal(f"{name} is not an object")
+    value.refuse_twice(*keys)
     return value
 
 
-def _objects(value: Any, name: str) -> list[dict[str, Any]]:
+def _objects(value: Any, name: str, *keys: str) -> list[_Object]:
     if not isinstance(value, list):
         raise InvalidSignal(f"{name} is not a list")
-    return [_object(entry, f"an entry of {name}") for entry in value]
+    return [_object(entry, f"an entry of {name}", *keys) for entry in value]
 
 
 def _fraction(value: Any, name: str) -> Decimal:
@@ -284,6 +319,13 @@ def _fraction(value: Any, name: str) -> Decimal:
     if not number.is_finite() or not 0 <= number <= 1:
         raise InvalidSignal(f"{name} is not between 0 and 1: {_show(value)}")
     return _cut(number)
+
+
+def _shown_fraction(value: Any) -> Decimal | None:
+    """A number that is only shown: None for what is no fraction."""
+    with suppress(InvalidSignal):
+        return _fraction(value, "")
+    return None
 
 
 def _cut(share: Decimal) -> Decimal:

@@ -10,7 +10,7 @@ from .exchange import ZERO, ExchangeError, KeyPermissions, Mode
 from .leader import LeaderError
 from .performance import HUNDRED, tracking_distance
 from .portfolio import EXACT, Position, Valuation
-from .schema import Book, OrderRecord, Result
+from .schema import Book, OrderRecord, Result, SignalRecord
 
 
 class Status(StrEnum):
@@ -65,6 +65,7 @@ class Snapshot(Figures):
     is too little to begin with; `permissions` what the key may do, where that is known.
     `fall` is how far the follower is from its stop loss's peak, in %, where it has a stop loss.
     `due` is when the next cycle is wanted, where a signal waits for its turn.
+    `exiting` is the sale of everything that is not done, `returned_signal` an older signal that the leader shows again.
     `restored` names the copy that a broken ledger was restored from, empty for a new one; None where nothing broke.
     """
 
@@ -92,6 +93,8 @@ class Snapshot(Figures):
     waiting_until: datetime | None = None
     due: datetime | None = None
     fall: Decimal | None = None
+    exiting: SignalRecord | None = None
+    returned_signal: str | None = None
 
     @property
     def ledger_problem(self) -> bool:

@@ -12,9 +12,12 @@ from .ledger import Ledger
 from .planner import LeftOut, Limits, Market, PlannedOrder, Reason, fund, plan, worst_factor
 from .portfolio import Portfolio, Position
 from .schema import OrderRecord, OrderState, Result, SignalRecord
-from .signal import Action, Signal
+from .signal import Action, Signal, sells_out
 
 MAX_REFUSALS = 2
+# How long a refused leg of a sale of everything waits: twice as long each time.
+FIRST_RETRY = timedelta(minutes=1)
+LONGEST_RETRY = timedelta(hours=1)
 # What a sale of the fee coin itself leaves for its own fee.
 FEE_RESERVE = Decimal("0.001")
 DAY = timedelta(days=1)
@@ -93,7 +96,8 @@ class Trader:
         if with_proceeds:
             cash += sum((order.amount for order in planned.sells), ZERO) * (ONE - FEE_RESERVE)
         buys, short = fund(planned.wanted, cash, valuation.total, market, self._limits)
-        return await self._within_day(Outlook(sells=planned.sells, buys=buys, left_out=planned.left_out + short))
+        outlook = Outlook(sells=planned.sells, buys=buys, left_out=planned.left_out + short)
+        return outlook if sells_out(signal_id) else await self._within_day(outlook)
 
     async def pursue(
         self,
@@ -104,25 +108,29 @@ class Trader:
         fee_prices: Mapping[str, Decimal],
         *,
         last_pass: bool,
+        halted: Callable[[], bool] = bool,
     ) -> tuple[SignalRecord, tuple[OrderRecord, ...]]:
         """Place what can be placed now; returns the signal's record and the orders of this pass.
 
-        The record stays open while something can still be placed, unless this is its last pass. Raises LedgerError.
+        The record stays open while something can still be placed, unless this is its last pass. `halted` is asked before
+        each batch; nothing more is placed once it says so. Raises LedgerError.
         """
         done: list[OrderRecord] = []
         outlook = await self.outlook(signal, record.signal_id, account, market, with_proceeds=False)
         if outlook:
             for sells in await self._in_turns(outlook.sells):
+                if halted():
+                    break
                 if sells[0].coin == FEE_COIN and done:  # its quantity has paid the fees of the others meanwhile
                     again = await self.outlook(signal, record.signal_id, account, market, with_proceeds=False)
                     sells = [order for order in again.sells if order.coin == FEE_COIN] if again else []  # noqa: PLW2901
                 done += await self._executor.execute(record.signal_id, sells, fee_prices)
             if outlook.sells:
                 outlook = await self.outlook(signal, record.signal_id, account, market, with_proceeds=False)
-            if outlook and outlook.buys:
+            if outlook and outlook.buys and not halted():
                 done += await self._executor.execute(record.signal_id, outlook.buys, fee_prices)
             outlook = await self.outlook(signal, record.signal_id, account, market, with_proceeds=False)
-        return await self.judge(record, outlook, last_pass=last_pass), tuple(done)
+        return await self.judge(record, outlook, last_pass=last_pass and not halted()), tuple(done)
 
     async def judge(self, record: SignalRecord, outlook: Outlook | None, *, last_pass: bool) -> SignalRecord:
         """Write down what became of a signal so far, given what could still be traded of it. Raises LedgerError."""
@@ -152,19 +160,28 @@ class Trader:
     async def _blocked(self, signal: Signal, signal_id: str) -> dict[tuple[str, Side], Reason]:
         """Legs that must not be placed now, with the reason."""
         earlier = await asyncio.to_thread(self._ledger.orders, signal_id)
+        record = await asyncio.to_thread(self._ledger.signal, signal_id)
         blocked: dict[tuple[str, Side], Reason] = {}
-        refusals: dict[tuple[str, Side], int] = {}
+        refusals: dict[tuple[str, Side], list[datetime]] = {}
         for order in earlier:
             leg = (order.coin, order.side)
             if order.state is OrderState.REJECTED:
-                refusals[leg] = refusals.get(leg, 0) + 1
+                # What a first purchase was refused for another signal of the leader says nothing about this one.
+                if record is None or order.created_at >= record.seen_at:
+                    refusals.setdefault(leg, []).append(order.created_at)
             elif order.state is OrderState.BOOKED and signal.version == 1:
                 filled = order.executed_quantity == order.quantity
                 blocked[leg] = Reason.ALREADY_PLACED if filled else Reason.UNFILLED
-        blocked |= {leg: Reason.REFUSED for leg, count in refusals.items() if count >= MAX_REFUSALS}
+        blocked |= {leg: Reason.REFUSED for leg, times in refusals.items() if self._is_refused(signal_id, times)}
         for order in await asyncio.to_thread(self._ledger.in_flight):
             blocked |= dict.fromkeys(((order.coin, side) for side in Side), Reason.ORDER_OPEN)
         return blocked
+
+    def _is_refused(self, signal_id: str, times: Sequence[datetime]) -> bool:
+        """Whether a leg that was refused at these times is not placed now; one that sells everything only waits."""
+        if not sells_out(signal_id):
+            return len(times) >= MAX_REFUSALS
+        return self._clock() < times[-1] + min(FIRST_RETRY * (1 << min(len(times) - 1, 10)), LONGEST_RETRY)
 
     async def _moving(self, market: Market) -> dict[str, Decimal]:
         """What orders in flight may have taken from the account by now or may still take, at most; by asset."""
@@ -200,6 +217,9 @@ class Trader:
         in_flight = any(not order.state.settled for order in orders)
         placeable = outlook is None or bool(outlook.orders)
         passing = outlook is not None and any(item.reason.passing for item in outlook.left_out)
+        if sells_out(record.signal_id):  # what another signal bought without an answer is sold, too
+            in_flight = bool(await asyncio.to_thread(self._ledger.in_flight))
+            passing |= outlook is not None and any(item.reason is Reason.REFUSED for item in outlook.left_out)
         left_out = () if outlook is None else tuple(item for item in outlook.left_out if not item.reason.aligned)
         record = replace(
             record,

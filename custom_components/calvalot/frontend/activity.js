@@ -112,6 +112,7 @@ export class ActivityCard extends CalvalotCard {
     const { word } = this;
     if (signalId === "initial_sync") return word("initial_sync");
     if (signalId.startsWith("sync-")) return word("sync");
+    if (signalId.startsWith("exit-")) return word("exit");
     return word(signalId.startsWith("stop_loss-") ? "stop_loss" : "signal");
   }
 
