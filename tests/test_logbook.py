@@ -18,25 +18,38 @@ from pytest_homeassistant_custom_component.components.recorder.common import asy
 
 from custom_components import calvalot
 from custom_components.calvalot import event
+from custom_components.calvalot.follower.exchange import ExchangeError
+from custom_components.calvalot.follower.leader import LeaderError
+from custom_components.calvalot.follower.planner import Reason
+from custom_components.calvalot.logbook import ICONS
+from custom_components.calvalot.wording import WAYS
 from simulators.exchange import ExchangeSimulator
 from simulators.leader import LeaderSimulator
 
 from .conftest import set_up
-from .entities import poll
+from .entities import entity_id, poll
+from .test_cards import reasons
 
 ROOT = Path(calvalot.__file__).parent
 
 
-async def read(hass: HomeAssistant, device_id: str | None = None) -> list[str]:
-    """What the logbook says of followers, oldest first, as its page shows it."""
+async def rows(hass: HomeAssistant, device_id: str | None = None, entity_id: str | None = None) -> list[dict[str, Any]]:
+    """The rows of the logbook that tell of followers, oldest first, as its page shows them."""
     await async_wait_recording_done(hass)
     devices = [device_id] if device_id else None
-    processor = EventProcessor(hass, async_determine_event_types(hass, None, devices), None, devices)
+    entities = [entity_id] if entity_id else None
+    types = async_determine_event_types(hass, entities, devices)
+    processor = EventProcessor(hass, types, entities, devices)
     now = dt_util.utcnow()
     entries = await get_instance(hass).async_add_executor_job(
         processor.get_events, now - timedelta(hours=1), now + timedelta(hours=1)
     )
-    return [f"{entry['name']} {entry['message']}" for entry in entries if entry.get("domain") == "calvalot"]
+    return [entry for entry in entries if entry.get("domain") == "calvalot"]
+
+
+async def read(hass: HomeAssistant, device_id: str | None = None, entity_id: str | None = None) -> list[str]:
+    """What they say."""
+    return [f"{row['name']} {row['message']}" for row in await rows(hass, device_id, entity_id)]
 
 
 async def tell(hass: HomeAssistant, kind: str, **data: Any) -> str:
@@ -53,20 +66,22 @@ async def logbook(recorder_mock: Recorder, hass: HomeAssistant) -> None:
 
 LINES = {
     "en": [
-        r"received the signal {signal_id}",
-        r"bought 0\.\d+ BTC for \d+\.\d\d USDC at 9\d{4}\.\d\d",
-        r"could not buy 0\.\d+ ETH \(.*insufficient balance.*\)",
-        r"bought 0\.\d+ ETH for \d+\.\d\d USDC at 3\d{3}\.\d\d",
-        r"executed the signal {signal_id}",
-        r"lost its leader \(the leader answered with status 503\)",
+        r"bought 0\.\d+ BTC for \d+\.\d\d USDC at 9\d,\d{3}\.\d\d",
+        r"could not buy 0\.\d+ ETH \(not enough on the account\)",
+        r"bought 0\.\d+ ETH for \d+\.\d\d USDC at 3,\d{3}\.\d\d",
+        r"executed a signal of its leader",
+        r"had nothing to do for a signal of its leader",
+        r"refused a signal of its leader \(a coin that is not followed: DOGE\)",
+        r"lost its leader \(the leader does not answer\)",
     ],
     "fr": [
-        r"a reçu le signal {signal_id}",
-        r"a acheté 0\.\d+ BTC pour \d+\.\d\d USDC à 9\d{4}\.\d\d",
-        r"n'a pas pu acheter 0\.\d+ ETH \(.*insufficient balance.*\)",
-        r"a acheté 0\.\d+ ETH pour \d+\.\d\d USDC à 3\d{3}\.\d\d",
-        r"a exécuté le signal {signal_id}",
-        r"a perdu son leader \(the leader answered with status 503\)",
+        r"a acheté 0,\d+ BTC pour \d+,\d\d USDC à 9\d\u00a0\d{3},\d\d",
+        r"n'a pas pu acheter 0,\d+ ETH \(pas assez sur le compte\)",
+        r"a acheté 0,\d+ ETH pour \d+,\d\d USDC à 3\u00a0\d{3},\d\d",
+        r"a exécuté un signal de son leader",
+        r"n'avait rien à faire pour un signal de son leader",
+        r"a refusé un signal de son leader \(une crypto qui n'est pas suivie\u00a0: DOGE\)",
+        r"a perdu son leader \(le leader ne répond pas\)",
     ],
 }
 
@@ -80,19 +95,25 @@ async def test_sentences(
     exchange: ExchangeSimulator,
     language: str,
 ) -> None:
-    """What the follower really did, in the language of Home Assistant; reasons stay in the words they came in."""
+    """One row for each signal and each trade, in the language and with the numbers of Home Assistant; no ids, no jargon."""
     await hass.config.async_update(language=language)
     assert await set_up(hass, live_entry)
     exchange.fault("error", method="POST", path="/order", symbol="ETHUSDC", code=-2010)
-    signal_id = leader.publish_v2({"BTC": "0.5", "ETH": "0.3"})
+    leader.publish_v2({"BTC": "0.5", "ETH": "0.3"})
     await poll(hass, live_entry, 2)
+    leader.publish_v2({"BTC": "0.5", "ETH": "0.3"})
+    await poll(hass, live_entry)
+    leader.publish_v2({"DOGE": "0.5"})
+    await poll(hass, live_entry)
     leader.misbehave("status", None)
     await poll(hass, live_entry, 3)
-    for lines in (await read(hass), await read(hass, live_entry.runtime_data.device_id)):
+    signals = entity_id(hass, live_entry, "event", "signal")
+    for lines in (await read(hass), await read(hass, live_entry.runtime_data.device_id, signals)):
         assert len(lines) == len(LINES[language])
         for line, pattern in zip(lines, LINES[language], strict=True):
-            expected = f"Calv-a-lot {pattern.replace('{signal_id}', re.escape(signal_id))}"
-            assert re.fullmatch(expected, line), line
+            assert re.fullmatch(f"Calv-a-lot {pattern}", line), line
+    for row in await rows(hass):
+        assert row.get("icon", "").startswith("mdi:") or row["entity_id"] == signals
 
 
 @pytest.mark.usefixtures("logbook")
@@ -107,17 +128,49 @@ async def test_on_paper(hass: HomeAssistant, entry: MockConfigEntry, leader: Lea
 async def test_odd_events(hass: HomeAssistant, entry: MockConfigEntry) -> None:
     """Events of a removed follower, of an older version or of a newer one are told as far as they go."""
     assert await set_up(hass, entry)
-    assert await tell(hass, "signal", type="executed", signal_id="one") == "Calv-a-lot executed the signal one"
     assert await tell(hass, "trade", type="buy", coin="BTC", symbol="BTCUSDC", amount="0.123456789") == (
         "Calv-a-lot bought ? BTC for 0.123457 USDC at ?"
     )
-    assert await tell(hass, "alert", type="moon", reason="full") == "Calv-a-lot moon (full)"
+    assert await tell(hass, "alert", type="moon", reason="full") == "Calv-a-lot moon"
+    assert await tell(hass, "alert", type="leader_lost", cause="moon") == "Calv-a-lot lost its leader"
 
 
 @pytest.mark.parametrize("language", ["en", "fr"])
 def test_all_events_are_told(language: str) -> None:
     """There is a sentence for each type of event, and no other."""
     texts = json.loads((ROOT / f"translations/{language}.json").read_text("utf-8"))["common"]
-    told = {key.removeprefix("logbook_") for key in texts if key.startswith("logbook_")} - {"simulated"}
+    told = {key.removeprefix("logbook_") for key in texts if key.startswith("logbook_")}
+    others = {"simulated", "of", "number", "signal_aligned", *(f"what_{way}" for way in (*WAYS, "signal"))}
     types = {f"{description.key}_{kind}" for description in event.EVENTS for kind in description.event_types or ()}
-    assert told == types - {"trade_failed"} | {"trade_failed_buy", "trade_failed_sell"}
+    unsaid = {"trade_failed", "signal_received"}
+    assert told - others == types - unsaid | {"trade_failed_buy", "trade_failed_sell"}
+    assert others <= told
+    assert {(kind, name) for kind, names in ICONS.items() for name in names} == {
+        (description.key, name)
+        for description in event.EVENTS
+        for name in description.event_types or ()
+        if description.key != "signal"
+    }
+
+
+def errors(kind: type[Exception]) -> set[type[Exception]]:
+    """The errors of a kind, with those under them."""
+    return {kind, *(error for child in kind.__subclasses__() for error in errors(child))}
+
+
+@pytest.mark.parametrize("language", ["en", "fr"])
+def test_all_reasons_are_told(language: str) -> None:
+    """Whatever the domain says for machines has words, and no word is left over."""
+    texts = json.loads((ROOT / f"translations/{language}.json").read_text("utf-8"))["common"]
+    own = {re.sub(r"[^a-z0-9]+", "_", reason.partition(": ")[0].lower()) for reason in reasons()}
+    reasons_ = {*own, *Reason, "refused_by_the_exchange", "insufficient_balance", "unknown_coin", "invalid"}
+    assert {key.removeprefix("reason_") for key in texts if key.startswith("reason_")} == reasons_
+    leader = {error.key for error in errors(LeaderError) if isinstance(error.key, str)} | {
+        "wrong_secret",
+        "clocks_differ",
+    }
+    exchange = {error.key for error in errors(ExchangeError)}
+    assert {key.removeprefix("problem_") for key in texts if key.startswith("problem_")} == {
+        *(f"leader_{key}" for key in leader),
+        *(f"exchange_{key}" for key in exchange),
+    }

@@ -105,6 +105,24 @@ async def test_picture_is_pushed_with_each_cycle(
     assert float(second["total_value"]) > float(follower["total_value"])
 
 
+async def test_last_figures_are_pushed_while_there_are_none(
+    hass: HomeAssistant, client: MockHAClientWebSocket, entry: MockConfigEntry, exchange: ExchangeSimulator
+) -> None:
+    """With their time, and why there are none now; as soon as there are new ones, the old ones are gone."""
+    await ask(client, "subscribe", entry_id=entry.entry_id)
+    before = (await picture(client))["follower"]
+    assert (before["last_known"], before["exchange_problem"]) == (None, None)
+    exchange.fault("error", path="/ticker/price", status=503)
+    await poll(hass, entry)
+    away = (await picture(client))["follower"]
+    assert (away["total_value"], away["exchange_problem"]) == (None, "no_answer")
+    for key in ("total_value", "as_of", "positions"):
+        assert away["last_known"][key] == before[key]
+    exchange.clear_faults()
+    await poll(hass, entry)
+    assert (await picture(client))["follower"]["last_known"] is None
+
+
 async def test_limits_are_pushed(
     hass: HomeAssistant, client: MockHAClientWebSocket, entry: MockConfigEntry, exchange: ExchangeSimulator
 ) -> None:

@@ -7,9 +7,17 @@ from pathlib import Path
 from typing import Any, override
 
 from homeassistant.config_entries import ConfigEntry
-from homeassistant.const import ATTR_DEVICE_ID, EVENT_HOMEASSISTANT_STOP
+from homeassistant.const import (
+    ATTR_DEVICE_ID,
+    ATTR_DOMAIN,
+    ATTR_ENTITY_ID,
+    ATTR_NAME,
+    EVENT_HOMEASSISTANT_STOP,
+    EVENT_LOGBOOK_ENTRY,
+    Platform,
+)
 from homeassistant.core import CALLBACK_TYPE, Event as HassEvent, HomeAssistant, callback
-from homeassistant.helpers import device_registry as dr
+from homeassistant.helpers import device_registry as dr, entity_registry as er
 from homeassistant.helpers.debounce import Debouncer
 from homeassistant.helpers.dispatcher import async_dispatcher_connect, async_dispatcher_send
 from homeassistant.helpers.event import async_track_point_in_utc_time, async_track_time_interval
@@ -26,6 +34,7 @@ from .follower.push import Doorkeeper
 from .issues import Reauthentication, async_sync_issues
 from .settings import entry_settings, exchange_of, leader_of, poll_interval
 from .turns import async_turns
+from .wording import async_sentence
 
 type CalvalotConfigEntry = ConfigEntry[CalvalotCoordinator]
 
@@ -59,6 +68,8 @@ class CalvalotCoordinator(DataUpdateCoordinator[Snapshot]):
             publish=self._publish,
         )
         self.device_id = ""
+        # What is shown, with its time, while there are no prices.
+        self.last_valued: Snapshot | None = None
         self._happened: SignalType[Event] = SignalType(f"{DOMAIN}_{entry.entry_id}")
         self._cycle: asyncio.Task[Snapshot] | None = None
         self._queued: asyncio.Task[asyncio.Task[Snapshot]] | None = None
@@ -203,7 +214,22 @@ class CalvalotCoordinator(DataUpdateCoordinator[Snapshot]):
                 self.logger.info("%s: the %s answers again", self.name, who)
 
     @callback
+    def _log_signal(self, data: dict[str, Any]) -> None:
+        """Write one row of the logbook for a signal: that it was received is no news once its result is there."""
+        row = {
+            ATTR_NAME: self.config_entry.title,
+            "message": async_sentence(self.hass, "signal", data),
+            ATTR_DOMAIN: DOMAIN,
+        }
+        registry = er.async_get(self.hass)
+        if found := registry.async_get_entity_id(Platform.EVENT, DOMAIN, f"{self.config_entry.entry_id}_signal"):
+            row[ATTR_ENTITY_ID] = found
+        self.hass.bus.async_fire(EVENT_LOGBOOK_ENTRY, row)
+
+    @callback
     def _publish(self, snapshot: Snapshot, events: tuple[Event, ...]) -> None:
+        if snapshot.total_value is not None:
+            self.last_valued = snapshot
         self.async_set_updated_data(snapshot)
         self._await_turn(snapshot.due)
         self._log_connections(snapshot)
@@ -212,4 +238,6 @@ class CalvalotCoordinator(DataUpdateCoordinator[Snapshot]):
         for event in events:
             data = {**event.data, "entry_id": self.config_entry.entry_id, ATTR_DEVICE_ID: self.device_id}
             self.hass.bus.async_fire(f"{DOMAIN}_{event.kind}", data)
+            if event.kind == "signal" and event.type != "received" and "logbook" in self.hass.config.components:
+                self._log_signal(data)
             async_dispatcher_send(self.hass, self._happened, event)

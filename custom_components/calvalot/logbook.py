@@ -1,20 +1,40 @@
-"""The logbook tells what happened to a follower in sentences."""
+"""The logbook tells what happened to a follower in sentences; those of signals are written with their result."""
 
-from collections import defaultdict
-from collections.abc import Callable, Mapping
-from decimal import Decimal
+from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
 
-from homeassistant.components.logbook.const import LOGBOOK_ENTRY_MESSAGE, LOGBOOK_ENTRY_NAME
+from homeassistant.components.logbook.const import (
+    LOGBOOK_ENTRY_ENTITY_ID,
+    LOGBOOK_ENTRY_ICON,
+    LOGBOOK_ENTRY_MESSAGE,
+    LOGBOOK_ENTRY_NAME,
+)
 from homeassistant.components.logbook.models import LazyEventPartialState
+from homeassistant.const import Platform
 from homeassistant.core import HomeAssistant, callback
-from homeassistant.helpers.translation import async_get_cached_translations
+from homeassistant.helpers import entity_registry as er
 
 from .const import DOMAIN
+from .wording import async_sentence
 
-KINDS: Final = ("signal", "trade", "alert")
-UNKNOWN: Final = "?"
+ICONS: Final = {
+    "trade": {"buy": "mdi:cart-plus", "sell": "mdi:cash-plus", "failed": "mdi:cart-remove"},
+    "alert": {
+        "dead": "mdi:heart-broken",
+        "revived": "mdi:heart-pulse",
+        "leader_lost": "mdi:account-off",
+        "leader_back": "mdi:account-check",
+        "leader_silent": "mdi:account-clock",
+        "exchange_lost": "mdi:bank-off",
+        "exchange_back": "mdi:bank-check",
+        "ledger_mismatch": "mdi:scale-unbalanced",
+        "ledger_restored": "mdi:database-refresh",
+        "stop_loss": "mdi:hand-back-right",
+        "exit": "mdi:exit-run",
+    },
+}
+DEFAULT_ICON: Final = "mdi:finance"
 
 
 @callback
@@ -23,47 +43,20 @@ def async_describe_events(
     async_describe_event: Callable[[str, str, Callable[[LazyEventPartialState], dict[str, Any]]], None],
 ) -> None:
     """Describe the events that followers fire."""
-    for kind in KINDS:
+    for kind in ICONS:
         async_describe_event(DOMAIN, f"{DOMAIN}_{kind}", partial(_describe, hass, kind))
 
 
 @callback
 def _describe(hass: HomeAssistant, kind: str, event: LazyEventPartialState) -> dict[str, Any]:
-    """Say who it happened to and what it was, in Home Assistant's language: nobody tells who reads it."""
+    """Say who it happened to and what it was."""
     data = event.data
-    texts = async_get_cached_translations(hass, hass.config.language, "common", DOMAIN)
-
-    def text(key: str, default: str) -> str:
-        return texts.get(f"component.{DOMAIN}.common.logbook_{key}", default)
-
-    key = f"{kind}_{data.get('type')}"
-    if key == "trade_failed":
-        key = f"{key}_{str(data.get('side')).lower()}"
-    sentence = [text(key, str(data.get("type"))).format_map(_facts(data))]
-    if data.get("simulated"):
-        sentence.append(text("simulated", ""))
-    if reason := data.get("reason"):
-        sentence.append(f"({reason})")
-    entry = hass.config_entries.async_get_entry(data.get("entry_id", ""))
+    entry_id = data.get("entry_id", "")
+    entry = hass.config_entries.async_get_entry(entry_id)
+    entity_id = er.async_get(hass).async_get_entity_id(Platform.EVENT, DOMAIN, f"{entry_id}_{kind}")
     return {
         LOGBOOK_ENTRY_NAME: entry.title if entry else "Calv-a-lot",
-        LOGBOOK_ENTRY_MESSAGE: " ".join(filter(None, sentence)),
+        LOGBOOK_ENTRY_MESSAGE: async_sentence(hass, kind, data),
+        LOGBOOK_ENTRY_ICON: ICONS[kind].get(str(data.get("type")), DEFAULT_ICON),
+        **({LOGBOOK_ENTRY_ENTITY_ID: entity_id} if entity_id else {}),
     }
-
-
-def _facts(data: Mapping[str, Any]) -> Mapping[str, str]:
-    """What sentences fill in, as people write it; an older event may lack some of it."""
-    facts = defaultdict(lambda: UNKNOWN, {key: str(value) for key, value in data.items() if value is not None})
-    for key in ("amount", "price", "proceeds"):
-        if key in facts:
-            facts[key] = _readable(Decimal(facts[key]))
-    if "quantity" in facts:
-        facts["quantity"] = f"{Decimal(facts['quantity']).normalize():f}"
-    if "symbol" in facts:
-        facts["quote"] = facts["symbol"].removeprefix(facts["coin"])
-    return facts
-
-
-def _readable(value: Decimal) -> str:
-    """An amount or a price with as many decimals as it deserves."""
-    return f"{value:.2f}" if abs(value) >= 1 else f"{value:.6f}"

@@ -198,6 +198,7 @@ class Feed:
 def _picture(coordinator: CalvalotCoordinator) -> Json:
     """The book and the state of a follower."""
     snapshot = coordinator.data
+    known = coordinator.last_valued if snapshot.total_value is None else None
     return {
         "title": coordinator.config_entry.title,
         "quote": coordinator.settings.quote,
@@ -205,6 +206,8 @@ def _picture(coordinator: CalvalotCoordinator) -> Json:
         "paused": snapshot.paused,
         "leader_connected": snapshot.leader_connected,
         "exchange_connected": snapshot.exchange_connected,
+        "leader_problem": snapshot.leader_problem and snapshot.leader_problem.key,
+        "exchange_problem": snapshot.exchange_problem and snapshot.exchange_problem.key,
         "last_signal": iso(snapshot.last_signal),
         "last_signal_result": snapshot.last_signal_result,
         "last_trade": iso(snapshot.last_trade),
@@ -212,6 +215,7 @@ def _picture(coordinator: CalvalotCoordinator) -> Json:
         "waiting_until": iso(snapshot.waiting_until),
         "exiting": exiting(snapshot),
         "limits": _limits(coordinator),
+        "last_known": known and portfolio(known),
     }
 
 

@@ -136,13 +136,13 @@ def test_what_was_left_out_is_explained(shown: Shown, page: Page) -> None:
     shown.poll()
     expect(newest(page)).to_have_attribute("data-signal", signal_id)
     newest(page).get_by_role("button", name="Details").click()
-    expect(newest(page).locator(".more")).to_contain_text("Buy XRPUSDC: under the smallest order")
+    expect(newest(page).locator(".more")).to_contain_text("Buy XRP: Under the smallest order")
 
 
 def test_activity_goes_back_to_the_beginning(shown: Shown, page: Page) -> None:
     """Scrolling loads page after page, until the first purchase."""
     open_dashboard(page)
-    items = activity(page).locator(".item")
+    items = activity(page).locator("[data-signal]")
     everything = signal_ids(shown, 1000)
     assert len(everything) > 60
     end = activity(page).locator(".end")
@@ -153,6 +153,9 @@ def test_activity_goes_back_to_the_beginning(shown: Shown, page: Page) -> None:
     expect(items).to_have_count(len(everything))
     assert [item.get_attribute("data-signal") for item in items.all()] == everything
     expect(items.last).to_contain_text("First purchase")
+    flows = shown.home.ask("calvalot.get_cash_flows", config_entry_id=shown.entry_id)["cash_flows"]
+    expect(activity(page).locator("[data-flow]")).to_have_count(len(flows))
+    expect(activity(page).locator(".item").last).to_contain_text("Initial budget")
 
 
 @pytest.fixture
@@ -182,21 +185,31 @@ def asking(shown: Shown) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("asking")
+@pytest.mark.parametrize("size", ["phone", "desktop"])
 @pytest.mark.parametrize(("button", "result"), [("Approve", "Executed"), ("Reject", "Skipped")])
-def test_signal_waits_for_its_owner(shown: Shown, page: Page, button: str, result: str) -> None:
-    """The card shows what would be traded; the word that is given counts."""
+def test_signal_waits_for_its_owner(shown: Shown, page: Page, size: str, button: str, result: str) -> None:
+    """First of all stands what would be traded and until when one may decide; the word that is given counts."""
     open_dashboard(page)
-    targets = {"Approve": {"BTC": "0.5", "ETH": "0.1"}, "Reject": {"SOL": "0.5", "ETH": "0.2"}}[button]
+    coin = {"phone": "BNB", "desktop": "BTC"}[size]
+    targets = {"Approve": {coin: "0.5", "ETH": "0.1"}, "Reject": {"SOL": "0.5", coin: "0.2"}}[button]
     signal_id = shown.leader.control("publish_v2", targets=targets)
     shown.poll()
     item = activity(page).locator(f"[data-signal='{signal_id}']")
     expect(item).to_contain_text("Waiting for you")
-    expect(item.locator(".ask .tag").first).to_be_visible()
+    for card in (activity, portfolio):
+        asked = card(page).locator(f".ask[data-waits='{signal_id}']")
+        expect(asked.locator(".tag").first).to_be_visible()
+        expect(asked).to_contain_text(re.compile(r"Until .+ \(in \d+ (minutes|hours?)\)"))
+        expect(asked.get_by_role("button")).to_have_text(["Approve", "Reject"])
+    expect(asked).to_be_in_viewport(ratio=1)
     assert not violations(page)
     traded = len(shown.home.ask("calvalot.get_trades", limit=1000)["trades"])
-    item.get_by_role("button", name=button).click()
+    asked.get_by_role("button", name=button).click()
     expect(item.locator(".line")).to_contain_text(result)
-    expect(item.locator(".ask")).to_have_count(0)
+    if button == "Reject":
+        expect(item.locator(".why")).to_have_text("You rejected it")
+    for card in (activity, portfolio):
+        expect(card(page).locator(".ask")).to_be_hidden()
     assert (len(shown.home.ask("calvalot.get_trades", limit=1000)["trades"]) > traded) == (button == "Approve")
 
 

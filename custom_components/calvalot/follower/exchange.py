@@ -28,7 +28,9 @@ class Side(StrEnum):
 
 
 class ExchangeError(Exception):
-    """Something the exchange did not do; the text never holds a secret."""
+    """Something the exchange did not do; `key` says why for machines, the text for the log. Neither ever holds a secret."""
+
+    key = "no_answer"
 
 
 class ExchangeUnavailable(ExchangeError):
@@ -46,6 +48,8 @@ class NotSent(ExchangeUnavailable):
 class InvalidKey(ExchangeError):
     """The exchange refuses the key, its signature or this address, with its code where it gave one."""
 
+    key = "key_refused"
+
     def __init__(self, message: str, code: int = 0) -> None:
         super().__init__(message)
         self.code = code
@@ -54,9 +58,13 @@ class InvalidKey(ExchangeError):
 class ClockSkew(ExchangeError):
     """The exchange refused the time stamp; the clock offset was taken again."""
 
+    key = "clocks_differ"
+
 
 class RateLimited(ExchangeError):
     """Too many requests: nothing may be sent before `retry_at` (seconds of the monotonic clock)."""
+
+    key = "pause_asked"
 
     def __init__(self, retry_at: float) -> None:
         super().__init__("the exchange asked for a pause")
@@ -65,6 +73,8 @@ class RateLimited(ExchangeError):
 
 class Refused(ExchangeError):
     """A definite refusal, with the exchange's code: nothing was traded and nothing will be."""
+
+    key = "refused"
 
     def __init__(self, message: str, code: int) -> None:
         super().__init__(message)

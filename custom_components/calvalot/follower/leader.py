@@ -31,7 +31,9 @@ _PRIVATE_DOMAINS = (".local", ".lan", ".home.arpa", ".internal", ".localhost")
 
 
 class LeaderError(Exception):
-    """The leader gave no signal; the text never holds a secret."""
+    """The leader gave no signal; `key` says why for machines, the text for the log. Neither ever holds a secret."""
+
+    key = "no_answer"
 
 
 class LeaderUnreachable(LeaderError):
@@ -46,6 +48,7 @@ class LeaderForbidden(LeaderError):
 
     def __init__(self, clock_skew: float | None) -> None:
         self.clock_skew = clock_skew
+        self.key = "clocks_differ" if self.clocks_differ else "wrong_secret"
         text = f"the clocks are {abs(clock_skew or 0):.0f} s apart" if self.clocks_differ else "wrong secret"
         super().__init__(f"the leader refused the signature: {text}")
 
@@ -58,9 +61,13 @@ class LeaderForbidden(LeaderError):
 class LeaderSignalsOff(LeaderError):
     """Signals are switched off on the leader, or the URL is wrong."""
 
+    key = "signals_off"
+
 
 class LeaderInvalidResponse(LeaderError):
     """An answer that is not to be trusted or not to be read."""
+
+    key = "invalid_answer"
 
 
 class Leader:

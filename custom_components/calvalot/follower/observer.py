@@ -136,7 +136,7 @@ class Observer:
             return
         self._failed_cycles += 1
         if self._failed_cycles == LOST_AFTER:
-            self._journal.alert("exchange_lost", reason=str(problem))
+            self._journal.alert("exchange_lost", reason=str(problem), cause=problem.key)
 
     def watch_silence(self, last_signal: datetime | None) -> None:
         """Say once that no new signal came for too long, counted from the start or the last new signal."""
@@ -161,7 +161,7 @@ class Observer:
             self.leader_problem = err
             self.leader_connected = False
             if self._failed_polls == LOST_AFTER:
-                self._journal.alert("leader_lost", reason=str(err))
+                self._journal.alert("leader_lost", reason=str(err), cause=err.key)
             return
         if self._failed_polls >= LOST_AFTER:
             self._journal.alert("leader_back")

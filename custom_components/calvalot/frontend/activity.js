@@ -1,17 +1,23 @@
-// Signals and what became of them, newest first, down to the beginning of the ledger.
+// Signals and what became of them, money that came and went, newest first, down to the beginning of the ledger.
 
+import { tag } from "./approval.js";
 import { CalvalotCard } from "./card.js";
-import { page } from "./data.js";
+import { cashFlows, page } from "./data.js";
 import { h, setText } from "./dom.js";
 import { sign } from "./icons.js";
+import { bare, inWords } from "./wording.js";
 
 const PAGE = 20;
 const SETTLE = 150;
 const MINUTE = 60e3;
 const MAX_TAGS = 6;
+// Orders of which it is not known yet what became of them.
+const ON_THE_WAY = ["planned", "sending", "unknown"];
+const WAYS = ["initial_sync", "sync", "stop_loss", "exit"];
 
 export class ActivityCard extends CalvalotCard {
   heading = "activity";
+  asks = true;
 
   build() {
     this._items = new Map();
@@ -45,7 +51,9 @@ export class ActivityCard extends CalvalotCard {
     this._list.replaceChildren();
     this._whole = false;
     this._waits = this.picture?.waiting_signal;
-    await this._newest();
+    this._paid = this.picture?.net_deposits;
+    this._flows = [];
+    await Promise.all([this._newest(), this._readFlows()]);
   }
 
   happened(event) {
@@ -63,6 +71,39 @@ export class ActivityCard extends CalvalotCard {
       this._waits = this.picture.waiting_signal;
       this._newest();
     }
+    // A cash flow brings no event of its own; it shows in what was paid in.
+    if (this._paid !== this.picture.net_deposits && this._flows) {
+      this._paid = this.picture.net_deposits;
+      this._readFlows();
+    }
+  }
+
+  async _readFlows() {
+    try {
+      this._flows = await cashFlows(this.hass, this.follower.entry_id);
+    } catch {
+      return; // The ledger cannot be read now; what is shown stays.
+    }
+    this._putFlows();
+  }
+
+  // Money up to the oldest signal that is shown, or all of it once the beginning is.
+  _putFlows() {
+    const oldest = this._whole ? -Infinity : Math.min(...[...this._items.values()].map(({ signal }) => Date.parse(signal.time)));
+    for (const old of this._list.querySelectorAll(".flow-item")) old.remove();
+    for (const flow of this._flows ?? []) if (flow.at >= oldest) this._insert(this._flowItem(flow), flow.at);
+    this._told();
+  }
+
+  _insert(element, time) {
+    element.dataset.time = time;
+    const next = [...this._list.children].find((each) => Number(each.dataset.time) < time);
+    this._list.insertBefore(element, next ?? null);
+  }
+
+  _told() {
+    this._none.hidden = this._list.childElementCount > 0;
+    this._scroller.hidden = !this._list.childElementCount;
   }
 
   async _newest() {
@@ -85,8 +126,7 @@ export class ActivityCard extends CalvalotCard {
     } finally {
       this._reading = false;
     }
-    this._none.hidden = this._items.size > 0;
-    this._scroller.hidden = !this._items.size;
+    this._putFlows();
     this._end.disabled = this._whole;
     setText(this._end, this.word(this._whole ? "beginning" : "more"));
     // Still in sight: the watcher tells changes only.
@@ -101,19 +141,32 @@ export class ActivityCard extends CalvalotCard {
     const element = this._item(signal, known?.element.classList.contains("opened"));
     this._items.set(signal.seq, { told, element, signal });
     if (known) {
+      element.dataset.time = known.element.dataset.time;
       known.element.replaceWith(element);
       return;
     }
-    const next = [...this._list.children].find((each) => Number(each.dataset.seq) < signal.seq);
-    this._list.insertBefore(element, next ?? null);
+    this._insert(element, Date.parse(signal.time));
   }
 
   _what(signalId) {
-    const { word } = this;
-    if (signalId === "initial_sync") return word("initial_sync");
-    if (signalId.startsWith("sync-")) return word("sync");
-    if (signalId.startsWith("exit-")) return word("exit");
-    return word(signalId.startsWith("stop_loss-") ? "stop_loss" : "signal");
+    return this.word(WAYS.find((way) => signalId === way || signalId.startsWith(`${way}-`)) ?? "signal");
+  }
+
+  // How it stands, in a word: a result, or what an open signal waits for.
+  _standing({ result, legs, trades }) {
+    if (result === "executed" && !trades.length) return "aligned";
+    if (result === "open" && !legs.some((leg) => ON_THE_WAY.includes(leg.result))) return "later";
+    return result;
+  }
+
+  // Why it is not simply done, in words.
+  _why(signal) {
+    const { tell, picture } = this;
+    if (signal.result === "executed") return "";
+    const failed = signal.legs.find((leg) => leg.result === "rejected");
+    const words = inWords(signal.reason, tell, picture?.quote) || inWords(failed?.reason, tell, picture?.quote);
+    if (!words && signal.result === "rejected") return inWords("invalid", tell);
+    return words;
   }
 
   _item(signal, opened) {
@@ -128,25 +181,26 @@ export class ActivityCard extends CalvalotCard {
       h("span", { class: "hidden" }, `${this._what(signal.signal_id)}, ${format.dateTime(signal.time)}`),
       sign("down"),
     );
-    const tags = trades.slice(0, MAX_TAGS).map((trade) => this._tag(trade));
+    const tags = trades.slice(0, MAX_TAGS).map((trade) => tag(this, trade));
     if (trades.length > MAX_TAGS) tags.push(h("li", { class: "tag" }, `+${trades.length - MAX_TAGS}`));
-    if (!trades.length && ["executed", "skipped"].includes(signal.result)) tags.push(h("li", { class: "tag quiet" }, word("nothing_traded")));
+    const standing = this._standing(signal);
+    const why = this._why(signal);
     const item = h(
       "li",
       { class: `item${opened ? " opened" : ""}`, "data-seq": signal.seq, "data-signal": signal.signal_id },
-      h("span", { class: `mark ${signal.result}` }, sign(signal.result)),
+      h("span", { class: `mark ${standing}` }, sign(standing)),
       h(
         "div",
         {},
         h(
           "div",
           { class: "line" },
-          h("b", {}, `${this._what(signal.signal_id)} · ${word(signal.result)}`),
+          h("b", {}, `${this._what(signal.signal_id)} · ${word(standing)}`),
           h("time", { datetime: signal.time, title: format.dateTime(signal.time) }, format.relative(signal.time)),
         ),
+        why && h("p", { class: "why" }, why),
         signal.reasoning && h("p", { class: "reasoning" }, signal.reasoning),
         tags.length > 0 && h("ul", { class: "tags" }, ...tags),
-        this.picture?.waiting_signal === signal.signal_id && this._ask(signal),
         h("div", { class: "foot" }, signal.confidence === null ? h("span") : this._meter(signal.confidence), unfold),
       ),
       more,
@@ -159,13 +213,24 @@ export class ActivityCard extends CalvalotCard {
     return item;
   }
 
-  _tag(trade) {
-    const buy = trade.side === "BUY";
+  _flowItem(flow) {
+    const { word, format } = this;
     return h(
       "li",
-      { class: "tag" },
-      h("b", { class: buy ? "up" : "down" }, this.word(buy ? "buy" : "sell")),
-      `${trade.coin} ${this.format.amount(trade.amount)}`,
+      { class: "item flow-item", "data-flow": flow.seq },
+      h("span", { class: "mark flow" }, sign(flow.kind === "initial" ? "deposit" : flow.kind)),
+      h(
+        "div",
+        {},
+        h(
+          "div",
+          { class: "line" },
+          h("b", {}, `${word(flow.kind)} · ${format.eur(flow.amount, true)}`),
+          h("time", { datetime: flow.time, title: format.dateTime(flow.time) }, format.relative(flow.time)),
+        ),
+        flow.coin && h("p", { class: "why" }, `${format.quantity(flow.quantity)} ${flow.coin}`),
+        flow.note && h("p", { class: "reasoning" }, flow.note),
+      ),
     );
   }
 
@@ -177,8 +242,8 @@ export class ActivityCard extends CalvalotCard {
   }
 
   _more(signal, undone) {
-    const { word, format } = this;
-    const reason = (text) => (text ? word(text) : "");
+    const { word, format, tell, picture } = this;
+    const reason = (text) => inWords(text, tell, picture?.quote);
     const parts = [];
     if (signal.trades.length) {
       const head = ["trades", "quantity", "price", "amount", "fee"].map((name) => h("th", { scope: "col" }, word(name)));
@@ -200,66 +265,18 @@ export class ActivityCard extends CalvalotCard {
       ["not_done", undone.filter((leg) => leg.result !== "left_out")],
     ]) {
       if (!legs.length) continue;
-      const line = (leg) => h("li", {}, `${word(leg.side.toLowerCase())} ${leg.symbol}: ${reason(leg.reason) || word(leg.result)}`);
+      const line = (leg) => h("li", {}, word("leg", { side: word(leg.side.toLowerCase()), coin: bare(leg.symbol, picture?.quote), why: reason(leg.reason) || word(leg.result) }));
       parts.push(h("h3", {}, word(title)), h("ul", {}, ...legs.map(line)));
     }
-    // The reasons of the legs say it already where there are any.
-    if (signal.reason && !undone.length) parts.push(h("h3", {}, word("reason")), h("p", {}, reason(signal.reason)));
+    // What could not be put into words, as it was said.
+    const raw = [signal.reason, ...undone.map((leg) => leg.reason)].filter((text) => text && (!reason(text) || /\(-?\d+\)$/.test(text)));
+    if (raw.length) parts.push(h("h3", {}, word("as_told")), ...[...new Set(raw)].map((text) => h("code", {}, text)));
     parts.push(h("h3", {}, word("signal_id")), h("code", {}, signal.signal_id), h("p", { class: "quiet" }, format.dateTime(signal.time)));
     return parts;
   }
 
-  _ask(signal) {
-    const { word, format, hass } = this;
-    const plan = h("ul", { class: "tags" });
-    const act = (service) => async (event) => {
-      const buttons = event.currentTarget.parentElement.querySelectorAll("button");
-      for (const button of buttons) button.disabled = true;
-      try {
-        await hass.callService("calvalot", service, { config_entry_id: this.follower.entry_id, signal_id: signal.signal_id });
-      } catch {
-        // Home Assistant has said what is wrong.
-      } finally {
-        for (const button of buttons) button.disabled = false;
-      }
-    };
-    this._plan(plan);
-    return h(
-      "div",
-      { class: "ask" },
-      h("p", {}, word("wait_until", { time: format.dateTime(this.picture.waiting_until) })),
-      plan,
-      // Only administrators may decide over money.
-      hass.user?.is_admin &&
-        h(
-          "div",
-          { class: "buttons" },
-          h("button", { type: "button", class: "act strong approve", onclick: act("approve") }, sign("executed"), word("approve")),
-          h("button", { type: "button", class: "act reject", onclick: act("reject") }, sign("rejected"), word("reject")),
-        ),
-    );
-  }
-
-  async _plan(list) {
-    try {
-      const answer = await this.hass.callWS({
-        type: "call_service",
-        domain: "calvalot",
-        service: "preview",
-        service_data: { config_entry_id: this.follower.entry_id },
-        return_response: true,
-      });
-      const { quote } = this.picture ?? {};
-      const orders = answer.response.orders.map((order) =>
-        this._tag({ ...order, coin: order.symbol.endsWith(quote) ? order.symbol.slice(0, -quote.length) : order.symbol }),
-      );
-      list.replaceChildren(...orders);
-    } catch {
-      // Without the plan the question stays.
-    }
-  }
-
   _age() {
-    for (const { element, signal } of this._items.values()) setText(element.querySelector("time"), this.format.relative(signal.time));
+    for (const time of this._list.querySelectorAll("time")) setText(time, this.format.relative(time.dateTime));
+    this._approval.update();
   }
 }

@@ -1,16 +1,21 @@
 // What the three cards have in common: which follower, its feed, and what is said while it is not there.
 
+import { Approval } from "./approval.js";
 import { followers, listen } from "./data.js";
 import { h, setText } from "./dom.js";
 import { Format } from "./format.js";
 import { sign } from "./icons.js";
 import { sheet } from "./styles.js";
+import { capital, wording } from "./wording.js";
 import { words } from "./words.js";
 
+const ADD = "/config/integrations/dashboard/add?domain=calvalot";
+const INTEGRATION = "/config/integrations/integration/calvalot";
 const HOME = () => document.querySelector("home-assistant")?.hass;
 
 export class CalvalotCard extends HTMLElement {
   // `heading` is the key of the title; `build()` makes the content once, `update()` fills it from `this.picture`.
+  // `asks` says that a signal which waits is shown first of all.
   constructor() {
     super();
     this.attachShadow({ mode: "open" }).adoptedStyleSheets = [sheet];
@@ -49,7 +54,7 @@ export class CalvalotCard extends HTMLElement {
     this._hass = hass;
     if (!this.config) return;
     if (!before || before.locale !== hass.locale || before.language !== hass.language) this._build();
-    if (!before || before.connection !== hass.connection) this._follow();
+    if (!before || before.connection !== hass.connection || before.language !== hass.language) this._follow();
   }
 
   get hass() {
@@ -78,14 +83,18 @@ export class CalvalotCard extends HTMLElement {
     this.word = words(this._hass);
     this.format = new Format(this._hass);
     this._title = h("h2", {}, this.word(this.heading));
-    this.header = h("div", { class: "header" }, this._title);
+    this._mode = h("span", { hidden: true });
+    this.header = h("div", { class: "header" }, this._title, this._mode);
+    this._notices = h("div", { class: "notices", role: "status" });
+    this._approval = this.asks && new Approval(this);
     this._message = h("div", { class: "message", role: "status" });
     this._content = h("div", { style: "display: contents" });
     this.live = h("div", { class: "hidden", "aria-live": "polite" });
     this._content.append(...this.build());
     const card = document.createElement("ha-card");
-    card.append(h("div", { class: "body" }, this.header, this._message, this._content, this.live));
+    card.append(h("div", { class: "body" }, this.header, this._message, this._approval?.element, this._notices, this._content, this.live));
     this.shadowRoot.replaceChildren(card);
+    this._card = card;
     this._show();
   }
 
@@ -95,6 +104,7 @@ export class CalvalotCard extends HTMLElement {
     this.picture = undefined;
     if (!this._hass || !this.isConnected) return;
     const turn = (this._turn = {});
+    this.tell = await wording(this._hass);
     let list = [];
     try {
       list = await followers(this._hass);
@@ -118,10 +128,11 @@ export class CalvalotCard extends HTMLElement {
   async _receive(message) {
     if (message.event) {
       if (this.picture) this.happened?.(message.event);
+      this.dialog?.happened?.(message.event);
       return;
     }
     const back = message.follower && !this.picture;
-    this.picture = message.follower ?? undefined;
+    this.picture = shown(message.follower);
     this._state = message.state;
     if (back) {
       // Reloading may have brought other entities.
@@ -144,14 +155,64 @@ export class CalvalotCard extends HTMLElement {
     this._content.hidden = !there;
     this._content.style.display = there ? "contents" : "none";
     this._message.style.display = there ? "none" : "";
+    this._tellMode();
+    this._tellNotices();
+    this._approval?.update();
     if (there) {
       this._message.replaceChildren();
       this.update();
     } else if (this._state) {
       const known = ["no_follower", "setup_retry", "setup_error", "not_loaded", "removed"];
       const key = known.includes(this._state) ? this._state : "unavailable";
-      this._message.replaceChildren(sign("alert"), h("span", {}, this.word(key)));
+      this._message.replaceChildren(sign("alert"), h("span", {}, this.word(key)), ...this._wayOut(key));
       this.gone?.();
     } else this._message.replaceChildren(h("span", {}, this.word("loading")));
   }
+
+  // Where somebody who may can do something about it.
+  _wayOut(key) {
+    if (!this._hass.user?.is_admin) return [];
+    if (key === "no_follower") return [h("a", { class: "act strong", href: ADD }, this.word("add_follower"))];
+    if (["setup_retry", "setup_error", "not_loaded"].includes(key)) return [h("a", { class: "act", href: INTEGRATION }, this.word("open_settings"))];
+    return [];
+  }
+
+  _tellMode() {
+    const mode = this.picture?.mode;
+    this._mode.hidden = !mode;
+    setText(this._mode, mode ? this.word(mode) : "");
+    this._mode.className = `mode ${mode ?? ""}`;
+    this._card.classList.toggle("live", mode === "live");
+    this._card.classList.toggle("stale", Boolean(this.picture?.stale));
+  }
+
+  // Why figures are old or nothing goes on, in a sentence each.
+  _tellNotices() {
+    const told = this.picture ? this._problems().map(capital) : [];
+    const text = told.join("\n");
+    if (this._noticed === text && this._notices.childElementCount === told.length) return;
+    this._noticed = text;
+    this._notices.replaceChildren(...told.map((each) => h("p", {}, sign("alert"), h("span", {}, each))));
+  }
+
+  _problems() {
+    const { picture, word, format, tell } = this;
+    const found = [];
+    if (picture.exchange_connected === false || picture.stale) {
+      const why = picture.exchange_problem ? tell(`problem_exchange_${picture.exchange_problem}`) : word("no_prices");
+      found.push(picture.stale ? word("figures_of", { why: capital(why), time: format.dateTime(picture.as_of) }) : `${capital(why)}.`);
+    }
+    if (this.titled && picture.leader_connected === false && picture.leader_problem) {
+      found.push(word("no_signals_until", { why: capital(tell(`problem_leader_${picture.leader_problem}`)) }));
+    }
+    if (picture.exiting) found.push(word("exit_runs_notice"));
+    return found;
+  }
+}
+
+// What is shown: without new figures the last ones with their time, marked as such.
+function shown(follower) {
+  if (!follower) return undefined;
+  const { last_known: known, mode, status } = follower;
+  return known ? { ...follower, ...known, mode, status, stale: true } : follower;
 }

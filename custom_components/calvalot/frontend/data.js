@@ -100,6 +100,14 @@ export const page = (hass, kind, entryId, limit, before) =>
     .sendMessagePromise({ type: `calvalot/${kind}`, entry_id: entryId, limit, ...(before ? { before } : {}) })
     .then((answer) => answer[kind]);
 
+// Actions; whoever calls shows what they are refused for.
+const call = (hass, service, data, answers) =>
+  hass.callWS({ type: "call_service", domain: "calvalot", service, service_data: data, return_response: answers });
+
+export const act = (hass, service, data) => call(hass, service, data, false);
+
+export const answer = (hass, service, data) => call(hass, service, data, true).then(({ response }) => response);
+
 export async function cashFlows(hass, entryId) {
   const flows = [];
   let more;

@@ -5,6 +5,7 @@ import { Chart } from "./chart.js";
 import { PERIODS, cashFlows, curve } from "./data.js";
 import { h, setAttribute, setText } from "./dom.js";
 import { sign } from "./icons.js";
+import { moveMoney, sellEverything } from "./money.js";
 
 const DEFAULT_PERIOD = "1m";
 const FRESH = 10 * 60e3;
@@ -12,6 +13,7 @@ const FACTS = ["time_weighted_return", "net_deposits", "max_drawdown", "tracking
 
 export class PortfolioCard extends CalvalotCard {
   heading = "portfolio";
+  asks = true;
   titled = true;
 
   static getConfigForm() {
@@ -33,7 +35,7 @@ export class PortfolioCard extends CalvalotCard {
     const { word } = this;
     this._pauseSign = h("span", { style: "display: contents" });
     this._pauseText = h("span");
-    this._pause = h("button", { class: "act pause", type: "button", onclick: () => this._togglePause() }, this._pauseSign, this._pauseText);
+    this._pause = h("button", { class: "act pause", type: "button", hidden: true, onclick: () => this._togglePause() }, this._pauseSign, this._pauseText);
     this.header.append(this._pause);
     this._chips = h("ul", { class: "chips" });
     this._value = h("div", { class: "value" });
@@ -69,7 +71,21 @@ export class PortfolioCard extends CalvalotCard {
       ),
       h("dl", { class: "facts" }, ...FACTS.map((name) => h("div", {}, h("dt", {}, word(name)), this._facts[name]))),
       this._limits,
-    ];
+      this.hass.user?.is_admin && this._moneyButtons(),
+    ].filter(Boolean);
+  }
+
+  // Money in, money out, and the way out are for administrators.
+  _moneyButtons() {
+    const { word } = this;
+    const button = (name, act, kind = "") => h("button", { type: "button", class: `act ${kind}`, "data-act": name, onclick: () => act() }, word(name));
+    return h(
+      "div",
+      { class: "money" },
+      button("pay_in", () => moveMoney(this, "deposit")),
+      button("withdraw", () => moveMoney(this, "withdrawal")),
+      button("sell_all", () => sellEverything(this), "danger"),
+    );
   }
 
   async began() {
@@ -155,10 +171,11 @@ export class PortfolioCard extends CalvalotCard {
 
     const connection = (what, on) => [word(`${what}_${on === null ? "unknown" : on ? "on" : "off"}`), on === null ? "" : on ? "good" : "bad"];
     const chips = [
-      [word(picture.status), { active: "good", paused: "warn", dead: "bad" }[picture.status]],
+      picture.status === "active" && picture.exchange_connected === false
+        ? [word("held_up"), "warn"]
+        : [word(picture.status), { active: "good", paused: "warn", dead: "bad" }[picture.status]],
       connection("leader", picture.leader_connected),
       connection("exchange", picture.exchange_connected),
-      [word(picture.mode), "plain"],
     ];
     const told = JSON.stringify(chips);
     if (this._told !== told || !this._chips.firstChild) {
@@ -166,7 +183,8 @@ export class PortfolioCard extends CalvalotCard {
       this._chips.replaceChildren(...chips.map(([text, kind]) => h("li", { class: `chip ${kind}` }, text)));
     }
 
-    this._pause.hidden = !this.follower.entities.pause;
+    // Everybody may pause, only an administrator resumes.
+    this._pause.hidden = !this.follower.entities.pause || (picture.paused && !this.hass.user?.is_admin);
     const verb = picture.paused ? "resume" : "pause";
     if (this._verb !== verb || !this._pauseSign.firstChild) {
       this._verb = verb;

@@ -2,18 +2,22 @@
 
 const CSS = `
 :host { display: block; height: 100%; container-type: inline-size; }
-:host([hidden]) { display: none; }
+:host([hidden]), [hidden] { display: none !important; }
 * { box-sizing: border-box; }
-ha-card {
+ha-card, dialog {
   --up: color-mix(in srgb, var(--success-color, #43a047) 62%, var(--primary-text-color));
   --down: color-mix(in srgb, var(--error-color, #db4437) 58%, var(--primary-text-color));
   --warn: color-mix(in srgb, var(--warning-color, #ffa600) 55%, var(--primary-text-color));
   --line: var(--calvalot-curve-color, var(--primary-color));
+  --live: color-mix(in srgb, var(--error-color, #db4437) 70%, var(--primary-text-color));
   --soft: color-mix(in srgb, var(--primary-text-color) 7%, transparent);
   --quiet: color-mix(in srgb, var(--secondary-text-color) 80%, var(--primary-text-color));
-  display: flex; flex-direction: column; height: 100%; overflow: hidden;
   color: var(--primary-text-color); font-variant-numeric: tabular-nums;
 }
+ha-card { display: flex; flex-direction: column; height: 100%; overflow: hidden; }
+ha-card.live { border-top: 3px solid var(--live); }
+ha-card.stale { --up: var(--quiet); --down: var(--quiet); --line: var(--disabled-color, #9e9e9e); }
+.stale .value, .stale td { color: var(--quiet); }
 .body { padding: 16px 20px 20px; display: flex; flex-direction: column; gap: 14px; min-height: 0; flex: 1; }
 .header { display: flex; align-items: center; gap: 8px 12px; flex-wrap: wrap; }
 h2 { font-size: var(--ha-font-size-l, 16px); font-weight: var(--ha-font-weight-medium, 500); margin: 0; flex: 1 1 auto; min-width: 0; overflow-wrap: anywhere; }
@@ -29,6 +33,11 @@ button:disabled { cursor: default; opacity: 0.55; }
 .hidden { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
 .message { display: flex; gap: 12px; align-items: center; padding: 18px 4px; color: var(--quiet); }
 .message .sign { width: 28px; height: 28px; color: var(--warn); }
+.mode { padding: 2px 10px; border-radius: 6px; font-size: 12px; line-height: 18px; font-weight: 500; border: 1px dashed var(--secondary-text-color); color: var(--quiet); }
+.mode.live { border: 1px solid var(--live); background: var(--live); color: var(--ha-card-background, var(--card-background-color, #fff)); }
+.notices { display: grid; gap: 6px; font-size: 13px; } .notices:empty { display: none; }
+.notices p { display: flex; gap: 10px; align-items: center; padding: 8px 12px; border-radius: 10px; background: color-mix(in srgb, var(--warning-color, #ffa600) 12%, transparent); }
+.notices .sign { width: 20px; height: 20px; color: var(--warn); }
 .chips { display: flex; flex-wrap: wrap; gap: 6px; }
 .chip { display: inline-flex; align-items: center; gap: 6px; padding: 3px 10px; border-radius: 999px; background: var(--soft); font-size: 12px; line-height: 18px; white-space: nowrap; }
 .chip::before { content: ""; width: 8px; height: 8px; border-radius: 50%; background: var(--dot, var(--disabled-color, #bdbdbd)); }
@@ -38,6 +47,8 @@ button:disabled { cursor: default; opacity: 0.55; }
 .chip.warn { --dot: var(--warning-color, #ffa600); }
 .act { display: inline-flex; align-items: center; justify-content: center; gap: 6px; min-height: 36px; padding: 0 14px; border-radius: 999px; background: var(--soft); font-size: 13px; font-weight: 500; }
 .act:hover:not(:disabled) { background: color-mix(in srgb, var(--primary-text-color) 13%, transparent); }
+.act.danger { color: var(--down); background: color-mix(in srgb, var(--error-color, #db4437) 14%, transparent); }
+a.act { color: inherit; text-decoration: none; }
 .act.strong { background: color-mix(in srgb, var(--primary-color) 24%, transparent); }
 
 /* Portfolio */
@@ -147,10 +158,29 @@ tfoot td small { font-weight: 400; }
 .more[hidden] { display: none; }
 .more table { font-size: 12px; } .more td { padding: 5px 0 5px 10px; } .more td:first-child { padding-left: 0; }
 .more li { padding: 2px 0; } .more code { font-size: 11px; color: var(--quiet); overflow-wrap: anywhere; }
-.ask { margin-top: 10px; padding: 12px; border-radius: 12px; background: color-mix(in srgb, var(--warning-color, #ffa600) 12%, transparent); }
+.why { margin-top: 4px; font-size: 13px; line-height: 19px; overflow-wrap: anywhere; }
+.mark.flow { color: var(--primary-text-color); }
+.ask { padding: 14px; border-radius: 12px; border: 1px solid color-mix(in srgb, var(--warning-color, #ffa600) 55%, transparent); background: color-mix(in srgb, var(--warning-color, #ffa600) 12%, transparent); }
+.ask h3 { display: flex; align-items: center; gap: 8px; margin: 0 0 4px; font-size: 15px; font-weight: 500; color: inherit; } .until { font-size: 13px; }
+.refused { color: var(--down); font-size: 13px; } .refused:empty { display: none; }
+.money { display: flex; flex-wrap: wrap; gap: 8px; padding-top: 14px; border-top: 1px solid var(--divider-color); } .money .danger { margin-left: auto; }
 .ask .buttons { display: flex; gap: 8px; margin-top: 10px; } .ask .act { flex: 1; }
 .end { display: block; width: 100%; padding: 14px 0 6px; text-align: center; font-size: 12px; color: var(--quiet); }
 @container (max-width: 640px) { .scroller { margin: 0 -16px -16px; padding: 0 16px 10px; } }
+
+/* Dialogs */
+dialog { width: min(460px, calc(100vw - 32px)); max-height: calc(100dvh - 48px); overflow-y: auto; padding: 0; border: 0; border-radius: 20px; background: var(--ha-card-background, var(--card-background-color, #fff)); box-shadow: 0 12px 48px rgb(0 0 0 / 40%); font-size: 14px; line-height: 20px; }
+dialog::backdrop { background: rgb(0 0 0 / 45%); }
+dialog form { display: grid; gap: 16px; padding: 22px; }
+dialog h2 { font-size: 18px; line-height: 24px; }
+.dialog-body { display: grid; gap: 12px; }
+dialog label { display: grid; gap: 4px; font-size: 13px; color: var(--quiet); }
+dialog input { font: inherit; font-size: 16px; padding: 10px 12px; border-radius: 10px; border: 1px solid var(--secondary-text-color); background: transparent; color: var(--primary-text-color); color-scheme: light dark; width: 100%; }
+dialog small { font-size: 12px; }
+dialog .buttons { display: flex; flex-wrap: wrap; justify-content: flex-end; gap: 8px; }
+.mode-line { padding: 8px 12px; border-radius: 10px; border: 1px dashed var(--secondary-text-color); } .mode-line.live { border: 1px solid var(--live); color: var(--live); font-weight: 500; }
+.rows li { display: flex; justify-content: space-between; gap: 12px; padding: 5px 0; border-top: 1px solid var(--divider-color); } .rows b { font-weight: 500; } .rows span { text-align: right; }
+.sum { font-weight: 500; font-size: 16px; }
 @media (prefers-reduced-motion: reduce) { * { transition: none !important; } }
 `;
 

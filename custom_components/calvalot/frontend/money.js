@@ -1,0 +1,128 @@
+// Money in and out, and the way out: dialogs for administrators.
+
+import { act, answer } from "./data.js";
+import { Dialog } from "./dialog.js";
+import { h } from "./dom.js";
+import { bare, inWords, refusal } from "./wording.js";
+
+const MAX_NOTE = 255;
+
+export function moveMoney(card, kind) {
+  const { word, format, hass, picture, follower } = card;
+  const verb = word(kind === "deposit" ? "pay_in" : "withdraw");
+  const dialog = new Dialog(card, `${verb} · ${picture.title}`);
+  card.dialog = dialog;
+  const amount = h("input", { type: "number", name: "amount", min: "0.01", step: "0.01", inputmode: "decimal", required: true });
+  const note = h("input", { type: "text", name: "note", maxlength: MAX_NOTE, autocomplete: "off" });
+  const at = h("input", { type: "datetime-local", name: "at" });
+  const field = (name, input, hint) => h("label", {}, h("span", {}, word(name)), input, hint && h("small", {}, hint));
+  const send = async () => {
+    const data = { config_entry_id: follower.entry_id, amount: amount.value, note: note.value };
+    // The field knows no time zone: it is the browser's.
+    if (at.value) data.at = new Date(at.value).toISOString();
+    try {
+      await act(hass, kind === "deposit" ? "deposit" : "withdraw", data);
+    } catch (error) {
+      dialog.refuse(await refusal(hass, error));
+      return;
+    }
+    card.live.textContent = word("moved", { what: word(kind), amount: format.eur(data.amount) });
+    dialog.close();
+  };
+  dialog.show(
+    [
+      h("p", { class: `mode-line ${picture.mode}` }, word(`${kind}_${picture.mode}`)),
+      h("p", { class: "free" }, free(card, kind)),
+      field("amount_eur", amount),
+      field("note", note),
+      field("at", at, word("at_hint")),
+    ],
+    [verb, send, "strong"],
+    [word("cancel")],
+  );
+}
+
+// What may be moved: the cash of the portfolio, or what is free in the wallet.
+function free({ word, format, picture }, kind) {
+  const { mode, cash, rate, spare } = picture;
+  if (kind === "withdrawal") {
+    const there = cash === null || !rate ? null : Math.max(0, Math.floor(cash * rate * 100) / 100);
+    return word(there === null ? "free_unknown" : "free_cash", { amount: format.eur(there) });
+  }
+  if (mode === "dry_run") return word("free_paper");
+  return word((spare ?? null) === null ? "free_unknown" : "free_wallet", { amount: format.eur(spare) });
+}
+
+export async function sellEverything(card) {
+  const { word, hass, picture, follower } = card;
+  const dialog = new Dialog(card, `${word("sell_all")} · ${picture.title}`);
+  card.dialog = dialog;
+  const data = { config_entry_id: follower.entry_id };
+  const ask = async (confirm) => {
+    try {
+      return await answer(hass, "exit", { ...data, confirm });
+    } catch (error) {
+      dialog.refuse(await refusal(hass, error));
+      return undefined;
+    }
+  };
+  dialog.show([h("p", {}, word("loading"))], [word("cancel")]);
+  const preview = await ask(false);
+  if (!preview) return;
+  const { orders, left_out: leftOut } = preview;
+  const mode = h("p", { class: `mode-line ${picture.mode}` }, word(`exit_${picture.mode}`));
+  const what = [
+    h("p", {}, word("exit_does")),
+    orders.length ? list(card, orders.map((order) => [bare(order.symbol, preview.quote), card.format.amount(order.amount, preview.quote)])) : h("p", {}, word("exit_nothing")),
+    orders.length > 0 && h("p", { class: "sum" }, word("exit_brings", { amount: money(card, preview) })),
+    ...stays(card, preview.remaining, leftOut),
+  ].filter(Boolean);
+  const begin = async () => {
+    const summary = await ask(true);
+    if (summary) progress(dialog, summary);
+  };
+  const again = () => {
+    dialog.title(word("exit_sure"));
+    dialog.show(
+      [mode.cloneNode(true), h("p", {}, word("exit_again", { amount: money(card, preview), count: orders.length }))],
+      [word("exit_begin"), begin, "danger"],
+      [word("cancel")],
+    );
+  };
+  dialog.show([mode, ...what], [word("exit_go_on"), again, "danger"], [word("cancel")]);
+}
+
+// How far the sale is, with each snapshot that comes, and in the end what it brought.
+function progress(dialog, summary) {
+  const { card } = dialog;
+  const { word } = card;
+  const show = (told) => {
+    dialog.title(word(told.finished ? "exit_done" : "exit_runs"));
+    dialog.show(
+      [
+        h("p", { class: "sum", role: "status" }, word(told.finished ? "exit_brought" : "exit_so_far", { amount: money(card, told) })),
+        ...stays(card, told.remaining, []),
+        !told.finished && h("p", { class: "quiet" }, word("exit_goes_on")),
+      ].filter(Boolean),
+      [word("close")],
+    );
+  };
+  show(summary);
+  if (!summary.finished) dialog.happened = (event) => event.kind === "alert" && event.type === "exit" && show({ ...summary, ...event, finished: true });
+}
+
+const money = ({ format, picture }, { proceeds, proceeds_eur: eur, quote }) =>
+  [eur === null ? "" : format.eur(eur), format.amount(proceeds, quote ?? picture.quote)].filter(Boolean).join(" · ");
+
+const list = (card, rows) => h("ul", { class: "rows" }, ...rows.map(([name, value]) => h("li", {}, h("b", {}, name), h("span", {}, value))));
+
+function stays(card, remaining, leftOut) {
+  const { word, format, picture, tell } = card;
+  if (!remaining?.length) return [];
+  const why = new Map(leftOut.map(({ symbol, reason }) => [bare(symbol, picture.quote), reason]));
+  const rows = remaining.map(({ coin, quantity, value, reason }) => [
+    coin,
+    [format.quantity(quantity), value === null ? "" : format.amount(value, picture.quote), inWords(reason ?? why.get(coin), tell, picture.quote)].filter(Boolean).join(" · "),
+  ]);
+  return [h("h3", {}, word("exit_stays")), list(card, rows)];
+}

@@ -1,0 +1,163 @@
+"""What the cards say when something is not as usual, and the dialogs for money."""
+
+from collections.abc import Iterator
+import re
+from typing import Any
+
+from playwright.sync_api import Page, expect
+import pytest
+
+from demo.follower import tune
+
+from .cards import activity, newest, open_dashboard, portfolio, positions, violations
+from .conftest import Shown
+
+pytestmark = pytest.mark.parametrize("stage", ["en"], indirect=True, scope="session")
+
+# The card as somebody sees it who is no administrator; the locale is another object, so that it is built anew.
+AS_GUEST = """async (card) => {
+    const { hass } = card;
+    card.hass = { ...hass, locale: { ...hass.locale }, user: { ...hass.user, is_admin: false } };
+    await card.shadowRoot.querySelector("ha-card").updateComplete;
+    const shown = [...card.shadowRoot.querySelectorAll("button")].filter((each) => each.checkVisibility());
+    const names = shown.map((each) => each.textContent);
+    card.hass = hass;
+    return names;
+}"""
+# A card in a house without a follower.
+ALONE = """async () => {
+    const { hass } = document.querySelector("home-assistant");
+    const connection = { sendMessagePromise: async () => ({ followers: [] }) };
+    const card = document.createElement("calvalot-portfolio-card");
+    card.setConfig({});
+    card.hass = { ...hass, connection };
+    document.body.append(card);
+    for (let wait = 0; wait < 100 && !card.shadowRoot.querySelector("a"); wait++) await new Promise((on) => setTimeout(on, 50));
+    const shown = [...card.shadowRoot.querySelectorAll("button")].filter((each) => each.checkVisibility());
+    const link = card.shadowRoot.querySelector("a");
+    const found = [shown.length, link?.textContent, link?.getAttribute("href")];
+    card.remove();
+    return found;
+}"""
+
+
+def waits(shown: Shown, **options: Any) -> None:
+    """Change options of the follower."""
+    tune(shown.home, shown.entry_id, **options)
+
+
+@pytest.fixture
+def away(shown: Shown) -> Iterator[None]:
+    """Let the exchange give no prices."""
+    shown.exchange.control("fault", kind="error", path="/ticker/price", status=503, count=None)
+    yield
+    shown.exchange.control("clear_faults")
+    shown.poll()
+
+
+def test_exchange_is_away(shown: Shown, page: Page, request: pytest.FixtureRequest) -> None:
+    """The last figures stay with their time, greyed; why is said in a sentence, and nothing is green that stands still."""
+    open_dashboard(page)
+    shown.poll()
+    value = portfolio(page).locator(".value")
+    before = value.inner_text()
+    request.getfixturevalue("away")
+    shown.poll()
+    for card in (portfolio, positions, activity):
+        expect(card(page).locator(".notices")).to_contain_text(
+            re.compile(r"The exchange does not answer\. These are the figures of .*\d{4}.*\.")
+        )
+        expect(card(page).locator("ha-card.stale")).to_be_attached()
+    expect(value).to_have_text(before)
+    expect(positions(page).locator("tbody .name b").first).to_be_visible()
+    expect(portfolio(page).locator(".chip.good")).to_have_text(["Leader connected"])
+    expect(portfolio(page).locator(".chip").first).to_have_text("Waits for the exchange")
+    assert not violations(page)
+    shown.exchange.control("clear_faults")
+    shown.poll()
+    expect(portfolio(page).locator("ha-card.stale")).to_have_count(0)
+    expect(portfolio(page).locator(".notices")).to_be_hidden()
+
+
+@pytest.fixture
+def one_a_day(shown: Shown) -> Iterator[None]:
+    """Let the follower trade once a day: it has traded more today."""
+    waits(shown, max_trades_per_day=1)
+    yield
+    waits(shown, max_trades_per_day=None)
+
+
+@pytest.mark.usefixtures("one_a_day")
+def test_reason_stands_on_the_collapsed_row(shown: Shown, page: Page) -> None:
+    """A limit that is reached is no progress; in words, with the coins."""
+    open_dashboard(page)
+    shown.leader.control("publish_v2", targets={"XRP": "0.8"})
+    shown.poll()
+    expect(newest(page).locator(".line b")).to_have_text("Signal · Goes on later")
+    expect(newest(page).locator(".why")).to_have_text(re.compile(r"Daily limit reached: .*XRP"))
+    assert not violations(page)
+
+
+def test_nothing_to_do_is_said_so(shown: Shown, page: Page) -> None:
+    """A signal that asks for what is there already; and one that cannot be followed says why at once."""
+    open_dashboard(page)
+    targets = {"BTC": "0.4", "ETH": "0.2"}
+    for title in ("Signal · Executed", "Signal · Nothing to do"):
+        shown.leader.control("publish_v2", targets=targets)
+        shown.poll()
+        expect(newest(page).locator(".line b")).to_have_text(title)
+    shown.leader.control("publish_v2", targets={"DOGE": "0.5"})
+    shown.poll()
+    expect(newest(page).locator(".line b")).to_have_text("Signal · Refused")
+    expect(newest(page).locator(".why")).to_have_text("A coin that is not followed: DOGE")
+    shown.leader.control("publish_v2", targets=targets)
+    shown.poll()
+
+
+@pytest.mark.parametrize("size", ["desktop", "phone"])
+def test_deposit_and_withdraw(shown: Shown, page: Page, size: str) -> None:
+    """What is free is said, too much is refused in words, and what was moved stands in the activity."""
+    open_dashboard(page)
+    portfolio(page).get_by_role("button", name="Withdraw").click()
+    dialog = portfolio(page).get_by_role("dialog")
+    expect(dialog).to_contain_text("Dry run: play money.")
+    expect(dialog.locator(".free")).to_contain_text(re.compile(r"At most €[\d.,]+: the cash"))
+    assert not violations(page)
+    dialog.get_by_label("Amount in EUR").fill("500000")
+    dialog.get_by_role("button", name="Withdraw").click()
+    expect(dialog.get_by_role("alert")).to_contain_text("no more can be withdrawn")
+    dialog.get_by_role("button", name="Cancel").click()
+    expect(dialog).to_have_count(0)
+    portfolio(page).get_by_role("button", name="Deposit").click()
+    dialog.get_by_label("Amount in EUR").fill("12.34")
+    note = f"Pocket money, {size}"
+    dialog.get_by_label("Note").fill(note)
+    page.keyboard.press("Enter")
+    expect(dialog).to_have_count(0)
+    row = activity(page).locator("[data-flow]").first
+    expect(row).to_contain_text("Deposit · +€12.34")
+    expect(row).to_contain_text(note)
+    flow = shown.home.ask("calvalot.get_cash_flows", config_entry_id=shown.entry_id)["cash_flows"][0]
+    assert (flow["amount"], flow["note"]) == ("12.34", note)
+
+
+def test_who_may(shown: Shown, page: Page) -> None:
+    """Pausing is for everybody; resuming and money are for administrators, in the card as everywhere."""
+    open_dashboard(page)
+    card = portfolio(page)
+    guest = card.evaluate(AS_GUEST)
+    assert "Pause" in guest
+    assert not {"Deposit", "Withdraw", "Stop and sell everything"} & set(guest)
+    card.locator(".pause").click()
+    expect(card.locator(".pause")).to_have_text("Resume")
+    assert "Resume" not in card.evaluate(AS_GUEST)
+    card.locator(".pause").click()
+    expect(card.locator(".pause")).to_have_text("Pause")
+
+
+@pytest.mark.usefixtures("shown")
+def test_no_follower_leads_to_the_set_up(page: Page) -> None:
+    """No empty button, and a link to where one is set up."""
+    open_dashboard(page)
+    set_up = "/config/integrations/dashboard/add?domain=calvalot"
+    assert page.evaluate(ALONE) == [0, "Set up a follower", set_up]
