@@ -3,8 +3,9 @@
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
+import itertools
 from itertools import groupby
-from unittest.mock import patch
+from unittest.mock import PropertyMock, patch
 
 from homeassistant.const import EVENT_STATE_CHANGED
 from homeassistant.core import Event, EventStateChangedData, HomeAssistant, callback
@@ -148,17 +149,29 @@ async def test_a_turn_is_short(
 
 
 async def test_turns() -> None:
-    """Who is due waits as long as the exchange asked for; a pause that ends meanwhile is none."""
-    turns, begun = Turns(), asyncio.get_running_loop().time()
-    started: list[float] = []
+    """Who is due waits as long as its exchange asked for, and holds nobody up who is on another one."""
+    turns = Turns()
+    started: list[str] = []
 
-    def start() -> asyncio.Task[None]:
-        started.append(asyncio.get_running_loop().time() - begun)
+    def start(name: str) -> asyncio.Task[None]:
+        started.append(name)
         return asyncio.create_task(asyncio.sleep(0))
 
-    await asyncio.gather(turns.take(start, lambda: 0.1), turns.take(start, lambda: 0))
-    assert len(started) == 2
-    assert min(started) >= 0.1
+    def pause() -> float:
+        return 0 if "free" in started else 0.01
+
+    crowded = asyncio.create_task(turns.take(lambda: start("crowded"), pause))
+    await asyncio.sleep(0)
+    await asyncio.gather(turns.take(lambda: start("free"), lambda: 0), crowded)
+    assert started == ["free", "crowded"]
+
+
+async def test_a_pause_after_a_pause() -> None:
+    """Those that went first may have used up the next minute as well."""
+    turns = Turns()
+    pauses = [0.01, 0.01, 0]
+    await turns.take(lambda: asyncio.create_task(asyncio.sleep(0)), lambda: pauses.pop(0))
+    assert pauses == []
 
 
 async def test_due_again(hass: HomeAssistant, entry: MockConfigEntry, leader: LeaderSimulator) -> None:
@@ -178,7 +191,8 @@ async def test_pushed_again(hass: HomeAssistant, entry: MockConfigEntry, leader:
     await set_up(hass, entry)
     coordinator = entry.runtime_data
     polls = len(leader.requests)
-    with patch.object(type(coordinator.exchange), "pause", 0.2):
+    pauses = PropertyMock(side_effect=itertools.cycle((0.2, 0)))
+    with patch.object(type(coordinator.exchange), "pause", pauses):
         for _ in range(5):
             coordinator._queue_anew()
             await asyncio.sleep(0)

@@ -20,12 +20,15 @@ class Turns:
         self._taken = asyncio.Lock()
 
     async def take[T](self, start: Callable[[], asyncio.Task[T]], pause: Callable[[], float]) -> asyncio.Task[T]:
-        """Start a cycle when its turn has come, `pause` seconds later where the exchange needs it; returns when it is over."""
-        async with self._taken:
-            if seconds := pause():
-                await asyncio.sleep(seconds)
-            cycle = start()
-            await asyncio.wait((cycle,), timeout=LONGEST_TURN)
+        """Start a cycle when its turn has come, and `pause` seconds are over where its exchange needs them; returns at its end."""
+        while True:
+            async with self._taken:
+                if not (seconds := pause()):
+                    cycle = start()
+                    await asyncio.wait((cycle,), timeout=LONGEST_TURN)
+                    break
+            # Out of the queue: one exchange's pause is nothing to those on another.
+            await asyncio.sleep(seconds)
         await asyncio.wait((cycle,))
         return cycle
 
