@@ -31,8 +31,8 @@ from custom_components.calvalot.follower.schema import Result
 from custom_components.calvalot.follower.settings import Settings
 
 # What is written down on the way from a signal to booked fills, and what the exchange is asked.
-WRITES = ("add_flow", "write_signal", "adopt", "add_orders", "update_orders", "book_order")
-QUESTIONS = ("server_time", "balances", "place", "find", "fills", "orders_from", "fills_since")
+WRITES = ("add_flow", "write_signal", "add_orders", "update_orders", "book_order", "write_page")
+QUESTIONS = ("server_time", "balances", "place", "find", "fills", "orders_page", "traded_orders")
 MOST_CYCLES = 8
 # How long (s) an order that has arrived waits to be matched: longer than it takes to start again and look for it.
 ON_ITS_WAY = 1.0

@@ -93,7 +93,7 @@ class Children:
     [
         (_answered, (*WRITES, *QUESTIONS)),
         (_unanswered, ("place", "update_orders", "find", "fills", "book_order")),
-        (_lost, ("update_orders", "find", "server_time", "orders_from", "fills_since", "add_orders")),
+        (_lost, ("update_orders", "find", "server_time", "orders_page", "traded_orders", "add_orders")),
         (_fees_in_bnb, ("place", "update_orders", "book_order")),
     ],
 )

@@ -1,6 +1,7 @@
 """The exchange as python-binance reaches it: what each answer means, what goes over the wire, what stays secret."""
 
 import asyncio
+from collections.abc import Awaitable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 import logging
@@ -8,7 +9,7 @@ import traceback
 from types import SimpleNamespace
 from typing import Any
 
-from aiohttp import ClientError, ClientTimeout, web
+from aiohttp import ClientError, ClientSession, ClientTimeout, TCPConnector, web
 from binance.exceptions import BinanceAPIException
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519
@@ -25,6 +26,7 @@ from custom_components.calvalot.follower.exchange import (
     KeyPermissions,
     NotSent,
     NotThere,
+    OrderPage,
     OrderRequest,
     OutcomeUnknown,
     RateLimited,
@@ -33,6 +35,7 @@ from custom_components.calvalot.follower.exchange import (
 )
 from simulators.exchange import ExchangeSimulator
 
+from .builders import make_order, make_report
 from .rig import Clock, Rig
 
 
@@ -179,9 +182,9 @@ async def test_an_empty_answer_is_not_none(api: BinanceExchange, sim: ExchangeSi
     sim.fault(kind, count=None)
     asks = (
         api.prices(["BTCUSDC"]),
-        api.orders_from("BTCUSDC", 0),
-        api.fills("BTCUSDC", 1),
-        api.fills_since("BTCUSDC", datetime.now(UTC)),
+        api.orders_page("BTCUSDC", 0, "cv-"),
+        api.fills(make_report(make_order())),
+        api.traded_orders("BTCUSDC", datetime.now(UTC)),
         api.find("BTCUSDC", "cv-name-1"),
     )
     for ask in asks:
@@ -259,7 +262,7 @@ async def test_a_market_order(api: BinanceExchange, sim: ExchangeSimulator) -> N
     assert report.fills
     assert sum(fill.amount for fill in report.fills) == report.executed_amount
     assert {fill.fee_asset for fill in report.fills} == {"BTC"}
-    assert await api.fills("BTCUSDC", report.order_id) == tuple(fill for fill in report.fills)
+    assert await api.fills(report) == report.fills
     found = await api.find("BTCUSDC", "cv-name-1")
     assert found
     assert (found.order_id, found.fills, found.executed_amount) == (report.order_id, None, report.executed_amount)
@@ -335,25 +338,44 @@ async def test_a_look_up_that_fails_is_not_an_absence(api: BinanceExchange, sim:
 
 
 async def test_pages_of_orders(api: BinanceExchange, sim: ExchangeSimulator, monkeypatch: pytest.MonkeyPatch) -> None:
-    """All of them, oldest first, and an end to it."""
+    """Oldest first, each says where the next one begins, and there is an end to it."""
     monkeypatch.setattr(binance, "PAGE", 2)
     ids = [(await api.place(request(f"cv-name-{number}"))).order_id for number in range(5)]
-    assert [each.order_id for each in await api.orders_from("BTCUSDC", 0)] == ids
-    assert [each.order_id for each in await api.orders_from("BTCUSDC", ids[2])] == ids[2:]
-    assert await api.orders_from("BTCUSDC", ids[-1] + 1) == ()
-    monkeypatch.setattr(binance, "PAGES", 1)
-    assert [each.order_id for each in await api.orders_from("BTCUSDC", 0)] == ids[:2]
+    first = await api.orders_page("BTCUSDC", 0, "cv-")
+    assert [each.order_id for each in first.own] == sorted(first.ids) == ids[:2]
+    assert first.next_id == ids[1] + 1
+    last = await api.orders_page("BTCUSDC", ids[4], "cv-")
+    assert ([each.order_id for each in last.own], last.next_id) == (ids[4:], None)
+    assert await api.orders_page("BTCUSDC", ids[-1] + 1, "cv-") == OrderPage()
 
 
-async def test_fills_since(api: BinanceExchange, clock: Clock) -> None:
-    """Everyone's on the account."""
+async def test_orders_of_others(api: BinanceExchange, sim: ExchangeSimulator) -> None:
+    """Of what is not ours only the ids are read: an old order may say of its amount that nobody knows it any more."""
+    sim.add_old_orders("BTCUSDC", 2, amount_unknown=True)
+    mine = await api.place(request())
+    page = await api.orders_page("BTCUSDC", 0, "cv-")
+    assert [each.order_id for each in page.own] == [mine.order_id]
+    assert len(page.ids) == 3
+    with pytest.raises(ExchangeUnavailable):
+        await api.orders_page("BTCUSDC", 0, "")
+
+
+async def test_orders_of_a_pair_that_is_not_listed(api: BinanceExchange, sim: ExchangeSimulator) -> None:
+    """There are none to be had; another refusal is one."""
+    assert await api.orders_page("NOPEUSDC", 0, "cv-") == OrderPage()
+    sim.fault("error", code=-1100, path="/allOrders")
+    with pytest.raises(Refused):
+        await api.orders_page("BTCUSDC", 0, "cv-")
+
+
+async def test_traded_orders(api: BinanceExchange, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Everyone's on the account, however many there are."""
+    monkeypatch.setattr(binance, "PAGE", 2)
     early = await api.place(request())
     clock.advance(60)
-    late = await api.place(request("web"))
-    ids = {fill.order_id for fill in await api.fills_since("BTCUSDC", clock.now() - timedelta(seconds=30))}
-    assert ids == {late.order_id}
-    ids = {fill.order_id for fill in await api.fills_since("BTCUSDC", clock.now() - timedelta(seconds=90))}
-    assert ids == {early.order_id, late.order_id}
+    late = [(await api.place(request(f"web-{number}"))).order_id for number in range(4)]
+    assert await api.traded_orders("BTCUSDC", clock.now() - timedelta(seconds=30)) == {*late}
+    assert await api.traded_orders("BTCUSDC", clock.now() - timedelta(seconds=90)) == {early.order_id, *late}
 
 
 # Leaving the host alone
@@ -387,6 +409,23 @@ async def test_requests_on_their_way_into_a_pause(api: BinanceExchange, sim: Exc
     clock.advance(90)
     with pytest.raises(RateLimited):
         await api.prices(["BTCUSDC"])
+
+
+async def test_requests_that_wait_for_a_connection(rig: Rig, sim: ExchangeSimulator) -> None:
+    """They are not sent any more once the host wants none, and an order among them was not placed."""
+    async with ClientSession(connector=TCPConnector(limit=1)) as session:
+        api = BinanceExchange(session, sim.url, sim.api_key, sim.api_secret)
+        await api.server_time()
+        sim.forget_requests()
+        sim.fault("rate_limit", path="/ticker/price", when="after", seconds=40)
+        asked: list[Awaitable[Any]] = [
+            api.prices(["BTCUSDC"]),
+            *(api.balances() for _ in range(9)),
+            api.place(request()),
+        ]
+        done = await asyncio.gather(*asked, return_exceptions=True)
+    assert [type(each) for each in done] == [RateLimited] * len(asked)
+    assert len(sim.requests) == 1
 
 
 @pytest.mark.parametrize("header", [None, "soon", "-5", "Wed, 21 Oct 2026 07:28:00 GMT"])

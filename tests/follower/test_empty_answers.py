@@ -11,10 +11,12 @@ from custom_components.calvalot.follower.binance import BinanceExchange
 from custom_components.calvalot.follower.exchange import ExchangeUnavailable
 from simulators.exchange import ExchangeSimulator
 
+from .builders import make_order, make_report
+
 QUESTIONS: dict[str, Callable[[BinanceExchange], Awaitable[Any]]] = {
-    "/allOrders": lambda exchange: exchange.orders_from("BTCUSDC", 1),
-    "/myTrades": lambda exchange: exchange.fills("BTCUSDC", 1),
-    "/myTrades?": lambda exchange: exchange.fills_since("BTCUSDC", datetime.now(UTC)),
+    "/allOrders": lambda exchange: exchange.orders_page("BTCUSDC", 1, "cv-"),
+    "/myTrades": lambda exchange: exchange.fills(make_report(make_order())),
+    "/myTrades?": lambda exchange: exchange.traded_orders("BTCUSDC", datetime.now(UTC)),
     "/ticker/price": lambda exchange: exchange.prices(["BTCUSDC"]),
     "/account": lambda exchange: exchange.balances(),
 }

@@ -19,6 +19,7 @@ from custom_components.calvalot.follower.exchange import (
     ExchangeUnavailable,
     InvalidKey,
     NotSent,
+    OrderPage,
     OrderReport,
     OrderRequest,
     Side,
@@ -27,6 +28,7 @@ from custom_components.calvalot.follower.executor import RECOVERED, Execution, E
 from custom_components.calvalot.follower.ledger import Ledger, LedgerError
 from custom_components.calvalot.follower.planner import PlannedOrder
 from custom_components.calvalot.follower.portfolio import BookError
+from custom_components.calvalot.follower.rebuild import Rebuild
 from custom_components.calvalot.follower.schema import Book, CashFlow, FlowKind, OrderRecord, OrderState, SignalRecord
 from custom_components.calvalot.follower.settings import Settings
 
@@ -46,6 +48,7 @@ class Bench:
     exchange: BinanceExchange
     executor: Executor
     bought: Decimal = ZERO
+    rebuilding: Rebuild | None = None
 
     def planned(self, side: Side, quantity: Decimal = QUANTITY, coin: str = "BTC", limit: str = "") -> PlannedOrder:
         """An order as the planner makes it."""
@@ -77,6 +80,11 @@ class Bench:
         self.ledger.open()
         self.exchange = self.rig.binance()
         self.executor = make_executor(self.rig, self.exchange, self.ledger)
+
+    async def rebuild(self) -> tuple[OrderRecord, ...]:
+        """Look for what the ledger lacks, as a start does; returns what was booked."""
+        self.rebuilding = Rebuild(self.exchange, self.ledger, self.executor)
+        return await self.rebuilding.go_on({"BTCUSDC": "BTC", "ETHUSDC": "ETH"}, {}, PRICES)
 
     def executions(self, side: Side) -> list[Decimal]:
         """What the exchange executed of our orders of a side, the stock for sells not counted."""
@@ -270,22 +278,22 @@ async def test_absence_is_disproven_by_whatever_shows_it(
     bench.rig.exchange.fault("late", method="POST", path="/order", seconds=30)
     bench.rig.exchange.fault("drop", when="after", method="POST", path="/order")
     await bench.execute(Side.BUY)
-    find, orders_from, fills_since = bench.exchange.find, bench.exchange.orders_from, bench.exchange.fills_since
+    find, orders_page, traded_orders = bench.exchange.find, bench.exchange.orders_page, bench.exchange.traded_orders
     finds = itertools.count()
 
     async def no_order(symbol: str, name: str) -> OrderReport | None:
         # Every other look-up is the last one behind the fence.
         return await find(symbol, name) if seen_in == "order" and next(finds) % 2 else None
 
-    async def no_orders(symbol: str, order_id: int) -> tuple[OrderReport, ...]:
-        return await orders_from(symbol, order_id) if seen_in == "allOrders" else ()
+    async def no_orders(symbol: str, first_id: int, prefix: str) -> OrderPage:
+        return await orders_page(symbol, first_id, prefix) if seen_in == "allOrders" else OrderPage()
 
-    async def no_fills(symbol: str, since: Any) -> tuple[Any, ...]:
-        return await fills_since(symbol, since) if seen_in == "myTrades" else ()
+    async def no_trades(symbol: str, since: Any) -> frozenset[int]:
+        return await traded_orders(symbol, since) if seen_in == "myTrades" else frozenset()
 
     patches.setattr(bench.exchange, "find", no_order)
-    patches.setattr(bench.exchange, "orders_from", no_orders)
-    patches.setattr(bench.exchange, "fills_since", no_fills)
+    patches.setattr(bench.exchange, "orders_page", no_orders)
+    patches.setattr(bench.exchange, "traded_orders", no_trades)
     assert await bench.settle() == ()
     assert next(finds) == (8 if seen_in == "order" else 0)
     patches.undo()
@@ -465,8 +473,8 @@ async def test_fills_that_do_not_add_up(bench: Bench, patches: pytest.MonkeyPatc
     """A part of the fills is not booked as if it were all."""
     fills, places = bench.exchange.fills, bench.exchange.place
 
-    async def some(symbol: str, order_id: int) -> Any:
-        return (await fills(symbol, order_id))[:-1]
+    async def some(order: OrderReport) -> Any:
+        return (await fills(order))[:-1]
 
     async def cut(order: OrderRequest) -> OrderReport:
         report = await places(order)
@@ -805,12 +813,14 @@ async def test_a_ledger_older_than_the_account(bench: Bench, lost: str) -> None:
             kind=FlowKind.INITIAL, amount=Decimal(1000), amount_quote=Decimal(1000), time=bench.rig.clock.now()
         )
         bench.ledger.add_flow(flow, Book(portfolio=Book().portfolio.with_flow(Decimal(1000))))
-    recovered = await bench.executor.sweep({"BTCUSDC": "BTC", "ETHUSDC": "ETH"}, PRICES)
+    recovered = await bench.rebuild()
     assert [each.side for each in recovered] == [Side.BUY] * (2 if lost == "deleted" else 1) + [Side.SELL]
     assert {each.signal_id for each in recovered} == {RECOVERED}
     assert bench.ledger.book().portfolio == truth
-    assert await bench.executor.sweep({"BTCUSDC": "BTC"}, PRICES) == ()
-    await bench.executor.adopt(SIGNAL, ["BTCUSDC"])
+    assert await bench.rebuild() == ()
+    adopted = await bench.executor.adopt(SIGNAL)
+    assert [each.side for each in adopted] == [Side.BUY, Side.SELL]
+    assert await bench.executor.adopt(SIGNAL) == ()
     assert [(each.side, each.leg) for each in bench.ledger.orders(SIGNAL)] == [(Side.BUY, 0), (Side.SELL, 0)]
     # The next order of that leg does not take the name of one that the lost ledger knew.
     names = {order.client_order_id for order in bench.rig.exchange.orders}
@@ -829,26 +839,32 @@ async def test_a_recovered_order_of_a_known_signal(bench: Bench) -> None:
         file.unlink()
     bench.ledger.path.write_bytes(copy)
     bench.reopen()
-    (record,) = await bench.executor.sweep({"BTCUSDC": "BTC"}, PRICES)
+    (record,) = await bench.rebuild()
     assert (record.signal_id, record.leg, record.attempt, record.reason) == (SIGNAL, 0, 1, RECOVERED)
     bench.agree()
 
 
 async def test_a_recovered_order_that_is_not_done(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """It stays in flight until it is."""
-    orders_from, record = bench.exchange.orders_from, await bench.execute(Side.BUY)
+    orders_page, record = bench.exchange.orders_page, await bench.execute(Side.BUY)
 
-    async def undone(symbol: str, order_id: int) -> tuple[OrderReport, ...]:
-        return tuple(replace(each, done=False) for each in await orders_from(symbol, order_id))
+    async def undone(symbol: str, first_id: int, prefix: str) -> OrderPage:
+        page = await orders_page(symbol, first_id, prefix)
+        return replace(page, own=tuple(replace(each, done=False) for each in page.own))
 
     bench.ledger.close()
     bench.ledger.path.unlink()
     bench.reopen()
-    monkeypatch.setattr(bench.exchange, "orders_from", undone)
-    (recovered,) = await bench.executor.sweep({"BTCUSDC": "BTC"}, PRICES)
+    monkeypatch.setattr(bench.exchange, "orders_page", undone)
+    bench.rig.exchange.fault("status_new", method="GET", path="/order")
+    assert await bench.rebuild() == ()
+    (recovered,) = bench.ledger.in_flight()
     assert (recovered.state, recovered.client_order_id) == (OrderState.UNKNOWN, record.client_order_id)
-    (settled,) = await bench.settle()
-    assert (settled.state, settled.executed_quantity) == (OrderState.BOOKED, QUANTITY)
+    assert not bench.rebuilding.done
+    assert await bench.settle() == ()  # it is the rebuild's
+    (booked,) = await bench.rebuild()
+    assert bench.rebuilding.done
+    assert (booked.state, booked.executed_quantity) == (OrderState.BOOKED, QUANTITY)
 
 
 async def test_an_order_that_was_executed_after_all(bench: Bench) -> None:
@@ -860,7 +876,7 @@ async def test_an_order_that_was_executed_after_all(bench: Bench) -> None:
         record = await bench.executor.settle_by_hand(record, None, PRICES)
         assert (record.state, record.reason) == (OrderState.NOT_PLACED, "settled by hand: not placed")
     bench.rig.clock.advance(60)
-    recovered = await bench.executor.sweep({"BTCUSDC": "BTC"}, PRICES)
+    recovered = await bench.rebuild()
     assert [(each.signal_id, each.state) for each in recovered] == [("with ", OrderState.BOOKED)]
     bench.agree()
 
@@ -893,7 +909,7 @@ async def test_an_order_settled_by_hand(bench: Bench, side: Side) -> None:
     assert bench.ledger.replay() == bench.ledger.book().portfolio
     bench.rig.exchange.clear_faults()
     assert await bench.settle() == ()
-    assert await bench.executor.sweep({"BTCUSDC": "BTC"}, PRICES) == ()
+    assert await bench.rebuild() == ()
 
 
 def test_settings_and_tag_belong_together() -> None:

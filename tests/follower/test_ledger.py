@@ -77,7 +77,8 @@ def test_a_new_ledger_is_empty(ledger: Ledger) -> None:
     assert ledger.flows() == ledger.signals() == ledger.trades() == ledger.closes() == ledger.in_flight() == ()
     assert ledger.fact("paused") is ledger.signal("signal") is ledger.last_fee_asset() is None
     assert ledger.last_trade_id() == ledger.trades_since(NOW) == 0
-    assert ledger.last_order_ids(["BTCUSDC"]) == {}
+    assert ledger.last_order_id("BTCUSDC") == 0
+    assert ledger.traded_coins() == {}
     assert not ledger.has_joined()
 
 
@@ -236,6 +237,7 @@ def test_a_signal_is_written_once_and_brought_up_to_date(ledger: Ledger) -> None
     assert ledger.signal("signal") == written
     ended = ledger.write_signal(replace(written, result=Result.PARTIAL, reason="no cash", left_out=()))
     assert ledger.signals() == (ended,)
+    assert ended.payload == ""  # nothing of it can be traded any more
     assert ledger.signal("Signal") is None
 
 
@@ -379,7 +381,7 @@ def test_an_order_is_booked_with_its_fills(ledger: Ledger) -> None:
     assert told.price == Decimal(35_090) / Decimal("0.7")
     assert ledger.book().portfolio.quantity("BTC") == Decimal("0.6995")
     assert (ledger.last_trade_id(), ledger.last_fee_asset()) == (13, "BTC")
-    assert ledger.last_order_ids(["BTCUSDC", "ETHUSDC"]) == {"BTCUSDC": 5}
+    assert (ledger.last_order_id("BTCUSDC"), ledger.last_order_id("ETHUSDC")) == (5, 0)
 
 
 @pytest.mark.parametrize(
@@ -408,7 +410,7 @@ def test_an_order_without_a_fill_is_no_trade(ledger: Ledger) -> None:
     assert (booked.state, booked.executed_amount) == (OrderState.BOOKED, 0)
     assert ledger.trades() == ledger.trades_of([booked.seq]) == ()
     assert ledger.trades_since(NOW - MINUTE) == 0
-    assert ledger.last_order_ids(["BTCUSDC"]) == {"BTCUSDC": 9}
+    assert ledger.last_order_id("BTCUSDC") == 9
 
 
 def test_trades_newest_first(ledger: Ledger) -> None:
@@ -485,20 +487,24 @@ def test_a_booking_that_cannot_be_true_leaves_nothing(ledger: Ledger) -> None:
     assert ledger.in_flight() == (order,)
 
 
-def test_recovered_orders_are_given_back(ledger: Ledger) -> None:
-    """By the start of their client order id, taken literally, and only those of the other signal."""
-    names = ["cv-abc-1", "cv-abc-2", "cv-abd-1", "cv-a_c-1"]
-    ledger.add_orders(
-        [make_order(signal_id="recovered", leg=leg, client_order_id=name) for leg, name in enumerate(names)]
-    )
-    ledger.add_orders([make_order(signal_id="mine", client_order_id="cv-abc-3")])
-    ledger.adopt("recovered", "signal", [])
-    assert ledger.orders("signal") == ()
-    ledger.adopt("recovered", "signal", ["cv-a_c", "cv-none"])
-    assert [order.client_order_id for order in ledger.orders("signal")] == ["cv-a_c-1"]
-    ledger.adopt("recovered", "signal", ["cv-abc", "cv-abd"])
-    assert [order.client_order_id for order in ledger.orders("signal")] == names
-    assert len(ledger.orders("mine")) == 1
+def test_a_page_of_orders(ledger: Ledger) -> None:
+    """New and known orders in one commit with how far they were read, and with a fact where there is one."""
+    (known,) = ledger.add_orders([make_order()])
+    ledger.write_page("BTCUSDC", 7, [], None)
+    assert (ledger.last_order_id("BTCUSDC"), ledger.last_order_id("ETHUSDC"), ledger.fact("rest")) == (7, 0, None)
+    page = [replace(known, order_id=9), make_order(leg=1, order_id=8)]
+    ledger.write_page("BTCUSDC", 8, page, "rest")
+    assert [order.order_id for order in ledger.in_flight()] == [9, 8]
+    assert (ledger.last_order_id("BTCUSDC"), ledger.fact("rest")) == (9, "8")
+    with pytest.raises(LedgerError):
+        ledger.write_page("BTCUSDC", 20, [make_order(leg=2), make_order(leg=1)], None)
+    assert (len(ledger.in_flight()), ledger.last_order_id("BTCUSDC")) == (2, 9)
+
+
+def test_traded_coins(ledger: Ledger) -> None:
+    """Of every symbol that an order was written down for, whatever became of it."""
+    ledger.add_orders([make_order(), make_order(coin="SOL"), make_order(Side.SELL), make_order(coin="ETH")])
+    assert ledger.traded_coins() == {"BTCUSDC": "BTC", "ETHUSDC": "ETH", "SOLUSDC": "SOL"}
 
 
 # Two books in one file
@@ -516,7 +522,7 @@ def test_dry_run_and_live_never_mix(ledger: Ledger) -> None:
     ledger.remember("paused", "yes")
 
     test_a_new_ledger_is_empty(live)
-    live.adopt("signal", "taken", ["cv-"])
+    live.write_page("BTCUSDC", 2, [], None)
     live.remember("paused", None)
     live.remember("dead", "yes")
     live.write_signal(make_record(reason="live"))
@@ -534,9 +540,9 @@ def test_dry_run_and_live_never_mix(ledger: Ledger) -> None:
         assert len(each.flows()) == len(each.closes()) == each.trades_since(NOW) == 1
         assert each.replay() == each.book().portfolio
     assert (len(ledger.in_flight()), len(live.in_flight())) == (1, 0)
-    assert (len(ledger.orders("signal")), len(live.orders("taken"))) == (2, 0)
+    assert len(ledger.orders("signal")) == 2
     assert (ledger.fact("paused"), ledger.fact("dead"), live.fact("dead")) == ("yes", None, "yes")
-    assert (ledger.last_order_ids(["BTCUSDC"]), live.last_order_ids(["BTCUSDC"])) == ({"BTCUSDC": 77}, {"BTCUSDC": 3})
+    assert (ledger.last_order_id("BTCUSDC"), live.last_order_id("BTCUSDC")) == (77, 3)
     live.close()
 
 

@@ -1,13 +1,21 @@
 """Dry run: fills at the live prices, with the slippage and the fee that users know."""
 
 import asyncio
+from dataclasses import replace
 from decimal import Decimal
 import time
 from typing import Any
 
 import pytest
 
-from custom_components.calvalot.follower.exchange import NotSent, OrderReport, OrderRequest, Side
+from custom_components.calvalot.follower.exchange import (
+    ExchangeUnavailable,
+    NotSent,
+    OrderPage,
+    OrderReport,
+    OrderRequest,
+    Side,
+)
 from custom_components.calvalot.follower.paper import PaperExchange
 
 from .rig import Rig
@@ -94,8 +102,22 @@ async def test_nothing_is_remembered(paper: PaperExchange, rig: Rig) -> None:
     report = await paper.place(request())
     assert await paper.balances() is None
     assert await paper.find("BTCUSDC", report.client_order_id) is None
-    assert await paper.fills("BTCUSDC", report.order_id) == ()
-    assert await paper.orders_from("BTCUSDC", 0) == ()
-    assert await paper.fills_since("BTCUSDC", rig.clock.now()) == ()
+    assert await paper.orders_page("BTCUSDC", 0, "") == OrderPage()
+    assert await paper.traded_orders("BTCUSDC", rig.clock.now()) == frozenset()
     for moment in (paper.timestamp(), await paper.server_time()):
         assert abs((moment - rig.clock.now()).total_seconds()) < 1
+
+
+@pytest.mark.parametrize("side", Side)
+async def test_a_fill_is_made_again(paper: PaperExchange, side: Side) -> None:
+    """It follows from what was executed, and from the symbol's rules."""
+    await look(paper)
+    report = await paper.place(request(side=side))
+    assert await paper.fills(report) == report.fills
+    with pytest.raises(ExchangeUnavailable):
+        await paper.fills(replace(report, symbol="NOPEUSDC"))
+
+
+async def test_the_real_exchange_s_pause(paper: PaperExchange) -> None:
+    """Its prices come from there."""
+    assert paper.pause == 0

@@ -19,6 +19,8 @@ from urllib.parse import quote, urlsplit
 from aiohttp import (
     ClientConnectorError,
     ClientError,
+    ClientHandlerType,
+    ClientMiddlewareType,
     ClientResponse,
     ClientSession,
     ClientTimeout,
@@ -38,6 +40,7 @@ from .exchange import (
     KeyPermissions,
     NotSent,
     NotThere,
+    OrderPage,
     OrderReport,
     OrderRequest,
     OutcomeUnknown,
@@ -53,9 +56,9 @@ TIMEOUT = ClientTimeout(total=10)
 DEFAULT_PAUSE = 60.0
 # Of the 6,000 that a host allows in a minute.
 CROWDED = 4500
+LIMITED = frozenset({418, 429})
 PAGE = 1000
 SMALLEST = Decimal("1e-8")
-PAGES = 50
 UNKNOWN_SYMBOL = -1121
 UNKNOWN_ORDER = -2013
 KEY_CODES = frozenset({-1002, -1022, -2014, -2015})
@@ -91,9 +94,27 @@ class Gate:
         self.closed_until = max(self.closed_until, time.monotonic() + pause)
         return RateLimited(self.closed_until)
 
-    def use(self, weight: int) -> None:
-        """Take note of the weight used in the current minute."""
-        self.used_weight, self.used_at = weight, time.time()
+    async def pass_through(self, request: Any, handler: ClientHandlerType) -> ClientResponse:
+        """Ask the gate once more when a request has its connection, and hear at once what its answer says of limits.
+
+        A client middleware: https://docs.aiohttp.org/en/stable/client_advanced.html#client-middleware. It may have waited
+        for the connection, and another answer may have closed the gate meanwhile.
+        """
+        send = request.send
+
+        async def send_where_open(connection: Any) -> ClientResponse:
+            self.check()
+            response: ClientResponse = await send(connection)
+            return response
+
+        request.send = send_where_open
+        response = await handler(request)
+        weight = response.headers.get("X-MBX-USED-WEIGHT-1M", "")
+        if weight.isdecimal():
+            self.used_weight, self.used_at = int(weight), time.time()
+        if response.status in LIMITED:
+            self.close(response.headers.get("Retry-After"))
+        return response
 
     @property
     def pause(self) -> float:
@@ -108,6 +129,7 @@ class BinanceExchange:
 
     visibility_lag = RECV_WINDOW + timedelta(seconds=20)
     lookups = 3
+    keeps_orders = True
 
     def __init__(self, session: ClientSession, base_url: str, api_key: str = "", api_secret: str = "") -> None:
         self._session = session
@@ -228,38 +250,46 @@ class BinanceExchange:
                 return None
             raise
 
-    async def fills(self, symbol: str, order_id: int) -> tuple[Fill, ...]:
+    async def fills(self, order: OrderReport) -> tuple[Fill, ...]:
         """The fills of one order."""
-        return await self._ask(
-            lambda client: client.get_my_trades(symbol=symbol, orderId=order_id, limit=PAGE), _fills, signed=True
-        )
+        return tuple(await self._trades(order.symbol, {"orderId": order.order_id, "fromId": 0}, _fill))
 
-    async def orders_from(self, symbol: str, order_id: int) -> tuple[OrderReport, ...]:
-        """All orders of a symbol whose id is at least `order_id`, oldest first."""
-        found: list[OrderReport] = []
-        for _ in range(PAGES):
-            start = max(order_id, found[-1].order_id + 1 if found else 0)
-            page = await self._order_page(symbol, start)
-            found.extend(page)
-            if len(page) < PAGE:
-                break
-        return tuple(found)
+    async def orders_page(self, symbol: str, first_id: int, prefix: str) -> OrderPage:
+        """Up to a thousand orders of a symbol from an id on; of a pair that is not listed (any more) there are none."""
+        try:
+            return await self._ask(
+                lambda client: client.get_all_orders(symbol=symbol, orderId=first_id, limit=PAGE),
+                lambda data: _order_page(data, prefix),
+                signed=True,
+            )
+        except Refused as err:
+            if err.code == UNKNOWN_SYMBOL:
+                return OrderPage()
+            raise
 
-    async def _order_page(self, symbol: str, start: int) -> list[OrderReport]:
-        return await self._ask(
-            lambda client: client.get_all_orders(symbol=symbol, orderId=start, limit=PAGE),
-            lambda data: sorted((_report(item) for item in _rows(data)), key=lambda report: report.order_id),
-            signed=True,
-        )
-
-    async def fills_since(self, symbol: str, since: datetime) -> tuple[Fill, ...]:
-        """The first thousand fills of a symbol since a time."""
-        start = int(since.timestamp() * 1000)
-        return await self._ask(
-            lambda client: client.get_my_trades(symbol=symbol, startTime=start, limit=PAGE), _fills, signed=True
-        )
+    async def traded_orders(self, symbol: str, since: datetime) -> frozenset[int]:
+        """Ids of all orders of a symbol that traded since a time, whosever they are."""
+        start = {"startTime": int(since.timestamp() * 1000)}
+        return frozenset(await self._trades(symbol, start, lambda row: int(row["orderId"])))
 
     # Inside
+
+    async def _trades[T](self, symbol: str, asked: Mapping[str, int], read: Callable[[Any], T]) -> list[T]:
+        """What is read of all trades that are asked for, oldest first."""
+        found: list[T] = []
+        while True:
+            page = await self._trade_page(symbol, asked, read)
+            found += page.values()
+            if len(page) < PAGE:
+                return found
+            asked = {key: value for key, value in asked.items() if key != "startTime"} | {"fromId": max(page) + 1}
+
+    async def _trade_page[T](self, symbol: str, asked: Mapping[str, int], read: Callable[[Any], T]) -> dict[int, T]:
+        return await self._ask(
+            lambda client: client.get_my_trades(symbol=symbol, limit=PAGE, **asked),
+            lambda data: {int(row["id"]): read(row) for row in _rows(data)},
+            signed=True,
+        )
 
     async def _client(self) -> _Client:
         """The library's client, made once; an asymmetric key is parsed off the event loop."""
@@ -323,7 +353,7 @@ class BinanceExchange:
         code = err.code if isinstance(err.code, int) else 0
         words = str(err.message)[:200] if code else f"HTTP {status}"
         match status, code:
-            case _ if status in {429, 418} or (code == -1003 and status < 500):
+            case _ if status in LIMITED or (code == -1003 and status < 500):
                 limited = self._gate.close(err.response.headers.get("Retry-After"))
                 # Nothing says where on its way an order was held up.
                 return limited if otherwise is ExchangeUnavailable else otherwise(str(limited))
@@ -352,8 +382,8 @@ class _Client(AsyncClient):
     def __init__(
         self, exchange: BinanceExchange, session: ClientSession, key: str, secret: str, loop: asyncio.AbstractEventLoop
     ) -> None:
-        self._shared = _KeyedSession(session, {"X-MBX-APIKEY": key} if key else {})
-        self._gate = exchange._gate  # noqa: SLF001
+        gate = exchange._gate  # noqa: SLF001
+        self._shared = _KeyedSession(session, {"X-MBX-APIKEY": key} if key else {}, gate.pass_through)
         pem = _pem(secret)
         super().__init__(
             key or None,
@@ -367,28 +397,22 @@ class _Client(AsyncClient):
     def _init_session(self) -> _KeyedSession:
         return self._shared
 
-    @override
-    async def _handle_response(self, response: ClientResponse) -> Any:
-        weight = response.headers.get("X-MBX-USED-WEIGHT-1M", "")
-        if weight.isdecimal():
-            self._gate.use(int(weight))
-        return await super()._handle_response(response)
-
 
 class _KeyedSession:
-    """A shared session, with headers of our own on the requests made through this object."""
+    """A shared session, with headers and a middleware of our own on the requests made through this object."""
 
-    def __init__(self, session: ClientSession, headers: Mapping[str, str]) -> None:
+    def __init__(self, session: ClientSession, headers: Mapping[str, str], middleware: ClientMiddlewareType) -> None:
         self._session = session
         self._headers = headers
+        self._middlewares = (middleware,)
 
     def get(self, url: Any, *, headers: Mapping[str, str], **kwargs: Any) -> Any:
         """GET with the key."""
-        return self._session.get(url, headers={**self._headers, **headers}, **kwargs)
+        return self._session.get(url, headers={**self._headers, **headers}, middlewares=self._middlewares, **kwargs)
 
     def post(self, url: Any, *, headers: Mapping[str, str], **kwargs: Any) -> Any:
         """POST with the key."""
-        return self._session.post(url, headers={**self._headers, **headers}, **kwargs)
+        return self._session.post(url, headers={**self._headers, **headers}, middlewares=self._middlewares, **kwargs)
 
 
 def _pem(secret: str) -> str | None:
@@ -494,17 +518,24 @@ def _report(data: Mapping[str, Any]) -> OrderReport:
     )
 
 
-def _fills(data: Any) -> tuple[Fill, ...]:
-    return tuple(
-        Fill(
-            trade_id=int(item["id"]),
-            order_id=int(item["orderId"]),
-            price=_amount(item["price"]),
-            quantity=_amount(item["qty"]),
-            amount=_amount(item["quoteQty"]),
-            fee=_amount(item["commission"]),
-            fee_asset=item["commissionAsset"],
-            time=_time(item["time"]),
-        )
-        for item in _rows(data)
+def _order_page(data: Any, prefix: str) -> OrderPage:
+    """What is needed of a page of orders: an order that is not ours may say what it likes."""
+    rows = sorted(((int(row["orderId"]), row) for row in _rows(data)), key=lambda item: item[0])
+    return OrderPage(
+        own=tuple(_report(row) for _, row in rows if str(row["clientOrderId"]).startswith(prefix)),
+        ids=frozenset(number for number, _ in rows),
+        next_id=rows[-1][0] + 1 if len(rows) >= PAGE else None,
+    )
+
+
+def _fill(item: Mapping[str, Any]) -> Fill:
+    return Fill(
+        trade_id=int(item["id"]),
+        order_id=int(item["orderId"]),
+        price=_amount(item["price"]),
+        quantity=_amount(item["qty"]),
+        amount=_amount(item["quoteQty"]),
+        fee=_amount(item["commission"]),
+        fee_asset=item["commissionAsset"],
+        time=_time(item["time"]),
     )

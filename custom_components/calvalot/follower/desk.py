@@ -18,14 +18,15 @@ from .outcomes import Outcomes
 from .planner import LeftOut, PlannedOrder
 from .schema import OVERTAKEN, OrderState, Result, SignalRecord
 from .settings import Settings
-from .signal import SYNC, Action, InvalidSignal, Signal, UnknownCoin, sells_out
+from .signal import INITIAL_SYNC, SYNC, Action, InvalidSignal, Signal, UnknownCoin, sells_out
 from .snapshot import Status
 from .trader import Trader
 from .treasury import FollowerError
 
 _LOGGER = logging.getLogger(__name__)
 
-INITIAL_SYNC = "initial_sync"
+# How far the clocks of leader and exchange may be apart.
+CLOCKS = timedelta(minutes=5)
 WAITS = "waits for its turn"
 TOO_OLD = "too old"
 # The leader's signal that was written down last.
@@ -194,6 +195,9 @@ class Desk:
         self._journal.signal(record)
 
     async def _take_up(self, signal: Signal, view: View) -> None:
+        if await self._was_joined(signal):
+            await self._cover(signal, INITIAL_SYNC, Result.EXECUTED)
+            return
         sync = await asyncio.to_thread(self._ledger.signal, INITIAL_SYNC)
         joined_by = sync if sync and sync.source == signal.signal_id else None
         overtaken = joined_by is not None and joined_by.reason == OVERTAKEN
@@ -217,6 +221,15 @@ class Desk:
         book = await asyncio.to_thread(self._ledger.book)
         return not book.portfolio.positions
 
+    async def _was_joined(self, signal: Signal) -> bool:
+        """Whether moves were covered by joining under a ledger that is lost: the orders of that say when it was."""
+        sync = await asyncio.to_thread(self._ledger.signal, INITIAL_SYNC)
+        if signal.version != 1 or sync:
+            return False
+        joined = await asyncio.to_thread(self._ledger.orders, INITIAL_SYNC)
+        moments = [order.executed_at or order.created_at for order in joined]
+        return bool(moments) and (signal.created_at is None or signal.created_at <= max(moments) + CLOCKS)
+
     async def _cover(self, signal: Signal, by: str, result: Result) -> None:
         """Take a signal as done: its allocation was taken up as a whole under another id."""
         record = await self._record(signal.signal_id, signal)
@@ -229,7 +242,7 @@ class Desk:
             wanted = signal.as_allocation(signal_id).wanted
             record = replace(record, version=2, created_at=None, wanted=wanted)
         record = await self._write(record, signal.signal_id)
-        await self._executor.adopt(signal_id, tuple(self._symbols(signal)))
+        await self._executor.adopt(signal_id)
         _LOGGER.info("Signal %s is taken up", signal_id)
         self._journal.received(record)
         return record
@@ -250,10 +263,6 @@ class Desk:
             wanted=signal.wanted,
             source=signal.signal_id,
         )
-
-    def _symbols(self, signal: Signal) -> set[str]:
-        coins = {*(signal.targets or {}), *(action.coin for action in signal.actions), *self._settings.coins}
-        return {f"{coin}{self._settings.quote}" for coin in coins}
 
     # Open signals
 

@@ -177,15 +177,31 @@ class OrderReport:
     fills: tuple[Fill, ...] | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderPage:
+    """A page of a symbol's orders: ours as they are, of the others no more than their ids; `next_id` is None at the end."""
+
+    own: tuple[OrderReport, ...] = ()
+    ids: frozenset[int] = frozenset()
+    next_id: int | None = None
+
+
 class Exchange(Protocol):
     """An exchange as the follower uses it.
 
     `visibility_lag` is how long after an order's time stamp it may still appear, `lookups` how many spread-out
-    look-ups have to miss it before it counts as never placed.
+    look-ups have to miss it before it counts as never placed. `keeps_orders`: an order lives there, whatever we write
+    down; where it does not, one whose answer was not booked never was.
     """
 
     visibility_lag: timedelta
     lookups: int
+    keeps_orders: bool
+
+    @property
+    def pause(self) -> float:
+        """Seconds to wait before anything that nothing hurries; 0 where it may go on."""
+        ...
 
     def timestamp(self) -> datetime:
         """Time stamp (UTC, the exchange's clock) that a request sent now carries."""
@@ -219,16 +235,16 @@ class Exchange(Protocol):
         """Look an order up; None where the exchange does not know it (yet)."""
         ...
 
-    async def fills(self, symbol: str, order_id: int) -> tuple[Fill, ...]:
-        """The fills of one order."""
+    async def fills(self, order: OrderReport) -> tuple[Fill, ...]:
+        """The fills of one order that was executed."""
         ...
 
-    async def orders_from(self, symbol: str, order_id: int) -> tuple[OrderReport, ...]:
-        """All orders of a symbol whose id is at least `order_id`, oldest first."""
+    async def orders_page(self, symbol: str, first_id: int, prefix: str) -> OrderPage:
+        """Orders of a symbol from an id on, oldest first; ours are those whose client order id starts with `prefix`."""
         ...
 
-    async def fills_since(self, symbol: str, since: datetime) -> tuple[Fill, ...]:
-        """All fills of a symbol since a time."""
+    async def traded_orders(self, symbol: str, since: datetime) -> frozenset[int]:
+        """Ids of all orders of a symbol that traded since a time, whosever they are."""
         ...
 
 

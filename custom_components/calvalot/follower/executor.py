@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from hashlib import sha256
+import itertools
 import logging
 
 from .exchange import (
@@ -40,12 +41,18 @@ _LOGGER = logging.getLogger(__name__)
 
 LOOKUP_PAUSES = (0.0, 0.5, 1.0, 2.0)
 RECOVERED = "recovered"
-EXPLAINED_SIGNALS = 200
-EXPLAINED_LEGS = 20
 SEARCH_MARGIN = timedelta(seconds=5)
 
 # An order, and the report with its fills where it was executed and is to be booked.
 type Outcome = tuple[OrderRecord, OrderReport | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Leg:
+    """One of the orders that a signal places on a symbol and side, one after the other."""
+
+    signal_id: str
+    number: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +78,8 @@ class Executor:
     ) -> None:
         self._exchange = exchange
         self._ledger = ledger
-        self._tag = follower_tag(entry_id)
+        # Start of all our client order ids.
+        self.tag = follower_tag(entry_id)
         self._clock = clock
         self._sleep = sleep
         self._misses: dict[str, int] = {}
@@ -96,9 +104,10 @@ class Executor:
     async def settle(self, prices: Mapping[str, Decimal]) -> tuple[OrderRecord, ...]:
         """Find out what became of every order in flight and book it; returns those that were settled.
 
-        What stays unclear stays in flight. Raises LedgerError.
+        What stays unclear stays in flight; recovered orders are the rebuild's. Raises LedgerError.
         """
-        records = await asyncio.to_thread(self._ledger.in_flight)
+        in_flight = await asyncio.to_thread(self._ledger.in_flight)
+        records = [record for record in in_flight if record.reason != RECOVERED]
         if not records:
             return ()
         never_sent = [record for record in records if record.state is OrderState.PLANNED]
@@ -107,29 +116,24 @@ class Executor:
         done = await asyncio.gather(*(self._look_up(record) for record in sent), return_exceptions=True)
         return closed + tuple(record for record in await self._finish(done, prices) if record.state.settled)
 
-    async def sweep(self, symbols: Mapping[str, str], prices: Mapping[str, Decimal]) -> tuple[OrderRecord, ...]:
-        """Book our own orders that the account knows and the ledger does not (a restored or lost ledger).
+    async def book(
+        self, record: OrderRecord, report: OrderReport, prices: Mapping[str, Decimal], *, in_order: bool = False
+    ) -> OrderRecord:
+        """Book the fills of an executed order; where that cannot be done yet, it stays in flight. Raises LedgerError.
 
-        `symbols` maps symbol to coin. What no known signal explains is booked under `recovered`. Raises LedgerError,
-        ExchangeError.
+        `in_order`: whatever was executed before it is booked.
         """
-        lasts = await asyncio.to_thread(self._ledger.last_order_ids, symbols)
-        pages = await asyncio.gather(*(self._exchange.orders_from(each, lasts.get(each, 0) + 1) for each in symbols))
-        found = [
-            (report, coin)
-            for coin, reports in zip(symbols.values(), pages, strict=True)
-            for report in reports
-            if report.client_order_id.startswith(self._tag)
-        ]
-        names = [report.client_order_id for report, _ in found]
-        records = await asyncio.to_thread(self._ledger.orders_named, names)
-        found.sort(key=lambda item: (item[0].time, item[1] != FEE_COIN, item[0].order_id))
-        booked = []
-        for report, coin in found:
-            record = records.get(report.client_order_id)
-            if record is None or (record.state is OrderState.NOT_PLACED and report.executed_quantity):
-                booked.append(await self._recover(record, report, coin, prices))
-        return tuple(booked)
+        fills = report.fills or ()
+        try:
+            if not in_order:
+                await self._wait_for_fee_coin({fill.fee_asset for fill in fills} - {record.coin, self._ledger.quote})
+            fee_prices = self._fee_prices(record, report, fills, prices)
+            booked, _ = await asyncio.to_thread(self._ledger.book_order, record, report, fills, fee_prices)
+        except BookError as err:
+            _LOGGER.warning("Order %s was executed but cannot be booked yet: %s", record.client_order_id, err)
+            return record
+        self._misses.pop(record.client_order_id, None)
+        return booked
 
     async def settle_by_hand(
         self, record: OrderRecord, execution: Execution | None, prices: Mapping[str, Decimal]
@@ -169,11 +173,34 @@ class Executor:
         self._misses.pop(record.client_order_id, None)
         return booked
 
-    async def adopt(self, signal_id: str, symbols: Collection[str]) -> None:
-        """Give recovered orders back to the signal that placed them, now that it is known again."""
-        # Named by and by: there is hardly ever an order to be given back.
-        names = (name for symbol in symbols for name in self._names(signal_id, [symbol]))
-        await asyncio.to_thread(self._ledger.adopt, RECOVERED, signal_id, names)
+    async def adopt(self, signal_id: str) -> tuple[OrderRecord, ...]:
+        """Give recovered orders back to the signal that placed them, now that it is known again; returns those."""
+        return await asyncio.to_thread(self._adopt, signal_id)
+
+    async def complete(self, record: OrderRecord) -> Outcome:
+        """Find out what became of an order that the exchange knows, with its fills. Raises LedgerError, ExchangeError."""
+        if record.state is OrderState.EXECUTED:
+            return await self._with_fills(record, _report(record))
+        report = await self._exchange.find(record.symbol, record.client_order_id)
+        return await self._executed(record, report) if report and report.done else (record, None)
+
+    def explain(self, signal_id: str, symbol: str, client_order_ids: Collection[str]) -> dict[str, Leg]:
+        """Which of some orders of a symbol a signal has placed, and for which leg; synchronous. Raises LedgerError.
+
+        Legs follow each other: each has orders that the ledger knows already, or one of these.
+        """
+        by_start: dict[str, list[str]] = {}
+        for each in client_order_ids:
+            by_start.setdefault(_start(each), []).append(each)
+        known = {(order.side, order.leg) for order in self._ledger.orders(signal_id) if order.symbol == symbol}
+        found: dict[str, Leg] = {}
+        for side in Side:
+            for leg in itertools.count():
+                names = by_start.get(self._name(signal_id, symbol, side, leg), [])
+                if not names and (side, leg) not in known:
+                    break
+                found |= dict.fromkeys(names, Leg(signal_id, leg))
+        return found
 
     # Inside
 
@@ -238,6 +265,8 @@ class Executor:
 
     async def _look_up(self, record: OrderRecord) -> Outcome:
         """Look an order up, with growing pauses, until it is found or proven absent; else it stays in flight."""
+        if record.state is OrderState.EXECUTED:
+            return await self._with_fills(record, _report(record))
         try:
             for pause in LOOKUP_PAUSES:
                 if pause and self.stopping:
@@ -264,38 +293,39 @@ class Executor:
             return False
         if await self._exchange.find(record.symbol, record.client_order_id):
             return False
-        lasts = await asyncio.to_thread(self._ledger.last_order_ids, [record.symbol])
-        last = lasts.get(record.symbol, 0)
-        others = await self._exchange.orders_from(record.symbol, last + 1)
-        if any(other.client_order_id == record.client_order_id for other in others):
-            return False
-        explained = {other.order_id for other in others}
-        fills = await self._exchange.fills_since(record.symbol, sent_at - SEARCH_MARGIN)
-        return all(fill.order_id in explained or fill.order_id <= last for fill in fills)
+        last = await asyncio.to_thread(self._ledger.last_order_id, record.symbol)
+        explained: set[int] = set()
+        first: int | None = last + 1
+        while first is not None:
+            page = await self._exchange.orders_page(record.symbol, first, record.client_order_id)
+            if any(own.client_order_id == record.client_order_id for own in page.own):
+                return False
+            explained |= page.ids
+            first = page.next_id
+        since = min(sent_at, record.created_at) - SEARCH_MARGIN
+        traded = await self._exchange.traded_orders(record.symbol, since)
+        return all(order_id in explained or order_id <= last for order_id in traded)
 
     async def _executed(self, record: OrderRecord, report: OrderReport) -> Outcome:
-        """Write down that an order was executed, and have its fills; without them it stays in flight."""
-        (executed,) = await self._write(
-            [
-                replace(
-                    record,
-                    state=OrderState.EXECUTED,
-                    order_id=report.order_id,
-                    executed_quantity=report.executed_quantity,
-                    executed_amount=report.executed_amount,
-                    executed_at=report.time,
-                )
-            ]
-        )
+        """Write down that an order was executed, and have its fills.
+
+        Where nobody but us keeps it, it is written down with its booking, in one commit.
+        """
+        if self._exchange.keeps_orders:
+            (record,) = await self._write([executed(record, report)])
+        return await self._with_fills(record, report)
+
+    async def _with_fills(self, record: OrderRecord, report: OrderReport) -> Outcome:
+        """The fills of an executed order; without them it stays in flight."""
         fills = report.fills
         if fills is None or sum((fill.quantity for fill in fills), ZERO) != report.executed_quantity:
             try:
-                fills = await self._exchange.fills(record.symbol, report.order_id) if report.executed_quantity else ()
+                fills = await self._exchange.fills(report) if report.executed_quantity else ()
             except ExchangeError as err:
                 self.problem = err
                 _LOGGER.warning("Fills of order %s cannot be had yet: %s", record.client_order_id, err)
-                return executed, None
-        return executed, replace(report, fills=fills)
+                return record, None
+        return record, replace(report, fills=fills)
 
     async def _finish(
         self, done: Sequence[Outcome | BaseException], prices: Mapping[str, Decimal]
@@ -308,24 +338,11 @@ class Executor:
         outcomes = {item[0].seq: item for item in done if not isinstance(item, BaseException)}
         for record, report in sorted(outcomes.values(), key=lambda item: item[0].coin != FEE_COIN):
             if report:
-                outcomes[record.seq] = await self._book(record, report, prices), None
+                outcomes[record.seq] = await self.book(record, report, prices), None
         for item in done:
             if isinstance(item, BaseException):
                 raise item
         return tuple(record for record, _ in outcomes.values())
-
-    async def _book(self, record: OrderRecord, report: OrderReport, prices: Mapping[str, Decimal]) -> OrderRecord:
-        """Book the fills of an executed order; where that cannot be done yet, it stays `executed`."""
-        fills = report.fills or ()
-        try:
-            await self._wait_for_fee_coin({fill.fee_asset for fill in fills} - {record.coin, self._ledger.quote})
-            fee_prices = self._fee_prices(record, report, fills, prices)
-            booked, _ = await asyncio.to_thread(self._ledger.book_order, record, report, fills, fee_prices)
-        except BookError as err:
-            _LOGGER.warning("Order %s was executed but cannot be booked yet: %s", record.client_order_id, err)
-            return record
-        self._misses.pop(record.client_order_id, None)
-        return booked
 
     async def _wait_for_fee_coin(self, assets: Collection[str]) -> None:
         """Raise BookError while an order of one of these is in flight.
@@ -334,7 +351,7 @@ class Executor:
         """
         if assets:
             in_flight = await asyncio.to_thread(self._ledger.in_flight)
-            if unclear := {each.coin for each in in_flight} & {*assets}:
+            if unclear := {each.coin for each in in_flight if each.reason != RECOVERED} & {*assets}:
                 raise BookError(f"an order of {', '.join(sorted(unclear))} is still unclear")
 
     def _fee_prices(
@@ -349,52 +366,23 @@ class Executor:
             raise BookError(f"no price for the fee in {', '.join(sorted(missing))}")
         return {fill.fee_asset: known[fill.fee_asset] for fill in fills}
 
-    async def _recover(
-        self, record: OrderRecord | None, report: OrderReport, coin: str, prices: Mapping[str, Decimal]
-    ) -> OrderRecord:
-        """Book an order that the ledger does not know, or knows as never placed."""
-        _LOGGER.warning("Order %s was missing from the ledger and is booked now", report.client_order_id)
-        if record is None:
-            signal_id, leg = await asyncio.to_thread(self._explain, report)
-            record = OrderRecord(
-                signal_id=signal_id,
-                coin=coin,
-                symbol=report.symbol,
-                side=report.side,
-                leg=leg,
-                attempt=int(report.client_order_id.rpartition("-")[2]),
-                client_order_id=report.client_order_id,
-                quantity=report.quantity,
-                state=OrderState.UNKNOWN,
-                created_at=report.time,
-                sent_at=report.time,
-                reason=RECOVERED,
-            )
-            (record,) = await asyncio.to_thread(self._ledger.add_orders, [record])
-        if not report.done:
-            return record
-        (booked,) = await self._finish([await self._executed(record, report)], prices)
-        return booked
-
-    def _explain(self, report: OrderReport) -> tuple[str, int]:
-        """Signal and leg that placed an order, among the signals of the ledger."""
-        for signal in self._ledger.signals(limit=EXPLAINED_SIGNALS):
-            for prefix, leg in self._names(signal.signal_id, [report.symbol]).items():
-                if report.client_order_id.startswith(prefix):
-                    return signal.signal_id, leg
-        return RECOVERED, 0
-
-    def _names(self, signal_id: str, symbols: Collection[str]) -> dict[str, int]:
-        """Starts of the client order ids that a signal can have given out, with their leg."""
-        return {
-            self._name(signal_id, symbol, side, leg): leg
-            for symbol in symbols
-            for side in Side
-            for leg in range(EXPLAINED_LEGS)
-        }
+    def _adopt(self, signal_id: str) -> tuple[OrderRecord, ...]:
+        recovered = self._ledger.orders(RECOVERED)
+        legs: dict[str, Leg] = {}
+        for symbol in {record.symbol for record in recovered}:
+            names = [record.client_order_id for record in recovered if record.symbol == symbol]
+            legs |= self.explain(signal_id, symbol, names)
+        adopted = tuple(
+            replace(record, signal_id=leg.signal_id, leg=leg.number)
+            for record in recovered
+            if (leg := legs.get(record.client_order_id))
+        )
+        if adopted:
+            self._ledger.update_orders(adopted)
+        return adopted
 
     def _name(self, signal_id: str, symbol: str, side: Side, leg: int) -> str:
-        return f"{self._tag}{_short('\n'.join((self._ledger.mode, signal_id, symbol, side, str(leg))), 18)}-"
+        return f"{self.tag}{_short('\n'.join((self._ledger.mode, signal_id, symbol, side, str(leg))), 18)}-"
 
     async def _write(self, records: Sequence[OrderRecord]) -> tuple[OrderRecord, ...]:
         await asyncio.to_thread(self._ledger.update_orders, records)
@@ -411,6 +399,18 @@ class Executor:
         return ended
 
 
+def executed(record: OrderRecord, report: OrderReport) -> OrderRecord:
+    """An order of which the exchange says what was executed."""
+    return replace(
+        record,
+        state=OrderState.EXECUTED,
+        order_id=report.order_id,
+        executed_quantity=report.executed_quantity,
+        executed_amount=report.executed_amount,
+        executed_at=report.time,
+    )
+
+
 def follower_tag(entry_id: str) -> str:
     """Start of every client order id of a follower: `cv-` and six characters of its entry's hash."""
     return f"cv-{_short(entry_id, 6)}-"
@@ -418,6 +418,26 @@ def follower_tag(entry_id: str) -> str:
 
 def _short(text: str, length: int) -> str:
     return b32encode(sha256(text.encode()).digest()).decode().lower()[:length]
+
+
+def _start(client_order_id: str) -> str:
+    """A client order id without its attempt."""
+    return client_order_id.rpartition("-")[0] + "-"
+
+
+def _report(record: OrderRecord) -> OrderReport:
+    """What the exchange said of an order when it was written down as executed."""
+    return OrderReport(
+        client_order_id=record.client_order_id,
+        order_id=record.order_id or 0,
+        symbol=record.symbol,
+        side=record.side,
+        done=True,
+        quantity=record.quantity,
+        executed_quantity=record.executed_quantity,
+        executed_amount=record.executed_amount,
+        time=record.executed_at or record.created_at,
+    )
 
 
 def _request(record: OrderRecord) -> OrderRequest:

@@ -23,6 +23,7 @@ from .leader import Leader
 from .ledger import Ledger, LedgerCorrupt, LedgerError
 from .observer import Observer, View
 from .portfolio import BookError, Valuation
+from .rebuild import Rebuild
 from .schema import Book, CashFlow, FlowKind, OrderRecord, SignalRecord
 from .settings import Settings
 from .snapshot import Figures, PositionView, Snapshot, Status, figures
@@ -64,7 +65,7 @@ class Follower:
         self._desk = Desk(settings, ledger, self._executor, self._observer, self._guards, clock, self._journal)
         self._treasury = Treasury(settings, ledger, clock)
         self._lock = asyncio.Lock()
-        self._swept = settings.mode is Mode.DRY_RUN
+        self._rebuild = Rebuild(exchange, ledger, self._executor)
         self._view: View | None = None
         self._copied: date | None = None
         self._copying: asyncio.Task[Path | None] | None = None
@@ -308,7 +309,7 @@ class Follower:
         await asyncio.to_thread(self._ledger.reopen)
         await self._guards.reload()
         await self._desk.exits.reload()
-        self._swept = self.settings.mode is Mode.DRY_RUN
+        self._rebuild.begin()
 
     async def _without_ledger(self, err: LedgerError) -> Snapshot:
         """The picture without a ledger to trade with; a broken one is restored for the next cycle."""
@@ -351,7 +352,7 @@ class Follower:
             _LOGGER.error("The ledger cannot be restored: %s", err)
             return False
         _LOGGER.error("The ledger was broken and is kept aside; the follower goes on from %s", told or "a new one")
-        self._swept = self.settings.mode is Mode.DRY_RUN
+        self._rebuild.begin()
         self._journal.alert("ledger_restored", copy=told)
         return True
 
@@ -381,24 +382,29 @@ class Follower:
         book = await asyncio.to_thread(self._ledger.book)
         if self.settings.mode is Mode.LIVE and view.balances is None:
             return view
-        if not self._swept:
-            coins = {*self.settings.coins, *book.portfolio.positions}
-            symbols = {
-                symbol: rules.base
-                for symbol, rules in view.market.rules.items()
-                if rules.quote == self.settings.quote and rules.base in coins
-            }
-            found = await self._observer.asked(self._executor.sweep(symbols, self._observer.fee_prices))
-            if found is None:
+        if not self._rebuild.done:
+            if not await self._rebuilt(view, book):
                 return view
-            self._swept = True
-            await self._desk.outcomes.orders(found)
             book = await asyncio.to_thread(self._ledger.book)
         if book.net_deposits is None:
+            if await asyncio.to_thread(self._ledger.in_flight):
+                return view
             book = await self._treasury.open(view, book) or book
         if book.net_deposits is None:
             return view
         return replace(view, account=Account(book.portfolio, view.balances, self.settings.quote))
+
+    async def _rebuilt(self, view: View, book: Book) -> bool:
+        """Book what the exchange knows and the ledger does not; whether all of it is booked."""
+        quote = self.settings.quote
+        # Listed or not: rules that could not be had must not hide an order.
+        chosen = {f"{coin}{quote}": coin for coin in {*self.settings.coins, *book.portfolio.positions} - {quote}}
+        held = {f"{coin}{quote}": coin for coin in {*(view.balances or ())} - {quote}}
+        found = await self._rebuild.go_on(chosen, held, self._observer.fee_prices)
+        await self._desk.outcomes.orders(found)
+        if found:
+            self._observer.forget_rules()  # coins may be held now that nobody asked for
+        return self._rebuild.done
 
     async def _asked(self, signal_id: str | None, view: View | None) -> SignalRecord:
         """The signal that waits, where it is the one that is meant. Raises FollowerError."""
@@ -412,7 +418,7 @@ class Follower:
         """Value in EUR; None as soon as anything in it is unknown."""
         book = await asyncio.to_thread(self._ledger.book)
         valuation = book.portfolio.value(view.market.prices)
-        if book.net_deposits is None or valuation is None or view.rate is None:
+        if book.net_deposits is None or valuation is None or view.rate is None or not self._rebuild.done:
             return None
         return valuation.total * view.rate
 
@@ -420,6 +426,8 @@ class Follower:
         async with self._working():
             view = await self._look(leader=False)
             await self._prepared(view)
+            if not self._rebuild.done:
+                raise FollowerError("no_valuation")
             flow = await self._treasury.move(kind, amount, view, note, at)
             self._show(await self._picture(view))
             return flow
@@ -449,7 +457,8 @@ class Follower:
         """Everything the entities show; the day's figures are written down on the way."""
         book = await asyncio.to_thread(self._ledger.book)
         prices = view.market.prices if view else {}
-        valuation = book.portfolio.value(prices) if book.net_deposits is not None and view else None
+        whole = book.net_deposits is not None and self._rebuild.done
+        valuation = book.portfolio.value(prices) if whole and view else None
         if valuation and view and view.rate:
             book = await self._close_day(book, valuation, view.rate)
         signal, trade = await asyncio.to_thread(self._ledger.latest)

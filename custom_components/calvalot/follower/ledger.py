@@ -4,7 +4,7 @@ All methods are synchronous and belong in a worker thread. Amounts in a method's
 say EUR. Whatever the storage does wrong comes out as LedgerError, and nothing of the failed step is kept.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from copy import copy
 import dataclasses
 from dataclasses import replace
@@ -24,10 +24,8 @@ from sqlalchemy import (
     and_,
     bindparam,
     delete,
-    false,
     func,
     insert,
-    or_,
     select,
     union_all,
     update,
@@ -73,6 +71,8 @@ NUMBERED = 1000
 IN_USE = "book"
 # Signals whose first sight is kept.
 SIGHTS = 1000
+# Start of the facts that say how far the orders of a symbol were read.
+READ_UP_TO = "orders_read_"
 IN_FLIGHT = (OrderState.PLANNED, OrderState.SENDING, OrderState.UNKNOWN, OrderState.EXECUTED)
 
 
@@ -170,7 +170,12 @@ class Ledger(Storage):
     # Signals
 
     def write_signal(self, record: SignalRecord, remember: Mapping[str, str] | None = None) -> SignalRecord:
-        """Write a signal for the first time, or what became of it since; with it, facts to be remembered."""
+        """Write a signal for the first time, or what became of it since; with it, facts to be remembered.
+
+        Its text is kept for as long as it may be traded.
+        """
+        if record.result not in {Result.OPEN, Result.WAITING}:
+            record = replace(record, payload="")
         row = {**self._key, **_columns(record), "left_out": json.dumps(record.left_out)}
         with self._transaction(*((signals, facts) if remember else (signals,))) as connection:
             self._write_facts(connection, remember or {})
@@ -267,27 +272,41 @@ class Ledger(Storage):
             record.client_order_id: record for record in self._orders(orders.c.client_order_id.in_(client_order_ids))
         }
 
-    def adopt(self, old: str, new: str, prefixes: Iterable[str]) -> None:
-        """Move orders from one signal id to another where their client order id starts with one of these."""
-        if not self.orders(old):
-            return
-        starts = or_(false(), *(orders.c.client_order_id.startswith(prefix, autoescape=True) for prefix in prefixes))
-        with self._transaction(orders) as connection:
-            connection.execute(
-                update(orders).where(self._own(orders), orders.c.signal_id == old, starts).values(signal_id=new)
-            )
-
-    def last_order_ids(self, symbols: Collection[str]) -> dict[str, int]:
-        """Largest order id of the exchange that is written down, for each symbol that has one."""
-        # One by one: the largest of one symbol is the end of its index, of several it is a walk through all of them.
+    def last_order_id(self, symbol: str) -> int:
+        """Largest order id of a symbol up to which the exchange's orders are known, 0 without one."""
         with self._reading() as connection:
-            found = {
-                symbol: connection.execute(
-                    select(func.max(orders.c.order_id)).where(self._own(orders), orders.c.symbol == symbol)
-                ).scalar_one()
-                for symbol in symbols
-            }
-        return {symbol: last for symbol, last in found.items() if last is not None}
+            last: int | None = connection.execute(
+                select(func.max(orders.c.order_id)).where(self._own(orders), orders.c.symbol == symbol)
+            ).scalar_one()
+        return max(last or 0, int(self.fact(f"{READ_UP_TO}{symbol}") or 0))
+
+    def write_page(self, symbol: str, up_to: int, records: Sequence[OrderRecord], fact: str | None) -> None:
+        """Write a page of a symbol's orders, new and known ones: up to this id nothing of ours is missing any more.
+
+        With the fact, where there is one, that says so.
+        """
+        with self._transaction(orders, facts) as connection:
+            for record in records:
+                if record.seq:
+                    self._update_order(connection, record)
+                else:
+                    insert_row(connection, orders, {**self._key, **_columns(record)})
+            read = str(up_to)
+            self._write_facts(connection, {f"{READ_UP_TO}{symbol}": read, **({fact: read} if fact else {})})
+
+    def traded_coins(self) -> dict[str, str]:
+        """Coin of each symbol that an order was ever written down for."""
+        # One by one: the next symbol is a step in the index, all different ones are a walk through the table.
+        found: dict[str, str] = {}
+        with self._reading() as connection:
+            while row := connection.execute(
+                select(orders.c.symbol, orders.c.coin)
+                .where(self._own(orders), orders.c.symbol > max(found, default=""))
+                .order_by(orders.c.symbol)
+                .limit(1)
+            ).first():
+                found[row.symbol] = row.coin
+        return found
 
     def last_trade_id(self) -> int:
         """Largest trade id among the newest fills, 0 without one: paper numbers its own fills after it."""

@@ -2,17 +2,21 @@
 
 import asyncio
 from collections.abc import Callable, Collection
+from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import ROUND_DOWN, Decimal
 from itertools import count
 
 from .exchange import (
     ONE,
+    ZERO,
     Balance,
     Exchange,
+    ExchangeUnavailable,
     Fill,
     KeyPermissions,
     NotSent,
+    OrderPage,
     OrderReport,
     OrderRequest,
     Side,
@@ -34,6 +38,7 @@ class PaperExchange:
 
     visibility_lag = timedelta(0)
     lookups = 1
+    keeps_orders = False
 
     def __init__(self, market: Exchange, clock: Callable[[], datetime], last_trade_id: Callable[[], int]) -> None:
         self._market = market
@@ -42,6 +47,11 @@ class PaperExchange:
         self._numbers: count[int] | None = None
         self._rules: dict[str, SymbolRules] = {}
         self._prices: dict[str, Decimal] = {}
+
+    @property
+    def pause(self) -> float:
+        """That of the real exchange."""
+        return self._market.pause
 
     def timestamp(self) -> datetime:
         """Our own clock."""
@@ -80,35 +90,19 @@ class PaperExchange:
         price = price * (ONE + slippage if buys else ONE - slippage)
         now = self._clock()
         limit = order.limit_price
-        fills: tuple[Fill, ...] = ()
-        number = await self._number()
-        if limit is None or (price <= limit if buys else price >= limit):
-            amount = (price * order.quantity).quantize(SMALLEST)
-            received = order.quantity if buys else amount
-            fills = (
-                Fill(
-                    trade_id=number,
-                    order_id=number,
-                    price=price.quantize(SMALLEST),
-                    quantity=order.quantity,
-                    amount=amount,
-                    fee=(received * FEE).quantize(SMALLEST, ROUND_DOWN),
-                    fee_asset=rules.base if buys else rules.quote,
-                    time=now,
-                ),
-            )
-        return OrderReport(
+        filled = limit is None or (price <= limit if buys else price >= limit)
+        report = OrderReport(
             client_order_id=order.client_order_id,
-            order_id=number,
+            order_id=await self._number(),
             symbol=order.symbol,
             side=order.side,
             done=True,
             quantity=order.quantity,
-            executed_quantity=order.quantity if fills else order.quantity * 0,
-            executed_amount=fills[0].amount if fills else order.quantity * 0,
+            executed_quantity=order.quantity if filled else ZERO,
+            executed_amount=(price * order.quantity).quantize(SMALLEST) if filled else ZERO,
             time=now,
-            fills=fills,
         )
+        return replace(report, fills=(_fill(report, rules),) if filled else ())
 
     async def _number(self) -> int:
         """The next number of an order and its fill."""
@@ -121,14 +115,32 @@ class PaperExchange:
         """None: an order on paper that was not written down never was."""
         return None
 
-    async def fills(self, symbol: str, order_id: int) -> tuple[Fill, ...]:
-        """None: fills on paper come with the answer."""
-        return ()
+    async def fills(self, order: OrderReport) -> tuple[Fill, ...]:
+        """The one fill of an order, as it was made. Raises ExchangeUnavailable while the symbol's rules are unknown."""
+        if (rules := self._rules.get(order.symbol)) is None:
+            raise ExchangeUnavailable(f"no rules for {order.symbol}")
+        return (_fill(order, rules),)
 
-    async def orders_from(self, symbol: str, order_id: int) -> tuple[OrderReport, ...]:
+    async def orders_page(self, symbol: str, first_id: int, prefix: str) -> OrderPage:
         """None: paper keeps no orders."""
-        return ()
+        return OrderPage()
 
-    async def fills_since(self, symbol: str, since: datetime) -> tuple[Fill, ...]:
-        """None: paper keeps no fills."""
-        return ()
+    async def traded_orders(self, symbol: str, since: datetime) -> frozenset[int]:
+        """None: paper keeps no orders."""
+        return frozenset()
+
+
+def _fill(order: OrderReport, rules: SymbolRules) -> Fill:
+    """The fill of an order that was executed as a whole."""
+    buys = order.side is Side.BUY
+    received = order.executed_quantity if buys else order.executed_amount
+    return Fill(
+        trade_id=order.order_id,
+        order_id=order.order_id,
+        price=(order.executed_amount / order.executed_quantity).quantize(SMALLEST),
+        quantity=order.executed_quantity,
+        amount=order.executed_amount,
+        fee=(received * FEE).quantize(SMALLEST, ROUND_DOWN),
+        fee_asset=rules.base if buys else rules.quote,
+        time=order.time,
+    )

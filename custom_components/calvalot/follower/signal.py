@@ -21,7 +21,8 @@ MAX_REASONING = 2000
 MAX_PAYLOAD = 16 * 1024
 MAX_SUM = Decimal("1.05")
 # Names the follower gives to records of its own.
-RESERVED_IDS = frozenset({"initial_sync", "recovered"})
+INITIAL_SYNC = "initial_sync"
+RESERVED_IDS = frozenset({INITIAL_SYNC, "recovered"})
 SYNC = "sync-"
 STOP_LOSS = "stop_loss-"
 EXIT = "exit-"
