@@ -65,7 +65,7 @@ def test_nothing_is_remembered_too_long(ledger: Ledger) -> None:
     compare()
     (order,) = ledger.add_orders([make_order(signal_id="recovered")])
     compare()
-    ledger.adopt("recovered", "signal", [order.client_order_id[:4]])
+    ledger.write_page(order.symbol, 7, [replace(order, signal_id="signal")], "rest")
     compare()
     (order,) = ledger.orders("signal")
     ledger.update_orders([replace(order, state=OrderState.SENDING)])
