@@ -86,7 +86,6 @@ async def test_an_absent_action_that_is_too_old(rig: Rig, leader: LeaderSimulato
     sim.fault("drop", method="POST", symbol="BTCUSDC")
     sim.fault("status", method="GET", path="/order", count=None)
     await rig.cycle(follower)
-    sim.set_account(can_trade=False)
     await rig.cycle(follower, after=5 * 3600)
     sim.clear_faults()
     await rig.cycle(follower)
