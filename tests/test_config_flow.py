@@ -160,7 +160,7 @@ async def test_suggested_budget(hass: HomeAssistant, leader: LeaderSimulator, ex
     form = await hass.config_entries.flow.async_configure(flow_id, exchange_input(exchange, "dry_run"))
     assert suggested(form) == {"initial_budget": 1000}
     facts = form["description_placeholders"] or {}
-    assert (facts["coins"], facts["needed"], facts["free"]) == ("5", "25", "")
+    assert (facts["coins"], facts["needed"], facts["available"]) == ("5", "25", "")
     with pytest.raises(InvalidData):
         await hass.config_entries.flow.async_configure(flow_id, {})
     result = await hass.config_entries.flow.async_configure(flow_id, suggested(form))
@@ -452,7 +452,7 @@ async def test_budget_facts(hass: HomeAssistant, leader: LeaderSimulator, exchan
     facts = form["description_placeholders"] or {}
     rate = 1 / exchange.price("EURUSDC")
     usdt = 100 / exchange.price("EURUSDT")
-    assert facts["free"] == f"Free in the Spot wallet: {2000 * rate:,.2f} EUR in USDC, {usdt:,.2f} EUR in USDT."
+    assert facts["available"] == f"Free in the Spot wallet: {2000 * rate:,.2f} EUR in USDC, {usdt:,.2f} EUR in USDT."
     assert facts["needed"] == "25"
     exchange.remove_price("SOLUSDC")
     form = await hass.config_entries.flow.async_configure(flow_id)
@@ -460,7 +460,7 @@ async def test_budget_facts(hass: HomeAssistant, leader: LeaderSimulator, exchan
     exchange.fault("status", path="/ticker/price", count=None)
     form = await hass.config_entries.flow.async_configure(flow_id)
     facts = form["description_placeholders"] or {}
-    assert (facts["needed"], facts["free"]) == ("–", "Free in the Spot wallet: –.")
+    assert (facts["needed"], facts["available"]) == ("–", "Free in the Spot wallet: –.")
 
 
 async def test_budget_makes_no_order(hass: HomeAssistant, leader: LeaderSimulator, exchange: ExchangeSimulator) -> None:
@@ -503,7 +503,8 @@ async def test_summary(hass: HomeAssistant, leader: LeaderSimulator, exchange: E
     flow_id = await to_budget(hass, leader, exchange, "live")
     result = await hass.config_entries.flow.async_configure(flow_id, {"initial_budget": 500})
     facts = result["description_placeholders"] or {}
-    assert (facts["budget"], facts["free"], facts["quote"]) == ("500", "2,000.00", "USDC")
+    free = f"{2000 / exchange.price('EURUSDC'):,.2f}"
+    assert (facts["budget"], facts["free"], facts["quote"]) == ("500", free, "USDC")
     amount = Decimal(facts["amount"])
     assert amount == pytest.approx(500 * exchange.price("EURUSDC"), abs=Decimal("0.01"))
     bought = {coin: Decimal(paid) for coin, paid in re.findall(r"\*\*(\w+)\*\* [\d.]+ · ([\d.]+) USDC", facts["first"])}
@@ -700,7 +701,7 @@ async def test_reconfigure_into_live(
     form = await hass.config_entries.flow.async_configure(form["flow_id"], exchange_input(exchange, "live"))
     assert_form(form, "reconfigure_budget", {})
     assert suggested(form) == {"initial_budget": 1000, "quote_asset": "USDC", "coins": ["BTC", "SOL"]}
-    assert "Free in the Spot wallet" in (form["description_placeholders"] or {})["free"]
+    assert "Free in the Spot wallet" in (form["description_placeholders"] or {})["available"]
     values = {"initial_budget": 3000, "coins": ["BTC"], "quote_asset": "USDC"}
     form = await hass.config_entries.flow.async_configure(form["flow_id"], values)
     assert_form(form, "reconfigure_budget", {"initial_budget": "insufficient_funds"})

@@ -15,7 +15,7 @@ from custom_components.calvalot.forms import in_sections
 from simulators.exchange import ExchangeSimulator
 from simulators.leader import LeaderSimulator
 
-from .conftest import set_up
+from .conftest import add_entry, set_up
 from .entities import poll
 
 
@@ -115,3 +115,40 @@ async def test_floor_without_a_value(hass: HomeAssistant, entry: MockConfigEntry
     await exchange.stop()
     assert await set_up(hass, entry)
     assert await tune(hass, entry, survival_floor=2000) == (None, None)
+
+
+@pytest.mark.parametrize("begun", [True, False])
+async def test_cash_of_another_follower_is_not_free(
+    hass: HomeAssistant,
+    live_data: dict[str, Any],
+    leader: LeaderSimulator,
+    exchange: ExchangeSimulator,
+    *,
+    begun: bool,
+) -> None:
+    """What another live follower with the same key holds as cash, or will take for a start, is not offered again."""
+    leader.publish_v2({"BTC": "0.5"})
+    if not begun:
+        exchange.remove_price("EURUSDC")
+        exchange.remove_price("EURUSDT")
+    other = add_entry(hass, live_data | {"initial_budget": 800.0})
+    assert await set_up(hass, other)
+    for symbol in ("EURUSDC", "EURUSDT"):
+        exchange.restore_price(symbol)
+    async with LeaderSimulator() as another:
+        step = await hass.config_entries.flow.async_init(DOMAIN, context={"source": "user"})
+        for answers in (
+            {"next_step_id": "leader"},
+            {"leader_url": another.url, "signal_secret": another.secret},
+            {key: live_data[key] for key in ("trading_mode", "exchange_url", "api_key", "api_secret")},
+            {"initial_budget": 1000},
+        ):
+            step = await hass.config_entries.flow.async_configure(step["flow_id"], answers)
+    assert step["errors"] == {"initial_budget": "insufficient_funds"}
+    rate = 1 / exchange.price("EURUSDC")
+    cash = other.runtime_data.data.cash
+    assert (cash is None) is not begun
+    taken = 800 if cash is None else cash * rate
+    spare = f"{exchange.balance('USDC') * rate - taken:,.2f}"
+    facts = step["description_placeholders"]
+    assert facts["free"] == spare

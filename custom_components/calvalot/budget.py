@@ -1,14 +1,27 @@
 """What a budget can hold, what of it is free, and what it buys first."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import ROUND_CEILING, Decimal
+from typing import Any
 
-from .follower.exchange import ZERO, Exchange, eur_rate, rate_symbols, round_up
+from homeassistant.core import HomeAssistant, callback
+
+from .const import (
+    CONF_API_KEY,
+    CONF_EXCHANGE_URL,
+    CONF_INITIAL_BUDGET,
+    CONF_QUOTE_ASSET,
+    CONF_TRADING_MODE,
+    DEFAULT_QUOTE_ASSET,
+    DOMAIN,
+)
+from .follower.exchange import ZERO, Balance, Exchange, Mode, eur_rate, rate_symbols, round_up
 from .follower.planner import FEE_MARGIN, Limits, Market, PlannedOrder, fund, plan, smallest_order, worst_factor
 from .follower.portfolio import Portfolio, Valuation
 from .follower.signal import Signal
+from .settings import amount
 
 LIMITS = Limits()
 # What a move of a version 1 signal may be old by default.
@@ -17,7 +30,7 @@ MOVES_AGE = timedelta(hours=4)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
-    """What the exchange says of a portfolio that is to be made: EUR per quote, what is free in quote (None on paper)."""
+    """What the exchange says of a portfolio that is to be made: EUR per quote, what may be used in EUR (None on paper)."""
 
     market: Market
     rate: Decimal
@@ -63,6 +76,25 @@ def costs(orders: Iterable[PlannedOrder]) -> tuple[Decimal, Decimal]:
 def whole(amount: Decimal) -> Decimal:
     """An amount rounded up to whole units."""
     return amount.to_integral_value(ROUND_CEILING)
+
+
+@callback
+def async_spare(
+    hass: HomeAssistant, data: Mapping[str, Any], quote: str, rate: Decimal, balances: Mapping[str, Balance]
+) -> Decimal:
+    """What is free of a quote asset in the Spot wallet, in EUR, less the cash of other live followers with that key.
+
+    One whose book has not begun yet counts with its budget.
+    """
+    free = balances.get(quote, Balance(ZERO)).free * rate
+    for entry in hass.config_entries.async_loaded_entries(DOMAIN):
+        other = entry.data
+        if other[CONF_TRADING_MODE] != Mode.LIVE or other.get(CONF_QUOTE_ASSET, DEFAULT_QUOTE_ASSET) != quote:
+            continue
+        if all(other.get(key) == data.get(key) for key in (CONF_EXCHANGE_URL, CONF_API_KEY)):
+            cash: Decimal | None = entry.runtime_data.data.cash
+            free -= amount(other[CONF_INITIAL_BUDGET]) if cash is None else cash * rate
+    return max(free, ZERO)
 
 
 async def market_of(exchange: Exchange, coins: Collection[str], quote: str) -> Market:

@@ -6,7 +6,7 @@ from typing import Any
 
 from homeassistant.core import HomeAssistant
 
-from .budget import Terms, market_of, whole
+from .budget import Terms, async_spare, market_of, whole
 from .const import (
     CONF_API_KEY,
     CONF_API_SECRET,
@@ -19,7 +19,7 @@ from .const import (
     CONF_TRADING_MODE,
 )
 from .follower.binance import BinanceExchange
-from .follower.exchange import ZERO, Balance, ExchangeError, InvalidKey, Mode, eur_rate, rate_symbols
+from .follower.exchange import ExchangeError, InvalidKey, Mode, eur_rate, rate_symbols
 from .follower.leader import (
     LeaderForbidden,
     LeaderInvalidResponse,
@@ -122,14 +122,14 @@ async def check_budget(hass: HomeAssistant, data: Mapping[str, Any], coins: Coll
         balances = await exchange.balances() if data[CONF_TRADING_MODE] == Mode.LIVE else None
     except ExchangeError as err:
         raise InvalidInput({"base": "cannot_connect_exchange"}) from err
-    free = None if balances is None else balances.get(quote, Balance(ZERO)).free
+    free = None if balances is None else async_spare(hass, data, quote, rate, balances)
     terms = Terms(market=market, rate=rate, free=free)
     budget = Decimal(str(data[CONF_INITIAL_BUDGET]))
     least = terms.least()
     if least is not None and budget < least:
         raise InvalidInput({CONF_INITIAL_BUDGET: "budget_too_small"}, minimum=figure(hass, whole(least)))
-    if free is not None and budget > (in_eur := free * rate):
-        raise InvalidInput({CONF_INITIAL_BUDGET: "insufficient_funds"}, free=figure(hass, in_eur, 2), quote=quote)
+    if free is not None and budget > free:
+        raise InvalidInput({CONF_INITIAL_BUDGET: "insufficient_funds"}, free=figure(hass, free, 2), quote=quote)
     return terms
 
 

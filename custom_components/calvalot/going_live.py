@@ -7,9 +7,9 @@ from typing import Any
 from homeassistant.core import HomeAssistant
 from homeassistant.util import dt as dt_util
 
-from .budget import Terms, costs, market_of, rates_of, whole
+from .budget import Terms, async_spare, costs, market_of, rates_of, whole
 from .const import CONF_INITIAL_BUDGET, CONF_QUOTE_ASSET, CONF_TRADING_MODE, DEFAULT_QUOTE_ASSET
-from .follower.exchange import ZERO, Balance, ExchangeError, Mode
+from .follower.exchange import ZERO, ExchangeError, Mode
 from .follower.leader import LeaderError
 from .follower.signal import InvalidSignal, UnknownCoin, parse_signal
 from .forms import QUOTE_ASSETS
@@ -33,7 +33,7 @@ async def async_budget_facts(hass: HomeAssistant, data: Mapping[str, Any], coins
             needed = figure(hass, whole(amount))
         if live:
             balances = await exchange.balances() or {}
-            amounts = {asset: balances.get(asset, Balance(ZERO)).free * rate for asset, rate in rates.items()}
+            amounts = {asset: async_spare(hass, data, asset, rate, balances) for asset, rate in rates.items()}
             shown = {asset: amount for asset, amount in amounts.items() if amount or asset == quote}
             parts = [
                 await async_text(hass, "setup_free_in", amount=figure(hass, amount, 2), quote=asset)
@@ -43,7 +43,7 @@ async def async_budget_facts(hass: HomeAssistant, data: Mapping[str, Any], coins
     except ExchangeError:
         pass
     facts = {"coins": f"{len(coins)}", "needed": needed}
-    return facts | {"free": await async_text(hass, "setup_free", amounts=free) if live else ""}
+    return facts | {"available": await async_text(hass, "setup_free", amounts=free) if live else ""}
 
 
 async def async_summary(

@@ -122,7 +122,9 @@ def shown(stage: Stage, request: pytest.FixtureRequest) -> Shown:
     if stage.language == "en" or request.config.getoption("--screenshots"):
         # In a thread of its own: in this one Playwright keeps an event loop running.
         with ThreadPoolExecutor(1) as pool:
-            pool.submit(seed_history, stage.home, stage.exchange, entry_id, ids, language=stage.language).result()
+            pool.submit(
+                seed_history, stage.home, stage.leader, stage.exchange, entry_id, ids, language=stage.language
+            ).result()
     stage.leader.control("publish_v2", targets=FIRST)
     stage.home.action("button.press", entity_id=ids["poll"])
     show_dashboard(stage.home)

@@ -8,22 +8,18 @@ import pytest
 
 from demo.__main__ import simulators
 from demo.follower import entities
-from demo.home import Home
 from demo.process import Simulator
 
 from .conftest import Camera, Stage
-
-
-def _entry_ids(home: Home) -> set[str]:
-    return {entry["entry_id"] for entry in home.get("config/config_entries/entry?domain=calvalot")}
+from .entries import entry_ids
 
 
 @pytest.fixture
 def clean(stage: Stage) -> Iterator[None]:
     """Remove the followers that a test has added."""
-    before = _entry_ids(stage.home)
+    before = entry_ids(stage.home)
     yield
-    for entry_id in _entry_ids(stage.home) - before:
+    for entry_id in entry_ids(stage.home) - before:
         stage.home.delete(f"config/config_entries/entry/{entry_id}")
 
 
@@ -40,7 +36,7 @@ def test_follower_is_set_up_in_the_browser(
 ) -> None:
     """Menu, leader with a wrong and the right secret, exchange, budget; then the follower holds what the leader holds."""
     words = stage.words["config"]
-    before = _entry_ids(stage.home)
+    before = entry_ids(stage.home)
     leader, exchange = others
     leader.control("publish_v2", targets={"BTC": "0.5"})
     page.goto("/config/integrations/dashboard/add?domain=calvalot")
@@ -71,7 +67,7 @@ def test_follower_is_set_up_in_the_browser(
     submit.click()
     expect(flow.locator("dialog")).to_be_hidden()
 
-    (entry_id,) = _entry_ids(stage.home) - before
+    (entry_id,) = entry_ids(stage.home) - before
     ids = entities(stage.home, entry_id)
     portfolio = stage.home.ask("calvalot.get_portfolio", config_entry_id=entry_id)
     assert portfolio["mode"] == "dry_run"

@@ -1,11 +1,10 @@
 """A newcomer's way: from an empty Home Assistant to the first executed signal, all in the browser."""
 
 from collections.abc import Iterator
+import re
 
 from playwright.sync_api import Page, expect
 import pytest
-
-from demo.dashboard import show_dashboard
 
 from .cards import activity, open_dashboard
 from .conftest import REASONING, SIZES, Camera, Stage, running_stage
@@ -77,9 +76,11 @@ def test_from_nothing_to_the_first_signal(stage: Stage, page: Page, camera: Came
     submit.click()
     done = flow.locator("step-flow-create-entry")
     done.wait_for()
-    expect(done.get_by_text("Calv-a-lot").first).to_be_visible()
+    mode = words["common"]["setup_dry_run"]
+    expect(done.get_by_text(f"Calv-a-lot 127.0.0.1 ({mode})").first).to_be_visible()
     camera.shoot(dialog, "first-success")
-    submit.click()
+    done.get_by_role("link").first.click()
+    expect(page).to_have_url(re.compile("/calv-a-lot"))
     expect(dialog).to_be_hidden()
 
     entry_id = _entry(stage)["entry_id"]
@@ -91,8 +92,7 @@ def test_from_nothing_to_the_first_signal(stage: Stage, page: Page, camera: Came
     expect(page.get_by_text(entities["switch"]["pause"]["name"], exact=True).first).to_be_visible()
     camera.shoot(page, "first-device")
 
-    show_dashboard(stage.home)
-    open_dashboard(page)
+    open_dashboard(page, "/calv-a-lot")
     first = activity(page).locator(".item").last
     expect(first).to_contain_text(words["entity"]["sensor"]["last_signal_result"]["state"]["executed"])
     first.locator("summary, button").first.click()

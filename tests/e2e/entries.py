@@ -1,0 +1,8 @@
+"""The followers of a Home Assistant."""
+
+from demo.home import Home
+
+
+def entry_ids(home: Home) -> set[str]:
+    """Ids of the entries."""
+    return {entry["entry_id"] for entry in home.get("config/config_entries/entry?domain=calvalot")}
