@@ -143,12 +143,14 @@ class Exits:
         for trade in await asyncio.to_thread(self._ledger.trades_of, traded):
             brought += trade.amount - sum((fee for asset, fee in trade.fees if asset == view.market.quote), ZERO)
         portfolio = (await asyncio.to_thread(self._ledger.book)).portfolio
-        reasons = {symbol.removesuffix(view.market.quote): Reason(reason) for symbol, _, reason in record.left_out}
+        finished = record.result is not Result.OPEN
+        reasons = dict.fromkeys(portfolio.positions, Reason.DUST) if finished else {}
+        reasons |= {symbol.removesuffix(view.market.quote): Reason(reason) for symbol, _, reason in record.left_out}
         return {
             "confirmed": True,
             "cause": cause_of(record).value,
             **views.signal(record, orders),
-            "finished": record.result is not Result.OPEN,
+            "finished": finished,
             **_proceeds(brought, view),
             "remaining": _remaining(portfolio, {}, reasons, view),
         }
