@@ -75,6 +75,7 @@ def order(age: timedelta, sent: timedelta | None) -> OrderRecord:
         ("key_cannot_trade", {"permissions": KeyPermissions(can_trade=False, can_withdraw=False)}, {}),
         ("key_can_withdraw", {"permissions": KeyPermissions(can_trade=True, can_withdraw=True)}, {}),
         ("no_quote", {"short_of_quote": Decimal("1.239")}, {"quote": "USDC", "free": "1.23"}),
+        ("signal_returned", {"returned_signal": "old"}, {"signal_id": "old"}),
         ("update_required", {"update_required": "c3f9ff3"}, {"version": "c3f9ff3"}),
     ],
 )
@@ -108,7 +109,12 @@ async def test_order_is_given_time(hass: HomeAssistant, entry: MockConfigEntry, 
 async def test_all_problems_are_tested() -> None:
     """No issue without a test."""
     tested = {mark.args[1][n][0] for mark in test_issues.pytestmark for n in range(len(mark.args[1]))}
-    assert {problem.key for problem in PROBLEMS} == tested | {"ledger_unreadable", "ledger_newer", "plain_http"}
+    assert {problem.key for problem in PROBLEMS} == tested | {
+        "ledger_unreadable",
+        "ledger_newer",
+        "plain_http",
+        "coins_left",
+    }
 
 
 async def test_unload_clears(hass: HomeAssistant, entry: MockConfigEntry, leader: LeaderSimulator) -> None:

@@ -289,3 +289,50 @@ async def test_dead_is_alive_already(hass: HomeAssistant, dead: MockConfigEntry,
     assert (await submit(hass, form, {}))["type"] is FlowResultType.CREATE_ENTRY
     await hass.config_entries.async_unload(dead.entry_id)
     assert (await submit(hass, other, {}))["errors"] == {"base": "not_loaded"}
+
+
+async def test_signal_that_returns(hass: HomeAssistant, entry: MockConfigEntry, leader: LeaderSimulator) -> None:
+    """A leader that shows an older signal again is named until it shows a new one; an owner's sync settles it too."""
+    leader.publish_v2(ALLOCATION, signal_id="one")
+    await set_up(hass, entry)
+    leader.publish_v2({"BTC": ".5"}, signal_id="two")
+    await poll(hass, entry)
+    assert issue(hass, entry, "signal_returned") is None
+    leader.publish_v2({"ETH": ".9"}, signal_id="one")
+    await poll(hass, entry)
+    found = issue(hass, entry, "signal_returned")
+    assert found
+    assert found.translation_placeholders == {"name": "Calv-a-lot", "signal_id": "one"}
+    await reload(hass, entry)
+    await poll(hass, entry)
+    assert issue(hass, entry, "signal_returned")
+    await entry.runtime_data.follower.sync()
+    await poll(hass, entry)
+    assert issue(hass, entry, "signal_returned") is None
+    assert entry.runtime_data.data.positions["ETH"].weight > Decimal(".8")
+
+
+async def test_coins_that_stay(hass: HomeAssistant, live_entry: MockConfigEntry, leader: LeaderSimulator) -> None:
+    """Who removes a live follower is told what stays on the exchange, until he has read it."""
+    leader.publish_v2({"BTC": ".5", "ETH": ".4"})
+    await set_up(hass, live_entry)
+    held = {coin: position.quantity for coin, position in live_entry.runtime_data.data.positions.items()}
+    assert issue(hass, live_entry, "coins_left") is None
+    await hass.config_entries.async_remove(live_entry.entry_id)
+    found = issue(hass, live_entry, "coins_left")
+    assert found
+    assert found.is_persistent
+    assert found.translation_placeholders
+    coins = found.translation_placeholders["coins"].split(", ")
+    assert sorted(coins) == sorted(f"{held[coin].normalize():f} {coin}" for coin in ("BTC", "ETH"))
+    flow = await fix(hass, live_entry, "coins_left")
+    assert (await submit(hass, flow, {}))["type"] is FlowResultType.CREATE_ENTRY
+    assert issue(hass, live_entry, "coins_left") is None
+
+
+async def test_no_coins_stay_on_paper(hass: HomeAssistant, entry: MockConfigEntry, leader: LeaderSimulator) -> None:
+    """Paper money leaves nothing on an exchange."""
+    leader.publish_v2(ALLOCATION)
+    await set_up(hass, entry)
+    await hass.config_entries.async_remove(entry.entry_id)
+    assert issue(hass, entry, "coins_left") is None

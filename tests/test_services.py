@@ -16,6 +16,7 @@ import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry, MockUser, async_capture_events
 
 from custom_components.calvalot.const import DOMAIN
+from custom_components.calvalot.follower.snapshot import Status
 from simulators.exchange import ExchangeSimulator
 from simulators.leader import LeaderSimulator
 
@@ -512,3 +513,50 @@ async def test_offered_for_a_target(hass: HomeAssistant, entry: MockConfigEntry)
     ):
         offered = await async_get_services_for_target(hass, target, expand_group=False)
         assert {f"{DOMAIN}.{name}" for name in hass.services.async_services_for_domain(DOMAIN)} <= offered
+
+
+# Exit
+
+
+async def test_exit(hass: HomeAssistant, entry: MockConfigEntry, leader: LeaderSimulator) -> None:
+    """Shown first, done once it is confirmed; the answer tells what it brought."""
+    leader.publish_v2(ALLOCATION)
+    assert await set_up(hass, entry)
+    alerts = async_capture_events(hass, "calvalot_alert")
+    assert (await refused(hass, "exit")).translation_key == "exit_not_confirmed"
+    assert (await refused(hass, "exit", confirm=False)).translation_key == "exit_not_confirmed"
+    before = await books(hass)
+    shown = await ask(hass, "exit")
+    assert await books(hass) == before
+    assert {order["symbol"] for order in shown["orders"]} == {f"{coin}USDC" for coin in ALLOCATION}
+    assert shown["confirmed"] is False
+    done = await ask(hass, "exit", confirm=True)
+    json.dumps(done)
+    assert (done["confirmed"], done["finished"], done["result"]) == (True, True, "executed")
+    assert Decimal(done["proceeds"]) == pytest.approx(Decimal(shown["proceeds"]), rel=Decimal("0.01"))
+    assert entry.runtime_data.data.status is Status.PAUSED
+    (alert,) = alerts
+    assert (alert.data["type"], alert.data["proceeds"]) == ("exit", done["proceeds"])
+    json.dumps(dict(alert.data))
+    assert (await ask(hass, "get_signals"))["signals"][0]["signal_id"] == done["signal_id"]
+
+
+async def test_exit_without_an_answer(hass: HomeAssistant, entry: MockConfigEntry, leader: LeaderSimulator) -> None:
+    """An automation need not ask for the response."""
+    leader.publish_v2(ALLOCATION)
+    assert await set_up(hass, entry)
+    await act(hass, "exit", confirm=True)
+    assert entry.runtime_data.data.status is Status.PAUSED
+    assert entry.runtime_data.data.positions_value < 5
+
+
+async def test_sync_of_a_refused_signal(hass: HomeAssistant, entry: MockConfigEntry, leader: LeaderSimulator) -> None:
+    """The former allocation is not what the leader wants now."""
+    leader.publish_v2(ALLOCATION)
+    assert await set_up(hass, entry)
+    leader.publish_v2({"DOGE": "1"})
+    error = await refused(hass, "sync")
+    assert error.translation_key == "signal_refused"
+    assert "unknown coin: DOGE" in str(error)
+    leader.publish_v2({"BTC": ".5"})
+    await act(hass, "sync")

@@ -12,8 +12,8 @@ from .cards import async_setup_cards
 from .const import DOMAIN
 from .coordinator import CalvalotConfigEntry, CalvalotCoordinator, ledger_path
 from .follower.ledger import LedgerError, LedgerNewer
-from .follower.safekeeping import paper_only
-from .issues import LEDGER_NEWER, LEDGER_UNREADABLE, async_clear_issues, async_raise_issue
+from .follower.safekeeping import live_coins, paper_only
+from .issues import COINS_LEFT, LEDGER_NEWER, LEDGER_UNREADABLE, async_clear_issues, async_raise_issue, coins_text
 from .services import async_setup_services
 from .settings import InvalidSettings, version
 from .webhook import async_setup_webhook
@@ -71,9 +71,12 @@ async def async_unload_entry(hass: HomeAssistant, entry: CalvalotConfigEntry) ->
 
 
 async def async_remove_entry(hass: HomeAssistant, entry: CalvalotConfigEntry) -> None:
-    """Remove what a follower leaves behind."""
+    """Remove what a follower leaves behind, and say which coins stay on the exchange."""
     async_clear_issues(hass, entry.entry_id)
-    await hass.async_add_executor_job(_delete_paper, ledger_path(hass, entry.entry_id))
+    path = ledger_path(hass, entry.entry_id)
+    if coins := await hass.async_add_executor_job(live_coins, path):
+        async_raise_issue(hass, entry, COINS_LEFT, {"coins": coins_text(coins), "path": str(path)})
+    await hass.async_add_executor_job(_delete_paper, path)
 
 
 def _delete_paper(path: Path) -> None:

@@ -30,6 +30,7 @@ class Problem:
     details: Callable[[Snapshot, ConfigEntry[Any]], Mapping[str, str] | None] = lambda _snapshot, _entry: None
     severity: ir.IssueSeverity = ir.IssueSeverity.ERROR
     fixable: bool = False
+    persistent: bool = False
 
 
 def _when(present: bool) -> Mapping[str, str] | None:
@@ -74,13 +75,13 @@ def _no_quote(snapshot: Snapshot, entry: ConfigEntry[Any]) -> Mapping[str, str] 
     return {"quote": entry.data.get(CONF_QUOTE_ASSET, DEFAULT_QUOTE_ASSET), "free": f"{free:f}"}
 
 
-def missing_text(missing: Mapping[str, Decimal]) -> str:
-    """What the account lacks, in one line."""
-    return ", ".join(f"{quantity.normalize():f} {asset}" for asset, quantity in missing.items())
+def coins_text(quantities: Mapping[str, Decimal]) -> str:
+    """Quantities by asset, in one line."""
+    return ", ".join(f"{quantity.normalize():f} {asset}" for asset, quantity in quantities.items())
 
 
 def _ledger_mismatch(snapshot: Snapshot, _entry: ConfigEntry[Any]) -> Mapping[str, str] | None:
-    return {"missing": missing_text(snapshot.missing)} if snapshot.missing else None
+    return {"missing": coins_text(snapshot.missing)} if snapshot.missing else None
 
 
 def _plain_http(_snapshot: Snapshot, entry: ConfigEntry[Any]) -> Mapping[str, str] | None:
@@ -92,7 +93,11 @@ def _plain_http(_snapshot: Snapshot, entry: ConfigEntry[Any]) -> Mapping[str, st
 LEDGER_UNREADABLE = Problem(key="ledger_unreadable", severity=ir.IssueSeverity.CRITICAL)
 LEDGER_NEWER = Problem(key="ledger_newer", severity=ir.IssueSeverity.CRITICAL)
 
+# Raised when a follower is removed, and kept until it was read.
+COINS_LEFT = Problem(key="coins_left", severity=ir.IssueSeverity.WARNING, fixable=True, persistent=True)
+
 PROBLEMS = (
+    COINS_LEFT,
     LEDGER_NEWER,
     LEDGER_UNREADABLE,
     Problem(key="clock_skew", details=_clock_skew),
@@ -137,6 +142,11 @@ PROBLEMS = (
     ),
     Problem(key="ledger_mismatch", details=_ledger_mismatch, fixable=True),
     Problem(
+        key="signal_returned",
+        details=lambda snapshot, _: {"signal_id": snapshot.returned_signal} if snapshot.returned_signal else None,
+        severity=ir.IssueSeverity.WARNING,
+    ),
+    Problem(
         key="update_required",
         details=lambda snapshot, _: {"version": snapshot.update_required} if snapshot.update_required else None,
         severity=ir.IssueSeverity.WARNING,
@@ -160,6 +170,7 @@ def async_raise_issue(
         issue_id(problem.key, entry.entry_id),
         data={"entry_id": entry.entry_id, "problem": problem.key, **details},
         is_fixable=problem.fixable,
+        is_persistent=problem.persistent,
         severity=problem.severity,
         translation_key=problem.key,
         translation_placeholders={"name": entry.title, **details},

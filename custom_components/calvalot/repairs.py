@@ -4,7 +4,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from decimal import Decimal
 from typing import Any
 
-from homeassistant.components.repairs import RepairsFlow, RepairsFlowResult
+from homeassistant.components.repairs import ConfirmRepairFlow, RepairsFlow, RepairsFlowResult
 from homeassistant.config_entries import ConfigEntryState
 from homeassistant.core import HomeAssistant
 from homeassistant.data_entry_flow import UnknownStep
@@ -18,7 +18,7 @@ from .follower.exchange import Side
 from .follower.executor import Execution
 from .follower.follower import Follower, FollowerError
 from .follower.schema import OrderRecord
-from .issues import order_text, unknown_orders
+from .issues import COINS_LEFT, order_text, unknown_orders
 from .settings import amount, coin_codes, exchange_of
 
 EUR = NumberSelector(NumberSelectorConfig(mode=NumberSelectorMode.BOX, step="any", unit_of_measurement="EUR"))
@@ -179,6 +179,8 @@ async def async_create_fix_flow(
     hass: HomeAssistant, issue_id: str, data: dict[str, str | int | float | None] | None
 ) -> RepairsFlow:
     """Create the flow that repairs an issue."""
+    if data and data["problem"] == COINS_LEFT.key:
+        return ConfirmRepairFlow()
     entry: CalvalotConfigEntry = hass.config_entries.async_get_known_entry(str((data or {}).get("entry_id")))
     match data:
         case {"problem": "unknown_coin", "coins": str(coins)}:

@@ -5,6 +5,7 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
+import json
 from typing import Any
 
 from hypothesis import HealthCheck, given, settings, strategies as st
@@ -12,7 +13,7 @@ import pytest
 
 from custom_components.calvalot.follower.exchange import Mode
 from custom_components.calvalot.follower.follower import Follower, FollowerError, Status
-from custom_components.calvalot.follower.schema import Result
+from custom_components.calvalot.follower.schema import Result, SignalRecord
 from custom_components.calvalot.follower.settings import Approval
 from simulators.leader import FaultKind
 
@@ -248,9 +249,90 @@ async def test_changed_after_approval(rig: Rig, follower: Follower, kept: str) -
     if kept != "whole":
         record = follower._ledger.signal("one")
         assert record
-        follower._ledger.write_signal(replace(record, payload=record.payload[:40]))
+        follower._ledger.write_signal(replace(record, wanted=None, payload=record.payload[:40]))
     assert (await rig.cycle(follower)).waiting_signal == "one"
     assert len(rig.orders()) == orders
+
+
+async def test_another_allocation_behind_a_long_text(rig: Rig, follower: Follower) -> None:
+    """All that is traded is compared, however much is told before it."""
+    before = len(rig.orders())
+    reasoning = "x" * 17_000
+    rig.leader.publish_raw(said(reasoning, ETH=0.3))
+    await rig.cycle(follower)
+    rig.leader.publish_raw(said(reasoning, XRP=0.9))
+    assert (await follower.approve("one")).result is Result.WAITING
+    assert len(rig.orders()) == before
+    assert (await follower.approve("one")).result is Result.EXECUTED
+    assert rig.weights(follower)["XRP"] == pytest.approx(0.9, abs=0.01)
+
+
+def said(reasoning: str, **targets: float) -> str:
+    """A signal that gives its reasons first."""
+    positions = [{"coin": f"{coin}USDC", "pct_of_portfolio": share} for coin, share in targets.items()]
+    return json.dumps(
+        {"signal_id": "one", "version": 2, "reasoning": reasoning, "portfolio_state": {"positions": positions}}
+    )
+
+
+@pytest.mark.parametrize("version", [1, 2])
+async def test_a_first_purchase_of_an_older_version(rig: Rig, version: int) -> None:
+    """What waits as `initial_sync`, of either kind of signal, is approved and covers what it came with."""
+    positions = {"BTC": ".5"}
+    if version == 2:
+        signal_id = rig.leader.publish_v2(positions, signal_id="one")
+    else:
+        signal_id = rig.leader.publish_v1([("BTC", "BUY", ".1")], positions, signal_id="one")
+    follower = await rig.start(approval=Approval.ASK)
+    ledger = follower._ledger
+    await follower.pause(paused=True)
+    await rig.cycle(follower)
+    now = rig.clock.now()
+    ledger.write_signal(
+        SignalRecord(
+            signal_id=SYNC,
+            version=2,
+            seen_at=now,
+            asked_at=now,
+            source=signal_id,
+            payload=json.dumps(rig.leader.latest),
+            result=Result.WAITING,
+        )
+    )
+    await follower.pause(paused=False)
+    assert (await rig.cycle(follower)).waiting_signal == SYNC
+    assert len((await follower.preview())["orders"]) == 1
+    assert (await follower.approve(SYNC)).result is Result.EXECUTED
+    for _ in range(2):
+        await rig.cycle(follower)
+    assert len(rig.orders()) == 1
+    assert (rig.result(follower, signal_id), reason(follower, signal_id)) == (Result.EXECUTED, f"covered by {SYNC}")
+
+
+async def test_a_question_of_an_older_version_with_a_long_text(rig: Rig, follower: Follower) -> None:
+    """What was not kept whole cannot be compared: it is asked anew."""
+    rig.leader.publish_v2({"ETH": ".3"}, signal_id="one")
+    await rig.cycle(follower)
+    record = follower._ledger.signal("one")
+    assert record
+    follower._ledger.write_signal(replace(record, wanted=None, payload=record.payload[:40]))
+    assert (await follower.approve("one")).result is Result.WAITING
+    assert (await follower.approve("one")).result is Result.EXECUTED
+
+
+@pytest.mark.parametrize("version", [1, 2])
+async def test_approved_too_late(rig: Rig, follower: Follower, version: int) -> None:
+    """Moves that have grown too old while they waited are not traded; an allocation is."""
+    follower = await rig.restart(follower, approval=Approval.ASK, max_signal_age=timedelta(minutes=20))
+    if version == 2:
+        rig.leader.publish_v2({"ETH": ".3"}, signal_id="one")
+    else:
+        rig.leader.publish_v1([("ETH", "BUY", ".3")], signal_id="one")
+    assert (await rig.cycle(follower)).waiting_signal == "one"
+    rig.clock.advance(25 * 60)
+    record = await follower.approve("one")
+    wanted = (Result.EXECUTED, "") if version == 2 else (Result.SKIPPED, "too old")
+    assert (record.result, reason(follower, "one")) == wanted
 
 
 async def test_other_words_of_the_same_signal(rig: Rig, follower: Follower) -> None:

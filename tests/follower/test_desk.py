@@ -1,6 +1,6 @@
 """Which signal counts: both versions, the first one, the latest one, and the ones that are refused."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 import json
@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 
 from custom_components.calvalot.follower.exchange import Mode
-from custom_components.calvalot.follower.follower import Follower
+from custom_components.calvalot.follower.executor import Executor
+from custom_components.calvalot.follower.follower import Follower, FollowerError
 from custom_components.calvalot.follower.schema import OrderState, Result
 from custom_components.calvalot.follower.settings import Approval
+from custom_components.calvalot.follower.trader import Trader
 from simulators.exchange import ExchangeSimulator
 from simulators.leader import LeaderSimulator
 
@@ -122,6 +124,141 @@ async def test_the_age_counts_from_first_sight(rig: Rig, leader: LeaderSimulator
     assert (await rig.cycle(follower)).last_signal_result is Result.EXECUTED
 
 
+async def late_for_an_unknown_coin(rig: Rig, follower: Follower) -> Follower:
+    """Refused for a coin that is added three days later."""
+    await rig.cycle(follower)
+    rig.clock.advance(3 * 24 * 3600)
+    return await rig.restart(follower, coins=COINS)
+
+
+async def late_for_a_pause(rig: Rig, follower: Follower) -> Follower:
+    """Seen while paused, with another one in between, and resumed after a restart."""
+    follower = await rig.restart(follower, coins=COINS)
+    await follower.pause(paused=True)
+    first = rig.leader.signals[-1]
+    await rig.cycle(follower)
+    rig.leader.publish_v1([("ETH", "BUY", ".1")], created_at=None)
+    await rig.cycle(follower)
+    rig.leader.publish_raw(json.dumps(first))
+    follower = await rig.restart(follower, coins=COINS)
+    await rig.cycle(follower, after=3 * 24 * 3600)
+    await follower.pause(paused=False)
+    return follower
+
+
+async def late_for_a_mode(rig: Rig, follower: Follower) -> Follower:
+    """Seen on paper, and still there when the follower goes live."""
+    rig.crash(follower)
+    paper = await rig.start(Mode.DRY_RUN, coins=COINS)
+    await paper.pause(paused=True)
+    await rig.cycle(paper)
+    rig.crash(paper)
+    rig.clock.advance(3 * 24 * 3600)
+    follower = await rig.start(Mode.LIVE, coins=COINS)
+    await follower.pause(paused=False)
+    return follower
+
+
+@pytest.mark.parametrize("delayed", [late_for_an_unknown_coin, late_for_a_pause, late_for_a_mode])
+async def test_moves_are_never_placed_late(
+    rig: Rig, leader: LeaderSimulator, delayed: Callable[[Rig, Follower], Awaitable[Follower]]
+) -> None:
+    """First sight is written down: whatever came between, the age counts from there."""
+    follower = await rig.following(coins=("BTC", "ETH"))
+    signal_id = leader.publish_v1([("SOL", "BUY", ".3")], created_at=None)
+    follower = await delayed(rig, follower)
+    await rig.cycle(follower)
+    record = follower._ledger.signal(signal_id)
+    assert record
+    assert (record.result, record.reason) == (Result.SKIPPED, "too old")
+    assert rig.orders() == []
+
+
+async def test_the_rest_of_moves_is_not_placed_late(rig: Rig, leader: LeaderSimulator, sim: ExchangeSimulator) -> None:
+    """One of two placed, and nobody at home for three days."""
+    follower = await rig.following()
+    sim.set_symbol_status("ETHUSDC", "BREAK")
+    follower._observer.forget_rules()
+    signal_id = leader.publish_v1([("BTC", "BUY", ".3"), ("ETH", "BUY", ".2")])
+    await rig.cycle(follower)
+    assert rig.result(follower, signal_id) is Result.OPEN
+    sim.set_symbol_status("ETHUSDC", "TRADING")
+    rig.clock.advance(3 * 24 * 3600)
+    follower = await rig.restart(follower)
+    await rig.cycle(follower)
+    record = follower._ledger.signal(signal_id)
+    assert record
+    assert (record.result, record.reason) == (Result.PARTIAL, "too old")
+    assert legs(rig) == [("BUY", "BTCUSDC")]
+    rig.agree(follower)
+
+
+@pytest.mark.parametrize(("when", "result"), [("after", Result.EXECUTED), ("before", Result.ERROR)])
+async def test_moves_whose_answer_comes_late(
+    rig: Rig, leader: LeaderSimulator, sim: ExchangeSimulator, when: str, result: Result
+) -> None:
+    """What is on its way is waited for, however old: it was done, or it is not done any more."""
+    follower = await rig.following()
+    signal_id = leader.publish_v1([("BTC", "BUY", ".3")])
+    sim.fault("drop", when=when, method="POST", symbol="BTCUSDC")
+    sim.fault("status", method="GET", path="/order", count=None)
+    await rig.cycle(follower)
+    await rig.cycle(follower, after=5 * 3600)
+    assert rig.result(follower, signal_id) is Result.OPEN
+    sim.clear_faults()
+    for _ in range(2):
+        await rig.cycle(follower)
+    assert rig.result(follower, signal_id) is result
+    assert len(rig.orders()) == (when == "after")
+    assert rig.types("signal")[-1] == ("executed" if when == "after" else "failed")
+
+
+async def test_a_pause_between_sells_and_buys(
+    rig: Rig, leader: LeaderSimulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is heard before each batch; resumed, the rest is bought."""
+    follower = await rig.following()
+    rig.exchange.set_account(bnb_burn=True)  # so that BNB is sold in a batch of its own
+    leader.publish_v2({"BTC": ".5", "BNB": ".3"})
+    await rig.cycle(follower)
+    signal_id = leader.publish_v2({"ETH": ".5"})
+    execute = Executor.execute
+
+    async def pauses(*args: Any) -> Any:
+        done = await execute(*args)
+        await follower.pause(paused=True)
+        return done
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Executor, "execute", pauses)
+        await rig.cycle(follower)
+    assert legs(rig)[2:] == [("SELL", "BTCUSDC")]
+    assert rig.result(follower, signal_id) is Result.OPEN
+    await rig.cycle(follower, after=5 * 3600)
+    await follower.pause(paused=False)
+    await rig.cycle(follower)
+    assert legs(rig)[3:] == [("SELL", "BNBUSDC"), ("BUY", "ETHUSDC")]
+
+
+async def test_a_pause_before_the_first_batch(
+    rig: Rig, leader: LeaderSimulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also while the plan is made."""
+    follower = await rig.following()
+    leader.publish_v2({"BTC": ".5"})
+    await rig.cycle(follower)
+    leader.publish_v2({"ETH": ".5"})
+    blocked = Trader._blocked
+
+    async def pauses(*args: Any) -> Any:
+        await follower.pause(paused=True)
+        return await blocked(*args)
+
+    monkeypatch.setattr(Trader, "_blocked", pauses)
+    await rig.cycle(follower)
+    assert legs(rig) == [("BUY", "BTCUSDC")]
+
+
 async def test_nothing_to_do(rig: Rig, leader: LeaderSimulator) -> None:
     """HOLD is executed; a sell without a position is skipped."""
     follower = await rig.following(Mode.DRY_RUN)
@@ -207,6 +344,64 @@ async def test_a_crash_while_joining(rig: Rig, leader: LeaderSimulator, number: 
     assert sorted(legs(rig)) == [("BUY", "BTCUSDC"), ("BUY", "ETHUSDC")]
     assert {record.result for record in follower._ledger.signals()} == {Result.EXECUTED}
     rig.agree(follower)
+
+
+async def test_an_allocation_is_joined_by_taking_it_up(
+    rig: Rig, leader: LeaderSimulator, sim: ExchangeSimulator
+) -> None:
+    """One record, one event, one result; a leg that is refused is tried twice at most in all."""
+    signal_id = leader.publish_v2({"BTC": ".4", "ETH": ".2"})
+    sim.fault("error", code=-2010, method="POST", symbol="ETHUSDC", count=None)
+    follower = await rig.start()
+    for _ in range(4):
+        picture = await rig.cycle(follower)
+    assert [record.signal_id for record in follower._ledger.signals()] == [signal_id]
+    assert (picture.last_signal_id, picture.last_signal_result) == (signal_id, Result.PARTIAL)
+    assert rig.types("signal") == ["received", "partial"]
+    assert rig.types("trade") == ["buy", "failed", "failed"]
+
+
+@pytest.mark.parametrize("fails", ["unfilled", "refused"])
+async def test_a_first_purchase_that_came_to_nothing(
+    rig: Rig, leader: LeaderSimulator, sim: ExchangeSimulator, fails: str
+) -> None:
+    """The leader is joined by its next signal."""
+    if fails == "unfilled":
+        sim.set_depth("BTCUSDC", "0.000001")
+    else:
+        sim.fault("error", code=-2010, method="POST", symbol="BTCUSDC", count=2)
+    first = leader.publish_v1([("BTC", "BUY", ".1")], {"BTC": ".8"})
+    follower = await rig.start()
+    for _ in range(3):
+        await rig.cycle(follower)
+    assert await follower.trades() == []
+    assert rig.result(follower, first) is (None if fails == "unfilled" else Result.ERROR)
+    sim.set_depth("BTCUSDC", None)
+    newer = leader.publish_v1([("ETH", "BUY", ".1")], {"BTC": ".8", "ETH": ".1"})
+    for _ in range(2):
+        await rig.cycle(follower)
+    assert rig.result(follower, "initial_sync") is Result.EXECUTED
+    assert rig.result(follower, newer) is Result.EXECUTED
+    weights = rig.weights(follower)
+    assert abs(weights["BTC"] - 0.8) < 0.006
+    assert abs(weights["ETH"] - 0.1) < 0.006
+    rig.agree(follower)
+
+
+async def test_a_first_purchase_that_its_own_signal_takes_up_again(rig: Rig, leader: LeaderSimulator) -> None:
+    """Overtaken by a refused signal, and told again."""
+    first = leader.publish_v1([("BTC", "BUY", ".1")], {"BTC": ".8"}, signal_id="one")
+    rig.exchange.set_symbol_status("BTCUSDC", "BREAK")
+    follower = await rig.start()
+    await follower.cycle()
+    leader.publish_raw(json.dumps({"signal_id": "bad", "version": 3}))
+    await rig.cycle(follower)
+    assert rig.result(follower, "initial_sync") is Result.SKIPPED
+    rig.exchange.set_symbol_status("BTCUSDC", "TRADING")
+    leader.publish_v1([("BTC", "BUY", ".1")], {"BTC": ".8"}, signal_id="one")
+    await rig.cycle(follower, after=900)
+    assert rig.result(follower, "initial_sync") is rig.result(follower, first) is Result.EXECUTED
+    assert abs(rig.weights(follower)["BTC"] - 0.8) < 0.006
 
 
 async def test_no_joining_of_a_leader_in_cash(rig: Rig, leader: LeaderSimulator) -> None:
@@ -411,6 +606,41 @@ async def test_sync_without_an_allocation(rig: Rig, leader: LeaderSimulator) -> 
     with pytest.raises(Exception, match="no_allocation"):
         await follower.sync()
     assert len(rig.orders()) == 1
+
+
+async def test_sync_while_the_latest_signal_is_refused(rig: Rig, leader: LeaderSimulator) -> None:
+    """Nobody trades the former allocation, nor sees it previewed, also while the leader does not answer."""
+    follower = await rig.following()
+    leader.publish_v2({"BTC": ".4"})
+    await rig.cycle(follower)
+    leader.publish_v2({"DOGE": ".4"})
+    for _ in range(2):
+        with pytest.raises(FollowerError, match="signal_refused"):
+            await follower.sync()
+        with pytest.raises(FollowerError, match="signal_refused"):
+            await follower.preview()
+        leader.misbehave("status", None)
+    leader.behave()
+    leader.publish_v2({"BTC": ".2"})
+    assert (await follower.sync()).result is Result.EXECUTED
+
+
+async def test_a_signal_that_returns(rig: Rig, leader: LeaderSimulator, caplog: pytest.LogCaptureFixture) -> None:
+    """It is said once, and for as long as the leader shows it; nothing is traded."""
+    follower = await rig.following()
+    leader.publish_v2({"BTC": ".4"}, signal_id="one")
+    await rig.cycle(follower)
+    leader.publish_v2({"BTC": ".2"}, signal_id="two")
+    assert (await rig.cycle(follower)).returned_signal is None
+    leader.publish_v2({"BTC": ".9"}, signal_id="one")
+    before = len(rig.orders())
+    for _ in range(3):
+        assert (await rig.cycle(follower)).returned_signal == "one"
+    assert caplog.text.count("shows signal one again") == 1
+    assert len(rig.orders()) == before
+    leader.publish_v2({"BTC": ".3"}, signal_id="three")
+    assert (await rig.cycle(follower)).returned_signal is None
+    assert rig.result(follower, "three") is Result.EXECUTED
 
 
 async def test_sync_overtakes_what_is_open(rig: Rig, leader: LeaderSimulator, sim: ExchangeSimulator) -> None:

@@ -10,6 +10,7 @@ import pytest
 from custom_components.calvalot.follower.desk import WAITS
 from custom_components.calvalot.follower.exchange import Mode
 from custom_components.calvalot.follower.follower import Follower
+from custom_components.calvalot.follower.ledger import Ledger, LedgerError
 from custom_components.calvalot.follower.schema import Result
 from custom_components.calvalot.follower.settings import Approval, Settings
 from simulators.exchange import ExchangeSimulator
@@ -213,6 +214,27 @@ async def test_initial_sync_waits_once(rig: Rig) -> None:
     snapshot = await rig.cycle(follower)
     assert snapshot.last_signal_id == rig.leader.signals[-1]["signal_id"]
     assert snapshot.last_signal_result is Result.EXECUTED
+
+
+async def test_a_ledger_that_fails_when_the_time_comes(
+    rig: Rig, follower: Follower, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No further cycle is wanted before the next one by the clock: a turn that has come would be taken over and over."""
+    signal_id = await heard(rig, follower)
+    assert follower.snapshot.due
+
+    def fails(*_: object) -> None:
+        raise LedgerError("the disk is full")
+
+    with monkeypatch.context() as patched:
+        for broken in ("add_orders", "in_flight"):
+            patched.setattr(Ledger, broken, fails)
+            snapshot = await rig.cycle(follower, after=3600)
+            assert snapshot.storage_problem
+            assert snapshot.due is None
+    await rig.cycle(follower)
+    assert rig.result(follower, signal_id) is Result.EXECUTED
+    assert len(rig.orders()) == 1
 
 
 async def test_retries_do_not_wait_again(rig: Rig, follower: Follower, exchange: ExchangeSimulator) -> None:

@@ -362,8 +362,41 @@ def test_wrong_shapes(document: Any, reason: str) -> None:
     assert refusal(document) == reason
 
 
+@pytest.mark.parametrize("value", ["high", "0.7", 72, -1, True, [], {"a": 1}, "9" * 70])
+def test_a_confidence_that_is_none(value: Any) -> None:
+    """What is only shown makes no signal invalid: it is shown as nothing."""
+    assert parse(v2(confidence=value)).confidence is None
+
+
+@pytest.mark.parametrize("value", [7, True, ["because"], {"en": "because"}])
+def test_a_reasoning_that_is_none(value: Any) -> None:
+    """The same, and for whatever else is not known."""
+    assert parse(v2(reasoning=value, update=value, whatever=value)).reasoning == ""
+
+
+def test_keys_that_stand_twice_and_are_only_shown() -> None:
+    """Nothing is shown of them; inside of something unknown they are nobody's business."""
+    body = json.dumps(v2(confidence=0.5, reasoning="a", x={"y": 1}))
+    body = body.replace('"confidence": 0.5', '"confidence": 0.5, "confidence": 0.6').replace('"y": 1', '"y": 1, "y": 2')
+    body = body.replace(
+        '"reasoning": "a"', '"reasoning": "a", "reasoning": "b", "update": {"required": true}, "update": {}'
+    )
+    signal = parse_signal(body.encode(), COINS)
+    assert (signal.confidence, signal.reasoning, signal.update_required) == (None, "", False)
+
+
+def test_what_is_wanted_is_the_same_for_the_same_content() -> None:
+    """Whatever it is written like, and whatever is told beside it."""
+    one = parse(v2(position("BTCUSDC", 0.5), position("ETHUSDC", 0), reasoning="a"))
+    other = parse(v2(position("BTCUSDT", 0.50), reasoning="b"))
+    assert one.wanted == other.wanted == json.dumps({"allocation": {"BTC": "0.5"}})
+    assert parse(v1(portfolio_state=None)).as_allocation("x").wanted == json.dumps({"allocation": None})
+    hold = v1(actions=[action(), {"coin": "ETHUSDC", "action": "HOLD", "pct_of_capital": 0}])
+    assert parse(hold).wanted == parse(v1(actions=[action()])).wanted
+
+
 def test_keys_that_stand_twice() -> None:
-    """Two readers could take different ones: refused at any depth."""
+    """Two readers could take different ones: refused wherever it decides what is traded."""
     assert refusal(b'{"signal_id": "two", "version": 1, "version": 2, "portfolio_state": {"positions": []}}')
     body = json.dumps(v2({"coin": "BTCUSDC", "x": 0})).replace('"x": 0', '"pct_of_portfolio": 0, "pct_of_portfolio": 1')
     assert refusal(body.encode()) == "the key 'pct_of_portfolio' stands twice in an object"

@@ -1,7 +1,8 @@
 """Copies of a ledger: one a day, seven of them, one of each version it had, and the way back from a file that broke."""
 
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import date, datetime
+from decimal import Decimal
 import os
 from pathlib import Path
 import shutil
@@ -62,6 +63,15 @@ def paper_only(ledger: Path) -> bool:
     """Whether nothing in a ledger and its copies was ever traded or paid in live; not where one of them cannot be read."""
     files = [file for file in (ledger, *ledger.parent.glob(f"{ledger.stem}.*")) if is_ledger(file)]
     return not any(_is_live(file) for file in files)
+
+
+def live_coins(ledger: Path) -> dict[str, Decimal]:
+    """Coins that the live books of a ledger hold, with their quantities; none where it cannot be read."""
+    coins: dict[str, Decimal] = {}
+    with suppress(sqlite3.Error), closing(sqlite3.connect(f"{ledger.as_uri()}?mode=ro", uri=True)) as connection:
+        for coin, quantity in connection.execute("SELECT coin, quantity FROM positions WHERE mode = 'live'"):
+            coins[coin] = coins.get(coin, Decimal(0)) + Decimal(quantity)
+    return coins
 
 
 def is_ledger(file: Path) -> bool:
