@@ -10,7 +10,7 @@ from .const import DOMAIN
 from .follower.follower import FollowerError
 
 # Not the owner's doing: the same call may succeed later.
-FAILURES: Final = frozenset({"no_valuation", "ledger_unavailable", "signal_unheard"})
+FAILURES: Final = frozenset({"no_valuation", "ledger_unavailable", "order_unclear", "signal_unheard"})
 
 
 @contextmanager

@@ -53,7 +53,10 @@ def unknown_orders(snapshot: Snapshot) -> list[OrderRecord]:
 
 def order_text(order: OrderRecord) -> str:
     """An order in the words of the exchange."""
-    return f"{order.side} {order.quantity:f} {order.symbol} ({order.client_order_id})"
+    size = f"{order.quantity:f}"
+    if order.quote_amount is not None:
+        size = f"{order.quote_amount.normalize():f} {order.symbol.removeprefix(order.coin)}"
+    return f"{order.side} {size} {order.symbol} ({order.client_order_id})"
 
 
 def _order_unknown(snapshot: Snapshot, _entry: ConfigEntry[Any]) -> Mapping[str, str] | None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 import logging
@@ -71,6 +72,9 @@ async def test_rules(api: BinanceExchange, sim: ExchangeSimulator) -> None:
     assert (bitcoin.step, bitcoin.tick) == (max(listed.step, listed.market_step or 0), listed.tick)
     assert bitcoin.min_notional == listed.min_notional == 5
     assert bitcoin.max_quantity == min(listed.max_quantity, listed.market_max)
+    assert bitcoin.quote_step == Decimal("1e-8")
+    listed.quote_order_quantity = False
+    assert (await api.rules(["BTCUSDC"]))["BTCUSDC"].quote_step is None
     sim.set_symbol_status("BTCUSDC", "BREAK")
     assert not (await api.rules(["BTCUSDC"]))["BTCUSDC"].trading
 
@@ -267,6 +271,18 @@ async def test_a_market_order(api: BinanceExchange, sim: ExchangeSimulator) -> N
     assert found
     assert (found.order_id, found.fills, found.executed_amount) == (report.order_id, None, report.executed_amount)
     assert await api.find("BTCUSDC", "cv-name-2") is None
+
+
+async def test_a_market_order_for_an_amount(api: BinanceExchange, sim: ExchangeSimulator) -> None:
+    """It goes out without a quantity; what that came to is in the answer, and in what is looked up later."""
+    report = await api.place(request(quantity=Decimal(1), quote_amount=Decimal("400.50")))
+    sent = next(each for each in sim.requests if each.method == "POST").params
+    assert (sent["quoteOrderQty"], sent["type"]) == ("400.5", "MARKET")
+    assert "quantity" not in sent
+    assert report.quantity == report.executed_quantity == sim.balance("BTC") / (1 - Decimal("0.001"))
+    assert 399 < report.executed_amount <= Decimal("400.5")
+    found = await api.find("BTCUSDC", "cv-name-1")
+    assert found == replace(report, fills=None)
 
 
 async def test_a_limit_order(api: BinanceExchange, sim: ExchangeSimulator) -> None:

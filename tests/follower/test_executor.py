@@ -50,7 +50,9 @@ class Bench:
     bought: Decimal = ZERO
     rebuilding: Rebuild | None = None
 
-    def planned(self, side: Side, quantity: Decimal = QUANTITY, coin: str = "BTC", limit: str = "") -> PlannedOrder:
+    def planned(
+        self, side: Side, quantity: Decimal = QUANTITY, coin: str = "BTC", limit: str = "", costs: str = ""
+    ) -> PlannedOrder:
         """An order as the planner makes it."""
         price = self.rig.exchange.price(f"{coin}USDC")
         return PlannedOrder(
@@ -61,6 +63,7 @@ class Bench:
             price=price,
             amount=quantity * price,
             limit_price=Decimal(limit) if limit else None,
+            quote_amount=Decimal(costs) if costs else None,
         )
 
     async def execute(self, side: Side, signal_id: str = SIGNAL, **options: Any) -> OrderRecord:
@@ -879,6 +882,56 @@ async def test_an_order_that_was_executed_after_all(bench: Bench) -> None:
     recovered = await bench.rebuild()
     assert [(each.signal_id, each.state) for each in recovered] == [("with ", OrderState.BOOKED)]
     bench.agree()
+
+
+# Sized by what it may cost
+
+
+@pytest.mark.parametrize("fault", [None, "drop", "status_new", "wrong_id", "empty_body"])
+async def test_an_order_for_an_amount(bench: Bench, fault: str | None) -> None:
+    """How much it came to is known from the answer or the look-up, and is written down then."""
+    if fault:
+        bench.rig.exchange.fault(fault, when="after", method="POST", path="/order")
+    record = await bench.execute(Side.BUY, costs="394.20")
+    (order,) = bench.rig.orders()
+    assert (record.state, record.quote_amount) == (OrderState.BOOKED, Decimal("394.20"))
+    assert record.quantity == record.executed_quantity == order.quantity
+    assert order.quantity != QUANTITY
+    assert 393 < record.executed_amount <= Decimal("394.20")
+    bench.agree()
+
+
+async def test_an_order_for_an_amount_over_a_crash(bench: Bench) -> None:
+    """What it may cost is on disk before it is sent; a lost ledger has it back with what it came to."""
+    sim = bench.rig.exchange
+    sim.fault("drop", when="after", method="POST", path="/order")
+    sim.fault("status", method="GET", path="/order", count=None)
+    record = await bench.execute(Side.BUY, costs="394.20")
+    bench.reopen()
+    (found,) = bench.ledger.in_flight()
+    assert (found, found.quote_amount, found.quantity) == (record, Decimal("394.20"), QUANTITY)
+    sim.clear_faults()
+    (booked,) = await bench.settle()
+    assert booked.quantity == booked.executed_quantity
+    bench.ledger.close()
+    bench.ledger.path.unlink()
+    bench.reopen()
+    (recovered,) = await bench.executor.sweep({"BTCUSDC": "BTC"}, PRICES)
+    assert (recovered.quantity, recovered.executed_amount) == (booked.quantity, booked.executed_amount)
+
+
+async def test_an_order_for_an_amount_by_hand(bench: Bench) -> None:
+    """It cannot have cost more than it might; how many coins that were only the exchange knows."""
+    sim = bench.rig.exchange
+    sim.fault("drop", when="after", method="POST", path="/order")
+    sim.fault("status", method="GET", path="/order", count=None)
+    record = await bench.execute(Side.BUY, costs="394.20")
+    right = Execution(quantity=QUANTITY * 2, amount=Decimal("394.2"), fee=ZERO, fee_asset="BTC")
+    for wrong in (replace(right, amount=Decimal("394.21")), replace(right, quantity=ZERO)):
+        with pytest.raises(BookError):
+            await bench.executor.settle_by_hand(record, wrong, PRICES)
+    booked = await bench.executor.settle_by_hand(record, right, PRICES)
+    assert booked.quantity == booked.executed_quantity == QUANTITY * 2
 
 
 # Settled by hand

@@ -66,6 +66,16 @@ async def test_a_fill(paper: PaperExchange, rig: Rig, symbol: str, slippage: str
     assert rig.exchange.orders == []
 
 
+async def test_a_purchase_for_an_amount(paper: PaperExchange) -> None:
+    """As many steps as that buys with the slippage; too little for one buys nothing."""
+    price = (await look(paper))["BTCUSDC"] * Decimal("1.0002")
+    report = await paper.place(request(quantity="1", quote_amount=Decimal(500)))
+    assert report.quantity == report.executed_quantity == 500 // (price / 100_000) / 100_000
+    assert 500 - price / 100_000 < report.executed_amount <= 500
+    nothing = await paper.place(request(quantity="1", quote_amount=Decimal("0.5")))
+    assert (nothing.done, nothing.executed_quantity, nothing.executed_amount, nothing.fills) == (True, 0, 0, ())
+
+
 @pytest.mark.parametrize("side", list(Side))
 async def test_a_limit(paper: PaperExchange, side: Side) -> None:
     """A fill beyond the limit is none; one up to it is."""

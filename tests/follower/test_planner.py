@@ -95,6 +95,7 @@ def worlds(draw: st.DrawFn, limits: st.SearchStrategy[Limits] = LIMITS, least_ca
             tick=Decimal("0.00000001"),
             min_price=ZERO,
             min_notional=draw(st.sampled_from([Decimal(5), ZERO, Decimal(10)])),
+            quote_step=draw(st.sampled_from([Decimal("1e-8"), None, Decimal("0.01")])),
         )
         if quantity := draw(
             st.just(ZERO) | amounts("5000").map(lambda value, coin=coin: _quantity(value, prices[coin]))
@@ -164,9 +165,48 @@ def test_buys_never_cost_more_than_the_cash(world: World, signal: Signal) -> Non
     """Not even all of them at the worst price they may fill at, with a fee on top."""
     buys, _ = world.fund(world.plan(signal).wanted)
     with localcontext(EXACT):
-        worst = sum(((order.limit_price or order.price * (1 + MARKET_MARGIN)) * order.quantity for order in buys), ZERO)
+        worst = sum((_worst(order) for order in buys), ZERO)
         assert worst * (1 + FEE_MARGIN) <= max(world.portfolio.cash, ZERO)
     assert all(order.side is Side.BUY for order in buys)
+
+
+def _worst(order: PlannedOrder) -> Decimal:
+    """What a buy may cost: what it says, its limit, or else the last price and the room that is kept."""
+    if order.quote_amount is not None:
+        return order.quote_amount
+    return (order.limit_price or order.price * (1 + MARKET_MARGIN)) * order.quantity
+
+
+@given(worlds(), SIGNALS, st.decimals("0.5", "2", places=4))
+def test_no_jump_takes_more_than_the_cash(world: World, signal: Signal, jump: Decimal) -> None:
+    """Whatever the price of the fill: by what it may cost or by its limit; a bare quantity up to 5 % above the last one."""
+    buys, _ = world.fund(world.plan(signal).wanted)
+    with localcontext(EXACT):
+        cash = world.portfolio.cash
+        for order in buys:
+            rules, price = world.market.rules[order.symbol], order.price * jump
+            if order.limit_price is not None:
+                quantity = order.quantity if price <= order.limit_price else ZERO
+            elif order.quote_amount is not None:
+                quantity = rules.round_quantity(order.quote_amount / price)
+            else:
+                quantity, price = order.quantity, min(price, order.price * Decimal("1.05"))
+            cash -= quantity * price * (1 + FEE_MARGIN)
+        assert cash >= 0
+
+
+@given(worlds(), SIGNALS)
+def test_a_market_buy_says_what_it_may_cost(world: World, signal: Signal) -> None:
+    """Where the symbol takes that; on the step of the quote, and never more than was planned. Nothing else does."""
+    orders, _ = world.everything(signal)
+    for order in orders:
+        step = world.market.rules[order.symbol].quote_step
+        sized = order.side is Side.BUY and order.limit_price is None and step is not None
+        assert (order.quote_amount is not None) == sized
+        if order.quote_amount is not None and step is not None:
+            with localcontext(EXACT):
+                assert order.quote_amount % step == 0
+                assert order.amount - step < order.quote_amount <= order.amount
 
 
 @given(worlds(), SIGNALS)
@@ -242,7 +282,7 @@ def test_where_scaling_would_go_under_the_minimum_the_largest_are_bought() -> No
     wanted = {"BTC": Decimal(6), "ETH": Decimal(8), "BNB": Decimal(20)}
     buys, left_out = world.fund(wanted)
     assert [order.coin for order in buys] == ["BNB"]
-    assert buys[0].amount == _quantity(Decimal(12), Decimal("1.005") * Decimal("1.001")).quantize(
+    assert buys[0].amount == _quantity(Decimal(12), (1 + MARKET_MARGIN) * (1 + FEE_MARGIN)).quantize(
         Decimal("1e-5"), ROUND_DOWN
     )
     assert left_out == tuple(LeftOut(coin, f"{coin}USDC", Side.BUY, Reason.NO_CASH) for coin in ("BTC", "ETH"))

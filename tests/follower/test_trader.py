@@ -4,15 +4,17 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
 from custom_components.calvalot.follower.exchange import Balance, Mode, Side
-from custom_components.calvalot.follower.schema import OrderState, Result
+from custom_components.calvalot.follower.follower import Follower
+from custom_components.calvalot.follower.schema import OrderState, Result, fills
 from custom_components.calvalot.follower.trader import Account, reserve_fee
 from simulators.exchange import ExchangeSimulator
 from simulators.leader import LeaderSimulator
 
 from .builders import decimals, make_portfolio
-from .rig import ALLOCATION, COINS, Rig
+from .rig import ALLOCATION, COINS, ZERO, Rig
 
 
 @pytest.fixture
@@ -195,6 +197,56 @@ async def test_an_order_in_flight_counts_for_the_day(rig: Rig, leader: LeaderSim
     assert "daily_limit: SOLUSDC" in (picture.last_signal_reason or "")
     assert [order.symbol for order in rig.orders()] == ["BTCUSDC", "ETHUSDC"]
     sim.clear_faults()
+
+
+# What a MARKET order may cost
+
+
+@pytest.mark.parametrize("quote_orders", [True, False])
+@pytest.mark.parametrize("bnb_burn", [True, False])
+async def test_a_jump_spends_nothing_of_the_owner_s(
+    rig: Rig, leader: LeaderSimulator, sim: ExchangeSimulator, quote_orders: bool, bnb_burn: bool
+) -> None:
+    """5 % between the price and the fill: fewer coins for the same money; a symbol that takes no amount gets less of it."""
+    sim.set_balance("USDC", "5000")
+    sim.set_balance("BNB", "1")
+    sim.set_account(bnb_burn=bnb_burn)
+    for symbol in ("BTCUSDC", "ETHUSDC"):
+        sim.symbol(symbol).quote_order_quantity = quote_orders
+    follower = await rig.following(max_slippage=ZERO)
+    fault = sim.fault("jump", method="POST", percent=5, count=2)
+    leader.publish_v2({"BTC": ".5", "ETH": ".5"})
+    picture = await rig.cycle(follower)
+    assert fault.hits == 2
+    assert len(rig.orders()) == 2
+    assert {bool(order.quote_quantity) for order in rig.orders()} == {quote_orders}
+    cash = follower._ledger.book().portfolio.cash
+    assert ZERO <= cash < (10 if quote_orders else 70)
+    assert picture.last_signal_result is not None
+    rig.agree(follower, lent=sum((fee for fee in _lent(follower)), ZERO))
+
+
+def _lent(follower: Follower) -> list[Decimal]:
+    """What the book paid for each fee in a coin that it does not hold."""
+    with follower._ledger._reading() as connection:
+        rows = connection.execute(select(fills.c.fee, fills.c.fee_price).where(fills.c.fee_asset == "BNB"))
+        return [(fee * price).quantize(Decimal("1e-8")) for fee, price in rows]
+
+
+@pytest.mark.parametrize(("depth", "result"), [(None, Result.EXECUTED), ("150", Result.PARTIAL)])
+async def test_a_move_for_an_amount(
+    rig: Rig, leader: LeaderSimulator, sim: ExchangeSimulator, depth: str | None, result: Result
+) -> None:
+    """What a step leaves over is no rest; what a thin book leaves over is, and is not bought later."""
+    follower = await rig.following(max_slippage=ZERO)
+    sim.set_depth("BTCUSDC", depth)
+    leader.publish_v1([("BTC", "BUY", ".3")])
+    picture = await rig.cycle(follower)
+    assert picture.last_signal_result is result
+    assert picture.last_signal_reason == ("" if depth is None else "unfilled: BTCUSDC")
+    await rig.cycle(follower)
+    assert len(rig.orders()) == 1
+    rig.agree(follower)
 
 
 # What is said of it

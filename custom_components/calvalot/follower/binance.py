@@ -30,6 +30,7 @@ from binance import AsyncClient
 from binance.exceptions import BinanceAPIException, BinanceRequestException
 
 from .exchange import (
+    ONE,
     ZERO,
     Balance,
     ClockSkew,
@@ -223,14 +224,17 @@ class BinanceExchange:
         params: dict[str, Any] = {
             "symbol": order.symbol,
             "side": order.side.value,
-            "quantity": _text(order.quantity),
             "newClientOrderId": order.client_order_id,
             "newOrderRespType": "FULL",
         }
-        if order.limit_price is None:
-            params["type"] = "MARKET"
-        else:
+        if order.limit_price is not None:
             params |= {"type": "LIMIT", "timeInForce": "IOC", "price": _text(order.limit_price)}
+        else:
+            params["type"] = "MARKET"
+        if order.quote_amount is not None:
+            params["quoteOrderQty"] = _text(order.quote_amount)
+        else:
+            params["quantity"] = _text(order.quantity)
         try:
             await self._take_time()
         except ExchangeUnavailable as err:
@@ -480,6 +484,7 @@ def _symbol_rules(item: Mapping[str, Any]) -> SymbolRules:
         min_price=_amount(price.get("minPrice", 0)),
         max_price=_amount(price.get("maxPrice", 0)) or None,
         min_notional=_amount(notional.get("minNotional", 0)),
+        quote_step=ONE.scaleb(-int(item["quoteAssetPrecision"])) if item.get("quoteOrderQtyMarketAllowed") else None,
     )
 
 

@@ -107,6 +107,7 @@ class SymbolRules:
     """Trading rules of one symbol, as the exchange lists them; a step or tick of 0 means none.
 
     `min_notional` binds every order of at least one of our kinds (LIMIT always, MARKET where the filter says so).
+    `quote_step` is the step of what a MARKET order may cost; None where the symbol takes a quantity only.
     """
 
     symbol: str
@@ -120,6 +121,7 @@ class SymbolRules:
     min_price: Decimal = ZERO
     max_price: Decimal | None = None
     min_notional: Decimal = ZERO
+    quote_step: Decimal | None = None
 
     def round_quantity(self, quantity: Decimal) -> Decimal:
         """Round a quantity (base asset) down to the step; 0 where it is under the minimum."""
@@ -138,12 +140,16 @@ class SymbolRules:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderRequest:
-    """One order as it goes out: quantity in the base asset; without a limit price it is a MARKET order."""
+    """One order as it goes out: quantity in the base asset; without a limit price it is a MARKET order.
+
+    With a `quote_amount` it buys what that much quote buys, whatever quantity that turns out to be.
+    """
 
     symbol: str
     side: Side
     quantity: Decimal
     limit_price: Decimal | None
+    quote_amount: Decimal | None = None
     client_order_id: str
 
 

@@ -141,7 +141,12 @@ class Executor:
         """Book what the owner read on the exchange of an order in flight. Raises BookError, LedgerError."""
         if execution is None:
             return await self._end(record, OrderState.NOT_PLACED, "settled by hand: not placed")
-        if not 0 < execution.quantity <= record.quantity or execution.amount <= 0 or execution.fee < 0:
+        within = (
+            execution.quantity <= record.quantity
+            if record.quote_amount is None
+            else execution.amount <= record.quote_amount
+        )
+        if not within or execution.quantity <= 0 or execution.amount <= 0 or execution.fee < 0:
             raise BookError("the figures do not fit the order")
         now = self._clock()
         order_id = record.order_id or 0
@@ -161,7 +166,7 @@ class Executor:
             symbol=record.symbol,
             side=record.side,
             done=True,
-            quantity=record.quantity,
+            quantity=record.quantity if record.quote_amount is None else execution.quantity,
             executed_quantity=execution.quantity,
             executed_amount=execution.amount,
             time=now,
@@ -225,6 +230,7 @@ class Executor:
                     quantity=order.quantity,
                     price=order.price,
                     limit_price=order.limit_price,
+                    quote_amount=order.quote_amount,
                     created_at=now,
                 )
             )
@@ -405,6 +411,7 @@ def executed(record: OrderRecord, report: OrderReport) -> OrderRecord:
         record,
         state=OrderState.EXECUTED,
         order_id=report.order_id,
+        quantity=record.quantity_in(report),
         executed_quantity=report.executed_quantity,
         executed_amount=report.executed_amount,
         executed_at=report.time,
@@ -446,6 +453,7 @@ def _request(record: OrderRecord) -> OrderRequest:
         side=record.side,
         quantity=record.quantity,
         limit_price=record.limit_price,
+        quote_amount=record.quote_amount,
         client_order_id=record.client_order_id,
     )
 

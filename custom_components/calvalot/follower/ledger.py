@@ -352,6 +352,7 @@ class Ledger(Storage):
                 record,
                 state=OrderState.BOOKED,
                 order_id=report.order_id,
+                quantity=record.quantity_in(report),
                 executed_quantity=report.executed_quantity,
                 executed_amount=sum((fill.amount for fill in trades), ZERO),
                 executed_at=report.time,

@@ -90,16 +90,17 @@ class PaperExchange:
         price = price * (ONE + slippage if buys else ONE - slippage)
         now = self._clock()
         limit = order.limit_price
-        filled = limit is None or (price <= limit if buys else price >= limit)
+        quantity = order.quantity if order.quote_amount is None else rules.round_quantity(order.quote_amount / price)
+        filled = bool(quantity) and (limit is None or (price <= limit if buys else price >= limit))
         report = OrderReport(
             client_order_id=order.client_order_id,
             order_id=await self._number(),
             symbol=order.symbol,
             side=order.side,
             done=True,
-            quantity=order.quantity,
-            executed_quantity=order.quantity if filled else ZERO,
-            executed_amount=(price * order.quantity).quantize(SMALLEST) if filled else ZERO,
+            quantity=quantity,
+            executed_quantity=quantity if filled else ZERO,
+            executed_amount=(price * quantity).quantize(SMALLEST) if filled else ZERO,
             time=now,
         )
         return replace(report, fills=(_fill(report, rules),) if filled else ())

@@ -9,14 +9,14 @@ from dataclasses import dataclass, field
 from decimal import Decimal, localcontext
 from enum import StrEnum
 
-from .exchange import ONE, ZERO, Side, SymbolRules
+from .exchange import ONE, ZERO, Side, SymbolRules, round_down
 from .portfolio import EXACT, Portfolio, Valuation
 from .signal import Action, Signal
 
 # An exchange checks a minimum against an average price; orders keep this much above it.
 NOTIONAL_MARGIN = Decimal("1.05")
-# Room a MARKET buy keeps between the last price and what its fills may cost.
-MARKET_MARGIN = Decimal("0.005")
+# Room between the last price and what the fills of a MARKET buy may cost, where its quantity is all that can be said.
+MARKET_MARGIN = Decimal("0.06")
 FEE_MARGIN = Decimal("0.001")
 MAJORS = frozenset({"BTC", "ETH"})
 MAJOR_SLIPPAGE = Decimal("0.003")
@@ -79,7 +79,10 @@ class Limits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedOrder:
-    """An order ready to be sent: quantity in the base asset, last price and the amount at it in quote."""
+    """An order ready to be sent: quantity in the base asset, last price and the amount at it in quote.
+
+    One with a `quote_amount` may cost that much and no more; its quantity is what that buys at the last price.
+    """
 
     coin: str
     symbol: str
@@ -88,6 +91,7 @@ class PlannedOrder:
     price: Decimal
     amount: Decimal
     limit_price: Decimal | None
+    quote_amount: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,7 +267,7 @@ def fund(
         amounts = {coin: min(amount, cap) for coin, amount in wanted.items()}
         left_out: list[LeftOut] = []
         while amounts:
-            worst = sum((amount * worst_factor(limits, coin) for coin, amount in amounts.items()), ZERO)
+            worst = sum((amount * worst_factor(market, limits, coin) for coin, amount in amounts.items()), ZERO)
             scale = min(ONE, max(cash, ZERO) / worst) if worst else ONE
             orders = {coin: _sized_buy(market, limits, coin, amount * scale) for coin, amount in amounts.items()}
             short = [coin for coin, order in orders.items() if order is None]
@@ -276,9 +280,12 @@ def fund(
         return (), tuple(left_out)
 
 
-def worst_factor(limits: Limits, coin: str) -> Decimal:
+def worst_factor(market: Market, limits: Limits, coin: str) -> Decimal:
     """What a buy may cost at most, fee included, as a multiple of its amount at the last price."""
-    return (ONE + (limits.slippage(coin) or MARKET_MARGIN)) * (ONE + FEE_MARGIN)
+    slippage = limits.slippage(coin)
+    if not slippage and market.rules[market.symbol(coin)].quote_step is None:
+        slippage = MARKET_MARGIN
+    return (ONE + slippage) * (ONE + FEE_MARGIN)
 
 
 def smallest_order(market: Market, limits: Limits, coin: str) -> Decimal:
@@ -291,12 +298,16 @@ def smallest_order(market: Market, limits: Limits, coin: str) -> Decimal:
 
 
 def make_order(market: Market, limits: Limits, coin: str, side: Side, quantity: Decimal) -> PlannedOrder | None:
-    """An order for a quantity, with the price guard; None where nothing is left after rounding."""
+    """An order for a quantity, with the price guard; None where nothing is left after rounding.
+
+    A MARKET buy goes out as the amount that it may cost, where the symbol takes one.
+    """
     rules = market.rules[market.symbol(coin)]
     if not (quantity := rules.round_quantity(quantity)):
         return None
     price = market.prices[coin]
     slippage = limits.slippage(coin)
+    sized_in_quote = side is Side.BUY and not slippage and rules.quote_step is not None
     return PlannedOrder(
         coin=coin,
         symbol=rules.symbol,
@@ -305,6 +316,7 @@ def make_order(market: Market, limits: Limits, coin: str, side: Side, quantity: 
         price=price,
         amount=quantity * price,
         limit_price=rules.limit_price(side, price, slippage) if slippage else None,
+        quote_amount=round_down(quantity * price, rules.quote_step or ZERO) if sized_in_quote else None,
     )
 
 

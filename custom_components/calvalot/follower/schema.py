@@ -20,7 +20,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-from .exchange import ONE, ZERO, Side
+from .exchange import ONE, ZERO, OrderReport, Side
 from .performance import Drawdown, Units
 from .portfolio import Portfolio
 from .upgrades import NUMBERED_BOOKS
@@ -45,6 +45,8 @@ UPGRADES: tuple[tuple[str, ...], ...] = (
         "ALTER TABLE signals ADD COLUMN wanted TEXT",
         "CREATE INDEX signals_by_id ON signals (signal_id)",
         "CREATE TABLE sights (signal_id TEXT NOT NULL PRIMARY KEY, seen_at VARCHAR(40) NOT NULL)",
+        "ALTER TABLE orders ADD COLUMN quote_amount TEXT",
+        "ALTER TABLE closes ADD COLUMN prices TEXT",
     ),
 )
 VERSION = 1 + len(UPGRADES)
@@ -118,7 +120,11 @@ class SignalRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderRecord:
-    """An order: quantities in the base asset, amounts in quote; `price` is the last one when it was planned."""
+    """An order: quantities in the base asset, amounts in quote; `price` is the last one when it was planned.
+
+    One with a `quote_amount` was sized by what it may cost: its quantity is what that buys at `price`, and once it is
+    executed what the exchange made of it.
+    """
 
     seq: int = 0
     signal_id: str
@@ -131,6 +137,7 @@ class OrderRecord:
     quantity: Decimal
     price: Decimal | None = None
     limit_price: Decimal | None = None
+    quote_amount: Decimal | None = None
     state: OrderState = OrderState.PLANNED
     created_at: datetime
     sent_at: datetime | None = None
@@ -139,6 +146,10 @@ class OrderRecord:
     executed_amount: Decimal = ZERO
     executed_at: datetime | None = None
     reason: str = ""
+
+    def quantity_in(self, report: OrderReport) -> Decimal:
+        """Quantity that was asked for; of an order sized in quote what the exchange made of that."""
+        return self.quantity if self.quote_amount is None else report.quantity or self.quantity
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -320,6 +331,7 @@ orders = Table(
     Column("quantity", DecimalText, nullable=False),
     Column("price", DecimalText),
     Column("limit_price", DecimalText),
+    Column("quote_amount", DecimalText),
     Column("state", String(10), nullable=False),
     Column("created_at", TimeText, nullable=False),
     Column("sent_at", TimeText),
@@ -389,6 +401,7 @@ closes = Table(
     Column("unit_price", DecimalText, nullable=False),
     Column("peak", DecimalText, nullable=False),
     Column("deepest", DecimalText, nullable=False),
+    Column("prices", Text),
 )
 
 facts = Table(

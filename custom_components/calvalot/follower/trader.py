@@ -1,15 +1,26 @@
 """One pass at one signal: plan, sell, plan the buys from what is really there, say what became of it."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from .exchange import FEE_COIN, ONE, ZERO, Balance, Side
+from .exchange import FEE_COIN, ONE, ZERO, Balance, Side, SymbolRules
 from .executor import Executor
 from .ledger import Ledger
-from .planner import LeftOut, Limits, Market, PlannedOrder, Reason, fund, plan, worst_factor
+from .planner import (
+    FEE_MARGIN,
+    MARKET_MARGIN,
+    NOTIONAL_MARGIN,
+    LeftOut,
+    Limits,
+    Market,
+    PlannedOrder,
+    Reason,
+    fund,
+    plan,
+)
 from .portfolio import Portfolio, Position
 from .schema import OrderRecord, OrderState, Result, SignalRecord
 from .signal import Action, Signal, sells_out
@@ -21,6 +32,7 @@ LONGEST_RETRY = timedelta(hours=1)
 # What a sale of the fee coin itself leaves for its own fee.
 FEE_RESERVE = Decimal("0.001")
 DAY = timedelta(days=1)
+SMALLEST = Decimal("1e-8")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,12 +96,12 @@ class Trader:
     ) -> Outlook | None:
         """What the signal would trade now; None without a complete valuation or with a wanted price missing."""
         book = await asyncio.to_thread(self._ledger.book)
-        moving = await self._moving(market)
+        moving = committed(await asyncio.to_thread(self._ledger.in_flight), market)
         portfolio = account.usable(book.portfolio, moving)
         valuation = portfolio.value(market.prices)
         if valuation is None or _missing_price(signal, market):
             return None
-        blocked = await self._blocked(signal, signal_id)
+        blocked = await self._blocked(signal, signal_id, market)
         sellable = reserve_fee(portfolio, await asyncio.to_thread(self._ledger.last_fee_asset))
         planned = plan(signal, sellable, valuation, market, self._limits, blocked)
         cash = portfolio.cash - moving.get(market.quote, ZERO)
@@ -157,7 +169,7 @@ class Trader:
         others = [order for order in sells if order.coin != FEE_COIN]
         return [turn for turn in (others, [order for order in sells if order.coin == FEE_COIN]) if turn]
 
-    async def _blocked(self, signal: Signal, signal_id: str) -> dict[tuple[str, Side], Reason]:
+    async def _blocked(self, signal: Signal, signal_id: str, market: Market) -> dict[tuple[str, Side], Reason]:
         """Legs that must not be placed now, with the reason."""
         earlier = await asyncio.to_thread(self._ledger.orders, signal_id)
         record = await asyncio.to_thread(self._ledger.signal, signal_id)
@@ -170,7 +182,7 @@ class Trader:
                 if record is None or order.created_at >= record.seen_at:
                     refusals.setdefault(leg, []).append(order.created_at)
             elif order.state is OrderState.BOOKED and signal.version == 1:
-                filled = order.executed_quantity == order.quantity
+                filled = _is_filled(order, market.rules.get(order.symbol))
                 blocked[leg] = Reason.ALREADY_PLACED if filled else Reason.UNFILLED
         blocked |= {leg: Reason.REFUSED for leg, times in refusals.items() if self._is_refused(signal_id, times)}
         for order in await asyncio.to_thread(self._ledger.in_flight):
@@ -182,17 +194,6 @@ class Trader:
         if not sells_out(signal_id):
             return len(times) >= MAX_REFUSALS
         return self._clock() < times[-1] + min(FIRST_RETRY * (1 << min(len(times) - 1, 10)), LONGEST_RETRY)
-
-    async def _moving(self, market: Market) -> dict[str, Decimal]:
-        """What orders in flight may have taken from the account by now or may still take, at most; by asset."""
-        moving: dict[str, Decimal] = {}
-        for order in await asyncio.to_thread(self._ledger.in_flight):
-            asset, amount = order.coin, order.quantity
-            if order.side is Side.BUY:
-                price = order.price or market.prices.get(order.coin, ZERO)
-                asset, amount = market.quote, amount * price * worst_factor(self._limits, order.coin)
-            moving[asset] = moving.get(asset, ZERO) + amount
-        return moving
 
     async def _within_day(self, outlook: Outlook) -> Outlook:
         """No more orders than the day allows, sells first; one in flight may have traded."""
@@ -239,6 +240,38 @@ class Trader:
             failed = any(order.state in {OrderState.REJECTED, OrderState.NOT_PLACED} for order in orders)
             result = Result.ERROR if failed or passing or outlook is None else Result.SKIPPED
         return replace(record, result=result)
+
+
+def committed(orders: Iterable[OrderRecord], market: Market) -> dict[str, Decimal]:
+    """What orders in flight may have taken from the account by now or may still take, at most; by asset."""
+    moving: dict[str, Decimal] = {}
+    for order in orders:
+        asset, amount = order.coin, order.quantity
+        if order.side is Side.BUY:
+            asset, amount = market.quote, _highest_cost(order, market)
+        moving[asset] = moving.get(asset, ZERO) + amount
+    return moving
+
+
+def _highest_cost(order: OrderRecord, market: Market) -> Decimal:
+    """What a buy costs at most in quote, fee included."""
+    if order.state is OrderState.EXECUTED:
+        amount = order.executed_amount
+    elif order.quote_amount is not None:
+        amount = order.quote_amount
+    elif order.limit_price is not None:
+        amount = order.quantity * order.limit_price
+    else:
+        amount = order.quantity * (order.price or market.prices.get(order.coin, ZERO)) * (ONE + MARKET_MARGIN)
+    return amount * (ONE + FEE_MARGIN)
+
+
+def _is_filled(order: OrderRecord, rules: SymbolRules | None) -> bool:
+    """Whether all that an order asked for was traded; of an amount in quote less than a step's worth is left."""
+    if order.quote_amount is None or not order.executed_quantity or rules is None:
+        return order.executed_quantity == order.quantity
+    step = max(rules.step * order.executed_amount / order.executed_quantity * NOTIONAL_MARGIN, SMALLEST)
+    return order.quote_amount - order.executed_amount <= step
 
 
 def reserve_fee(portfolio: Portfolio, fee_asset: str | None) -> Portfolio:

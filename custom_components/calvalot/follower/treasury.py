@@ -6,12 +6,13 @@ from dataclasses import replace
 from datetime import datetime
 from decimal import ROUND_DOWN, Decimal, localcontext
 
-from .exchange import ONE, ZERO, Mode
+from .exchange import ONE, ZERO, Mode, Side
 from .ledger import Ledger
 from .observer import View
 from .portfolio import EXACT
 from .schema import Book, CashFlow, FlowKind
 from .settings import Settings
+from .trader import committed
 
 MAX_AMOUNT = Decimal(1_000_000)
 SMALLEST = Decimal("1e-8")
@@ -92,18 +93,29 @@ class Treasury:
         return tuple(flows)
 
     async def move(self, kind: FlowKind, amount: Decimal, view: View, note: str, at: datetime | None) -> CashFlow:
-        """Deposit or withdraw, at the value of this moment. Raises FollowerError, LedgerError."""
+        """Deposit or withdraw, at the value of this moment, as far as no order in flight can have a claim on it.
+
+        Raises FollowerError, LedgerError.
+        """
         time = self._checked(amount, at)
         book = await asyncio.to_thread(self._ledger.book)
         valuation = book.portfolio.value(view.market.prices)
         if book.net_deposits is None or valuation is None or view.rate is None:
             raise FollowerError("no_valuation")
         quote = _quote(amount, view.rate)
+        unclear = await asyncio.to_thread(self._ledger.in_flight)
         if kind is FlowKind.WITHDRAWAL:
-            if quote > book.portfolio.cash:
-                raise FollowerError("withdrawal_above_cash", cash=_cents(max(book.portfolio.cash, ZERO) * view.rate))
+            cash = book.portfolio.cash
+            left = cash - committed(unclear, view.market).get(self._settings.quote, ZERO)
+            if quote > cash:
+                raise FollowerError("withdrawal_above_cash", cash=_cents(max(left, ZERO) * view.rate))
+            if quote > left:
+                raise FollowerError("order_unclear", amount=_cents(max(left, ZERO) * view.rate))
             amount, quote = -amount, -quote
         elif self._settings.mode is Mode.LIVE:
+            if any(order.side is Side.SELL for order in unclear):
+                # Nobody knows how much of what is free it has brought in.
+                raise FollowerError("order_unclear", amount=_cents(ZERO))
             free = self._free(view)
             if free is None:
                 raise FollowerError("no_valuation")
