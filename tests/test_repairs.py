@@ -20,7 +20,7 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry
 from custom_components.calvalot.const import DOMAIN
 from custom_components.calvalot.coordinator import ledger_path
 from custom_components.calvalot.follower.exchange import InvalidKey, KeyPermissions, Side
-from custom_components.calvalot.follower.follower import Snapshot, Status
+from custom_components.calvalot.follower.follower import PositionView, Snapshot, Status
 from custom_components.calvalot.follower.leader import LeaderForbidden, LeaderSignalsOff
 from custom_components.calvalot.follower.schema import OrderRecord, OrderState
 from custom_components.calvalot.issues import PROBLEMS
@@ -30,7 +30,7 @@ from simulators.leader import FaultKind, LeaderSimulator
 
 from .conftest import set_up
 
-FIXABLE = {"unknown_coin", "order_unknown", "ledger_restored", "ledger_mismatch", "dead"}
+FIXABLE = {"unknown_coin", "order_unknown", "ledger_restored", "ledger_mismatch", "coin_set_aside", "dead"}
 
 
 def issue(hass: HomeAssistant, entry: MockConfigEntry, key: str) -> ir.IssueEntry | None:
@@ -38,7 +38,7 @@ def issue(hass: HomeAssistant, entry: MockConfigEntry, key: str) -> ir.IssueEntr
     return ir.async_get(hass).async_get_issue(DOMAIN, f"{key}_{entry.entry_id}")
 
 
-def order(age: timedelta, sent: timedelta | None) -> OrderRecord:
+def order(age: timedelta, sent: timedelta | None, **changes: Any) -> OrderRecord:
     """An order in flight."""
     now = dt_util.utcnow()
     return OrderRecord(
@@ -53,6 +53,7 @@ def order(age: timedelta, sent: timedelta | None) -> OrderRecord:
         state=OrderState.UNKNOWN,
         created_at=now - age,
         sent_at=None if sent is None else now - sent,
+        **changes,
     )
 
 
@@ -66,6 +67,21 @@ def order(age: timedelta, sent: timedelta | None) -> OrderRecord:
             "order_unknown",
             {"open_orders": (order(timedelta(minutes=11), timedelta(minutes=11)),)},
             {"orders": "- BUY 0.00010 BTCUSDC (cv-x)"},
+        ),
+        (
+            "order_unknown",
+            {"open_orders": (order(timedelta(minutes=11), timedelta(minutes=11), quote_amount=Decimal("400.50")),)},
+            {"orders": "- BUY 400.5 USDC BTCUSDC (cv-x)"},
+        ),
+        (
+            "coin_set_aside",
+            {
+                "positions": {
+                    coin: PositionView(coin=coin, symbol=f"{coin}USDC", value=Decimal("1.239"), set_aside=coin != "BTC")
+                    for coin in ("BTC", "SOL", "XRP")
+                }
+            },
+            {"coins": "SOL, XRP", "value": "2.47 USDC"},
         ),
         ("dead", {"status": Status.DEAD}, {}),
         ("ledger_failed", {"storage_problem": "disk full"}, {"error": "disk full"}),

@@ -1,7 +1,7 @@
 """Repair issues with their real causes: each comes with its cause, goes with it, and where it can be fixed, it is."""
 
 from datetime import timedelta
-from decimal import Decimal
+from decimal import ROUND_DOWN, Decimal
 from typing import Any
 
 from freezegun.api import FrozenDateTimeFactory
@@ -226,6 +226,46 @@ async def test_account_does_not_answer(
     assert issue(hass, live_entry, "ledger_mismatch")
     result = await submit(hass, form, {})
     assert result["type"] is FlowResultType.CREATE_ENTRY
+
+
+async def test_coin_no_longer_listed(
+    hass: HomeAssistant, live_entry: MockConfigEntry, exchange: ExchangeSimulator, leader: LeaderSimulator
+) -> None:
+    """The fix writes it off at its last price; the coins stay on the account, and the issue is gone."""
+    leader.publish_v2({"BTC": ".4", "SOL": ".2"})
+    await set_up(hass, live_entry)
+    exchange.delist("SOLUSDC")
+    await poll(hass, live_entry, 2)
+    there, (position,) = exchange.balance("SOL"), live_entry.runtime_data.data.set_aside
+    form = await fix(hass, live_entry, "coin_set_aside")
+    value = f"{position.value.quantize(Decimal('0.01'), ROUND_DOWN)} USDC"
+    assert form["description_placeholders"] == {"name": "Calv-a-lot", "coins": "SOL", "value": value}
+    exchange.remove_price("BTCUSDC")
+    form = await submit(hass, form, {})
+    assert form["errors"] == {"base": "no_valuation"}
+    exchange.restore_price("BTCUSDC")
+    result = await submit(hass, form, {})
+    assert result["type"] is FlowResultType.CREATE_ENTRY
+    assert issue(hass, live_entry, "coin_set_aside") is None
+    assert exchange.balance("SOL") == there
+    assert live_entry.runtime_data.data.positions["SOL"].quantity == 0
+
+
+async def test_listed_again(
+    hass: HomeAssistant, live_entry: MockConfigEntry, exchange: ExchangeSimulator, leader: LeaderSimulator
+) -> None:
+    """What is listed again when the owner says yes stays in the book."""
+    leader.publish_v2({"BTC": ".4", "SOL": ".2"})
+    await set_up(hass, live_entry)
+    exchange.delist("SOLUSDC")
+    await poll(hass, live_entry, 2)
+    form = await fix(hass, live_entry, "coin_set_aside")
+    exchange.relist("SOLUSDC")
+    form = await submit(hass, form, {})
+    assert form["errors"] == {"base": "not_set_aside"}
+    await poll(hass, live_entry)
+    assert issue(hass, live_entry, "coin_set_aside") is None
+    assert live_entry.runtime_data.data.positions["SOL"].quantity
 
 
 @pytest.fixture

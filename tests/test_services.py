@@ -27,6 +27,7 @@ MONEY: dict[str, dict[str, Any]] = {
     "deposit": {"amount": 50},
     "withdraw": {"amount": 50},
     "set_net_deposits": {"amount": 50},
+    "write_off": {"coin": "BTC"},
     "reset": {"confirm": True},
     "sync": {},
     "exit": {"confirm": True},
@@ -262,6 +263,37 @@ async def test_set_net_deposits(hass: HomeAssistant, entry: MockConfigEntry) -> 
     assert (after.cash, after.time_weighted_return) == (before.cash, before.time_weighted_return)
     await act(hass, "set_net_deposits", amount=0)
     assert entry.runtime_data.data.net_deposits == 0
+
+
+async def test_write_off(
+    hass: HomeAssistant, entry: MockConfigEntry, leader: LeaderSimulator, exchange: ExchangeSimulator
+) -> None:
+    """A coin that is no longer listed leaves the book at a value or at its last price; one that is listed does not."""
+    leader.publish_v2({"BTC": "0.4", "SOL": "0.2", "XRP": "0.1"})
+    assert await set_up(hass, entry)
+    await poll(hass, entry)
+    error = await refused(hass, "write_off", coin="sol")
+    assert error.translation_key == "not_set_aside"
+    assert isinstance(error, ServiceValidationError)
+    assert state_of(hass, entry, "sensor", "sol_value").attributes["set_aside"] is False
+    for symbol in ("SOLUSDC", "XRPUSDC"):
+        exchange.delist(symbol)
+    await poll(hass, entry, 2)
+    assert state_of(hass, entry, "sensor", "sol_value").attributes["set_aside"] is True
+    assert {
+        position["coin"] for position in (await ask(hass, "get_portfolio"))["positions"] if position["set_aside"]
+    } == {
+        "SOL",
+        "XRP",
+    }
+    await act(hass, "write_off", coin=" sol ", value=0)
+    await act(hass, "write_off", coin="XRP")
+    flows = [flow for flow in (await ask(hass, "get_cash_flows"))["cash_flows"] if flow["kind"] == "withdrawal"]
+    assert [flow["coin"] for flow in flows] == ["XRP", "SOL"]
+    assert Decimal(flows[1]["amount"]) == 0
+    assert -110 < Decimal(flows[0]["amount"]) < -90
+    assert entry.runtime_data.data.profit_loss < -190
+    assert (await refused(hass, "write_off", coin="SOL")).translation_key == "not_set_aside"
 
 
 async def test_reset(

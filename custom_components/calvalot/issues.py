@@ -87,6 +87,14 @@ def _ledger_mismatch(snapshot: Snapshot, _entry: ConfigEntry[Any]) -> Mapping[st
     return {"missing": coins_text(snapshot.missing)} if snapshot.missing else None
 
 
+def _coin_set_aside(snapshot: Snapshot, entry: ConfigEntry[Any]) -> Mapping[str, str] | None:
+    if not (aside := snapshot.set_aside):
+        return None
+    value = sum((position.value or ZERO for position in aside), ZERO).quantize(CENT, ROUND_DOWN)
+    quote = entry.data.get(CONF_QUOTE_ASSET, DEFAULT_QUOTE_ASSET)
+    return {"coins": ", ".join(position.coin for position in aside), "value": f"{value:f} {quote}"}
+
+
 def _plain_http(_snapshot: Snapshot, entry: ConfigEntry[Any]) -> Mapping[str, str] | None:
     url = URL(entry.data[CONF_LEADER_URL])
     return {"host": url.host or ""} if url.scheme == "http" and not is_private(str(url)) else None
@@ -143,6 +151,7 @@ PROBLEMS = (
         severity=ir.IssueSeverity.WARNING,
         fixable=True,
     ),
+    Problem(key="coin_set_aside", details=_coin_set_aside, severity=ir.IssueSeverity.WARNING, fixable=True),
     Problem(key="ledger_mismatch", details=_ledger_mismatch, fixable=True),
     Problem(
         key="signal_returned",

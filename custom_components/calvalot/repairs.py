@@ -1,7 +1,8 @@
 """Repairs that an owner can make with a few clicks."""
 
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 from homeassistant.components.repairs import ConfirmRepairFlow, RepairsFlow, RepairsFlowResult
@@ -189,11 +190,20 @@ async def async_create_fix_flow(
             return Tell(entry, lambda follower: follower.forget_restore(), copy=copy)
         case {"problem": "ledger_mismatch", "missing": str(missing)}:
             return Tell(entry, lambda follower: follower.accept_account(), missing=missing)
+        case {"problem": "coin_set_aside", "coins": str(coins), "value": str(value)}:
+            return Tell(entry, partial(_write_off, coins=coin_codes(coins.split(","))), coins=coins, value=value)
         case {"problem": "dead"}:
             return Revive(entry)
         case {"problem": "order_unknown"} if orders := unknown_orders(entry.runtime_data.data):
             return SettleOrder(entry, orders[0])
     raise UnknownStep(f"nothing repairs {issue_id}")
+
+
+async def _write_off(follower: Follower, coins: Sequence[str]) -> None:
+    """Write off what is still set aside of the coins that were named."""
+    for position in follower.snapshot.set_aside:
+        if position.coin in coins:
+            await follower.write_off(position.coin)
 
 
 async def _told(

@@ -35,7 +35,7 @@ class CalvalotSensorDescription(SensorEntityDescription):
     """A sensor; `optional` says that None is an answer and not a gap."""
 
     value_fn: Callable[[Snapshot], Value]
-    attributes_fn: Callable[[Snapshot], dict[str, str]] | None = None
+    attributes_fn: Callable[[Snapshot], dict[str, str | bool]] | None = None
     in_quote: bool = False
     optional: bool = False
 
@@ -48,7 +48,7 @@ class FigureDescription(CalvalotSensorDescription):
     suggested_display_precision: int | None = 2
 
 
-def _explain_result(snapshot: Snapshot) -> dict[str, str]:
+def _explain_result(snapshot: Snapshot) -> dict[str, str | bool]:
     """Which signal the result is about, and why it is what it is."""
     texts = {"signal_id": snapshot.last_signal_id, "reason": snapshot.last_signal_reason}
     return {key: text for key, text in texts.items() if text}
@@ -127,6 +127,9 @@ def coin_sensors(coin: str) -> tuple[CalvalotSensorDescription, ...]:
     def of(figure: Callable[[PositionView], Decimal | None]) -> Callable[[Snapshot], Value]:
         return lambda snapshot: figure(snapshot.positions[coin]) if coin in snapshot.positions else None
 
+    def set_aside(snapshot: Snapshot) -> dict[str, str | bool]:
+        return {"set_aside": any(position.coin == coin for position in snapshot.set_aside)}
+
     prefix = coin.lower()
     return (
         FigureDescription(
@@ -134,6 +137,7 @@ def coin_sensors(coin: str) -> tuple[CalvalotSensorDescription, ...]:
             translation_key="coin_value",
             in_quote=True,
             value_fn=of(lambda position: position.value),
+            attributes_fn=set_aside,
         ),
         FigureDescription(
             key=f"{prefix}_profit_loss",
@@ -247,7 +251,7 @@ class CalvalotSensor(CalvalotEntity, SensorEntity):
 
     @property
     @override
-    def extra_state_attributes(self) -> dict[str, str] | None:
+    def extra_state_attributes(self) -> dict[str, str | bool] | None:
         """Return the few texts that explain the state."""
         explain = self.entity_description.attributes_fn
         return explain(self.coordinator.data) if explain else None

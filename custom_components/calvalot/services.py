@@ -24,11 +24,13 @@ from .target import async_owners
 
 ATTR_AMOUNT: Final = "amount"
 ATTR_AT: Final = "at"
+ATTR_COIN: Final = "coin"
 ATTR_CONFIRM: Final = "confirm"
 ATTR_LIMIT: Final = "limit"
 ATTR_NOTE: Final = "note"
 ATTR_SIGNAL_ID: Final = "signal_id"
 ATTR_SINCE: Final = "since"
+ATTR_VALUE: Final = "value"
 
 DEFAULT_LIMIT: Final = 100
 MAX_LIMIT: Final = 1000
@@ -95,6 +97,11 @@ def _limit(value: Any) -> int:
     return int(value)
 
 
+def _coin(value: Any) -> str:
+    """Validate a coin's code, in capitals."""
+    return cv.string(value).strip().upper()
+
+
 CASH_FLOW_FIELDS: Final[VolDictType] = {
     vol.Required(ATTR_AMOUNT): _positive_amount,
     vol.Optional(ATTR_NOTE, default=""): vol.All(cv.string, vol.Length(max=MAX_NOTE)),
@@ -118,6 +125,10 @@ async def _withdraw(follower: Follower, data: Mapping[str, Any]) -> None:
 
 async def _set_net_deposits(follower: Follower, data: Mapping[str, Any]) -> None:
     await follower.set_net_deposits(data[ATTR_AMOUNT])
+
+
+async def _write_off(follower: Follower, data: Mapping[str, Any]) -> None:
+    await follower.write_off(data[ATTR_COIN], data.get(ATTR_VALUE))
 
 
 async def _reset(follower: Follower, data: Mapping[str, Any]) -> None:
@@ -170,6 +181,7 @@ ACTIONS: Final = (
     Action("deposit", _deposit, CASH_FLOW_FIELDS),
     Action("withdraw", _withdraw, CASH_FLOW_FIELDS),
     Action("set_net_deposits", _set_net_deposits, {vol.Required(ATTR_AMOUNT): _amount}),
+    Action("write_off", _write_off, {vol.Required(ATTR_COIN): _coin, vol.Optional(ATTR_VALUE): _amount}),
     Action("reset", _reset, CONFIRM_FIELDS),
     Action("sync", _sync),
     Action("exit", _exit, CONFIRM_FIELDS, previews=True),

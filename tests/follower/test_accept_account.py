@@ -125,8 +125,24 @@ async def test_put_back_meanwhile(rig: Rig, follower: Follower) -> None:
     assert [flow.kind for flow in follower._ledger.flows()] == [FlowKind.INITIAL]
 
 
+async def test_not_listed_any_more(rig: Rig, follower: Follower) -> None:
+    """What is missing of it left at its last price, and what is missing beside it at today's."""
+    price = follower.snapshot.positions["ETH"].price
+    rig.exchange.delist("ETHUSDC")
+    coins = lose(rig, "ETH", ".5")
+    lose(rig, "BTC", ".5")
+    await until_noticed(rig, follower)
+    await follower.accept_account()
+    assert not follower.snapshot.ledger_problem
+    (flow,) = [flow for flow in follower._ledger.flows() if flow.coin == "ETH"]
+    assert price
+    assert (flow.quantity, flow.amount_quote) == (coins, -coins * price)
+    assert follower.snapshot.set_aside[0].quantity == rig.exchange.balance("ETH")
+    balanced(follower)
+
+
 async def test_price_unknown(rig: Rig, follower: Follower) -> None:
-    """Without a price nothing can be said of its worth, and nothing is written."""
+    """Without a price of what is listed nothing can be said of its worth, and nothing is written."""
     lose(rig, "BTC", ".5")
     lose(rig, "ETH", ".5")
     rig.exchange.remove_price("ETHUSDC")

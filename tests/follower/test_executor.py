@@ -916,7 +916,7 @@ async def test_an_order_for_an_amount_over_a_crash(bench: Bench) -> None:
     bench.ledger.close()
     bench.ledger.path.unlink()
     bench.reopen()
-    (recovered,) = await bench.executor.sweep({"BTCUSDC": "BTC"}, PRICES)
+    (recovered,) = await bench.rebuild()
     assert (recovered.quantity, recovered.executed_amount) == (booked.quantity, booked.executed_amount)
 
 

@@ -225,9 +225,10 @@ async def test_a_part_is_followed_by_the_rest(rig: Rig, leader: LeaderSimulator,
 
 
 async def test_market_orders(rig: Rig, leader: LeaderSimulator, sim: ExchangeSimulator) -> None:
-    """A slippage of 0 means plain MARKET, and EXPIRED with a part is a part."""
+    """A slippage of 0 means plain MARKET, and EXPIRED with a part is a part: where a symbol takes a quantity only."""
     leader.publish_v2({"BTC": ".5"})
     sim.set_depth("BTCUSDC", "300")
+    sim.symbol("BTCUSDC").quote_order_quantity = False
     follower = await rig.start(max_slippage=ZERO)
     await follower.cycle()
     assert [(order.type, order.status) for order in rig.orders()] == [("MARKET", "EXPIRED")]

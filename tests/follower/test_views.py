@@ -181,7 +181,7 @@ def test_portfolio() -> None:
                 target_weight=Decimal(1) / 3,
                 profit_loss=Decimal("-0.1"),
             ),
-            "ETH": PositionView(coin="ETH", symbol="ETHUSDC", target_weight=Decimal("0.2")),
+            "ETH": PositionView(coin="ETH", symbol="ETHUSDC", target_weight=Decimal("0.2"), set_aside=True),
             "XRP": PositionView(coin="XRP", symbol="XRPUSDC", target_weight=Decimal(0), price=ONE),
         },
     )
@@ -212,6 +212,7 @@ def test_portfolio() -> None:
                 "weight": 0.25,
                 "target_weight": 0.333333,
                 "profit_loss": "-0.1",
+                "set_aside": False,
             },
             {
                 "coin": "ETH",
@@ -222,6 +223,7 @@ def test_portfolio() -> None:
                 "weight": None,
                 "target_weight": 0.2,
                 "profit_loss": None,
+                "set_aside": True,
             },
         ],
     }

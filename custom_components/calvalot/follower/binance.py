@@ -484,6 +484,7 @@ def _symbol_rules(item: Mapping[str, Any]) -> SymbolRules:
         min_price=_amount(price.get("minPrice", 0)),
         max_price=_amount(price.get("maxPrice", 0)) or None,
         min_notional=_amount(notional.get("minNotional", 0)),
+        closed=item["status"] == "BREAK",
         quote_step=ONE.scaleb(-int(item["quoteAssetPrecision"])) if item.get("quoteOrderQtyMarketAllowed") else None,
     )
 

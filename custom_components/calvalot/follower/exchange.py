@@ -107,7 +107,8 @@ class SymbolRules:
     """Trading rules of one symbol, as the exchange lists them; a step or tick of 0 means none.
 
     `min_notional` binds every order of at least one of our kinds (LIMIT always, MARKET where the filter says so).
-    `quote_step` is the step of what a MARKET order may cost; None where the symbol takes a quantity only.
+    `quote_step` is the step of what a MARKET order may cost; None where the symbol takes a quantity only. `closed` means that
+    the pair was delisted, or is in a planned pause.
     """
 
     symbol: str
@@ -122,6 +123,7 @@ class SymbolRules:
     max_price: Decimal | None = None
     min_notional: Decimal = ZERO
     quote_step: Decimal | None = None
+    closed: bool = False
 
     def round_quantity(self, quantity: Decimal) -> Decimal:
         """Round a quantity (base asset) down to the step; 0 where it is under the minimum."""

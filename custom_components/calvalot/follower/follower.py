@@ -1,7 +1,7 @@
 """One follower: its cycle, its book, and what its owner can do with it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import fields, replace
 from datetime import date, datetime
@@ -34,6 +34,7 @@ from .views import Json
 __all__ = ["Event", "Follower", "FollowerError", "PositionView", "Settings", "Snapshot", "Status"]
 
 RESTORED = "restored"
+WRITTEN_OFF = "written off: no longer listed"
 # Seconds that a cycle waits for the day's copy; one of a million trades takes longer.
 COPY_TIMEOUT = 0.5
 _LOGGER = logging.getLogger(__name__)
@@ -241,6 +242,21 @@ class Follower:
             await self._guards.compare(view)
             self._show(await self._picture(view))
             return flows
+
+    async def write_off(self, coin: str, value: Decimal | None = None) -> CashFlow:
+        """Take a coin that was set aside out of the book, at its last price or at a value (EUR). Raises FollowerError."""
+        async with self._working():
+            self._observer.forget_rules()  # it may be listed again
+            view = await self._prepared(await self._look(leader=False))
+            book = await asyncio.to_thread(self._ledger.book)
+            quantity = book.portfolio.quantity(coin)
+            if not quantity or coin not in view.market.aside:
+                raise FollowerError("not_set_aside", coin=coin)
+            if any(order.coin == coin for order in await asyncio.to_thread(self._ledger.in_flight)):
+                raise FollowerError("order_unclear", amount="0.00")
+            (flow,) = await self._treasury.write_off({coin: quantity}, view, WRITTEN_OFF, value)
+            self._show(await self._picture(view))
+            return flow
 
     async def forget_restore(self) -> None:
         """The owner has seen that the ledger was restored. Raises FollowerError."""
@@ -460,7 +476,7 @@ class Follower:
         whole = book.net_deposits is not None and self._rebuild.done
         valuation = book.portfolio.value(prices) if whole and view else None
         if valuation and view and view.rate:
-            book = await self._close_day(book, valuation, view.rate)
+            book = await self._close_day(book, valuation, view.rate, prices)
         signal, trade = await asyncio.to_thread(self._ledger.latest)
         waiting = await self._desk.approvals.waiting()
         latest = self._desk.latest
@@ -473,6 +489,7 @@ class Follower:
             latest.targets if latest else None,
             {coin: f"{coin}{quote}" for coin in (*self.settings.coins, *book.portfolio.positions)},
             self._clock() if valuation and view and view.rate else self.snapshot.as_of,
+            view.market.aside if view else (),
         )
         self._observer.watch_silence(signal.seen_at if signal else None)
         problem = self._observer.exchange_problem or self._executor.problem
@@ -505,10 +522,10 @@ class Follower:
             restored=await asyncio.to_thread(self._ledger.fact, RESTORED),
         )
 
-    async def _close_day(self, book: Book, valuation: Valuation, rate: Decimal) -> Book:
+    async def _close_day(self, book: Book, valuation: Valuation, rate: Decimal, prices: Mapping[str, Decimal]) -> Book:
         value = valuation.total * rate
         units = book.units.valued(value)
         drawdown = book.drawdown.seen(units.price)
-        day = self._clock().date()
-        await asyncio.to_thread(self._ledger.write_close, day, value, valuation.total, units, drawdown)
+        day, held = self._clock().date(), {coin: prices[coin] for coin in valuation.values}
+        await asyncio.to_thread(self._ledger.write_close, day, value, valuation.total, units, drawdown, held)
         return replace(book, units=units, drawdown=drawdown)

@@ -118,8 +118,16 @@ class Ledger(Storage):
         """Cash flows since a time and before a seq, newest first."""
         return self._newest(cash_flows, cash_flows.c.time, limit, since, before, _flow)
 
-    def write_close(self, day: date, value: Decimal, value_quote: Decimal, units: Units, drawdown: Drawdown) -> None:
-        """Write a day's last figures so far (value in EUR and quote) and take them into the book."""
+    def write_close(
+        self,
+        day: date,
+        value: Decimal,
+        value_quote: Decimal,
+        units: Units,
+        drawdown: Drawdown,
+        prices: Mapping[str, Decimal] | None = None,
+    ) -> None:
+        """Write a day's last figures so far (value in EUR and quote, prices by coin) and take them into the book."""
         with self._transaction(closes, books, positions) as connection:
             book = replace(self._book(connection), units=units, drawdown=drawdown)
             self._write_book(connection, book)
@@ -129,6 +137,7 @@ class Ledger(Storage):
                 "value": value,
                 "value_quote": value_quote,
                 "net_deposits": book.net_deposits or ZERO,
+                "prices": json.dumps({coin: f"{price:f}" for coin, price in (prices or {}).items()}),
                 **_performance_columns(book),
             }
             upsert_row(connection, closes, row)
@@ -148,6 +157,18 @@ class Ledger(Storage):
                 )
                 for row in rows.mappings()
             )
+
+    def last_prices(self, coins: Collection[str]) -> dict[str, Decimal]:
+        """Last known price (quote) of each coin: of the last valuation, else of its last fill; missing where it has none."""
+        close = select(closes.c.prices).where(self._own(closes)).order_by(closes.c.day.desc()).limit(1)
+        fill = select(fills.c.price).join(orders, orders.c.seq == fills.c.order_seq).where(self._own(fills))
+        with self._reading() as connection:
+            newest = connection.execute(close).scalar_one_or_none()
+            known = {coin: Decimal(price) for coin, price in json.loads(newest or "{}").items()}
+            for coin in set(coins) - known.keys():
+                last = fill.where(orders.c.coin == coin).order_by(fills.c.seq.desc()).limit(1)
+                known[coin] = connection.execute(last).scalar_one_or_none() or ZERO
+        return {coin: known[coin] for coin in coins if known[coin]}
 
     # Facts: small things to be remembered (paused, dead, …)
 

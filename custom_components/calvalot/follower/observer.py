@@ -6,6 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
+import json
 
 from .exchange import (
     FEE_COIN,
@@ -28,8 +29,11 @@ from .trader import Account
 
 LOST_AFTER = 3
 RULES_AGE = timedelta(days=1)
-# While a symbol is halted.
+# While a symbol is halted or has no price.
 HALTED_AGE = timedelta(minutes=10)
+# A pair is closed for planned pauses, too: one that stays so was delisted.
+DELISTED_AFTER = timedelta(days=1)
+CLOSED = "closed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +70,8 @@ class Observer:
         self._coins: frozenset[str] = frozenset()
         self._rules: dict[str, SymbolRules] = {}
         self._rules_at: datetime | None = None
+        self._aside: Mapping[str, Decimal] = {}
+        self._unpriced = False
         self._permissions_at: datetime | None = None
         self._parsed: tuple[bytes, frozenset[str], Signal | InvalidSignal] | None = None
         self._failed_polls = 0
@@ -94,7 +100,12 @@ class Observer:
         }
         # Kept while prices are missing: a fee was taken at about the price of the last cycle.
         self.fee_prices = {**self.fee_prices, **by_coin}
-        market = Market(quote=self._settings.quote, prices=by_coin, rules=self._rules)
+        market = Market(
+            quote=self._settings.quote,
+            prices={**self._aside, **by_coin},
+            rules=self._rules,
+            aside=frozenset(self._aside),
+        )
         return View(market=market, rate=eur_rate(self._settings.quote, prices or {}), balances=balances)
 
     async def asked[T](self, question: Awaitable[T]) -> T | None:
@@ -187,7 +198,8 @@ class Observer:
 
     async def _prices(self) -> Mapping[str, Decimal] | None:
         """Prices by symbol of every coin that matters, in one request; the rules first where they are old."""
-        age = RULES_AGE if all(rules.trading for rules in self._rules.values()) else HALTED_AGE
+        halted = any(not rules.trading and rules.base not in self._aside for rules in self._rules.values())
+        age = HALTED_AGE if halted or self._unpriced else RULES_AGE
         if self._rules_at is None or self._clock() - self._rules_at > age:
             book = await asyncio.to_thread(self._ledger.book)
             quote = self._settings.quote
@@ -198,7 +210,25 @@ class Observer:
                 return None
             self._rules = rules
             self._rules_at = self._clock()
-        return await self.asked(self._exchange.prices(self._rules)) if self._rules else {}
+            self._aside = await asyncio.to_thread(self._delisted, book.portfolio.positions)
+        prices = await self.asked(self._exchange.prices(self._rules)) if self._rules else {}
+        self._unpriced = prices is not None and any(
+            symbol not in prices and rules.base not in self._aside for symbol, rules in self._rules.items()
+        )
+        return prices
+
+    def _delisted(self, held: Collection[str]) -> dict[str, Decimal]:
+        """Coins that are held and that the exchange says it does not list any more, with their last prices; synchronous."""
+        quote, now = self._settings.quote, self._clock()
+        listed = {rules.base: rules for rules in self._rules.values() if rules.quote == quote}
+        known = json.loads(self._ledger.fact(CLOSED) or "{}")
+        closed = {coin: known.get(coin, now.isoformat()) for coin in held if coin in listed and listed[coin].closed}
+        if closed != known:
+            self._ledger.remember(CLOSED, json.dumps(closed) if closed else None)
+        gone = [coin for coin, since in closed.items() if now - datetime.fromisoformat(since) >= DELISTED_AFTER]
+        if self._rules:  # an exchange that lists nothing at all is not the one that the coins are on
+            gone += [coin for coin in held if coin not in listed]
+        return self._ledger.last_prices(gone) if gone else {}
 
 
 async def _nothing() -> None:

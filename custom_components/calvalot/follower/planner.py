@@ -115,11 +115,15 @@ class Plan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Market:
-    """What is known of the market: quote asset, prices by coin, rules by symbol."""
+    """What is known of the market: quote asset, prices by coin, rules by symbol.
+
+    Coins set `aside` are held and no longer listed: their price is the last that was known, and they are not traded.
+    """
 
     quote: str
     prices: Mapping[str, Decimal]
     rules: Mapping[str, SymbolRules]
+    aside: frozenset[str] = frozenset()
 
     def symbol(self, coin: str) -> str:
         """Symbol a coin is traded as."""
@@ -265,9 +269,10 @@ def fund(
     with localcontext(EXACT):
         cap = limits.max_order_share * capital
         amounts = {coin: min(amount, cap) for coin, amount in wanted.items()}
+        factors = {coin: worst_factor(limits, coin, market.rules.get(market.symbol(coin))) for coin in wanted}
         left_out: list[LeftOut] = []
         while amounts:
-            worst = sum((amount * worst_factor(market, limits, coin) for coin, amount in amounts.items()), ZERO)
+            worst = sum((amount * factors[coin] for coin, amount in amounts.items()), ZERO)
             scale = min(ONE, max(cash, ZERO) / worst) if worst else ONE
             orders = {coin: _sized_buy(market, limits, coin, amount * scale) for coin, amount in amounts.items()}
             short = [coin for coin, order in orders.items() if order is None]
@@ -280,10 +285,10 @@ def fund(
         return (), tuple(left_out)
 
 
-def worst_factor(market: Market, limits: Limits, coin: str) -> Decimal:
+def worst_factor(limits: Limits, coin: str, rules: SymbolRules | None = None) -> Decimal:
     """What a buy may cost at most, fee included, as a multiple of its amount at the last price."""
     slippage = limits.slippage(coin)
-    if not slippage and market.rules[market.symbol(coin)].quote_step is None:
+    if not slippage and (rules is None or rules.quote_step is None):
         slippage = MARKET_MARGIN
     return (ONE + slippage) * (ONE + FEE_MARGIN)
 

@@ -4,7 +4,7 @@ Everything is in the quote asset. At any time `cash + Σ cost = paid_in + realis
 realised + unrealised = value − net deposits.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Context, Decimal, localcontext
 
@@ -134,6 +134,11 @@ class Portfolio:
                     return None
                 values[coin] = position.quantity * price
             return Valuation(total=self.cash + sum(values.values(), ZERO), cash=self.cash, values=values)
+
+    def without(self, coins: Collection[str]) -> Portfolio:
+        """The book as if it did not hold some coins."""
+        kept = {coin: position for coin, position in self.positions.items() if coin not in coins}
+        return replace(self, positions=kept)
 
     def limited(self, free: Mapping[str, Decimal], quote: str) -> Portfolio:
         """The book as far as the account can cover it: never more cash or coins than are free there."""

@@ -1,7 +1,7 @@
 """What a follower shows: one immutable picture of its book and its connections."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal, localcontext
 from enum import StrEnum
@@ -23,7 +23,10 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PositionView:
-    """One coin: quantity in the coin, prices and amounts in quote, weights as fractions; None = unknown."""
+    """One coin: quantity in the coin, prices and amounts in quote, weights as fractions; None = unknown.
+
+    One that is `set_aside` is not listed any more: its price is the last that was known.
+    """
 
     coin: str
     symbol: str
@@ -34,6 +37,7 @@ class PositionView:
     weight: Decimal | None = None
     target_weight: Decimal | None = None
     profit_loss: Decimal | None = None
+    set_aside: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +101,11 @@ class Snapshot(Figures):
     returned_signal: str | None = None
 
     @property
+    def set_aside(self) -> tuple[PositionView, ...]:
+        """What is held and not listed any more."""
+        return tuple(position for position in self.positions.values() if position.set_aside)
+
+    @property
     def ledger_problem(self) -> bool:
         """Whether the account holds less than the ledger."""
         return bool(self.missing)
@@ -110,6 +119,7 @@ def figures(
     targets: Mapping[str, Decimal] | None,
     symbols: Mapping[str, str],
     as_of: datetime | None,
+    aside: Collection[str] = (),
 ) -> Figures:
     """Figures of a book; `prices` and `targets` by coin, `symbols` maps the coins to be shown to their symbols.
 
@@ -141,7 +151,10 @@ def figures(
             max_drawdown=book.drawdown.deepest if started else None,
             tracking_distance=distance,
             positions={
-                coin: _position(coin, symbol, portfolio.position(coin), prices.get(coin), valuation, targets)
+                coin: replace(
+                    _position(coin, symbol, portfolio.position(coin), prices.get(coin), valuation, targets),
+                    set_aside=coin in aside and coin in portfolio.positions,
+                )
                 for coin, symbol in symbols.items()
             },
         )

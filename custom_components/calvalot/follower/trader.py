@@ -97,7 +97,7 @@ class Trader:
         """What the signal would trade now; None without a complete valuation or with a wanted price missing."""
         book = await asyncio.to_thread(self._ledger.book)
         moving = committed(await asyncio.to_thread(self._ledger.in_flight), market)
-        portfolio = account.usable(book.portfolio, moving)
+        portfolio = account.usable(book.portfolio, moving).without(market.aside)
         valuation = portfolio.value(market.prices)
         if valuation is None or _missing_price(signal, market):
             return None
@@ -187,6 +187,7 @@ class Trader:
         blocked |= {leg: Reason.REFUSED for leg, times in refusals.items() if self._is_refused(signal_id, times)}
         for order in await asyncio.to_thread(self._ledger.in_flight):
             blocked |= dict.fromkeys(((order.coin, side) for side in Side), Reason.ORDER_OPEN)
+        blocked |= dict.fromkeys(((coin, side) for coin in market.aside for side in Side), Reason.NOT_LISTED)
         return blocked
 
     def _is_refused(self, signal_id: str, times: Sequence[datetime]) -> bool:

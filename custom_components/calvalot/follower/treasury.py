@@ -63,9 +63,12 @@ class Treasury:
         there = free - book.portfolio.cash
         return there if there < self._settings.min_order else None
 
-    async def write_off(self, missing: Mapping[str, Decimal], view: View, note: str) -> tuple[CashFlow, ...]:
-        """Take what the account lacks out of the book: a withdrawal for each asset, at what it is worth now.
+    async def write_off(
+        self, missing: Mapping[str, Decimal], view: View, note: str, value: Decimal | None = None
+    ) -> tuple[CashFlow, ...]:
+        """Take something out of the book: a withdrawal for each asset, at what it is worth now.
 
+        That is its price, or a `value` (EUR) that each has instead: the difference is profit or loss, as if the price had moved.
         Raises FollowerError, LedgerError.
         """
         book = await asyncio.to_thread(self._ledger.book)
@@ -77,14 +80,15 @@ class Treasury:
                 raise FollowerError("no_valuation")
             in_kind = asset != self._settings.quote
             with localcontext(EXACT):
-                worth = quantity * prices[asset] if in_kind else quantity  # a rest of rounding would move the return
+                priced = quantity * prices[asset] if in_kind else quantity  # a rest of rounding would move the return
+                worth = priced if value is None else _quote(value, view.rate)
                 flow = CashFlow(
                     kind=FlowKind.WITHDRAWAL,
-                    amount=-(worth * view.rate).quantize(SMALLEST),
+                    amount=-(worth * view.rate).quantize(SMALLEST) if value is None else -value,
                     amount_quote=-worth,
                     time=self._clock(),
                     note=note,
-                    value_before=valuation.total * view.rate,
+                    value_before=(valuation.total - priced + worth) * view.rate,
                     coin=asset if in_kind else None,
                     quantity=quantity if in_kind else None,
                 )

@@ -133,6 +133,7 @@ def portfolio(snapshot: Snapshot) -> Json:
                 "weight": None if view.weight is None else round(float(view.weight), 6),
                 "target_weight": None if view.target_weight is None else round(float(view.target_weight), 6),
                 "profit_loss": text(view.profit_loss),
+                "set_aside": view.set_aside,
             }
             for view in snapshot.positions.values()
             if view.quantity or view.target_weight
