@@ -23,9 +23,11 @@ from homeassistant.helpers.dispatcher import async_dispatcher_connect, async_dis
 from homeassistant.helpers.event import async_track_point_in_utc_time, async_track_time_interval
 from homeassistant.helpers.update_coordinator import DataUpdateCoordinator
 from homeassistant.util import dt as dt_util
+from homeassistant.util.hass_dict import HassKey
 from homeassistant.util.signal_type import SignalType
 
 from .const import DOMAIN, FIRST_CYCLE_TIMEOUT, LOGGER, PUSH_COOLDOWN, STOP_TIMEOUT
+from .follower.accounts import Accounts
 from .follower.exchange import Exchange, Mode
 from .follower.follower import Event, Follower, Snapshot
 from .follower.ledger import Ledger, LedgerError
@@ -42,6 +44,19 @@ type CalvalotConfigEntry = ConfigEntry[CalvalotCoordinator]
 def ledger_path(hass: HomeAssistant, entry_id: str) -> Path:
     """Where the ledger of an entry lies."""
     return Path(hass.config.path(DOMAIN, f"{entry_id}.db"))
+
+
+_ACCOUNTS: HassKey[Accounts] = HassKey(f"{DOMAIN}_accounts")
+
+
+@callback
+def async_accounts(hass: HomeAssistant) -> Accounts:
+    """The accounts that all followers of a Home Assistant trade on; a follower that is not loaded keeps its claims."""
+
+    def ledgers() -> list[Path]:
+        return [ledger_path(hass, entry.entry_id) for entry in hass.config_entries.async_entries(DOMAIN)]
+
+    return hass.data.setdefault(_ACCOUNTS, Accounts(ledgers))
 
 
 class CalvalotCoordinator(DataUpdateCoordinator[Snapshot]):
@@ -66,6 +81,7 @@ class CalvalotCoordinator(DataUpdateCoordinator[Snapshot]):
             ledger=ledger,
             clock=dt_util.utcnow,
             publish=self._publish,
+            accounts=async_accounts(hass),
         )
         self.device_id = ""
         # What is shown, with its time, while there are no prices.

@@ -9,6 +9,7 @@ import time
 from aiohttp import ClientSession
 from sqlalchemy import select
 
+from custom_components.calvalot.follower.accounts import Accounts
 from custom_components.calvalot.follower.binance import BinanceExchange
 from custom_components.calvalot.follower.exchange import Mode
 from custom_components.calvalot.follower.executor import follower_tag
@@ -67,6 +68,7 @@ class Rig:
         self.clock = clock
         self.events: list[Event] = []
         self.followers: list[Follower] = []
+        self.accounts = Accounts(lambda: [file for file in folder.glob("*.db") if "." not in file.stem])
         self._before: dict[str, Decimal] | None = None
 
     def binance(self, api_key: str | None = None, api_secret: str | None = None) -> BinanceExchange:
@@ -101,6 +103,7 @@ class Rig:
             ledger=ledger,
             clock=self.clock.now,
             publish=self._publish,
+            accounts=self.accounts,
         )
         follower._executor._sleep = self.clock.sleep
         await follower.start()

@@ -10,6 +10,7 @@ import binascii
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import ROUND_DOWN, Decimal
+import hashlib
 import json
 import re
 import time
@@ -32,6 +33,7 @@ from binance.exceptions import BinanceAPIException, BinanceRequestException
 from .exchange import (
     ONE,
     ZERO,
+    AccountId,
     Balance,
     ClockSkew,
     ExchangeError,
@@ -65,6 +67,8 @@ UNKNOWN_ORDER = -2013
 KEY_CODES = frozenset({-1002, -1022, -2014, -2015})
 REFUSED_CODES = frozenset({-1013, -1014, -1015, -1020, -2010, *range(-1199, -1099)})
 FINAL = frozenset({"FILLED", "EXPIRED", "EXPIRED_IN_MATCH", "CANCELED", "REJECTED"})
+# Addresses of one and the same exchange (developers.binance.com, General API Information).
+_MIRRORS = re.compile(r"^api(?:[1-4]|-gcp)\.binance\.(com|us)$")
 UNREADABLE = (BinanceRequestException, KeyError, TypeError, ValueError, ArithmeticError, AttributeError, IndexError)
 
 
@@ -137,6 +141,8 @@ class BinanceExchange:
         self._base_url = base_url.rstrip("/")
         self._key = api_key.strip()
         self._secret = api_secret.strip()
+        self._host = _MIRRORS.sub(r"api.binance.\1", urlsplit(base_url).netloc.lower())
+        self._account_id: AccountId | None = None
         self._gate = Gate.of(base_url)
         self._made: _Client | None = None
         self._timed = False
@@ -192,13 +198,25 @@ class BinanceExchange:
 
     async def balances(self) -> dict[str, Balance]:
         """Balances of the account by asset."""
-        return await self._ask(
+        balances, self._account_id = await self._ask(
             lambda client: client.get_account(omitZeroBalances="true"),
-            lambda data: {
-                item["asset"]: Balance(_amount(item["free"]), _amount(item["locked"])) for item in data["balances"]
-            },
+            lambda data: (
+                {item["asset"]: Balance(_amount(item["free"]), _amount(item["locked"])) for item in data["balances"]},
+                self._identify(data.get("uid")),
+            ),
             signed=True,
         )
+        return balances
+
+    async def account_id(self) -> AccountId:
+        """Whose the account is, asked once: a key never opens another one."""
+        if self._account_id is None:
+            await self.balances()
+        return self._account_id or self._identify(None)
+
+    def _identify(self, uid: Any) -> AccountId:
+        key = hashlib.sha256(self._key.encode()).hexdigest()[:16]
+        return AccountId(host=self._host, uid=None if uid is None else str(uid), key=key)
 
     async def permissions(self) -> KeyPermissions:
         """What the key may do; where the host does not tell, the account's word on trading decides."""

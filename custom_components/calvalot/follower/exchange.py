@@ -93,6 +93,21 @@ class Balance:
     locked: Decimal = ZERO
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountId:
+    """Whose an account is: its number at a host, else the key (a hash of it) that opens it there."""
+
+    host: str
+    uid: str | None
+    key: str
+
+    def is_same(self, other: AccountId) -> bool:
+        """Whether both are one account; two keys of one account are."""
+        if self.host != other.host:
+            return False
+        return self.uid == other.uid if self.uid and other.uid else self.key == other.key
+
+
 @dataclass(frozen=True, slots=True)
 class KeyPermissions:
     """What an API key may do; `ip_restricted` is None where the exchange does not say."""
@@ -229,6 +244,10 @@ class Exchange(Protocol):
 
     async def balances(self) -> dict[str, Balance] | None:
         """Balances by asset; None where there is no account (paper)."""
+        ...
+
+    async def account_id(self) -> AccountId | None:
+        """Whose the account is; None where there is none (paper)."""
         ...
 
     async def permissions(self) -> KeyPermissions | None:

@@ -35,7 +35,7 @@ from .exchange import (
 from .ledger import Ledger
 from .planner import PlannedOrder
 from .portfolio import BookError
-from .schema import OrderRecord, OrderState
+from .schema import FIRST_BOOK, OrderRecord, OrderState
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -388,7 +388,10 @@ class Executor:
         return adopted
 
     def _name(self, signal_id: str, symbol: str, side: Side, leg: int) -> str:
-        return f"{self.tag}{_short('\n'.join((self._ledger.mode, signal_id, symbol, side, str(leg))), 18)}-"
+        parts = [self._ledger.mode, signal_id, symbol, side, str(leg)]
+        if self._ledger.number != FIRST_BOOK:  # whose names stay as they were before books had numbers
+            parts.append(str(self._ledger.number))
+        return f"{self.tag}{_short('\n'.join(parts), 18)}-"
 
     async def _write(self, records: Sequence[OrderRecord]) -> tuple[OrderRecord, ...]:
         await asyncio.to_thread(self._ledger.update_orders, records)

@@ -12,6 +12,8 @@ from pathlib import Path
 import time
 
 from . import views
+from .accounts import Accounts
+from .books import Books
 from .desk import Desk
 from .exchange import Exchange, Mode
 from .executor import Execution, Executor
@@ -52,7 +54,9 @@ class Follower:
         ledger: Ledger,
         clock: Callable[[], datetime],
         publish: Callable[[Snapshot, tuple[Event, ...]], None],
+        accounts: Accounts | None = None,
     ) -> None:
+        """`accounts` is shared by all followers that may trade on one account."""
         self.settings = settings
         self.health = Health()
         self.snapshot = Snapshot(mode=settings.mode, status=Status.ACTIVE)
@@ -65,6 +69,8 @@ class Follower:
         self._guards = Guards(settings, ledger, clock, self._journal)
         self._desk = Desk(settings, ledger, self._executor, self._observer, self._guards, clock, self._journal)
         self._treasury = Treasury(settings, ledger, clock)
+        self._accounts = Accounts() if accounts is None else accounts
+        self._books = Books(settings.mode, exchange, ledger, clock, self._accounts)
         self._lock = asyncio.Lock()
         self._rebuild = Rebuild(exchange, ledger, self._executor)
         self._view: View | None = None
@@ -93,6 +99,7 @@ class Follower:
             self._lock.release()
         if self._copying:
             await asyncio.wait((self._copying,), timeout=timeout)
+        self._accounts.leave(self._ledger)
         await asyncio.to_thread(self._ledger.close)
 
     async def cycle(self) -> Snapshot:
@@ -106,8 +113,8 @@ class Follower:
             try:
                 if not self._ledger.is_open:
                     await self._reopen()
-                view = await self._look()
-                await self._act(view)
+                async with self._prepared() as view:
+                    await self._act(view)
                 picture = await self._picture(view)
                 self._observer.watch_exchange(picture.exchange_problem)
             except LedgerError as err:
@@ -141,6 +148,7 @@ class Follower:
     async def set_net_deposits(self, amount: Decimal) -> CashFlow:
         """Correct the sum paid in (EUR), for profit and loss only. Raises FollowerError."""
         async with self._working():
+            self._check_account()
             flow = await self._treasury.correct(amount)
             self._show(await self._picture(self._view))
             return flow
@@ -165,10 +173,10 @@ class Follower:
         async with self._working():
             if (status := self._guards.status) is not Status.ACTIVE:
                 raise FollowerError(status.value)
-            view = await self._prepared(await self._look())
-            if view.account is None or await self._value(view) is None:
-                raise FollowerError("no_valuation")
-            record = await self._desk.sync(view)
+            async with self._prepared() as view:
+                if view.account is None or await self._value(view) is None:
+                    raise FollowerError("no_valuation")
+                record = await self._desk.sync(view)
             self._show(await self._picture(view))
             return record
 
@@ -177,11 +185,11 @@ class Follower:
         async with self._working():
             if (status := self._guards.status) is not Status.ACTIVE:
                 raise FollowerError(status.value)
-            view = await self._prepared(await self._look())
-            record = await self._asked(signal_id, view)
-            if view.account is None or await self._value(view) is None:
-                raise FollowerError("no_valuation")
-            record = await self._desk.approve(record, view)
+            async with self._prepared() as view:
+                record = await self._asked(signal_id, view)
+                if view.account is None or await self._value(view) is None:
+                    raise FollowerError("no_valuation")
+                record = await self._desk.approve(record, view)
             self._show(await self._picture(view))
             return record
 
@@ -200,17 +208,18 @@ class Follower:
         # Written down before its turn has come: a cycle that runs buys nothing more.
         begun = await self._guarded(self._desk.exits.begin(Cause.OWNER)) if confirm else None
         async with self._working():
-            view = await self._prepared(await self._look(leader=False))
-            if begun is None:
-                return await self._desk.exits.preview(view)
-            await self._desk.sell_out(view)
+            async with self._prepared(leader=False) as view:
+                if begun is None:
+                    return await self._desk.exits.preview(view)
+                await self._desk.sell_out(view)
             self._show(await self._picture(view))
             return await self._desk.exits.summary(begun.signal_id, view)
 
     async def preview(self) -> Json:
         """What the current signal would trade, as plain JSON. Raises FollowerError."""
         async with self._working():
-            orders, left_out = await self._desk.outlook(await self._prepared(await self._look()))
+            async with self._prepared() as view:
+                orders, left_out = await self._desk.outlook(view)
             return views.preview(orders, left_out)
 
     async def settle_by_hand(self, client_order_id: str, execution: Execution | None) -> OrderRecord:
@@ -234,12 +243,12 @@ class Follower:
     async def accept_account(self) -> tuple[CashFlow, ...]:
         """Take what the account lacks out of the book, as withdrawals at today's value. Raises FollowerError."""
         async with self._working():
-            view = await self._prepared(await self._look(leader=False))
-            missing = await self._guards.gap(view)
-            if missing is None:
-                raise FollowerError("account_unknown")
-            flows = await self._treasury.write_off(missing, view, "missing on the account")
-            await self._guards.compare(view)
+            async with self._prepared(leader=False) as view:
+                missing = await self._guards.gap(view)
+                if missing is None:
+                    raise FollowerError("account_unknown")
+                flows = await self._treasury.write_off(missing, view, "missing on the account")
+                await self._guards.compare(view)
             self._show(await self._picture(view))
             return flows
 
@@ -247,14 +256,15 @@ class Follower:
         """Take a coin that was set aside out of the book, at its last price or at a value (EUR). Raises FollowerError."""
         async with self._working():
             self._observer.forget_rules()  # it may be listed again
-            view = await self._prepared(await self._look(leader=False))
-            book = await asyncio.to_thread(self._ledger.book)
-            quantity = book.portfolio.quantity(coin)
-            if not quantity or coin not in view.market.aside:
-                raise FollowerError("not_set_aside", coin=coin)
-            if any(order.coin == coin for order in await asyncio.to_thread(self._ledger.in_flight)):
-                raise FollowerError("order_unclear", amount="0.00")
-            (flow,) = await self._treasury.write_off({coin: quantity}, view, WRITTEN_OFF, value)
+            async with self._prepared(leader=False) as view:
+                self._check_account()
+                book = await asyncio.to_thread(self._ledger.book)
+                quantity = book.portfolio.quantity(coin)
+                if not quantity or coin not in view.market.aside:
+                    raise FollowerError("not_set_aside", coin=coin)
+                if any(order.coin == coin for order in await asyncio.to_thread(self._ledger.in_flight)):
+                    raise FollowerError("order_unclear", amount="0.00")
+                (flow,) = await self._treasury.write_off({coin: quantity}, view, WRITTEN_OFF, value)
             self._show(await self._picture(view))
             return flow
 
@@ -277,23 +287,24 @@ class Follower:
         """The book as it was last seen."""
         return views.portfolio(self.snapshot)
 
-    async def trades(self, limit: int = 100, since: datetime | None = None) -> list[Json]:
-        """Trades, newest first. Raises FollowerError."""
-        trades = await self._guarded(asyncio.to_thread(self._ledger.trades, limit, since))
+    async def trades(self, limit: int = 100, since: datetime | None = None, book: int | None = None) -> list[Json]:
+        """Trades of the book in use or another one, newest first. Raises FollowerError."""
+        trades = await self._guarded(asyncio.to_thread(self._book(book).trades, limit, since))
         return [views.trade(trade, self.settings.mode) for trade in trades]
 
-    async def signals(self, limit: int = 100, since: datetime | None = None) -> list[Json]:
-        """Signals with their legs, newest first. Raises FollowerError."""
+    async def signals(self, limit: int = 100, since: datetime | None = None, book: int | None = None) -> list[Json]:
+        """Signals of the book in use or another one with their legs, newest first. Raises FollowerError."""
+        ledger = self._book(book)
 
         def read() -> list[Json]:
-            records = self._ledger.signals(limit, since)
-            return [views.signal(record, self._ledger.orders(record.signal_id)) for record in records]
+            records = ledger.signals(limit, since)
+            return [views.signal(record, ledger.orders(record.signal_id)) for record in records]
 
         return await self._guarded(asyncio.to_thread(read))
 
-    async def cash_flows(self, limit: int = 100, since: datetime | None = None) -> list[Json]:
-        """Cash flows, newest first. Raises FollowerError."""
-        flows = await self._guarded(asyncio.to_thread(self._ledger.flows, limit, since))
+    async def cash_flows(self, limit: int = 100, since: datetime | None = None, book: int | None = None) -> list[Json]:
+        """Cash flows of the book in use or another one, newest first. Raises FollowerError."""
+        flows = await self._guarded(asyncio.to_thread(self._book(book).flows, limit, since))
         return [views.cash_flow(flow) for flow in flows]
 
     async def page(
@@ -301,6 +312,14 @@ class Follower:
     ) -> list[Json]:
         """A page of the ledger, one of `pages`; `before` is the last `seq` of the page before. Raises FollowerError."""
         return await self._guarded(asyncio.to_thread(read, self._ledger, limit, before))
+
+    async def books(self) -> list[Json]:
+        """The books of this mode that an account is known of. Raises FollowerError."""
+        accounts = await self._guarded(asyncio.to_thread(self._ledger.account_ids))
+        return [
+            {"book": number, "host": account.host, "in_use": number == self._ledger.number}
+            for number, account in sorted(accounts.items())
+        ]
 
     async def counts(self) -> dict[str, int]:
         """How much of everything is written down. Raises FollowerError."""
@@ -314,8 +333,18 @@ class Follower:
 
     # Inside
 
+    def _check_account(self) -> None:
+        """Raise FollowerError where a book was begun and it is not known whether the account is still its own."""
+        if not self._books.known and self.snapshot.net_deposits is not None:
+            raise FollowerError("account_unknown")
+
+    def _book(self, number: int | None) -> Ledger:
+        """The ledger, to read one of its books. Raises FollowerError."""
+        return self._ledger if number is None else self._ledger.in_book(number)
+
     async def _open(self) -> None:
         await asyncio.to_thread(self._ledger.open)
+        self._accounts.join(self._ledger)
         await self._guards.load()
         self._observer.hold((await asyncio.to_thread(self._ledger.book)).portfolio.positions)
         self.snapshot = await self._picture(None)
@@ -323,9 +352,11 @@ class Follower:
     async def _reopen(self) -> None:
         """Open a ledger again that could not be restored or was taken away; it may be older than what was known."""
         await asyncio.to_thread(self._ledger.reopen)
+        self._accounts.join(self._ledger)
         await self._guards.reload()
         await self._desk.exits.reload()
         self._rebuild.begin()
+        self._books.forget()
 
     async def _without_ledger(self, err: LedgerError) -> Snapshot:
         """The picture without a ledger to trade with; a broken one is restored for the next cycle."""
@@ -369,22 +400,38 @@ class Follower:
             return False
         _LOGGER.error("The ledger was broken and is kept aside; the follower goes on from %s", told or "a new one")
         self._rebuild.begin()
+        self._books.forget()
         self._journal.alert("ledger_restored", copy=told)
         return True
 
     async def _look(self, *, leader: bool = True) -> View:
         """Settle what is in flight, then look at the world."""
-        if await asyncio.to_thread(self._ledger.in_flight):
+        problem = self._observer.exchange_problem = None
+        if not self._books.known:
+            if await self._observer.asked(self._books.establish()):
+                await self._change_book()
+            problem = self._observer.exchange_problem
+        in_flight = await asyncio.to_thread(self._ledger.in_flight)
+        if self._books.known and in_flight:
             if not self._observer.fee_prices:
                 await self._observer.look(leader=False)
             await self._desk.outcomes.orders(await self._executor.settle(self._observer.fee_prices))
+        await self._books.count()
         self._view = await self._observer.look(leader=leader)
+        self._observer.exchange_problem = self._observer.exchange_problem or problem
         return self._view
+
+    async def _change_book(self) -> None:
+        """Go on in another book; what has stopped the follower still does."""
+        self._rebuild.begin()
+        self._guards.begin_anew()
+        await self._desk.exits.open()
+        self._observer.hold((await asyncio.to_thread(self._ledger.book)).portfolio.positions)
+        self._observer.forget_rules()
 
     async def _act(self, view: View) -> None:
         """Value, survive, decide."""
-        view = await self._prepared(view)
-        value = await self._value(view)
+        value = await self._value(view) if self._books.known else None
         if value is not None:
             await self._guards.survive(value)
             book = await asyncio.to_thread(self._ledger.book)
@@ -393,11 +440,23 @@ class Follower:
         await self._guards.compare(view)
         await self._desk.decide(view, ready=value is not None and view.account is not None)
 
-    async def _prepared(self, view: View) -> View:
+    @asynccontextmanager
+    async def _prepared(self, *, leader: bool = True) -> AsyncIterator[View]:
+        """What is known of the world now, and the account to oneself meanwhile."""
+        view = await self._look(leader=leader)
+        async with self._books.turn():
+            view = self._view = await self._with_account(view)
+            yield view
+
+    async def _with_account(self, view: View) -> View:
         """The view with the account: the book begun, and with what the exchange knows and the ledger did not."""
         book = await asyncio.to_thread(self._ledger.book)
-        if self.settings.mode is Mode.LIVE and view.balances is None:
-            return view
+        if self.settings.mode is Mode.LIVE:
+            if view.balances is None or not self._books.known:
+                return view
+            if not await self._books.is_same(view.balances, book.portfolio):
+                return view
+            view = replace(view, claimed=await self._books.claimed())
         if not self._rebuild.done:
             if not await self._rebuilt(view, book):
                 return view
@@ -408,7 +467,8 @@ class Follower:
             book = await self._treasury.open(view, book) or book
         if book.net_deposits is None:
             return view
-        return replace(view, account=Account(book.portfolio, view.balances, self.settings.quote))
+        account = Account(book.portfolio, view.balances, self.settings.quote, view.claimed.quote)
+        return replace(view, account=account)
 
     async def _rebuilt(self, view: View, book: Book) -> bool:
         """Book what the exchange knows and the ledger does not; whether all of it is booked."""
@@ -440,11 +500,11 @@ class Follower:
 
     async def _move(self, kind: FlowKind, amount: Decimal, note: str, at: datetime | None) -> CashFlow:
         async with self._working():
-            view = await self._look(leader=False)
-            await self._prepared(view)
-            if not self._rebuild.done:
-                raise FollowerError("no_valuation")
-            flow = await self._treasury.move(kind, amount, view, note, at)
+            async with self._prepared(leader=False) as view:
+                self._check_account()
+                if not self._rebuild.done:
+                    raise FollowerError("no_valuation")
+                flow = await self._treasury.move(kind, amount, view, note, at)
             self._show(await self._picture(view))
             return flow
 
@@ -497,6 +557,7 @@ class Follower:
             **{item.name: getattr(shown, item.name) for item in fields(Figures)},
             mode=self.settings.mode,
             status=self._guards.status,
+            book=self._ledger.number,
             paused=self._guards.paused,
             last_signal=(signal.created_at or signal.seen_at) if signal else None,
             last_signal_id=signal.signal_id if signal else None,

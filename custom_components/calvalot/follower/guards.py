@@ -6,7 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from . import views
-from .exchange import ZERO
+from .exchange import FEE_COIN, ZERO
 from .journal import Journal
 from .ledger import Ledger
 from .observer import View
@@ -141,11 +141,30 @@ class Guards:
         held = {coin: position.quantity for coin, position in book.portfolio.positions.items()}
         held[self._settings.quote] = book.portfolio.cash
         there = {asset: balance.free + balance.locked for asset, balance in view.balances.items()}
-        return {
-            asset: quantity - there.get(asset, ZERO)
-            for asset, quantity in held.items()
-            if there.get(asset, ZERO) < quantity
-        }
+        missing = {asset: quantity - there.get(asset, ZERO) for asset, quantity in held.items()}
+        if FEE_COIN in missing:
+            missing[FEE_COIN] -= await self._borrowed(missing[FEE_COIN], view.claimed.lent)
+        return {asset: quantity for asset, quantity in missing.items() if quantity > 0}
+
+    async def _borrowed(self, missing: Decimal, lent: Decimal) -> Decimal:
+        """How much of the fee coin is missing because fees of other books of the account took it.
+
+        That is no more than what they were lent since the account last had all that this book holds, less what it had
+        beyond that.
+        """
+        remembered = await asyncio.to_thread(self._ledger.fact, "lent_before")
+        known = Decimal(remembered or 0)
+        if missing > 0:
+            return max(min(missing, lent - known), ZERO)
+        if lent and (before := lent + missing) != known:
+            await self._remember("lent_before", f"{before:f}")
+        return ZERO
+
+    def begin_anew(self) -> None:
+        """Another book is in use: what was seen of the last one says nothing about it."""
+        self._strikes = self._mismatches = 0
+        self._missing = {}
+        self.fall = None
 
     def _now(self) -> str:
         return self._clock().isoformat()

@@ -32,7 +32,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.sql.operators import custom_op
 
-from .exchange import ZERO, Fill, Mode, OrderReport, Side
+from . import claims
+from .exchange import FEE_COIN, ZERO, AccountId, Fill, Mode, OrderReport, Side
 from .performance import Close, Drawdown, Units
 from .portfolio import BookError, Portfolio, Position
 from .schema import (
@@ -42,12 +43,14 @@ from .schema import (
     OVERTAKEN,
     Book,
     CashFlow,
+    Claim,
     FlowKind,
     OrderRecord,
     OrderState,
     Result,
     SignalRecord,
     Trade,
+    accounts,
     books,
     cash_flows,
     closes,
@@ -67,6 +70,10 @@ _UPDATE_SIGNAL = update(signals).where(signals.c.seq == bindparam("known"))
 _UPDATE_ORDER = update(orders).where(orders.c.seq == bindparam("known"))
 # Fills on paper are numbered as they are placed and may be booked a little out of order.
 NUMBERED = 1000
+# Orders among which one that traded is looked for.
+NEWEST = 100
+# The fact that says how much of the fee coin was lent, in that coin.
+LENT = "lent"
 # The fact that says which book is in use.
 IN_USE = "book"
 # Signals whose first sight is kept.
@@ -89,6 +96,58 @@ class Ledger(Storage):
     def open(self) -> None:
         super().open()
         self.number = int(self.fact(IN_USE) or FIRST_BOOK)
+
+    # Books and the accounts they belong to
+
+    @remembered(accounts)
+    def account_ids(self) -> Mapping[int, AccountId]:
+        """The account of each live book that it is known of, by the book's number."""
+        with self._reading() as connection:
+            rows = connection.execute(select(accounts).where(accounts.c.mode == self.mode)).mappings()
+            return {row["book"]: AccountId(host=row["host"], uid=row["uid"], key=row["key"]) for row in rows}
+
+    def use(self, number: int, account: AccountId, now: datetime) -> None:
+        """Use a book from here on, a new one or one that was in use before; it belongs to this account."""
+        if number == self.number and self.account_ids().get(number) == account:
+            return
+        row = {"host": account.host, "uid": account.uid, "key": account.key, "quote": self.quote, "begun_at": now}
+        with self._transaction() as connection:
+            kept = [accounts.c.mode == self.mode, accounts.c.book == number]
+            if connection.execute(update(accounts).where(*kept).values(uid=account.uid, key=account.key)).rowcount == 0:
+                connection.execute(insert(accounts), {**self._key, "book": number, **row})
+            upsert_row(connection, facts, {**self._key, "book": NO_BOOK, "key": IN_USE, "value": str(number)})
+        self.number = number
+
+    def next_number(self) -> int:
+        """Number of a book that is still to begin."""
+        with self._reading() as connection:
+            last = [
+                connection.execute(select(func.max(table.c.book)).where(table.c.mode == self.mode)).scalar_one() or 0
+                for table in (accounts, books)
+            ]
+        return 1 + max(FIRST_BOOK, *last)
+
+    @remembered(accounts, books, orders, facts)
+    def claims(self) -> tuple[Claim, ...]:
+        """What each live book may count on of its account, whatever the mode is now."""
+        with self._reading() as connection:
+            return claims.read(lambda statement: connection.exec_driver_sql(statement).fetchall(), self._unclaimed)
+
+    @property
+    def _unclaimed(self) -> str | None:
+        """The quote of a live book of which no account is known."""
+        return self.quote if self.mode is Mode.LIVE else None
+
+    def newest_traded(self) -> tuple[OrderRecord, ...]:
+        """The newest order that traded of each symbol, among the newest orders, newest first; not those settled by hand."""
+        query = self._by_age(select(orders), orders).where(
+            orders.c.state == OrderState.BOOKED, orders.c.executed_amount != ZERO, orders.c.order_id > 0
+        )
+        newest: dict[str, OrderRecord] = {}
+        with self._reading() as connection:
+            for row in connection.execute(query.limit(NEWEST)).mappings():
+                newest.setdefault(row["symbol"], _order(row))
+        return tuple(newest.values())
 
     def in_book(self, number: int) -> Ledger:
         """The same open file, to read another book of this mode."""
@@ -355,9 +414,10 @@ class Ledger(Storage):
         """
         if sum((fill.quantity for fill in trades), ZERO) != report.executed_quantity:
             raise BookError(f"the fills of order {report.order_id} do not add up to what was executed")
-        with self._transaction(orders, fills, books, positions) as connection:
+        with self._transaction(orders, fills, books, positions, facts) as connection:
             book = self._book(connection)
             portfolio = book.portfolio
+            lent = ZERO
             for fill in trades:
                 fee_price = fee_prices[fill.fee_asset]
                 row = {
@@ -368,7 +428,13 @@ class Ledger(Storage):
                     **{key: value for key, value in _columns(fill).items() if key != "order_id"},
                 }
                 connection.execute(insert(fills), row)
-                portfolio = portfolio.with_fill(fill, record.side, record.coin, self.quote, fee_price)
+                before, portfolio = (
+                    portfolio,
+                    portfolio.with_fill(fill, record.side, record.coin, self.quote, fee_price),
+                )
+                lent += _lent(fill, record, before, portfolio)
+            if lent:
+                self._lend(connection, lent)
             booked = replace(
                 record,
                 state=OrderState.BOOKED,
@@ -548,10 +614,7 @@ class Ledger(Storage):
     def _orders(self, condition: Any) -> tuple[OrderRecord, ...]:
         with self._reading() as connection:
             rows = connection.execute(select(orders).where(self._own(orders), condition).order_by(orders.c.seq))
-            return tuple(
-                OrderRecord(**{**_without_key(row), "side": Side(row["side"]), "state": OrderState(row["state"])})
-                for row in rows.mappings()
-            )
+            return tuple(_order(row) for row in rows.mappings())
 
     def _trades(self, query: Select[Any]) -> dict[int, Trade]:
         with self._reading() as connection:
@@ -580,6 +643,12 @@ class Ledger(Storage):
                 for row in rows
             }
 
+    def _lend(self, connection: Connection, quantity: Decimal) -> None:
+        """Add to what of the fee coin was lent for fees."""
+        known = connection.execute(select(facts.c.value).where(*self._fact(LENT))).scalar_one_or_none()
+        total = Decimal(known or 0) + quantity
+        upsert_row(connection, facts, {**self._key, "key": LENT, "value": f"{total:f}"})
+
     def _update_order(self, connection: Connection, record: OrderRecord) -> None:
         connection.execute(_UPDATE_ORDER, {**_columns(record), "known": record.seq})
 
@@ -601,9 +670,21 @@ def _without_key(row: RowMapping) -> dict[str, Any]:
     return {key: value for key, value in row.items() if key not in {"mode", "book"}}
 
 
+def _lent(fill: Fill, order: OrderRecord, before: Portfolio, after: Portfolio) -> Decimal:
+    """How much of a fee in the fee coin the book did not hold, and paid back in cash."""
+    if fill.fee_asset != FEE_COIN or (order.coin == FEE_COIN and order.side is Side.BUY):
+        return ZERO
+    sold = fill.quantity if order.coin == FEE_COIN else ZERO
+    return fill.fee - (before.quantity(FEE_COIN) - after.quantity(FEE_COIN) - sold)
+
+
 def _without(portfolio: Portfolio, flow: CashFlow) -> Portfolio:
     """The portfolio after a withdrawal in kind."""
     return portfolio.with_withdrawal(flow.coin or "", flow.quantity or ZERO, -flow.amount_quote)
+
+
+def _order(row: RowMapping) -> OrderRecord:
+    return OrderRecord(**{**_without_key(row), "side": Side(row["side"]), "state": OrderState(row["state"])})
 
 
 def _flow(row: RowMapping) -> CashFlow:

@@ -3,13 +3,15 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 import json
 
+from .accounts import Claimed
 from .exchange import (
     FEE_COIN,
+    ZERO,
     Balance,
     Exchange,
     ExchangeError,
@@ -40,13 +42,22 @@ CLOSED = "closed"
 class View:
     """What a cycle knows: prices by coin, EUR per quote, the balances; None where the exchange did not say.
 
-    `account` holds the book of that moment against the balances; None until that is known.
+    `account` holds the book of that moment against the balances; None until that is known. `claimed` is what other books of
+    the account may count on.
     """
 
     market: Market
     rate: Decimal | None
     balances: Mapping[str, Balance] | None
     account: Account | None = None
+    claimed: Claimed = field(default_factory=Claimed)
+
+    def free(self, quote: str) -> Decimal | None:
+        """Quote that is free on the account and claimed by no other follower's book."""
+        if self.balances is None:
+            return None
+        balance = self.balances.get(quote)
+        return (balance.free if balance else ZERO) - self.claimed.quote
 
 
 class Observer:

@@ -10,6 +10,7 @@ from itertools import count
 from .exchange import (
     ONE,
     ZERO,
+    AccountId,
     Balance,
     Exchange,
     ExchangeUnavailable,
@@ -73,6 +74,10 @@ class PaperExchange:
 
     async def permissions(self) -> KeyPermissions | None:
         """Paper needs no key."""
+        return None
+
+    async def account_id(self) -> AccountId | None:
+        """None: paper has no account."""
         return None
 
     async def balances(self) -> dict[str, Balance] | None:

@@ -20,7 +20,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-from .exchange import ONE, ZERO, OrderReport, Side
+from .exchange import ONE, ZERO, AccountId, OrderReport, Side
 from .performance import Drawdown, Units
 from .portfolio import Portfolio
 from .upgrades import NUMBERED_BOOKS
@@ -201,6 +201,22 @@ class Trade:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """What a live book may count on of the account it belongs to: quote that it holds and that its orders in flight may take.
+
+    `account` is None where it was never written down; `lent` is how much of the coin that fees are taken in the account has
+    lent it for its fees.
+    """
+
+    number: int
+    account: AccountId | None
+    quote: str
+    cash: Decimal = ZERO
+    in_flight: Decimal = ZERO
+    lent: Decimal = ZERO
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Book:
     """The whole state of one book: portfolio in quote; net deposits in EUR (None before the first one), units, drawdown."""
 
@@ -363,7 +379,6 @@ fills = Table(
     Column("fee", DecimalText, nullable=False),
     Column("fee_asset", String(32), nullable=False),
     Column("fee_price", DecimalText, nullable=False),
-    Column("lent", DecimalText),
     Column("time", TimeText, nullable=False),
     UniqueConstraint("mode", "book", "symbol", "trade_id"),
     sqlite_autoincrement=True,

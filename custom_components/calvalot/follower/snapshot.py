@@ -70,11 +70,13 @@ class Snapshot(Figures):
     `fall` is how far the follower is from its stop loss's peak, in %, where it has a stop loss.
     `due` is when the next cycle is wanted, where a signal waits for its turn.
     `exiting` is the sale of everything that is not done, `returned_signal` an older signal that the leader shows again.
+    `book` is the number of the book in use.
     `restored` names the copy that a broken ledger was restored from, empty for a new one; None where nothing broke.
     """
 
     mode: Mode
     status: Status
+    book: int = 1
     paused: bool = False
     last_signal: datetime | None = None
     last_signal_id: str | None = None

@@ -52,10 +52,15 @@ class Outlook:
 class Account:
     """What the follower may count on: its own book, and in live mode never more than is free on the account."""
 
-    def __init__(self, portfolio: Portfolio, balances: Mapping[str, Balance] | None, quote: str) -> None:
+    def __init__(
+        self, portfolio: Portfolio, balances: Mapping[str, Balance] | None, quote: str, claimed: Decimal = ZERO
+    ) -> None:
+        """`claimed` is the quote that others' books may count on."""
         self._quote = quote
         self._start = portfolio
         self._free = None if balances is None else {asset: balance.free for asset, balance in balances.items()}
+        if self._free is not None and claimed:
+            self._free[quote] = self._free.get(quote, ZERO) - claimed
 
     def usable(self, portfolio: Portfolio, moving: Mapping[str, Decimal] | None = None) -> Portfolio:
         """A later state of the book, as far as the balances of the start and what was traded since cover it.

@@ -39,14 +39,15 @@ class Treasury:
         """Turn the initial budget into quote, once, at the rate of this moment; in live mode no more than is there.
 
         There is what is free in the wallet and what orders of an earlier, lost ledger have taken out of it: the book begins
-        with those booked already. None while the rate is unknown or less than one order is there.
+        with those booked already. None while the rate is unknown, less than one order is there, or another book of the account
+        is on the move: what is free is written down for good.
         """
-        if view.rate is None:
+        if view.rate is None or view.claimed.unclear:
             return None
         amount = self._settings.initial_budget
         quote = _quote(amount, view.rate)
         if self._settings.mode is Mode.LIVE:
-            free = self._free(view)
+            free = view.free(self._settings.quote)
             if free is None or self.short(view, book) is not None:
                 return None
             there = free - book.portfolio.cash
@@ -58,7 +59,11 @@ class Treasury:
 
     def short(self, view: View, book: Book) -> Decimal | None:
         """Quote that the wallet has free for a book that is still to begin, where that is less than one order."""
-        if self._settings.mode is Mode.DRY_RUN or book.net_deposits is not None or (free := self._free(view)) is None:
+        if (
+            self._settings.mode is Mode.DRY_RUN
+            or book.net_deposits is not None
+            or (free := view.free(self._settings.quote)) is None
+        ):
             return None
         there = free - book.portfolio.cash
         return there if there < self._settings.min_order else None
@@ -120,7 +125,7 @@ class Treasury:
             if any(order.side is Side.SELL for order in unclear):
                 # Nobody knows how much of what is free it has brought in.
                 raise FollowerError("order_unclear", amount=_cents(ZERO))
-            free = self._free(view)
+            free = view.free(self._settings.quote)
             if free is None:
                 raise FollowerError("no_valuation")
             if quote > (spare := free - book.portfolio.cash):
@@ -173,13 +178,6 @@ class Treasury:
                     units=book.units.with_flow(flow.value_before, flow.amount_quote * rate),
                 )
         return await asyncio.to_thread(self._ledger.add_flow, flow, moved), moved
-
-    def _free(self, view: View) -> Decimal | None:
-        """Quote that is free in the Spot wallet."""
-        if view.balances is None:
-            return None
-        balance = view.balances.get(self._settings.quote)
-        return balance.free if balance else ZERO
 
 
 def _quote(amount: Decimal, rate: Decimal) -> Decimal:

@@ -44,7 +44,7 @@ NUMBERED_BOOKS = (
         seq INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, mode VARCHAR(8) NOT NULL, book INTEGER NOT NULL,
         order_seq INTEGER NOT NULL, symbol VARCHAR(48) NOT NULL, trade_id INTEGER NOT NULL, price TEXT NOT NULL,
         quantity TEXT NOT NULL, amount TEXT NOT NULL, fee TEXT NOT NULL, fee_asset VARCHAR(32) NOT NULL,
-        fee_price TEXT NOT NULL, lent TEXT, time VARCHAR(40) NOT NULL, UNIQUE (mode, book, symbol, trade_id),
+        fee_price TEXT NOT NULL, time VARCHAR(40) NOT NULL, UNIQUE (mode, book, symbol, trade_id),
         FOREIGN KEY(order_seq) REFERENCES orders (seq))""",
     """CREATE TABLE cash_flows (
         seq INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, mode VARCHAR(8) NOT NULL, book INTEGER NOT NULL,
