@@ -191,18 +191,59 @@ async def test_many_orders_under_a_tight_limit(rig: Rig, leader: LeaderSimulator
     assert sim.bans == 0
 
 
+@pytest.mark.parametrize("crowded", [120, 40])
 async def test_what_is_left_of_the_weight_is_for_others(
-    rig: Rig, leader: LeaderSimulator, sim: ExchangeSimulator, monkeypatch: pytest.MonkeyPatch
+    rig: Rig, leader: LeaderSimulator, sim: ExchangeSimulator, monkeypatch: pytest.MonkeyPatch, crowded: int
 ) -> None:
     """On a crowded host it goes on in the next minute, before the host has to say so."""
     follower = await traded(rig, leader)
     truth = rig.agree(follower)
     lose(rig, follower)
-    monkeypatch.setattr(binance, "CROWDED", 120)
+    monkeypatch.setattr(binance, "CROWDED", crowded)
     follower = await rig.start()
     sim.forget_requests()
     assert await rebuilt(rig, follower, truth) > 1
     assert {request.status for request in sim.requests} == {200}
+
+
+async def test_an_unclear_order_comes_first(rig: Rig, leader: LeaderSimulator, sim: ExchangeSimulator) -> None:
+    """What an older ledger knows as on its way is settled before anything is booked that came after it."""
+    follower = await rig.following()
+    leader.publish_v2({"SOL": ".3"})
+    sim.fault("drop", when="after", method="POST", path="/order")
+    sim.fault("status", method="GET", path="/order", count=None)
+    await rig.cycle(follower)
+    follower._ledger.checkpoint()
+    shutil.copyfile(follower._ledger.path, rig.folder / "backup")
+    sim.clear_faults()
+    leader.publish_v2({"SOL": ".1", "BTC": ".3"})
+    for _ in range(2):
+        await rig.cycle(follower)
+    truth = rig.agree(follower)
+    lose(rig, follower)
+    shutil.copyfile(rig.folder / "backup", follower._ledger.path)
+    sim.fault("status", method="GET", path="/order", count=None)
+    follower = await rig.start()
+    for _ in range(2):
+        assert (await rig.cycle(follower)).total_value is None
+    assert (await follower.counts())["fills"] == 0
+    sim.clear_faults()
+    assert await rebuilt(rig, follower, truth) <= 2
+
+
+async def test_a_fee_whose_price_is_missing(rig: Rig, leader: LeaderSimulator, sim: ExchangeSimulator) -> None:
+    """The order waits for it, and with it all that came after."""
+    sim.set_balance("BNB", "1")
+    sim.set_account(bnb_burn=True)
+    follower = await traded(rig, leader)
+    truth = follower._ledger.book().portfolio
+    lose(rig, follower)
+    sim.remove_price("BNBUSDC")
+    follower = await rig.start()
+    for _ in range(2):
+        assert (await rig.cycle(follower)).net_deposits is None
+    sim.restore_price("BNBUSDC")
+    assert await rebuilt(rig, follower, truth) <= 2
 
 
 @pytest.mark.parametrize("page", [1, 2, 7])

@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from hashlib import sha256
-import itertools
 import logging
 
 from .exchange import (
@@ -200,11 +199,10 @@ class Executor:
         known = {(order.side, order.leg) for order in self._ledger.orders(signal_id) if order.symbol == symbol}
         found: dict[str, Leg] = {}
         for side in Side:
-            for leg in itertools.count():
-                names = by_start.get(self._name(signal_id, symbol, side, leg), [])
-                if not names and (side, leg) not in known:
-                    break
-                found |= dict.fromkeys(names, Leg(signal_id, leg))
+            leg = 0
+            while (names := by_start.get(self._name(signal_id, symbol, side, leg))) or (side, leg) in known:
+                found |= dict.fromkeys(names or (), Leg(signal_id, leg))
+                leg += 1
         return found
 
     # Inside
