@@ -152,3 +152,21 @@ async def test_cash_of_another_follower_is_not_free(
     spare = f"{exchange.balance('USDC') * rate - taken:,.2f}"
     facts = step["description_placeholders"]
     assert facts["free"] == spare
+
+
+async def test_another_key_of_the_same_account(
+    hass: HomeAssistant, live_entry: MockConfigEntry, live_data: dict[str, Any], exchange: ExchangeSimulator
+) -> None:
+    """Live, the same leader is followed once on an account, with whatever key."""
+    assert await set_up(hass, live_entry)
+    exchange.add_key("k" * 64, "another secret")
+    step = await hass.config_entries.flow.async_init(DOMAIN, context={"source": "user"})
+    for answers in (
+        {"next_step_id": "leader"},
+        {key: live_data[key] for key in ("leader_url", "signal_secret")},
+        {"trading_mode": "live", "exchange_url": exchange.url, "api_key": "k" * 64, "api_secret": "another secret"},
+    ):
+        step = await hass.config_entries.flow.async_configure(step["flow_id"], answers)
+    assert step["type"] is FlowResultType.ABORT
+    assert step["reason"] == "already_configured"
+    assert live_entry.state is ConfigEntryState.LOADED

@@ -17,7 +17,9 @@ from .const import (
     DEFAULT_QUOTE_ASSET,
     DOMAIN,
 )
-from .follower.exchange import ZERO, Balance, Exchange, Mode, eur_rate, rate_symbols, round_up
+from .coordinator import async_accounts
+from .follower.binance import BinanceExchange
+from .follower.exchange import ZERO, Balance, Exchange, eur_rate, rate_symbols, round_up
 from .follower.planner import FEE_MARGIN, Limits, Market, PlannedOrder, fund, plan, smallest_order, worst_factor
 from .follower.portfolio import Portfolio, Valuation
 from .follower.signal import Signal
@@ -78,23 +80,37 @@ def whole(amount: Decimal) -> Decimal:
     return amount.to_integral_value(ROUND_CEILING)
 
 
-@callback
-def async_spare(
-    hass: HomeAssistant, data: Mapping[str, Any], quote: str, rate: Decimal, balances: Mapping[str, Balance]
-) -> Decimal:
-    """What is free of a quote asset in the Spot wallet, in EUR, less the cash of other live followers with that key.
+async def async_spare(
+    hass: HomeAssistant, exchange: BinanceExchange, data: Mapping[str, Any], quotes: Iterable[tuple[str, Decimal]]
+) -> dict[str, Decimal]:
+    """What is free of quote assets (with EUR per one of each) in the Spot wallet, in EUR, less what is other followers'.
 
-    One whose book has not begun yet counts with its budget.
+    One whose book has not begun yet counts with its budget. Raises ExchangeError.
     """
-    free = balances.get(quote, Balance(ZERO)).free * rate
-    for entry in hass.config_entries.async_loaded_entries(DOMAIN):
-        other = entry.data
-        if other[CONF_TRADING_MODE] != Mode.LIVE or other.get(CONF_QUOTE_ASSET, DEFAULT_QUOTE_ASSET) != quote:
-            continue
-        if all(other.get(key) == data.get(key) for key in (CONF_EXCHANGE_URL, CONF_API_KEY)):
-            cash: Decimal | None = entry.runtime_data.data.cash
-            free -= amount(other[CONF_INITIAL_BUDGET]) if cash is None else cash * rate
-    return max(free, ZERO)
+    balances = await exchange.balances()
+    account = await exchange.account_id()
+    spare = {}
+    for quote, rate in quotes:
+        taken = await async_accounts(hass).taken(account, quote)
+        free = (balances.get(quote, Balance(ZERO)).free - taken) * rate - _still_to_begin(hass, data, quote)
+        spare[quote] = max(free, ZERO)
+    return spare
+
+
+@callback
+def _still_to_begin(hass: HomeAssistant, data: Mapping[str, Any], quote: str) -> Decimal:
+    """Budgets (EUR) of live followers with the same key whose books have not begun."""
+    return sum(
+        (
+            amount(entry.data[CONF_INITIAL_BUDGET])
+            for entry in hass.config_entries.async_entries(DOMAIN)
+            if all(entry.data.get(key) == data.get(key) for key in (CONF_TRADING_MODE, CONF_EXCHANGE_URL, CONF_API_KEY))
+            and entry.data.get(CONF_QUOTE_ASSET, DEFAULT_QUOTE_ASSET) == quote
+            and (coordinator := getattr(entry, "runtime_data", None))
+            and coordinator.data.net_deposits is None
+        ),
+        ZERO,
+    )
 
 
 async def market_of(exchange: Exchange, coins: Collection[str], quote: str) -> Market:

@@ -1,9 +1,11 @@
 """What the flows ask the leader and the exchange before anything is stored."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from contextlib import suppress
 from decimal import Decimal
 from typing import Any
 
+from homeassistant.config_entries import ConfigEntry
 from homeassistant.core import HomeAssistant
 
 from .budget import Terms, async_spare, market_of, whole
@@ -18,6 +20,7 @@ from .const import (
     CONF_SIGNAL_SECRET,
     CONF_TRADING_MODE,
 )
+from .coordinator import CalvalotCoordinator
 from .follower.binance import BinanceExchange
 from .follower.exchange import ExchangeError, InvalidKey, Mode, eur_rate, rate_symbols
 from .follower.leader import (
@@ -100,6 +103,20 @@ async def check_exchange(hass: HomeAssistant, data: Mapping[str, Any], *, accept
         raise InvalidInput({CONF_API_KEY: "key_can_withdraw"})
 
 
+async def is_followed(hass: HomeAssistant, data: Mapping[str, Any], others: Iterable[ConfigEntry[Any]]) -> bool:
+    """Whether one of other followers that are loaded trades for the same leader on the same account, with whatever key."""
+    if data[CONF_TRADING_MODE] != Mode.LIVE:
+        return False
+    with suppress(ExchangeError):
+        account = await exchange_of(hass, data).account_id()
+        for entry in others:
+            same = all(entry.data[key] == data[key] for key in (CONF_LEADER_URL, CONF_TRADING_MODE))
+            coordinator: CalvalotCoordinator | None = getattr(entry, "runtime_data", None)
+            if same and coordinator and account.is_same(await coordinator.exchange.account_id()):
+                return True
+    return False
+
+
 async def check_coins(exchange: BinanceExchange, coins: Collection[str], quote: str) -> None:
     """Look the coins up at the exchange. Raises InvalidInput, naming those that it does not list against the quote asset."""
     pairs = {coin: f"{coin}{quote}" for coin in coins if coin.isalnum()}
@@ -119,10 +136,10 @@ async def check_budget(hass: HomeAssistant, data: Mapping[str, Any], coins: Coll
         rate = await _eur_rate(exchange, quote)
         await check_coins(exchange, coins, quote)
         market = await market_of(exchange, coins, quote)
-        balances = await exchange.balances() if data[CONF_TRADING_MODE] == Mode.LIVE else None
+        live = data[CONF_TRADING_MODE] == Mode.LIVE
+        free = (await async_spare(hass, exchange, data, [(quote, rate)]))[quote] if live else None
     except ExchangeError as err:
         raise InvalidInput({"base": "cannot_connect_exchange"}) from err
-    free = None if balances is None else async_spare(hass, data, quote, rate, balances)
     terms = Terms(market=market, rate=rate, free=free)
     budget = Decimal(str(data[CONF_INITIAL_BUDGET]))
     least = terms.least()

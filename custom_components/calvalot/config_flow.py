@@ -12,7 +12,7 @@ import voluptuous as vol
 from yarl import URL
 
 from . import forms
-from .checks import InvalidInput, check_budget, check_exchange, check_leader, checked_url
+from .checks import InvalidInput, check_budget, check_exchange, check_leader, checked_url, is_followed
 from .const import (
     CONF_ACCEPT_PLAIN_HTTP,
     CONF_ACCEPT_WITHDRAWAL_KEY,
@@ -115,7 +115,7 @@ class CalvalotConfigFlow(ConfigFlow, domain=DOMAIN):
                 problem = err
             else:
                 self._data = data
-                unique_id = self._unused_hash()
+                unique_id = await self._unused_hash()
                 if self._entry is None:
                     await self.async_set_unique_id(unique_id)
                     return await self.async_step_budget()
@@ -247,12 +247,12 @@ class CalvalotConfigFlow(ConfigFlow, domain=DOMAIN):
         """Whether a reconfiguration turns paper into real money."""
         return entry.data.get(CONF_TRADING_MODE) != Mode.LIVE and self._data[CONF_TRADING_MODE] == Mode.LIVE
 
-    def _unused_hash(self) -> str | None:
+    async def _unused_hash(self) -> str | None:
         """Hash of the follower, None where others may be alike. Aborts where another entry is the same."""
         own = follower_hash(self._data)
-        if own and any(
-            entry is not self._entry and follower_hash(entry.data) == own for entry in self._async_current_entries()
-        ):
+        others = [entry for entry in self._async_current_entries() if entry is not self._entry]
+        same = own is not None and any(follower_hash(entry.data) == own for entry in others)
+        if same or await is_followed(self.hass, self._data, others):
             raise AbortFlow("already_configured")
         return own
 
@@ -260,7 +260,7 @@ class CalvalotConfigFlow(ConfigFlow, domain=DOMAIN):
         """Make the entry, or let the one that was reconfigured begin anew."""
         if self._entry:
             return await self._update(self._entry, options={**self._entry.options, CONF_COINS: list(self._coins)})
-        self._unused_hash()
+        await self._unused_hash()
         return self.async_create_entry(
             title=await self._title(),
             data=self._data,
@@ -274,7 +274,7 @@ class CalvalotConfigFlow(ConfigFlow, domain=DOMAIN):
         plain = entry.title.startswith(await self._name(entry.data))
         return self.async_update_reload_and_abort(
             entry,
-            unique_id=self._unused_hash(),
+            unique_id=await self._unused_hash(),
             title=await self._title() if plain else entry.title,
             data=self._data,
             options=entry.options if options is None else options,

@@ -32,8 +32,7 @@ async def async_budget_facts(hass: HomeAssistant, data: Mapping[str, Any], coins
         if quote in rates and (amount := Terms(market=market, rate=rates[quote], free=None).for_all()):
             needed = figure(hass, whole(amount))
         if live:
-            balances = await exchange.balances() or {}
-            amounts = {asset: async_spare(hass, data, asset, rate, balances) for asset, rate in rates.items()}
+            amounts = await async_spare(hass, exchange, data, rates.items())
             shown = {asset: amount for asset, amount in amounts.items() if amount or asset == quote}
             parts = [
                 await async_text(hass, "setup_free_in", amount=figure(hass, amount, 2), quote=asset)

@@ -77,7 +77,7 @@ def test_from_nothing_to_the_first_signal(stage: Stage, page: Page, camera: Came
     done = flow.locator("step-flow-create-entry")
     done.wait_for()
     mode = words["common"]["setup_dry_run"]
-    expect(done.get_by_text(f"Calv-a-lot 127.0.0.1 ({mode})").first).to_be_visible()
+    expect(done.locator("input").first).to_have_value(f"Calv-a-lot 127.0.0.1 ({mode})")
     camera.shoot(dialog, "first-success")
     done.get_by_role("link").first.click()
     expect(page).to_have_url(re.compile("/calv-a-lot"))

@@ -63,11 +63,15 @@ class Accounts:
 
     async def claimed(self, account: AccountId, ledger: Ledger) -> Claimed:
         """What is not free for the book that a ledger has in use, though the account has it."""
-        return await asyncio.to_thread(self._claimed, account, ledger, tuple(self._others()))
+        return await asyncio.to_thread(self._claimed, account, ledger.quote, ledger, tuple(self._others()))
+
+    async def taken(self, account: AccountId, quote: str) -> Decimal:
+        """What of a quote asset is not free for a portfolio that is still to be made, though the account has it."""
+        return (await asyncio.to_thread(self._claimed, account, quote, None, tuple(self._others()))).quote
 
     # Inside
 
-    def _claimed(self, account: AccountId, own: Ledger, lying: tuple[Path, ...]) -> Claimed:
+    def _claimed(self, account: AccountId, asset: str, own: Ledger | None, lying: tuple[Path, ...]) -> Claimed:
         quote = lent = ZERO
         unclear = False
         paths = {ledger.path for ledger in self._ledgers}
@@ -77,10 +81,10 @@ class Accounts:
         found += [(None, claims.lying(path)) for path in lying if path not in paths]
         for ledger, each in found:
             claim = _newest(each, account)
-            if claim is None or (ledger is own and claim.number == own.number):
+            if claim is None or (own and ledger is own and claim.number == own.number):
                 continue
             lent += claim.lent
-            if claim.quote == own.quote:
+            if claim.quote == asset:
                 quote += max(claim.cash, ZERO) + claim.in_flight
                 unclear = unclear or bool(claim.in_flight)
         return Claimed(quote=quote, unclear=unclear, lent=lent)
