@@ -215,6 +215,7 @@ def _picture(coordinator: CalvalotCoordinator) -> Json:
         "waiting_until": iso(snapshot.waiting_until),
         "exiting": exiting(snapshot),
         "limits": _limits(coordinator),
+        "spare": text(snapshot.spare, 2),
         "last_known": known and portfolio(known),
     }
 

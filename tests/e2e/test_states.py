@@ -63,7 +63,7 @@ def test_exchange_is_away(shown: Shown, page: Page, request: pytest.FixtureReque
     before = value.inner_text()
     request.getfixturevalue("away")
     shown.poll()
-    for card in (portfolio, positions, activity):
+    for card in (portfolio, positions):
         expect(card(page).locator(".notices")).to_contain_text(
             re.compile(r"The exchange does not answer\. These are the figures of .*\d{4}.*\.")
         )
@@ -153,6 +153,50 @@ def test_who_may(shown: Shown, page: Page) -> None:
     assert "Resume" not in card.evaluate(AS_GUEST)
     card.locator(".pause").click()
     expect(card.locator(".pause")).to_have_text("Pause")
+
+
+@pytest.fixture
+def slow_sale(shown: Shown) -> Iterator[None]:
+    """Let ETH be sold only in the second attempt; the follower goes on afterwards."""
+    shown.exchange.control("set_symbol_status", symbol="ETHUSDC", status="BREAK")
+    yield
+    shown.exchange.control("set_symbol_status", symbol="ETHUSDC", status="TRADING")
+    if shown.home.state(shown.ids["pause"]) == "on":
+        shown.home.action("switch.turn_off", entity_id=shown.ids["pause"])
+    shown.leader.control("publish_v2", targets={"BTC": "0.4", "ETH": "0.2"})
+    shown.poll()
+
+
+def test_stop_and_sell_everything(shown: Shown, page: Page, request: pytest.FixtureRequest) -> None:
+    """What it would do, once more whether it is meant, how far it is, and what it brought."""
+    open_dashboard(page)
+    portfolio(page).get_by_role("button", name="Stop and sell everything").click()
+    dialog = portfolio(page).get_by_role("dialog")
+    book = shown.home.ask("calvalot.get_portfolio")
+    held = sorted(each["coin"] for each in book["positions"] if float(each["quantity"]))
+    expect(dialog.locator(".rows").first.locator("b")).to_have_count(len(held))
+    expect(dialog.locator(".sum")).to_have_text(re.compile(r"Brings about €[\d.,]+ · [\d.,]+ USDC"))
+    assert not violations(page)
+    dialog.get_by_role("button", name="Go on …").click()
+    expect(dialog.get_by_role("heading")).to_have_text("Really sell everything?")
+    expect(dialog).to_contain_text("Dry run: nothing real is sold.")
+    dialog.get_by_role("button", name="Cancel").click()
+    assert shown.home.state(shown.ids["pause"]) == "off"
+    request.getfixturevalue("slow_sale")
+    portfolio(page).get_by_role("button", name="Stop and sell everything").click()
+    dialog.get_by_role("button", name="Go on …").click()
+    dialog.get_by_role("button", name="Sell everything now").click()
+    expect(dialog.get_by_role("heading").first).to_have_text("Selling …")
+    expect(dialog.locator(".rows")).to_contain_text("ETH")
+    expect(portfolio(page).locator(".notices")).to_contain_text("Everything is being sold")
+    assert not violations(page)
+    shown.exchange.control("set_symbol_status", symbol="ETHUSDC", status="TRADING")
+    shown.poll()
+    expect(dialog.get_by_role("heading").first).to_have_text("Everything is sold")
+    expect(dialog.locator(".sum")).to_have_text(re.compile(r"It brought €[\d.,]+ · [\d.,]+ USDC"))
+    dialog.get_by_role("button", name="Close").click()
+    expect(newest(page).locator(".line b")).to_have_text("Sale of everything · Executed")
+    assert shown.home.state(shown.ids["pause"]) == "on"
 
 
 @pytest.mark.usefixtures("shown")

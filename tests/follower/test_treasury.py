@@ -413,3 +413,24 @@ async def test_a_correction_is_bounded(ledger: Ledger, amount: str, key: str) ->
 async def test_nothing_to_correct_before_the_beginning(ledger: Ledger) -> None:
     """The first money is the budget."""
     assert (await refusal(make_treasury(ledger).correct(ONE), ledger)).key == "no_valuation"
+
+
+# What may be paid in
+
+
+@pytest.mark.parametrize(
+    ("mode", "rate", "free", "spare"),
+    [
+        (Mode.LIVE, "0.8", "1500", "400"),
+        (Mode.LIVE, "0.8", "900", "0"),
+        (Mode.LIVE, "0.8", None, None),
+        (Mode.LIVE, None, "1500", None),
+        (Mode.DRY_RUN, "0.8", "1500", None),
+    ],
+)
+def test_what_is_spare(ledger: Ledger, mode: Mode, rate: str | None, free: str | None, spare: str | None) -> None:
+    """The rest of the wallet beyond the book's cash, in EUR; unknown is not 0, and paper knows no bound."""
+    ledger.mode = mode
+    book = Book(portfolio=make_portfolio("1000"))
+    found = make_treasury(ledger).spare(make_view(rate, free), book)
+    assert found == (None if spare is None else Decimal(spare))

@@ -573,6 +573,7 @@ class Follower:
             open_orders=await asyncio.to_thread(self._ledger.in_flight),
             missing=self._guards.missing,
             short_of_quote=self._treasury.short(view, book) if view else None,
+            spare=self._treasury.spare(view, book) if view else None,
             permissions=self._observer.permissions,
             waiting_signal=waiting.signal_id if waiting else None,
             waiting_until=self._desk.approvals.expires(waiting) if waiting else None,

@@ -67,7 +67,7 @@ class Snapshot(Figures):
 
     `missing` is what the account has less of than the ledger, by asset; `short_of_quote` what the wallet has free where that
     is too little to begin with; `permissions` what the key may do, where that is known.
-    `fall` is how far the follower is from its stop loss's peak, in %, where it has a stop loss.
+    `spare` is what may be paid in, in EUR, in live mode. `fall` is how far the follower is from its stop loss's peak, in %, where it has a stop loss.
     `due` is when the next cycle is wanted, where a signal waits for its turn.
     `exiting` is the sale of everything that is not done, `returned_signal` an older signal that the leader shows again.
     `book` is the number of the book in use.
@@ -92,6 +92,7 @@ class Snapshot(Figures):
     open_orders: tuple[OrderRecord, ...] = ()
     missing: Mapping[str, Decimal] = field(default_factory=dict[str, Decimal])
     short_of_quote: Decimal | None = None
+    spare: Decimal | None = None
     permissions: KeyPermissions | None = None
     storage_problem: str | None = None
     restored: str | None = None

@@ -68,6 +68,12 @@ class Treasury:
         there = free - book.portfolio.cash
         return there if there < self._settings.min_order else None
 
+    def spare(self, view: View, book: Book) -> Decimal | None:
+        """EUR that may be paid in: what the wallet has free beyond the cash of the book; None where unknown, and on paper."""
+        if self._settings.mode is Mode.DRY_RUN or view.rate is None or (free := self._free(view)) is None:
+            return None
+        return max(free - book.portfolio.cash, ZERO) * view.rate
+
     async def write_off(
         self, missing: Mapping[str, Decimal], view: View, note: str, value: Decimal | None = None
     ) -> tuple[CashFlow, ...]:

@@ -78,6 +78,11 @@ export class ActivityCard extends CalvalotCard {
     }
   }
 
+  // What it shows has happened: no figure of it grows old.
+  _problems() {
+    return [];
+  }
+
   async _readFlows() {
     try {
       this._flows = await cashFlows(this.hass, this.follower.entry_id);
@@ -218,7 +223,7 @@ export class ActivityCard extends CalvalotCard {
     return h(
       "li",
       { class: "item flow-item", "data-flow": flow.seq },
-      h("span", { class: "mark flow" }, sign(flow.kind === "initial" ? "deposit" : flow.kind)),
+      h("span", { class: "mark moved" }, sign(flow.kind === "initial" ? "deposit" : flow.kind)),
       h(
         "div",
         {},

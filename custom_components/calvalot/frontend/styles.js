@@ -159,7 +159,7 @@ tfoot td small { font-weight: 400; }
 .more table { font-size: 12px; } .more td { padding: 5px 0 5px 10px; } .more td:first-child { padding-left: 0; }
 .more li { padding: 2px 0; } .more code { font-size: 11px; color: var(--quiet); overflow-wrap: anywhere; }
 .why { margin-top: 4px; font-size: 13px; line-height: 19px; overflow-wrap: anywhere; }
-.mark.flow { color: var(--primary-text-color); }
+.mark.moved { color: var(--primary-text-color); }
 .ask { padding: 14px; border-radius: 12px; border: 1px solid color-mix(in srgb, var(--warning-color, #ffa600) 55%, transparent); background: color-mix(in srgb, var(--warning-color, #ffa600) 12%, transparent); }
 .ask h3 { display: flex; align-items: center; gap: 8px; margin: 0 0 4px; font-size: 15px; font-weight: 500; color: inherit; } .until { font-size: 13px; }
 .refused { color: var(--down); font-size: 13px; } .refused:empty { display: none; }
