@@ -70,7 +70,11 @@ class Treasury:
 
     def spare(self, view: View, book: Book) -> Decimal | None:
         """EUR that may be paid in: what the wallet has free beyond the cash of the book; None where unknown, and on paper."""
-        if self._settings.mode is Mode.DRY_RUN or view.rate is None or (free := self._free(view)) is None:
+        if (
+            self._settings.mode is Mode.DRY_RUN
+            or view.rate is None
+            or (free := view.free(self._settings.quote)) is None
+        ):
             return None
         return max(free - book.portfolio.cash, ZERO) * view.rate
 
