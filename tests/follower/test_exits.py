@@ -118,7 +118,7 @@ async def test_halted_for_longer_than_a_signal_lives(rig: Rig) -> None:
     }
     assert rig.types("trade") == []
     rig.exchange.set_symbol_status("BTCUSDC", "TRADING")
-    await rig.cycle(follower, after=900)
+    await rig.cycle(follower, after=25 * 3600)  # the rules of a new day
     assert await held(rig, follower) == set()
     assert exiting(follower.snapshot) is None
     rig.agree(follower)
@@ -392,3 +392,18 @@ async def test_moves_after_an_exit(rig: Rig) -> None:
     await follower.pause(paused=False)
     assert (await rig.cycle(follower)).last_signal_reason == "too old"
     assert await held(rig, follower) == set()
+
+
+async def test_a_coin_that_is_no_longer_listed(rig: Rig) -> None:
+    """It cannot be sold, so it holds nothing up: the others are sold, it stays and is named."""
+    follower = await holding(rig, **STOP)
+    rig.exchange.delist("ETHUSDC")
+    await rig.cycle(follower, after=25 * 3600)
+    await falls(rig, follower)
+    for _ in range(3):
+        await rig.cycle(follower)
+    assert sold(rig) == ["BTCUSDC"]
+    (alert,) = [event for event in rig.events if event.type == "exit"]
+    assert {coin["coin"]: coin["reason"] for coin in alert.data["remaining"]}["ETH"] == "not_listed"
+    assert (await in_history(follower))["result"] == "partial"
+    assert follower.snapshot.exiting is None

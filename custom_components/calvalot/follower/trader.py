@@ -114,7 +114,9 @@ class Trader:
             cash += sum((order.amount for order in planned.sells), ZERO) * (ONE - FEE_RESERVE)
         buys, short = fund(planned.wanted, cash, valuation.total, market, self._limits)
         outlook = Outlook(sells=planned.sells, buys=buys, left_out=planned.left_out + short)
-        return outlook if sells_out(signal_id) else await self._within_day(outlook)
+        if not sells_out(signal_id):
+            return await self._within_day(outlook)
+        return replace(outlook, left_out=outlook.left_out + _set_aside(book.portfolio, market))
 
     async def pursue(
         self,
@@ -287,6 +289,14 @@ def reserve_fee(portfolio: Portfolio, fee_asset: str | None) -> Portfolio:
         return portfolio
     kept = Position(held.quantity * (ONE - FEE_RESERVE), held.cost)
     return replace(portfolio, positions={**portfolio.positions, FEE_COIN: kept})
+
+
+def _set_aside(portfolio: Portfolio, market: Market) -> tuple[LeftOut, ...]:
+    """What cannot be sold of the coins that are set aside: a pair that is closed may open again, one that is gone does not."""
+    return tuple(
+        LeftOut(coin, market.symbol(coin), Side.SELL, market.obstacle(coin) or Reason.NOT_TRADING)
+        for coin in sorted(market.aside & portfolio.positions.keys())
+    )
 
 
 def _missing_price(signal: Signal, market: Market) -> bool:
