@@ -8,6 +8,7 @@ from homeassistant.core import HomeAssistant
 from homeassistant.helpers.json import ExtendedJSONEncoder
 from homeassistant.setup import async_setup_component
 from pytest_homeassistant_custom_component.common import MockConfigEntry, get_system_health_info
+from yarl import URL
 
 from custom_components.calvalot.const import DOMAIN
 from custom_components.calvalot.diagnostics import async_get_config_entry_diagnostics
@@ -58,7 +59,9 @@ async def test_diagnostics(
         "mismatch": [],
         "failed": False,
         "restored": False,
-        "records": {"signals": 2, "orders": 2, "fills": len(exchange.trades()), "cash_flows": 1, "closes": 1},
+        "records": {"signals": 1, "orders": 2, "fills": len(exchange.trades()), "cash_flows": 1, "closes": 1},
+        "book": 1,
+        "books": [{"book": 1, "host": URL(exchange.url).authority, "in_use": True}],
     }
     assert shown["last_errors"] == []
 

@@ -1,5 +1,6 @@
 """Diagnostics: the shape of things, never a secret, an amount or the leader's address."""
 
+from collections.abc import Awaitable
 from dataclasses import asdict, fields
 from typing import Any
 
@@ -18,7 +19,7 @@ from .const import (
     DEFAULT_EXCHANGE_URL,
 )
 from .coordinator import CalvalotConfigEntry
-from .follower.follower import Follower, FollowerError
+from .follower.follower import FollowerError
 from .follower.leader import is_private
 from .follower.snapshot import Figures
 from .settings import version
@@ -82,16 +83,18 @@ async def async_get_config_entry_diagnostics(hass: HomeAssistant, entry: Calvalo
             "mismatch": sorted(snapshot.missing),
             "failed": snapshot.storage_problem is not None,
             "restored": snapshot.restored is not None,
-            "records": await _records(coordinator.follower),
+            "records": await _told(coordinator.follower.counts()),
+            "book": snapshot.book,
+            "books": await _told(coordinator.follower.books()),
         },
         "cycles": [{"started": cycle.started, "seconds": round(cycle.seconds, 3)} for cycle in health.cycles],
         "last_errors": [asdict(trouble) for trouble in health.troubles],
     }
 
 
-async def _records(follower: Follower) -> dict[str, int] | None:
+async def _told[T](question: Awaitable[T]) -> T | None:
     try:
-        return await follower.counts()
+        return await question
     except FollowerError:
         return None
 

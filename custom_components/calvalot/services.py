@@ -30,6 +30,7 @@ ATTR_LIMIT: Final = "limit"
 ATTR_NOTE: Final = "note"
 ATTR_SIGNAL_ID: Final = "signal_id"
 ATTR_SINCE: Final = "since"
+ATTR_BOOK: Final = "book"
 ATTR_VALUE: Final = "value"
 
 DEFAULT_LIMIT: Final = 100
@@ -112,6 +113,7 @@ SIGNAL_FIELDS: Final[VolDictType] = {vol.Optional(ATTR_SIGNAL_ID): cv.string}
 PAGE_FIELDS: Final[VolDictType] = {
     vol.Optional(ATTR_LIMIT, default=DEFAULT_LIMIT): _limit,
     vol.Optional(ATTR_SINCE): _time,
+    vol.Optional(ATTR_BOOK): vol.All(vol.Coerce(float), int),
 }
 
 
@@ -165,16 +167,20 @@ async def _get_performance(follower: Follower, _data: Mapping[str, Any]) -> Serv
     return await follower.performance()
 
 
+def _page(data: Mapping[str, Any]) -> tuple[int, datetime | None, int | None]:
+    return data[ATTR_LIMIT], data.get(ATTR_SINCE), data.get(ATTR_BOOK)
+
+
 async def _get_trades(follower: Follower, data: Mapping[str, Any]) -> ServiceResponse:
-    return {"trades": [*await follower.trades(data[ATTR_LIMIT], data.get(ATTR_SINCE))]}
+    return {"trades": [*await follower.trades(*_page(data))]}
 
 
 async def _get_signals(follower: Follower, data: Mapping[str, Any]) -> ServiceResponse:
-    return {"signals": [*await follower.signals(data[ATTR_LIMIT], data.get(ATTR_SINCE))]}
+    return {"signals": [*await follower.signals(*_page(data))]}
 
 
 async def _get_cash_flows(follower: Follower, data: Mapping[str, Any]) -> ServiceResponse:
-    return {"cash_flows": [*await follower.cash_flows(data[ATTR_LIMIT], data.get(ATTR_SINCE))]}
+    return {"cash_flows": [*await follower.cash_flows(*_page(data))]}
 
 
 ACTIONS: Final = (

@@ -1,14 +1,16 @@
 """Books have numbers: a live one belongs to one account on one host, and what is free on an account is free for one follower."""
 
+from contextlib import closing
 from dataclasses import replace
 from decimal import Decimal
+import sqlite3
 
 import pytest
 
 from custom_components.calvalot.follower.exchange import AccountId, Mode
 from custom_components.calvalot.follower.follower import Follower, FollowerError, Status
 from custom_components.calvalot.follower.ledger import Ledger
-from custom_components.calvalot.follower.schema import FlowKind
+from custom_components.calvalot.follower.schema import VERSION, FlowKind
 from simulators.exchange import ExchangeSimulator
 from simulators.leader import LeaderSimulator
 
@@ -68,6 +70,10 @@ async def test_another_account(rig: Rig, exchange: ExchangeSimulator, leader: Le
     assert [flow["kind"] for flow in await follower.cash_flows(book=1)] == ["initial"]
     assert [signal["signal_id"] for signal in await follower.signals(book=2)] != []
     kept.close()
+    for number in (0, 3):
+        with pytest.raises(FollowerError, match="book_unknown"):
+            await follower.trades(book=number)
+    assert [(book["book"], book["in_use"]) for book in await follower.books()] == [(1, False), (2, True)]
 
     follower = await rig.restart(follower)
     snapshot = await rig.cycle(follower)
@@ -242,7 +248,7 @@ async def test_two_on_one_account(rig: Rig, exchange: ExchangeSimulator, leader:
     second = await rig.start(entry_id="second", on=rig.binance(*OTHER))
     await first.cycle()
     await second.cycle()
-    paid_in = [reading_of(rig, name).book().portfolio.paid_in for name in ("first", "second")]
+    paid_in = [paid_into(rig, name) for name in ("first", "second")]
     assert sum(paid_in) == 1200
     assert paid_in[0] > 1150
     with pytest.raises(FollowerError, match="insufficient_free") as caught:
@@ -256,11 +262,28 @@ async def test_two_on_one_account(rig: Rig, exchange: ExchangeSimulator, leader:
         await second.deposit(Decimal(200))
 
 
-def reading_of(rig: Rig, name: str) -> Ledger:
-    """A follower's ledger; closed by the test's end with its file."""
+def paid_into(rig: Rig, name: str) -> Decimal:
+    """What was paid into a follower's book, in quote."""
     ledger = rig.ledger(name)
     ledger.open()
-    return ledger
+    paid_in = ledger.book().portfolio.paid_in
+    ledger.close()
+    return paid_in
+
+
+async def test_another_quote_asset(rig: Rig, exchange: ExchangeSimulator, leader: LeaderSimulator) -> None:
+    """Cash in one quote asset is no claim on another one; what is free of one is free."""
+    exchange.set_balance("USDC", Decimal(1200))
+    leader.publish_v2({})
+    first = await rig.start(entry_id="first")
+    await first.cycle()
+    rig.crash(first)
+    path = rig.ledger("first").path
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE accounts SET quote = 'USDT'")
+    second = await rig.start(entry_id="second")
+    await second.cycle()
+    assert round(second.snapshot.total_value or 0) == 1000
 
 
 async def test_fees_in_the_coin_of_another(rig: Rig, exchange: ExchangeSimulator, leader: LeaderSimulator) -> None:
@@ -296,3 +319,92 @@ async def test_paper_has_one_book(rig: Rig, leader: LeaderSimulator) -> None:
     await follower.cycle()
     assert book_of(follower) == 1
     assert (await follower.deposit(Decimal(10), "")).kind is FlowKind.DEPOSIT
+
+
+async def test_a_pair_that_is_gone(rig: Rig, exchange: ExchangeSimulator, leader: LeaderSimulator) -> None:
+    """An order of a pair that is not listed any more says nothing about the account; the next one does."""
+    leader.publish_v2({"ETH": ".2"})
+    follower = await rig.start()
+    await follower.cycle()
+    leader.publish_v2({"ETH": ".2", "XRP": ".2"})
+    await rig.cycle(follower)
+    exchange.delist("XRPUSDC")
+    exchange.forget_requests()
+    follower = await rig.restart(follower)
+    await rig.cycle(follower)
+    asked = [each.params["symbol"] for each in exchange.requests if each.path == "/api/v3/order"]
+    assert asked == ["XRPUSDC", "ETHUSDC"]
+    assert follower.snapshot.exchange_connected
+
+
+async def test_claims_of_one_that_broke(rig: Rig, exchange: ExchangeSimulator, leader: LeaderSimulator) -> None:
+    """What a book claimed it claims on while its file cannot be read; what was never a ledger claims nothing."""
+    exchange.set_balance("USDC", Decimal(1200))
+    leader.publish_v2({})
+    first = await rig.start(entry_id="first")
+    await first.cycle()
+    second = await rig.start(entry_id="second")
+    await second.cycle()
+    rig.crash(first)
+    with closing(sqlite3.connect(rig.folder / "none.db")) as connection:
+        connection.execute(f"PRAGMA user_version={VERSION}")
+    (rig.folder / "broken.db").write_bytes(b"no ledger")
+    with pytest.raises(FollowerError, match="insufficient_free"):
+        await second.deposit(Decimal(100))
+    exchange.set_balance("USDC", Decimal(1400))
+    assert (await second.deposit(Decimal(100))).amount == 100
+
+
+async def test_claims_of_a_book_from_before(rig: Rig, exchange: ExchangeSimulator, leader: LeaderSimulator) -> None:
+    """A live book of which it is not known yet whose account it is on may be on this one."""
+    exchange.set_balance("USDC", Decimal(1200))
+    leader.publish_v2({})
+    first = await rig.start(entry_id="first")
+    await first.cycle()
+    rig.crash(first)
+    ledger = rig.ledger("first")
+    ledger.open()
+    with ledger._transaction() as connection:
+        connection.exec_driver_sql("DELETE FROM accounts")
+    ledger.close()
+    first = await rig.start(entry_id="first")
+    second = await rig.start(entry_id="second")
+    await second.cycle()
+    assert round(second.snapshot.total_value_quote or 0) == 39
+
+
+async def test_an_order_on_the_move(rig: Rig, exchange: ExchangeSimulator, leader: LeaderSimulator) -> None:
+    """While an order of another follower is unclear no book is opened: what is free is not known."""
+    exchange.set_balance("USDC", Decimal(1200))
+    leader.publish_v2({"BTC": ".5"})
+    first = await rig.start(entry_id="first")
+    exchange.fault("late", method="POST", path="/order", seconds=3600)
+    exchange.fault("drop", when="after", method="POST", path="/order")
+    await first.cycle()
+    assert first.snapshot.open_orders
+    second = await rig.start(entry_id="second")
+    await second.cycle()
+    assert second.snapshot.net_deposits is None
+    rig.clock.advance(3700)
+    exchange.clear_faults()
+    await first.cycle()
+    assert not first.snapshot.open_orders
+    await rig.cycle(second)
+    assert second.snapshot.net_deposits
+    paid_in = [paid_into(rig, name) for name in ("first", "second")]
+    assert sum(paid_in) <= 1200
+
+
+async def test_a_running_follower_that_cannot_ask(
+    rig: Rig, exchange: ExchangeSimulator, leader: LeaderSimulator
+) -> None:
+    """Money that came to the account makes the follower ask; where it gets no answer it goes on with what it knows."""
+    leader.publish_v2({"BTC": ".2"})
+    follower = await rig.start()
+    await follower.cycle()
+    exchange.set_balance("DOGE", Decimal(100))
+    fault = exchange.fault("status", method="GET", path="/api/v3/order", count=None)
+    leader.publish_v2({"BTC": ".2", "ETH": ".2"})
+    await rig.cycle(follower)
+    assert fault.hits == 1
+    assert [order.symbol for order in rig.orders()] == ["BTCUSDC", "ETHUSDC"]

@@ -289,12 +289,12 @@ class Follower:
 
     async def trades(self, limit: int = 100, since: datetime | None = None, book: int | None = None) -> list[Json]:
         """Trades of the book in use or another one, newest first. Raises FollowerError."""
-        trades = await self._guarded(asyncio.to_thread(self._book(book).trades, limit, since))
+        trades = await self._guarded(asyncio.to_thread((await self._book(book)).trades, limit, since))
         return [views.trade(trade, self.settings.mode) for trade in trades]
 
     async def signals(self, limit: int = 100, since: datetime | None = None, book: int | None = None) -> list[Json]:
         """Signals of the book in use or another one with their legs, newest first. Raises FollowerError."""
-        ledger = self._book(book)
+        ledger = await self._book(book)
 
         def read() -> list[Json]:
             records = ledger.signals(limit, since)
@@ -304,7 +304,7 @@ class Follower:
 
     async def cash_flows(self, limit: int = 100, since: datetime | None = None, book: int | None = None) -> list[Json]:
         """Cash flows of the book in use or another one, newest first. Raises FollowerError."""
-        flows = await self._guarded(asyncio.to_thread(self._book(book).flows, limit, since))
+        flows = await self._guarded(asyncio.to_thread((await self._book(book)).flows, limit, since))
         return [views.cash_flow(flow) for flow in flows]
 
     async def page(
@@ -338,9 +338,14 @@ class Follower:
         if not self._books.known and self.snapshot.net_deposits is not None:
             raise FollowerError("account_unknown")
 
-    def _book(self, number: int | None) -> Ledger:
+    async def _book(self, number: int | None) -> Ledger:
         """The ledger, to read one of its books. Raises FollowerError."""
-        return self._ledger if number is None else self._ledger.in_book(number)
+        if number is None:
+            return self._ledger
+        last = await self._guarded(asyncio.to_thread(self._ledger.next_number)) - 1
+        if not 1 <= number <= last:
+            raise FollowerError("book_unknown", last=f"{last}")
+        return self._ledger.in_book(number)
 
     async def _open(self) -> None:
         await asyncio.to_thread(self._ledger.open)
