@@ -114,7 +114,7 @@ async def test_dust_of_it(rig: Rig, leader: LeaderSimulator) -> None:
 
 
 async def test_a_stop_loss_sells_the_rest(rig: Rig, leader: LeaderSimulator, sim: ExchangeSimulator) -> None:
-    """It is over when nothing is left that can be sold."""
+    """It is over when nothing is left that can be sold, and says what that is."""
     leader.publish_v2({"BTC": ".5", "SOL": ".1"})
     follower = await rig.start(stop_loss_drawdown=Decimal("0.1"), stop_loss_sell=True)
     await rig.cycle(follower)
@@ -124,8 +124,27 @@ async def test_a_stop_loss_sells_the_rest(rig: Rig, leader: LeaderSimulator, sim
         picture = await rig.cycle(follower)
     assert picture.status is Status.PAUSED
     assert [order.symbol for order in rig.orders(side="SELL")] == ["BTCUSDC"]
-    assert picture.last_signal_result is Result.EXECUTED
+    assert (picture.last_signal_result, picture.last_signal_reason) == (Result.PARTIAL, "not_listed: SOLUSDC")
     assert follower._ledger.open_signals() == ()
+
+
+async def test_a_stop_loss_waits_for_a_closed_pair(rig: Rig, leader: LeaderSimulator, sim: ExchangeSimulator) -> None:
+    """However long it has been closed: it ends when the coin is sold or written off."""
+    leader.publish_v2({"BTC": ".5", "SOL": ".1"})
+    follower = await rig.start(stop_loss_drawdown=Decimal("0.1"), stop_loss_sell=True)
+    await rig.cycle(follower)
+    sim.set_symbol_status("SOLUSDC", "BREAK")
+    for after in (DAY + 1, DAY + 1):
+        await rig.cycle(follower, after=after)
+    assert follower.snapshot.set_aside
+    sim.set_price("BTCUSDC", sim.price("BTCUSDC") * Decimal("0.7"))
+    for _ in range(3):
+        picture = await rig.cycle(follower)
+    assert [order.symbol for order in rig.orders(side="SELL")] == ["BTCUSDC"]
+    assert (picture.last_signal_result, picture.last_signal_reason) == (Result.OPEN, "not_trading: SOLUSDC")
+    await follower.write_off("SOL")
+    assert (await rig.cycle(follower)).last_signal_result is Result.EXECUTED
+    adds_up(follower)
 
 
 @pytest.mark.parametrize(("action", "share"), [("BUY", ".1"), ("SELL", ".05")])

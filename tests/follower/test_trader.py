@@ -9,11 +9,11 @@ from sqlalchemy import select
 from custom_components.calvalot.follower.exchange import Balance, Mode, Side
 from custom_components.calvalot.follower.follower import Follower
 from custom_components.calvalot.follower.schema import OrderState, Result, fills
-from custom_components.calvalot.follower.trader import Account, reserve_fee
+from custom_components.calvalot.follower.trader import Account, committed, reserve_fee
 from simulators.exchange import ExchangeSimulator
 from simulators.leader import LeaderSimulator
 
-from .builders import decimals, make_portfolio
+from .builders import decimals, make_market, make_order, make_portfolio
 from .rig import ALLOCATION, COINS, ZERO, Rig
 
 
@@ -51,6 +51,26 @@ def test_what_may_be_counted_on(free: dict[str, str], later: Any, cash: str, coi
     """Never more than is free on the account, the trades since the balances were asked for counted in."""
     usable = account(make_portfolio("100", BTC="2"), **free).usable(later)
     assert (usable.cash, usable.quantity("BTC")) == (Decimal(cash), Decimal(coins))
+
+
+@pytest.mark.parametrize(
+    ("changes", "committed_to"),
+    [
+        ({"side": Side.SELL}, {"BTC": "2"}),
+        ({"limit_price": Decimal(101)}, {"USDC": "202.202"}),
+        ({"quote_amount": Decimal(195)}, {"USDC": "195.195"}),
+        ({}, {"USDC": "212.212"}),
+        ({"price": None}, {"USDC": "318.318"}),
+        # What was executed is known, though not booked yet.
+        ({"state": OrderState.EXECUTED, "executed_amount": Decimal(150)}, {"USDC": "150.15"}),
+    ],
+)
+def test_what_an_order_in_flight_may_take(changes: dict[str, Any], committed_to: dict[str, str]) -> None:
+    """The coins of a sale; of a purchase the most that it may cost, with a fee."""
+    order = make_order(**{"side": Side.BUY, "quantity": "2", "price": Decimal(100), **changes})
+    assert committed([order], make_market({"BTC": "150"})) == decimals(committed_to)
+    twice = {asset: 2 * amount for asset, amount in decimals(committed_to).items()}
+    assert committed([order, order], make_market({"BTC": "150"})) == twice
 
 
 def test_paper_has_no_account() -> None:

@@ -209,7 +209,7 @@ class Observer:
 
     async def _prices(self) -> Mapping[str, Decimal] | None:
         """Prices by symbol of every coin that matters, in one request; the rules first where they are old."""
-        halted = any(not rules.trading and rules.base not in self._aside for rules in self._rules.values())
+        halted = not all(rules.trading for rules in self._rules.values())
         age = HALTED_AGE if halted or self._unpriced else RULES_AGE
         if self._rules_at is None or self._clock() - self._rules_at > age:
             book = await asyncio.to_thread(self._ledger.book)

@@ -102,11 +102,14 @@ class Trader:
         """What the signal would trade now; None without a complete valuation or with a wanted price missing."""
         book = await asyncio.to_thread(self._ledger.book)
         moving = committed(await asyncio.to_thread(self._ledger.in_flight), market)
-        portfolio = account.usable(book.portfolio, moving).without(market.aside)
+        # A sale of everything says of each coin why it is still there, and waits for a pair that may open again.
+        aside = frozenset[str]() if sells_out(signal_id) else market.aside
+        portfolio = account.usable(book.portfolio, moving).without(aside)
         valuation = portfolio.value(market.prices)
         if valuation is None or _missing_price(signal, market):
             return None
         blocked = await self._blocked(signal, signal_id, market)
+        blocked |= dict.fromkeys(((coin, side) for coin in aside for side in Side), Reason.NOT_LISTED)
         sellable = reserve_fee(portfolio, await asyncio.to_thread(self._ledger.last_fee_asset))
         planned = plan(signal, sellable, valuation, market, self._limits, blocked)
         cash = portfolio.cash - moving.get(market.quote, ZERO)
@@ -114,9 +117,7 @@ class Trader:
             cash += sum((order.amount for order in planned.sells), ZERO) * (ONE - FEE_RESERVE)
         buys, short = fund(planned.wanted, cash, valuation.total, market, self._limits)
         outlook = Outlook(sells=planned.sells, buys=buys, left_out=planned.left_out + short)
-        if not sells_out(signal_id):
-            return await self._within_day(outlook)
-        return replace(outlook, left_out=outlook.left_out + _set_aside(book.portfolio, market))
+        return outlook if sells_out(signal_id) else await self._within_day(outlook)
 
     async def pursue(
         self,
@@ -194,7 +195,6 @@ class Trader:
         blocked |= {leg: Reason.REFUSED for leg, times in refusals.items() if self._is_refused(signal_id, times)}
         for order in await asyncio.to_thread(self._ledger.in_flight):
             blocked |= dict.fromkeys(((order.coin, side) for side in Side), Reason.ORDER_OPEN)
-        blocked |= dict.fromkeys(((coin, side) for coin in market.aside for side in Side), Reason.NOT_LISTED)
         return blocked
 
     def _is_refused(self, signal_id: str, times: Sequence[datetime]) -> bool:
@@ -289,14 +289,6 @@ def reserve_fee(portfolio: Portfolio, fee_asset: str | None) -> Portfolio:
         return portfolio
     kept = Position(held.quantity * (ONE - FEE_RESERVE), held.cost)
     return replace(portfolio, positions={**portfolio.positions, FEE_COIN: kept})
-
-
-def _set_aside(portfolio: Portfolio, market: Market) -> tuple[LeftOut, ...]:
-    """What cannot be sold of the coins that are set aside: a pair that is closed may open again, one that is gone does not."""
-    return tuple(
-        LeftOut(coin, market.symbol(coin), Side.SELL, market.obstacle(coin) or Reason.NOT_TRADING)
-        for coin in sorted(market.aside & portfolio.positions.keys())
-    )
 
 
 def _missing_price(signal: Signal, market: Market) -> bool:
