@@ -84,8 +84,8 @@ async def test_events(
     await exchange.start()
     await poll(hass, entry)
     assert Counter(call.data["id"] for call in calls) == {
-        "signal_received": 2,
-        "signal_executed": 2,
+        "signal_received": 1,
+        "signal_executed": 1,
         "trade_executed": 2,
         "leader_lost": 1,
         "leader_back": 1,

@@ -76,8 +76,7 @@ async def test_signals_and_trades(hass: HomeAssistant, entry: MockConfigEntry, l
     )
     leader.publish_v2(ALLOCATION)
     await poll(hass, entry)
-    # The allocation of a leader that a follower joins is bought under a signal of its own.
-    assert ids(calls) == {"signal_received": 2, "trade_executed": 5, "signal_executed": 2}
+    assert ids(calls) == {"signal_received": 1, "trade_executed": 5, "signal_executed": 1}
     bought = next(call.data for call in calls if call.data["id"] == "trade_executed")
     assert bought["platform"] == "calvalot.trade_executed"
     assert bought["entity_id"] == entity_id(hass, entry, "event", "trade")

@@ -124,8 +124,8 @@ SECTIONS: Mapping[str, tuple[str, ...]] = {
 
 _PASSWORD = TextSelector(TextSelectorConfig(type=TextSelectorType.PASSWORD, autocomplete="off"))
 _URL = TextSelector(TextSelectorConfig(type=TextSelectorType.URL))
-# Here it can be copied whole, where a text would push the switch beside it out of the dialog.
-_ADDRESS = TextSelector(TextSelectorConfig(type=TextSelectorType.TEXT, read_only=True))
+# A text this long would push the switch beside it out of the dialog; a field that is read only could not be copied from.
+_ADDRESS = TextSelector(TextSelectorConfig(multiline=True))
 
 
 def leader(*, stored: bool) -> vol.Schema:
