@@ -20,6 +20,7 @@ from .conftest import add_entry, set_up
 from .entities import poll
 
 INPUT: dict[str, dict[str, Any]] = {
+    "write_off": {"coin": "BTC"},
     "deposit": {"amount": 50},
     "withdraw": {"amount": 5},
     "set_net_deposits": {"amount": 900},

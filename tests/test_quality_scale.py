@@ -16,7 +16,7 @@ from homeassistant import config_entries
 from homeassistant.const import EntityCategory
 from homeassistant.core import HomeAssistant
 from homeassistant.data_entry_flow import FlowError
-from homeassistant.exceptions import HomeAssistantError
+from homeassistant.exceptions import HomeAssistantError, Unauthorized
 from homeassistant.helpers import device_registry as dr, entity_registry as er, intent, selector
 from homeassistant.helpers.device_registry import DeviceEntryType
 from homeassistant.helpers.entity import Entity
@@ -159,7 +159,7 @@ def test_descriptions_are_valid(name: str) -> None:
         if "target" in each:
             selector.TargetSelector.CONFIG_SCHEMA(each["target"])
         for field in each.get("fields", {}).values():
-            assert field.keys() <= {"default", "required", "selector"}, key
+            assert field.keys() <= {"default", "example", "required", "selector"}, key
             assert None not in field.values(), key
             selector.validate_selector(field["selector"])
 
@@ -246,14 +246,16 @@ def test_nothing_is_discovered() -> None:
 def test_exceptions_are_translated() -> None:
     """Whatever error Home Assistant shows names its text; that the text exists is checked with the translations.
 
-    Flows and intents speak otherwise: by the reason of an abort, and in a sentence.
+    Flows and intents speak otherwise: by the reason of an abort, and in a sentence. Unauthorized is Home Assistant's own.
     """
     found = 0
     for module, tree in modules():
         for node in ast.walk(tree):
             if not isinstance(node, ast.Call) or not isinstance(kind := called(module, node), type):
                 continue
-            if issubclass(kind, HomeAssistantError) and not issubclass(kind, FlowError | intent.IntentError):
+            if issubclass(kind, HomeAssistantError) and not issubclass(
+                kind, FlowError | Unauthorized | intent.IntentError
+            ):
                 found += 1
                 keywords = {keyword.arg for keyword in node.keywords}
                 assert {"translation_domain", "translation_key"} <= keywords, f"{module.__name__}:{node.lineno}"
