@@ -85,6 +85,7 @@ def one_a_day(shown: Shown) -> Iterator[None]:
     waits(shown, max_trades_per_day=1)
     yield
     waits(shown, max_trades_per_day=None)
+    shown.poll()
 
 
 @pytest.mark.usefixtures("one_a_day")
@@ -169,12 +170,14 @@ def slow_sale(shown: Shown) -> Iterator[None]:
 
 def test_stop_and_sell_everything(shown: Shown, page: Page, request: pytest.FixtureRequest) -> None:
     """What it would do, once more whether it is meant, how far it is, and what it brought."""
+    shown.leader.control("publish_v2", targets={"BTC": "0.4", "ETH": "0.2", "SOL": "0.1"})
+    shown.poll()
     open_dashboard(page)
     portfolio(page).get_by_role("button", name="Stop and sell everything").click()
     dialog = portfolio(page).get_by_role("dialog")
     book = shown.home.ask("calvalot.get_portfolio")
     held = sorted(each["coin"] for each in book["positions"] if float(each["quantity"]))
-    expect(dialog.locator(".rows").first.locator("b")).to_have_count(len(held))
+    expect(dialog.locator(".rows b")).to_have_count(len(held))
     expect(dialog.locator(".sum")).to_have_text(re.compile(r"Brings about €[\d.,]+ · [\d.,]+ USDC"))
     assert not violations(page)
     dialog.get_by_role("button", name="Go on …").click()

@@ -26,8 +26,8 @@ export class Approval {
     this._refused = h("p", { class: "refused", role: "alert" });
     this._buttons = h("div", { class: "buttons" });
     this.element = h(
-      "section",
-      { class: "ask", "aria-label": card.word("waiting"), hidden: true },
+      "div",
+      { class: "ask", role: "group", "aria-label": card.word("waiting"), hidden: true },
       h("h3", {}, sign("later"), card.word("waiting")),
       this._until,
       this._plan,
