@@ -118,11 +118,20 @@ const list = (card, rows) => h("ul", { class: "rows" }, ...rows.map(([name, valu
 
 function stays(card, remaining, leftOut) {
   const { word, format, picture, tell } = card;
-  if (!remaining?.length) return [];
-  const why = new Map(leftOut.map(({ symbol, reason }) => [bare(symbol, picture.quote), reason]));
-  const rows = remaining.map(({ coin, quantity, value, reason }) => [
-    coin,
-    [format.quantity(quantity), value === null ? "" : format.amount(value, picture.quote), inWords(reason ?? why.get(coin), tell, picture.quote)].filter(Boolean).join(" · "),
-  ]);
-  return [h("h3", {}, word("exit_stays")), list(card, rows)];
+  const told = new Map(leftOut.map(({ symbol, reason }) => [bare(symbol, picture.quote), reason]));
+  const kept = (remaining ?? []).map((each) => ({ ...each, reason: each.reason ?? told.get(each.coin) }));
+  // What rounding leaves of a coin that is sold.
+  const rest = ({ value, reason }) => value !== null && (!reason || reason === "dust");
+  const rests = kept.filter(rest).reduce((sum, { value }) => sum + Number(value), 0);
+  const rows = kept
+    .filter((each) => !rest(each))
+    .map(({ coin, quantity, value, reason }) => [
+      coin,
+      [format.quantity(quantity), value === null ? "" : format.amount(value, picture.quote), inWords(reason, tell, picture.quote)].filter(Boolean).join(" · "),
+    ]);
+  return [
+    rows.length > 0 && h("h3", {}, word("exit_stays")),
+    rows.length > 0 && list(card, rows),
+    rests >= 0.005 && h("p", { class: "quiet" }, word("exit_rests", { amount: format.amount(rests, picture.quote) })),
+  ];
 }
