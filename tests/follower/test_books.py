@@ -7,10 +7,11 @@ import sqlite3
 
 import pytest
 
+from custom_components.calvalot.follower.binance import host_of
 from custom_components.calvalot.follower.exchange import AccountId, Mode
 from custom_components.calvalot.follower.follower import Follower, FollowerError, Status
 from custom_components.calvalot.follower.ledger import Ledger
-from custom_components.calvalot.follower.schema import VERSION, FlowKind
+from custom_components.calvalot.follower.schema import VERSION, FlowKind, OrderState
 from simulators.exchange import ExchangeSimulator
 from simulators.leader import LeaderSimulator
 
@@ -408,3 +409,41 @@ async def test_a_running_follower_that_cannot_ask(
     await rig.cycle(follower)
     assert fault.hits == 1
     assert [order.symbol for order in rig.orders()] == ["BTCUSDC", "ETHUSDC"]
+
+
+async def test_an_order_left_behind(rig: Rig, exchange: ExchangeSimulator, leader: LeaderSimulator) -> None:
+    """An order that is unclear when the account changes is not looked up on the other one; it is settled back on its own."""
+    leader.publish_v2({"BTC": ".5"})
+    follower = await rig.start()
+    exchange.fault("late", method="POST", path="/order", seconds=600)
+    exchange.fault("drop", when="after", method="POST", path="/order")
+    await follower.cycle()
+    assert follower.snapshot.open_orders
+    other_account(exchange, USDC="5000")
+    follower = await rig.restart(follower, on=rig.binance(*OTHER))
+    for _ in range(4):
+        await rig.cycle(follower)
+    assert book_of(follower) == 2
+    kept = reading(rig, 1)
+    assert [order.state for order in kept.in_flight()] == [OrderState.UNKNOWN]
+    kept.close()
+    exchange.advance(600)
+    follower = await rig.restart(follower)
+    await rig.cycle(follower, after=600)
+    assert book_of(follower) == 1
+    assert not rig.in_flight(follower)
+    assert rig.agree(follower).quantity("BTC")
+
+
+def test_addresses_of_one_exchange() -> None:
+    """Binance has several addresses with the same accounts; its test network, and others, have their own."""
+    same = {
+        "https://api.binance.com",
+        "https://api1.binance.com/",
+        "https://API4.binance.com",
+        "https://api-gcp.binance.com",
+    }
+    assert {host_of(url) for url in same} == {"api.binance.com"}
+    for url in ("https://testnet.binance.vision", "https://api.binance.us", "http://127.0.0.1:8080"):
+        assert host_of(url) == url.partition("//")[2]
+    assert host_of("https://api1.binance.com.example.org") == "api1.binance.com.example.org"

@@ -187,6 +187,7 @@ def test_portfolio() -> None:
     )
     assert told(views.portfolio(snapshot)) == {
         "mode": "dry_run",
+        "book": 1,
         "status": "paused",
         "as_of": "2026-05-01T12:00:00.000+00:00",
         "rate": "0.333333333333",
@@ -233,7 +234,7 @@ def test_portfolio_of_which_nothing_is_known() -> None:
     """Null, never 0."""
     data = told(views.portfolio(Snapshot(mode=Mode.LIVE, status=Status.ACTIVE)))
     assert data.pop("positions") == []
-    assert (data.pop("mode"), data.pop("status")) == ("live", "active")
+    assert (data.pop("mode"), data.pop("status"), data.pop("book")) == ("live", "active", 1)
     assert set(data.values()) == {None}
 
 

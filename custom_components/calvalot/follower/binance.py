@@ -72,6 +72,11 @@ _MIRRORS = re.compile(r"^api(?:[1-4]|-gcp)\.binance\.(com|us)$")
 UNREADABLE = (BinanceRequestException, KeyError, TypeError, ValueError, ArithmeticError, AttributeError, IndexError)
 
 
+def host_of(base_url: str) -> str:
+    """Host of an exchange; several addresses of Binance are one."""
+    return _MIRRORS.sub(r"api.binance.\1", urlsplit(base_url).netloc.lower())
+
+
 class Gate:
     """A host as all its followers know it: its request to be left alone, the weight that is used, the last prices."""
 
@@ -141,7 +146,7 @@ class BinanceExchange:
         self._base_url = base_url.rstrip("/")
         self._key = api_key.strip()
         self._secret = api_secret.strip()
-        self._host = _MIRRORS.sub(r"api.binance.\1", urlsplit(base_url).netloc.lower())
+        self._host = host_of(base_url)
         self._account_id: AccountId | None = None
         self._gate = Gate.of(base_url)
         self._made: _Client | None = None

@@ -119,6 +119,7 @@ def portfolio(snapshot: Snapshot) -> Json:
     return {
         "mode": snapshot.mode.value,
         "status": snapshot.status.value,
+        "book": snapshot.book,
         "as_of": iso(snapshot.as_of),
         "rate": text(snapshot.rate, 12),
         **{name: figure(getattr(snapshot, name)) for name in _IN_EUR},
