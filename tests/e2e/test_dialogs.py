@@ -110,8 +110,8 @@ def test_options(shown: Shown, page: Page) -> None:
     flow = page.locator("dialog-data-entry-flow")
     dialog = flow.locator("dialog")
     for section in words.values():
-        expect(flow.get_by_text(section["name"], exact=True)).to_be_visible()
-    flow.get_by_text(words["connection"]["name"], exact=True).click()
+        expect(flow.get_by_text(section["name"], exact=True).first).to_be_visible()
+    flow.get_by_text(words["connection"]["name"], exact=True).first.click()
     address = flow.locator("ha-selector-text textarea").last
     address.scroll_into_view_if_needed()
     expect(address).to_have_value(re.compile("/api/webhook/[0-9a-f]{64}$"))

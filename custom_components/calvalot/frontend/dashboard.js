@@ -1,5 +1,8 @@
 // The page that the set-up's last step leads to: makes the dashboard where there is none, and opens it.
 
+// A page that was loaded before the integration was set up does not have the cards yet.
+import "./calvalot.js";
+
 const NAME = "calvalot-dashboard";
 const PATH = "calv-a-lot";
 const CONFIG = { strategy: { type: "custom:calvalot" } };
