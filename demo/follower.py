@@ -63,6 +63,16 @@ def tune(home: Home, entry_id: str, **options: object) -> Any:
     return step
 
 
+def reconfigure(home: Home, entry_id: str, **exchange: object) -> None:
+    """Change what the exchange is asked with, and wait until the follower runs with it; raises ApiError."""
+    step = home.post("config/config_entries/flow", {"handler": "calvalot", "entry_id": entry_id})
+    step = _send(home, step, next_step_id="exchange")
+    step = home.post(f"config/config_entries/flow/{step['flow_id']}", _answers(step["data_schema"], exchange))
+    if step.get("reason") != "reconfigure_successful":
+        raise ApiError(f"{step['type']}: {step.get('errors') or step.get('reason')}")
+    wait_for_follower(home, entry_id)
+
+
 def let_push(home: Home, leader: Simulator, entry_id: str) -> None:
     """Let the leader push its signals to a follower from now on."""
     form = tune(home, entry_id, push=True)

@@ -1,35 +1,35 @@
 """The stage: both simulators in this process, and a real Home Assistant that can be killed at any moment."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager, redirect_stdout, suppress
-from decimal import Decimal
 from http.client import HTTPException
 import json
 import os
 from pathlib import Path
 import random
 import signal
-import sqlite3
 import string
 import sys
 import time
-from typing import Any, Self
+from typing import Self
 
 from websockets.asyncio.client import connect
 from websockets.exceptions import WebSocketException
 
-from demo.follower import add_follower, entities
+from custom_components.calvalot.follower.exchange import Mode
+from demo.follower import COINS, add_follower
 from demo.home import Home, running_home
-from demo.http import ApiError
 from demo.process import Simulator, child, free_port
 from simulators.exchange import ExchangeSimulator
 from simulators.leader import LeaderSimulator
 
+from .books import QUOTE
+from .follower import Follower, Gone
 from .secrecy import Watch
 
-# The follower gets 1,000 EUR of the quote asset; all else is the owner's own and not to be touched.
-OWNER = {"USDC": "3500", "BTC": "0.5", "BNB": "1", "ETH": "0.25"}
+# The live follower gets 1,000 EUR of the quote asset; all else is the owner's own and not to be touched.
+OWNER = {"USDC": "3500", "BTC": "0.5", "BNB": "1", "ETH": "0.25", "SOL": "20"}
 LOGGERS = (
     "custom_components.calvalot",
     "binance",
@@ -45,11 +45,9 @@ TALKATIVE = (
     "sqlalchemy",
 )
 LOGS = "".join(("  default: debug\n  logs:\n", *(f"    {name}: warning\n" for name in TALKATIVE)))
-IN_FLIGHT = "SELECT count(*) FROM orders WHERE state NOT IN ('booked', 'rejected', 'not_placed')"
-
-
-class Gone(Exception):
-    """Home Assistant did not answer: it is dead, or on its way there."""
+OTHER_KEY = "otherKeyOfTheOwner".ljust(64, "0")
+# Orders that the owner left behind on each pair before there was a follower.
+OLD_ORDERS = 300
 
 
 class Stage:
@@ -60,10 +58,10 @@ class Stage:
         self.exchange = exchange
         self.leader = leader
         self.watch = watch
-        self.owner = {asset: Decimal(free) for asset, free in OWNER.items()}
+        self.owners = {exchange.api_key: OWNER, OTHER_KEY: OWNER}
         self.home: Home
-        self.entry_id: str
-        self._ids: dict[str, str] = {}
+        self.live: Follower
+        self.paper: Follower
         self._running = ExitStack()
         self._pid = 0
         self._events: asyncio.Task[None] | None = None
@@ -80,7 +78,13 @@ class Stage:
             ) as exchange,
             LeaderSimulator(secret=word, seed=seed, sign_answers=seed % 3 == 0) as leader,
         ):
-            stage = cls(seed, exchange, leader, Watch((key, secret, word)))
+            exchange.hold(f"EUR{QUOTE}")  # a budget that is opened again is the same
+            for coin in COINS:
+                exchange.add_old_orders(f"{coin}{QUOTE}", OLD_ORDERS)
+                # TEMP
+            other = "".join(chance.choices(string.ascii_letters + string.digits, k=64))
+            exchange.add_account(OTHER_KEY, other, OWNER, bnb_burn=seed % 2 == 0)
+            stage = cls(seed, exchange, leader, Watch((key, secret, other, word)))
             await asyncio.to_thread(stage._furnish)
             try:
                 yield stage
@@ -88,9 +92,9 @@ class Stage:
                 await stage.stop()
 
     @property
-    def ledger(self) -> Path:
-        """The ledger's file."""
-        return self.home.folder / "calvalot" / f"{self.entry_id}.db"
+    def followers(self) -> tuple[Follower, Follower]:
+        """Both of them."""
+        return self.live, self.paper
 
     @property
     def log(self) -> Path:
@@ -106,12 +110,18 @@ class Stage:
         with redirect_stdout(sys.stderr), running_home(free_port(), keep=True) as home:
             self.home = home
             home.action("logger.set_level", **dict.fromkeys(LOGGERS, "debug"))
-            self.entry_id = add_follower(home, leader, Simulator(self.exchange.url, account), live=True)
-            self._ids = entities(home, self.entry_id)
+            exchange = Simulator(self.exchange.url, account)
+            self.live, self.paper = (
+                Follower(home, self.watch, add_follower(home, leader, exchange, live=mode is Mode.LIVE), mode)
+                for mode in (Mode.LIVE, Mode.DRY_RUN)
+            )
             # Cycles come by the button alone.
-            quiet = {"type": "config_entries/update", "entry_id": self.entry_id, "pref_disable_polling": True}
+            quiet = (
+                {"type": "config_entries/update", "entry_id": follower.entry_id, "pref_disable_polling": True}
+                for follower in self.followers
+            )
             lasting = {"type": "auth/long_lived_access_token", "client_name": "soak", "lifespan": 7}
-            _, home.token = home.commands(quiet, lasting)
+            *_, home.token = home.commands(*quiet, lasting)
         if home.errors:
             raise RuntimeError("the set-up left errors in the log")
         configuration = home.folder / "configuration.yaml"
@@ -127,6 +137,7 @@ class Stage:
 
         Raises Gone where it was killed meanwhile.
         """
+        self.exchange.new_client()
         log = self._running.enter_context(self.log.open("ab"))
         arguments = ["-m", "homeassistant", "--config", str(self.home.folder), "--skip-pip"]
         started = time.monotonic()
@@ -167,53 +178,9 @@ class Stage:
                 async for message in socket:
                     self.watch.look("events", message if isinstance(message, bytes) else message.encode())
 
-    async def _ask(self, call: Callable[..., Any], *arguments: Any, **data: Any) -> Any:
-        try:
-            return await asyncio.to_thread(call, *arguments, **data)
-        except (OSError, HTTPException) as error:
-            raise Gone from error
-
-    # The follower
-
-    async def poll(self) -> None:
-        """Press the button; returns when the cycle is over. Raises Gone, ApiError."""
-        await self._ask(self.home.action, "button.press", entity_id=self._ids["poll"])
-
-    async def pause(self, *, paused: bool) -> None:
-        """Pause or resume. Raises Gone, ApiError."""
-        await self._ask(self.home.action, f"switch.turn_{'on' if paused else 'off'}", entity_id=self._ids["pause"])
-
-    async def act(self, name: str, **data: object) -> bool:
-        """Perform an action of the follower; whether it was accepted. Raises Gone."""
-        try:
-            await self._ask(self.home.action, f"calvalot.{name}", **data)
-        except ApiError as error:
-            self.watch.look("errors", str(error).encode())
-            return False
-        return True
-
-    async def ask(self, name: str) -> Any:
-        """Ask the follower something; None where it refuses. Raises Gone."""
-        try:
-            answer = await self._ask(self.home.ask, f"calvalot.{name}")
-        except ApiError as error:
-            self.watch.look("errors", str(error).encode())
-            return None
-        self.watch.look("answers", json.dumps(answer).encode())
-        return answer
-
-    async def reload(self) -> None:
-        """Reload the entry. Raises Gone, ApiError."""
-        await self._ask(self.home.post, f"config/config_entries/entry/{self.entry_id}/reload")
-
     async def states(self) -> bytes:
         """All states as JSON. Raises Gone."""
-        return json.dumps(await self._ask(self.home.get, "states")).encode()
-
-    def in_flight(self) -> int:
-        """Number of orders whose end is not written down."""
-        connection = sqlite3.connect(f"{self.ledger.as_uri()}?mode=ro", uri=True, timeout=5)
         try:
-            return int(connection.execute(IN_FLIGHT).fetchone()[0])
-        finally:
-            connection.close()
+            return json.dumps(await asyncio.to_thread(self.home.get, "states")).encode()
+        except (OSError, HTTPException) as error:
+            raise Gone from error

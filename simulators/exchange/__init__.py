@@ -40,11 +40,11 @@ Server
 Requests
     ``requests`` (each with method, path, params without signature, api_key, time, weight, status, faults; status None =
     no answer), ``count(method=None, path=None)``* (path by its end), ``used_weight``, ``forget_requests()``*,
-    ``unheeded`` (requests sent by who had been told to wait: over a connection that brought the word, or a second later).
+    ``unheeded`` (requests sent by who had been told to wait: over a connection that brought the word, or ten seconds later).
 Faults
     ``fault(kind, *, when="before", method=None, path=None, symbol=None, side=None, api_key=None, count=1, skip=0,
     probability=1, seconds=None, code=None, status=None, message=None, percent=None)``* returns the ``Fault``, whose ``hits`` count;
-    ``clear_faults()``*, ``faults_injected``. ``path`` is matched by its end, ``count=None`` is for ever. Several faults
+    ``cancel_fault(fault)``, ``clear_faults()``*, ``faults_injected``. ``path`` is matched by its end, ``count=None`` is for ever. Several faults
     may strike one request: ``late`` goes along with ``drop``.
 
 ``when`` is before or after the request is processed (an order: matched). The kinds:

@@ -318,6 +318,11 @@ class Control:
         self._faults.waiting.append(fault)
         return fault
 
+    def cancel_fault(self, fault: Fault) -> None:
+        """Let one fault strike no more."""
+        if fault in self._faults.waiting:
+            self._faults.waiting.remove(fault)
+
     def clear_faults(self) -> None:
         """Let everything work again."""
         self._faults.waiting.clear()

@@ -12,8 +12,8 @@ STRIKES = 5
 BAN_WINDOWS = 2
 BAN_GROWTH = 4
 LONGEST_BAN = 3 * 24 * 3600.0
-# Real seconds within which another connection may still not have read that it has to wait.
-GRACE = 1.0
+# Real seconds within which what comes over another connection may have been sent before.
+GRACE = 10.0
 WORDS = "Please use WebSocket Streams for live updates to avoid"
 
 

@@ -119,7 +119,7 @@ class Exchange:
             quote_quantity=request.quote_quantity,
             time=now,
             updated=now,
-            visible_from=now + late,
+            visible_from=now + late if late else 0,
         )
         if request.time_in_force == "FOK" and sum(level.quantity for level in met) < quantity:
             met = []

@@ -23,10 +23,11 @@ from sqlalchemy import Engine, event
 
 from custom_components.calvalot.follower import executor
 from custom_components.calvalot.follower.binance import BinanceExchange
-from custom_components.calvalot.follower.exchange import Mode
+from custom_components.calvalot.follower.exchange import Exchange, Mode
 from custom_components.calvalot.follower.follower import Follower
 from custom_components.calvalot.follower.leader import Leader
 from custom_components.calvalot.follower.ledger import Ledger
+from custom_components.calvalot.follower.paper import PaperExchange
 from custom_components.calvalot.follower.schema import Result
 from custom_components.calvalot.follower.settings import Settings
 
@@ -74,6 +75,7 @@ class Scene:
     api_secret: str
     ledger: str
     calls: str
+    mode: str
 
 
 def follow(scene: Scene, point: Point | None) -> None:
@@ -108,7 +110,7 @@ class Tripwire:
 
         setattr(ledger, method, watched)
 
-    def around_question(self, exchange: BinanceExchange, method: str, orders: Callable[[], Awaitable[int]]) -> None:
+    def around_question(self, exchange: Exchange, method: str, orders: Callable[[], Awaitable[int]]) -> None:
         """Watch a method of the exchange; `orders` is how many orders have reached it."""
         call = getattr(exchange, method)
 
@@ -141,8 +143,11 @@ class Tripwire:
 
 async def _follow(scene: Scene, wire: Tripwire) -> None:
     async with ClientSession() as session:
-        exchange = BinanceExchange(session, scene.exchange, scene.api_key, scene.api_secret)
-        ledger = Ledger(Path(scene.ledger), Mode.LIVE, "USDC")
+        mode = Mode(scene.mode)
+        ledger = Ledger(Path(scene.ledger), mode, "USDC")
+        exchange: Exchange = BinanceExchange(session, scene.exchange, scene.api_key, scene.api_secret)
+        if mode is Mode.DRY_RUN:
+            exchange = PaperExchange(exchange, lambda: datetime.now(UTC), ledger.last_trade_id)
 
         async def control(url: str, do: str, **arguments: object) -> Any:
             async with session.post(f"{url}/control", json={"do": do, **arguments}) as answer:
@@ -160,7 +165,7 @@ async def _follow(scene: Scene, wire: Tripwire) -> None:
         for method in QUESTIONS:
             wire.around_question(exchange, method, orders)
         follower = Follower(
-            Settings(entry_id="crash", mode=Mode.LIVE, quote="USDC", initial_budget=Decimal(1000), coins=COINS),
+            Settings(entry_id="crash", mode=mode, quote="USDC", initial_budget=Decimal(1000), coins=COINS),
             leader=Leader(session, scene.leader, scene.secret, "1"),
             exchange=exchange,
             ledger=ledger,

@@ -101,6 +101,21 @@ async def test_several_orders_of_one_leg(rig: Rig, leader: LeaderSimulator, sim:
     assert rig.result(follower, signal_id) is Result.EXECUTED
 
 
+async def test_a_clock_that_was_set_back(rig: Rig, leader: LeaderSimulator, sim: ExchangeSimulator) -> None:
+    """A sale that seems to come before the purchase of what it sold is booked after it all the same."""
+    follower = await rig.following()
+    leader.publish_v2({"SOL": ".4"})
+    await rig.cycle(follower)
+    sim.advance(-600)
+    leader.publish_v2({"SOL": ".1"})
+    await rig.cycle(follower)
+    bought, sold = rig.orders()
+    assert (sold.side, sold.time < bought.time) == ("SELL", True)
+    truth = rig.agree(follower)
+    lose(rig, follower)
+    assert await rebuilt(rig, await rig.start(), truth) <= 2
+
+
 async def test_a_signal_s_orders_on_a_coin_it_does_not_name(rig: Rig, leader: LeaderSimulator) -> None:
     """A sale of what is no longer wanted is given back too, though its coin is neither wanted nor chosen."""
     follower = await rig.following()

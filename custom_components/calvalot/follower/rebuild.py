@@ -134,7 +134,7 @@ class Rebuild:
         in_flight = await asyncio.to_thread(self._ledger.in_flight)
         if any(record.reason != RECOVERED for record in in_flight):
             return False  # it came first, and these may have paid their fees out of what it bought
-        for batch in itertools.batched(sorted(in_flight, key=_moment), AT_ONCE, strict=False):
+        for batch in itertools.batched(_in_order(in_flight), AT_ONCE, strict=False):
             if self._interrupted:
                 return False
             for record, report in await _all(self._executor.complete(record) for record in batch):
@@ -165,9 +165,18 @@ def _record(report: OrderReport, coin: str, leg: Leg) -> OrderRecord:
     )
 
 
-def _moment(record: OrderRecord) -> tuple[datetime, bool, int]:
-    """Sorts orders by when they were executed; of the same moment, the coin first that fees are taken in."""
-    return record.executed_at or record.created_at, record.coin != FEE_COIN, record.order_id or 0
+def _in_order(records: Iterable[OrderRecord]) -> list[OrderRecord]:
+    """Orders as they were executed; of the same moment, the coin first that fees are taken in.
+
+    Of one symbol the exchange's numbers tell the order, whatever its clock did meanwhile: nothing is sold before it is bought.
+    """
+    latest: dict[str, datetime] = {}
+    found = []
+    for record in sorted(records, key=lambda each: each.order_id or 0):
+        moment = record.executed_at or record.created_at
+        latest[record.symbol] = moment = max(moment, latest.get(record.symbol, moment))
+        found.append((moment, record.coin != FEE_COIN, record.order_id or 0, record))
+    return [record for *_, record in sorted(found, key=lambda item: item[:3])]
 
 
 async def _all[T](work: Iterable[Awaitable[T]]) -> list[T]:

@@ -1,0 +1,167 @@
+"""A follower in Home Assistant, and what its owner can do with it; every answer is looked through for secrets."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, closing
+from decimal import Decimal
+from http.client import HTTPException
+import json
+from pathlib import Path
+import sqlite3
+from typing import Any
+
+from custom_components.calvalot.follower.exchange import Mode
+from custom_components.calvalot.follower.schema import FIRST_BOOK
+from demo import follower as forms
+from demo.home import Home
+from demo.http import ApiError
+
+from .secrecy import Watch
+
+IN_FLIGHT = "SELECT count(*) FROM orders WHERE state NOT IN ('booked', 'rejected', 'not_placed')"
+CASH = "SELECT cash FROM books"
+NET_DEPOSITS = "SELECT net_deposits FROM books WHERE book = ? AND net_deposits IS NOT NULL"
+TRADED = "SELECT count(*) FROM fills WHERE book = ?"
+IN_USE = "SELECT value FROM facts WHERE key = 'book'"
+EXECUTED = "SELECT executed_quantity FROM orders WHERE signal_id = ?"
+LONG_AGO = "UPDATE orders SET created_at = '2020-01-01T00:00:00.000000+00:00' WHERE state = 'rejected'"
+# What may be tuned, as it is when nothing is.
+OPTIONS: dict[str, object] = {
+    "max_slippage": None,
+    "max_signal_age": 4,
+    "stop_loss_drawdown": None,
+    "stop_loss_sell": False,
+    "max_trades_per_day": None,
+    "approval": "automatic",
+    "approval_timeout": 30,
+    "entry_jitter": 0,
+}
+
+
+class Gone(Exception):
+    """Home Assistant did not answer: it is dead, or on its way there."""
+
+
+class Follower:
+    """One entry of the integration."""
+
+    def __init__(self, home: Home, watch: Watch, entry_id: str, mode: Mode) -> None:
+        self.entry_id = entry_id
+        self.mode = mode
+        self._home = home
+        self._watch = watch
+        self._ids = forms.entities(home, entry_id)
+
+    @property
+    def live(self) -> bool:
+        """Whether its orders reach the exchange."""
+        return self.mode is Mode.LIVE
+
+    @property
+    def ledger(self) -> Path:
+        """The ledger's file."""
+        return self._home.folder / "calvalot" / f"{self.entry_id}.db"
+
+    async def poll(self) -> None:
+        """Press the button; returns when the cycle is over. Raises Gone, ApiError."""
+        await self._call(self._home.action, "button.press", entity_id=self._ids["poll"])
+
+    async def pause(self, *, paused: bool) -> None:
+        """Pause or resume. Raises Gone, ApiError."""
+        await self._call(self._home.action, f"switch.turn_{'on' if paused else 'off'}", entity_id=self._ids["pause"])
+
+    async def act(self, name: str, **data: object) -> bool:
+        """Perform an action; whether it was accepted. Raises Gone."""
+        return await self._try(self._home.action, f"calvalot.{name}", config_entry_id=self.entry_id, **data) is not None
+
+    async def ask(self, name: str, **data: object) -> Any:
+        """Ask something; None where it refuses. Raises Gone."""
+        return await self._try(self._home.ask, f"calvalot.{name}", config_entry_id=self.entry_id, **data)
+
+    async def reload(self) -> None:
+        """Reload the entry. Raises Gone, ApiError."""
+        await self._call(self._home.post, f"config/config_entries/entry/{self.entry_id}/reload")
+
+    async def tune(self, **options: object) -> None:
+        """Change options; None empties one. Raises Gone, ApiError."""
+        await self._call(forms.tune, self._home, self.entry_id, **options)
+
+    @asynccontextmanager
+    async def tuned(self, **options: object) -> AsyncIterator[None]:
+        """Change options for a while. Raises Gone, ApiError."""
+        await self.tune(**options)
+        yield
+        await self.tune(**{name: OPTIONS[name] for name in options})
+
+    async def reconfigure(self, **exchange: object) -> None:
+        """Change what the exchange is asked with. Raises Gone, ApiError."""
+        await self._call(forms.reconfigure, self._home, self.entry_id, **exchange)
+
+    # The ledger as it lies on disk
+
+    def in_flight(self) -> int:
+        """Number of orders whose end is not written down."""
+        return sum(int(count) for (count,) in self._rows(IN_FLIGHT))
+
+    def cash(self) -> list[str]:
+        """Cash of every book."""
+        return [str(cash) for (cash,) in self._rows(CASH)]
+
+    def net_deposits(self) -> Decimal | None:
+        """What was paid into the book in use, in EUR; None where it was not opened yet."""
+        rows = self._rows(NET_DEPOSITS, self.book_in_use()) if self.ledger.exists() else []
+        return Decimal(rows[-1][0]) if rows else None
+
+    def book_in_use(self) -> int:
+        """Number of the book in use."""
+        rows = self._rows(IN_USE)
+        return int(rows[0][0]) if rows else FIRST_BOOK
+
+    def has_traded(self, number: int) -> bool:
+        """Whether anything was traded in a book."""
+        return bool(self._rows(TRADED, number)[0][0])
+
+    def executed(self, signal_id: str) -> int:
+        """Number of orders of a signal that executed anything."""
+        return sum(bool(Decimal(quantity)) for (quantity,) in self._rows(EXECUTED, signal_id))
+
+    async def pass_refusals(self) -> None:
+        """As if hours had passed since anything was refused: what waits before it is sent again waits no longer."""
+        with closing(sqlite3.connect(self.ledger, timeout=5)) as connection, connection:
+            connection.execute(LONG_AGO)
+        await self.reload()
+
+    def lose_ledger(self) -> None:
+        """Remove the ledger with all its copies."""
+        for file in self.ledger.parent.glob(f"{self.entry_id}*"):
+            file.unlink()
+
+    @asynccontextmanager
+    async def locked_ledger(self, seconds: float) -> AsyncIterator[None]:
+        """Another program holds the ledger for so long."""
+        with closing(
+            sqlite3.connect(self.ledger, isolation_level=None, timeout=5, check_same_thread=False)
+        ) as connection:
+            await asyncio.to_thread(connection.execute, "BEGIN IMMEDIATE")
+            yield
+            await asyncio.sleep(seconds)
+            connection.execute("ROLLBACK")
+
+    def _rows(self, query: str, *parameters: str | int) -> list[tuple[Any, ...]]:
+        with closing(sqlite3.connect(f"{self.ledger.as_uri()}?mode=ro", uri=True, timeout=5)) as connection:
+            return connection.execute(query, parameters).fetchall()
+
+    async def _try(self, call: Callable[..., Any], *arguments: object, **data: object) -> Any:
+        try:
+            answer = await self._call(call, *arguments, **data)
+        except ApiError as error:
+            self._watch.look("errors", str(error).encode())
+            return None
+        self._watch.look("answers", json.dumps(answer).encode())
+        return answer or {}
+
+    async def _call(self, call: Callable[..., Any], *arguments: object, **data: object) -> Any:
+        try:
+            return await asyncio.to_thread(call, *arguments, **data)
+        except (OSError, HTTPException) as error:
+            raise Gone from error
