@@ -22,7 +22,7 @@ from custom_components.calvalot.settings import version
 from .test_translations import PLACEHOLDER, calls
 
 # What the code puts behind a name to make a key of it.
-ENDS = ("long", "description", "on", "off", "unknown", *Mode)
+ENDS = ("long", "description", "explained", "on", "off", "unknown", *Mode)
 MODULES = sorted(file.name for file in FOLDER.iterdir())
 
 

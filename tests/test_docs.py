@@ -232,6 +232,29 @@ def test_readme_names_the_actions(page: Path) -> None:
     assert {f"calvalot.{action.name}" for action in services.ACTIONS} <= table(page, "Actions").keys()
 
 
+# One word for one thing
+
+# What was said in other words, and where it may be: names of the exchange, of the code, of the currency rate.
+OTHER_WORDS = {
+    "en": r"deepest fall|off the leader|what was paid in",
+    "fr": r"\btrad(e|es|é|er|ent)\b|négoci|vers(é|ée|és|er|ement|ements)\b|\béchang(e|er|é|ée|és|ées|ent|eait)\b|arrêt sur perte",
+}
+OTHER_NAMES = r"plateforme d'échange|calvalot[_.]\w+|`[^`]*`|<[^>]*>|\]\([^)]*\)"
+
+
+@pytest.mark.parametrize("language", OTHER_WORDS)
+def test_one_word_for_one_thing(language: str) -> None:
+    """Net deposits, maximum drawdown, tracking distance; transaction, dépôt, stop-loss: in cards, entities and pages."""
+    said = {**texts(language), **{f"words.js {key}": text for key, text in words()[language].items()}}
+    if language == "fr":
+        said |= {page.name: prose(page) for page in PAGES if page.name.endswith(".fr.md")}
+    for where, text in said.items():
+        other = re.findall(
+            rf".*(?:{OTHER_WORDS[language]}).*", re.sub(OTHER_NAMES, "", text, flags=re.IGNORECASE), re.IGNORECASE
+        )
+        assert not other, (where, re.search(rf".{{0,40}}({OTHER_WORDS[language]}).{{0,40}}", text, re.IGNORECASE))
+
+
 # Links
 
 

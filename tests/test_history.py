@@ -35,6 +35,7 @@ CURVES = {
     "net_deposits": "EUR",
     "profit_loss": "EUR",
     "profit_loss_percent": "%",
+    "profit_today": "EUR",
     "time_weighted_return": "%",
     "max_drawdown": "%",
     "tracking_distance": "%",

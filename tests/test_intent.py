@@ -48,7 +48,7 @@ PORTFOLIO = {
         ),
         (
             "Calv-a-lot: the portfolio is worth {value} euros, a {profit} of {amount} euros. "
-            "That is {percent} percent of what was paid in."
+            "That is {percent} percent of the net deposits."
         ),
         {"profit": "profit", "loss": "loss"},
     ),
@@ -61,7 +61,7 @@ PORTFOLIO = {
         ),
         (
             "Calv-a-lot\u00a0: le portefeuille vaut {value} euros, soit {profit} de {amount} euros. "
-            "C'est {percent} pour cent de ce qui a été versé."
+            "C'est {percent} pour cent des dépôts nets."
         ),
         {"profit": "un gain", "loss": "une perte"},
     ),
@@ -95,6 +95,48 @@ async def test_portfolio(
         facts = {key: value.replace(".", ",") for key, value in facts.items()}
     for question in questions:
         assert await say(hass, question, language) == answer.format(profit=words[word], **facts), question
+
+
+TODAY = {
+    "en": (
+        ("How much did I make today?", "How much have I lost today?", "What is my profit today?"),
+        "Calv-a-lot: a {profit} of {amount} euros so far today.",
+        {"profit": "profit", "loss": "loss"},
+        "Calv-a-lot: today's profit is not known.",
+    ),
+    "fr": (
+        ("Combien ai-je gagné aujourd'hui ?", "Combien j'ai perdu aujourd'hui ?", "Quel est mon gain du jour ?"),
+        "Calv-a-lot\u00a0: {profit} de {amount} euros aujourd'hui.",
+        {"profit": "un gain", "loss": "une perte"},
+        "Calv-a-lot\u00a0: le gain du jour n'est pas connu.",
+    ),
+}
+
+
+@pytest.mark.parametrize(("factor", "word"), [("1.2", "profit"), ("0.9", "loss")])
+@pytest.mark.parametrize("language", TODAY)
+async def test_profit_today(
+    hass: HomeAssistant,
+    entry: MockConfigEntry,
+    leader: LeaderSimulator,
+    exchange: ExchangeSimulator,
+    language: str,
+    factor: str,
+    word: str,
+) -> None:
+    """How much did I make today? Unknown where a price is missing."""
+    leader.publish_v2({"BTC": "1"})
+    assert await set_up(hass, entry)
+    exchange.set_price("BTCUSDC", exchange.price("BTCUSDC") * Decimal(factor))
+    await poll(hass, entry)
+    questions, answer, words, unknown = TODAY[language]
+    amount = f"{abs(entry.runtime_data.data.profit_today):.2f}"
+    expected = answer.format(profit=words[word], amount=amount.replace(".", ",") if language == "fr" else amount)
+    for question in questions:
+        assert await say(hass, question, language) == expected, question
+    exchange.remove_price("BTCUSDC")
+    await poll(hass, entry)
+    assert await say(hass, questions[0], language) == unknown
 
 
 STATUS = {

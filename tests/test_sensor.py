@@ -27,6 +27,7 @@ FIGURES = {
     "net_deposits": ("EUR", "measurement", None),
     "profit_loss": ("EUR", "measurement", None),
     "profit_loss_percent": ("%", "measurement", None),
+    "profit_today": ("EUR", "measurement", None),
     "status": (None, None, "enum"),
     "last_signal": (None, None, "timestamp"),
     "last_signal_result": (None, None, "enum"),
@@ -42,7 +43,7 @@ COINS = ("btc", "eth", "bnb", "sol", "xrp")
 SHOWN = ("value", "profit_loss")
 HIDDEN = ("quantity", "entry_price", "weight")
 VALUED = (
-    *("total_value", "total_value_quote", "positions_value", "profit_loss", "profit_loss_percent"),
+    *("total_value", "total_value_quote", "positions_value", "profit_loss", "profit_loss_percent", "profit_today"),
     *("sol_value", "sol_profit_loss"),
 )
 

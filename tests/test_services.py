@@ -5,6 +5,7 @@ from decimal import Decimal
 import json
 from typing import Any
 
+from freezegun.api import FrozenDateTimeFactory
 from homeassistant.components.websocket_api.automation import async_get_services_for_target
 from homeassistant.config_entries import ConfigEntryState
 from homeassistant.core import Context, HomeAssistant, SupportsResponse
@@ -131,7 +132,7 @@ async def test_deposit_and_withdraw(hass: HomeAssistant, entry: MockConfigEntry,
     assert round(after.time_weighted_return, 6) == round(before.time_weighted_return, 6)
     assert state_of(hass, entry, "sensor", "net_deposits").state == "1012.34"
 
-    at = dt_util.utcnow().replace(microsecond=0) - timedelta(hours=1)
+    at = dt_util.utcnow()
     await act(hass, "withdraw", amount=2.34, at=at.isoformat())
     assert entry.runtime_data.data.net_deposits == 1010
     assert round(entry.runtime_data.data.profit_loss, 6) == round(before.profit_loss, 6)
@@ -146,7 +147,7 @@ async def test_deposit_and_withdraw(hass: HomeAssistant, entry: MockConfigEntry,
     assert deposit["note"] == "a gift"
     assert Decimal(deposit["value_before"]) == pytest.approx(before.total_value)
     withdrawal = next(flow for flow in flows if flow["kind"] == "withdrawal")
-    assert datetime.fromisoformat(withdrawal["time"]) == at
+    assert abs(datetime.fromisoformat(withdrawal["time"]) - at) < timedelta(milliseconds=1)
 
 
 @pytest.mark.parametrize(
@@ -207,10 +208,14 @@ async def test_wrong_times(hass: HomeAssistant, entry: MockConfigEntry, at: Any,
     assert (await refused(hass, "deposit", amount=50, at=at)).translation_key == key
 
 
-async def test_time_without_zone(hass: HomeAssistant, entry: MockConfigEntry) -> None:
-    """A time without a zone, as the form gives it, is Home Assistant's."""
+async def test_time_without_zone(hass: HomeAssistant, entry: MockConfigEntry, freezer: FrozenDateTimeFactory) -> None:
+    """A time without a zone, as the form gives it, is Home Assistant's; it may lie back as far as the follower does."""
     await hass.config.async_set_time_zone("Europe/Paris")
+    freezer.move_to("2026-01-01 12:00:30+00:00")
     assert await set_up(hass, entry)
+    freezer.move_to("2026-01-03 12:00:00+00:00")
+    error = await refused(hass, "deposit", amount=50, at="2026-01-01 12:59:59")
+    assert "2026-01-01 12:00 UTC" in str(error)
     await act(hass, "deposit", amount=50, at="2026-01-02 03:04:05")
     flows = (await ask(hass, "get_cash_flows"))["cash_flows"]
     deposit = next(flow for flow in flows if flow["kind"] == "deposit")

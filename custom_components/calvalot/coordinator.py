@@ -82,6 +82,7 @@ class CalvalotCoordinator(DataUpdateCoordinator[Snapshot]):
             clock=dt_util.utcnow,
             publish=self._publish,
             accounts=async_accounts(hass),
+            midnight=lambda now: dt_util.start_of_local_day(dt_util.as_local(now)),
         )
         self.device_id = ""
         # What is shown, with its time, while there are no prices.

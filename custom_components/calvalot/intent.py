@@ -85,6 +85,21 @@ class PortfolioIntent(FollowerIntent):
         return answer if percent is None else f"{answer} {texts('percent', percent=texts.number(abs(percent)))}"
 
 
+class ProfitTodayIntent(FollowerIntent):
+    """How much did I make today?"""
+
+    intent_type = "CalvalotProfitToday"
+    description = "Tells how much crypto copy trading has gained or lost since midnight"
+    sentences = sentences.PROFIT_TODAY
+
+    @override
+    async def _answer(self, intent_obj: intent.Intent, entry: CalvalotConfigEntry, texts: Texts) -> str:
+        profit = entry.runtime_data.data.profit_today
+        if profit is None:
+            return texts("today_unknown", name=entry.title)
+        return texts("today_loss" if profit < 0 else "today_profit", name=entry.title, amount=texts.number(abs(profit)))
+
+
 class IsPausedIntent(FollowerIntent):
     """Is copy trading paused?"""
 
@@ -135,7 +150,7 @@ class ResumeIntent(PauseIntent):
         return await super()._answer(intent_obj, entry, texts)
 
 
-HANDLERS: Final = (PortfolioIntent(), IsPausedIntent(), PauseIntent(), ResumeIntent())
+HANDLERS: Final = (PortfolioIntent(), ProfitTodayIntent(), IsPausedIntent(), PauseIntent(), ResumeIntent())
 
 
 async def async_setup_intents(hass: HomeAssistant) -> None:

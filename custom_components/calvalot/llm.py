@@ -90,8 +90,8 @@ TOOLS: Final = (
     FollowerTool(
         "get_portfolio",
         "Get copy trading portfolio",
-        "Value, cash, profit and loss and positions of the crypto copy trading portfolio. total_value, net_deposits "
-        "and profit_loss are in EUR; cash and positions are in the quote asset; weights are fractions.",
+        "Value, cash, profit and loss and positions of the crypto copy trading portfolio. total_value, net_deposits, "
+        "profit_loss and its parts in profit are in EUR, profit_today is what was gained or lost since midnight; cash and positions are in the quote asset; weights are fractions.",
         _portfolio,
     ),
     FollowerTool(

@@ -73,6 +73,9 @@ SENSORS: Final[tuple[CalvalotSensorDescription, ...]] = (
         value_fn=lambda snapshot: snapshot.profit_loss_percent,
     ),
     FigureDescription(
+        key="profit_today", native_unit_of_measurement=EUR, value_fn=lambda snapshot: snapshot.profit_today
+    ),
+    FigureDescription(
         key="time_weighted_return",
         native_unit_of_measurement=PERCENTAGE,
         value_fn=lambda snapshot: snapshot.time_weighted_return,

@@ -13,6 +13,14 @@ PORTFOLIO: Final = (
     "combien vaut mon portefeuille [crypto]",
     "quel est l'état de mon portefeuille [crypto]",
 )
+PROFIT_TODAY: Final = (
+    "how much (did i make|did i earn|did i lose|have i made|have i earned|have i lost) [with (crypto|[the] copy trading)] today",
+    "how much did [the] copy trading (make|earn|lose) today",
+    "what is my [crypto] profit today",
+    "combien (ai-je|j'ai|est-ce que j'ai) (gagné|perdu) [avec (les cryptos|le copy trading)] aujourd'hui",
+    "combien le copy trading a-t-il (gagné|perdu|rapporté) aujourd'hui",
+    "quel est mon gain [crypto] (du jour|aujourd'hui)",
+)
 IS_PAUSED: Final = (
     "is [the] copy trading (paused|running|active)",
     "[est-ce que] le copy trading est (en pause|en marche|actif)",

@@ -41,17 +41,20 @@ def test_period_buttons_change_the_curve(shown: Shown, page: Page) -> None:
         if name != "1m":
             expect(portfolio(page).locator(".curve")).not_to_have_attribute("d", before or "")
         curves.add(portfolio(page).locator(".curve").get_attribute("d"))
-        changes.append(portfolio(page).locator(".of-period span").first.inner_text())
+        changes.append(portfolio(page).locator(".of-period dl").inner_text())
     assert len(curves) == 6
     assert len(set(changes[:4])) == 4
     assert all("€" in change and "%" in change for change in changes)
-    assert changes[-1].split(" · ")[0] in portfolio(page).locator(".gain").inner_text()
+    earned = portfolio(page).locator(".of-period dd").first.inner_text()
+    expect(portfolio(page).locator(".gain")).to_contain_text(earned)
+    expect(portfolio(page).locator("[data-fact='profit'] .figure")).to_have_text(earned)
     expect(portfolio(page).locator("[aria-pressed='true']")).to_have_count(1)
     expect(portfolio(page).locator(".flow.in")).to_have_count(3)
     expect(portfolio(page).locator(".flow.out")).to_have_count(1)
     book = shown.home.ask("calvalot.get_portfolio")
     percent = f"{abs(float(book['profit_loss_percent'])):.1f}%"
     expect(portfolio(page).locator(".gain")).to_contain_text(percent)
+    expect(portfolio(page).locator(".of-period dd").last).to_have_text(f"{float(book['time_weighted_return']):+.1f}%")
 
 
 def test_curve_is_read_with_the_keys(shown: Shown, page: Page) -> None:

@@ -61,11 +61,11 @@ def test_words_are_in_the_language_of_the_house(shown: Shown, page: Page) -> Non
         "dry_run",
         "net_deposits",
         "max_drawdown",
-        "since_start",
+        "of_net_deposits",
         "pause",
     ):
         expect(portfolio(page)).to_contain_text(words[name])
-    for name in ("positions", "coin", "value", "weight", "profit", "cash", "total"):
+    for name in ("positions", "coin", "value", "weight", "unrealised", "cash", "total"):
         expect(positions(page)).to_contain_text(words[name])
     for name in ("activity", "executed", "confidence", "details", "buy"):
         expect(activity(page)).to_contain_text(words[name])

@@ -953,8 +953,12 @@ async def test_flows(rig: Rig, leader: LeaderSimulator, sim: ExchangeSimulator, 
     if mode is Mode.LIVE:
         await refused(follower.deposit(Decimal(1000)), "insufficient_free")
         rig.agree(follower)
-    earlier = rig.clock.now() - timedelta(days=1)
+    error = await refused(follower.withdraw(Decimal(100), at=rig.clock.now() - timedelta(days=1)), "before_start")
+    assert error.placeholders["start"].startswith(f"{follower.snapshot.since:%Y-%m-%d %H:%M}")
+    rig.clock.advance(3600)
+    earlier = rig.clock.now() - timedelta(minutes=30)
     await follower.withdraw(Decimal(100), at=earlier)
+    assert follower.snapshot.revalued
     assert follower.snapshot.net_deposits == 950
     await follower.set_net_deposits(Decimal(500))
     assert follower.snapshot.net_deposits == 500

@@ -170,18 +170,20 @@ def test_coins_taken_out_are_replayed_where_they_were(ledger: Ledger) -> None:
 
 
 def test_cash_flows_newest_first(ledger: Ledger) -> None:
-    """By when they were written, whatever time they tell: a clock may have been put back since."""
+    """By the time that they tell, page by page; at the same time by when they were written."""
     first = add_flow(ledger, "100", kind=FlowKind.INITIAL, value_before=Decimal(0))
-    earlier = add_flow(ledger, "10", time=NOW - MINUTE, note="late told")
     later = add_flow(ledger, "-5", kind=FlowKind.WITHDRAWAL, time=NOW + MINUTE, value_before=Decimal("110.5"))
+    earlier = add_flow(ledger, "10", time=NOW - MINUTE, note="late told")
     same = add_flow(ledger, "1", kind=FlowKind.CORRECTION)
-    assert ledger.flows() == (same, later, earlier, first)
-    assert ledger.flows(limit=2) == (same, later)
-    assert ledger.flows(since=NOW) == (same, later, first)
+    assert ledger.flows() == ledger.flows(None) == (later, same, first, earlier)
+    assert ledger.flows(limit=2) == (later, same)
+    assert ledger.flows(since=NOW) == (later, same, first)
     assert ledger.flows(limit=1, since=NOW + MINUTE) == (later,)
-    assert ledger.flows(limit=2, before=later.seq) == (earlier, first)
-    assert ledger.flows(before=first.seq) == ledger.flows(before=0) == ()
-    assert [flow.value_before for flow in ledger.flows()] == [None, Decimal("110.5"), None, 0]
+    assert ledger.flows(limit=2, before=later.seq) == (same, first)
+    assert ledger.flows(before=same.seq) == (first, earlier)
+    assert ledger.flows(before=earlier.seq) == ledger.flows(before=0) == ()
+    assert [flow.value_before for flow in ledger.flows()] == [Decimal("110.5"), None, 0, None]
+    assert ledger.beginning() == (NOW, 1)
 
 
 def test_a_close_a_day(ledger: Ledger) -> None:

@@ -9,6 +9,7 @@ import pytest
 from custom_components.calvalot.follower.exchange import ONE, ZERO, Mode
 from custom_components.calvalot.follower.performance import Drawdown, Units
 from custom_components.calvalot.follower.portfolio import Portfolio
+from custom_components.calvalot.follower.profit import Profit
 from custom_components.calvalot.follower.schema import Book
 from custom_components.calvalot.follower.snapshot import Figures, PositionView, Snapshot, Status, figures
 
@@ -22,7 +23,7 @@ BOOK = Book(
     drawdown=Drawdown(Decimal("1.25"), Decimal(12)),
 )
 PRICES = decimals({"BTC": "50000", "ETH": "2000"})
-IN_EUR = {"total_value", "profit_loss", "profit_loss_percent"}
+IN_EUR = {"total_value", "profit_loss", "profit_loss_percent", "profit"}
 VALUED = {"total_value_quote", "positions_value", "tracking_distance", *IN_EUR}
 
 
@@ -54,6 +55,14 @@ def test_everything_is_known() -> None:
         net_deposits=Decimal(800),
         profit_loss=Decimal(100),
         profit_loss_percent=Decimal("12.5"),
+        profit=Profit(
+            total=Decimal(100),
+            realised=Decimal("6.3"),
+            unrealised=Decimal("359.1"),
+            currency_effect=BOOK.portfolio.paid_in * Decimal("0.9") - 800,
+            corrections=ZERO,
+            fees=Decimal("-2.7"),
+        ),
         realised=Decimal(7),
         fees_paid=Decimal(3),
         time_weighted_return=Decimal(10),
@@ -133,6 +142,7 @@ def test_a_ledger_problem_is_something_missing(missing: dict[str, Decimal]) -> N
 def test_nothing_is_divided_by_nothing() -> None:
     """No net deposits, no per cent; no value, no distance."""
     assert unknown(look(replace(BOOK, net_deposits=ZERO), targets={})) == {"profit_loss_percent"}
+    assert unknown(look(replace(BOOK, net_deposits=Decimal(-50)), targets={})) == {"profit_loss_percent"}
     shown = look(replace(BOOK, portfolio=Portfolio()), targets={})
     assert (shown.total_value, shown.profit_loss, shown.profit_loss_percent) == (0, -800, -100)
     assert shown.tracking_distance is None

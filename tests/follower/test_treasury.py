@@ -12,13 +12,14 @@ from hypothesis import given, strategies as st
 import pytest
 
 from custom_components.calvalot.follower.exchange import ONE, ZERO, Balance, Mode
+from custom_components.calvalot.follower.guards import STOP_PEAK
 from custom_components.calvalot.follower.ledger import Ledger
 from custom_components.calvalot.follower.observer import View
 from custom_components.calvalot.follower.performance import Drawdown, Units
 from custom_components.calvalot.follower.portfolio import EXACT
 from custom_components.calvalot.follower.schema import Book, CashFlow, FlowKind
 from custom_components.calvalot.follower.settings import Settings
-from custom_components.calvalot.follower.treasury import MAX_AMOUNT, FollowerError, Treasury
+from custom_components.calvalot.follower.treasury import MAX_AMOUNT, REVALUED, FollowerError, Treasury
 
 from .builders import NOW, QUOTE, amounts, make_market, make_portfolio
 
@@ -138,10 +139,9 @@ async def test_a_deposit_and_a_withdrawal(ledger: Ledger) -> None:
     assert deposit == ledger.flows()[0]
     assert (deposit.amount, deposit.amount_quote, deposit.note, deposit.time) == (50, Decimal("62.5"), "more", NOW)
     assert deposit.value_before == 1000
-    earlier = NOW - timedelta(days=1)
-    withdrawal = await treasury.move(FlowKind.WITHDRAWAL, Decimal(210), make_view("0.4"), "", earlier)
+    withdrawal = await treasury.move(FlowKind.WITHDRAWAL, Decimal(210), make_view("0.4"), "", NOW)
     assert (withdrawal.kind, withdrawal.amount, withdrawal.amount_quote) == (FlowKind.WITHDRAWAL, -210, -525)
-    assert (withdrawal.time, withdrawal.value_before) == (earlier, 525)
+    assert (withdrawal.time, withdrawal.value_before) == (NOW, 525)
     book = ledger.book()
     assert (book.portfolio.cash, book.net_deposits) == (Decimal("787.5"), 840)
     assert book.units == Units(Decimal(630), Decimal("0.5"))
@@ -307,8 +307,80 @@ async def test_nothing_happens_in_the_future(ledger: Ledger) -> None:
     late = NOW + timedelta(microseconds=1)
     assert (await refusal(treasury.move(FlowKind.DEPOSIT, ONE, make_view(), "", late), ledger)).key == "at_in_future"
     assert (await treasury.move(FlowKind.DEPOSIT, ONE, make_view(), "", NOW)).time == NOW
-    long_ago = datetime(2020, 1, 1, tzinfo=UTC)
-    assert (await treasury.move(FlowKind.DEPOSIT, ONE, make_view(), "", long_ago)).time == long_ago
+
+
+async def test_nothing_happens_before_the_beginning(ledger: Ledger) -> None:
+    """The owner is told when that was."""
+    treasury = make_treasury(ledger)
+    await treasury.open(make_view(), Book())
+    error = await refusal(
+        treasury.move(FlowKind.DEPOSIT, ONE, make_view(), "", datetime(2020, 1, 1, tzinfo=UTC)), ledger
+    )
+    assert (error.key, error.placeholders) == ("before_start", {"start": "2026-05-01 12:00 UTC"})
+    elsewhere = make_treasury(ledger.in_book(2))
+    late = make_portfolio("100")
+    ledger.in_book(2).add_flow(
+        CashFlow(kind=FlowKind.CORRECTION, amount=ONE, amount_quote=ZERO, time=NOW),
+        Book(portfolio=late, net_deposits=ONE),
+    )
+    day_ago = NOW - timedelta(days=1)
+    error = await refusal(elsewhere.move(FlowKind.DEPOSIT, ONE, make_view(), "", day_ago), ledger)
+    assert (error.key, error.placeholders) == ("before_start", {"start": "–"})
+
+
+async def test_a_form_tells_no_seconds(ledger: Ledger) -> None:
+    """The minute in which it began is not before the beginning."""
+    start = NOW + timedelta(seconds=30)
+    clock = start
+    settings = Settings(entry_id="e", mode=ledger.mode, quote=QUOTE, initial_budget=Decimal(100), coins=("BTC",))
+    treasury = Treasury(settings, ledger, lambda: clock)
+    await treasury.open(make_view(), Book())
+    for passed in (timedelta(minutes=1), timedelta(hours=1)):
+        clock = start + passed
+        assert (await treasury.move(FlowKind.DEPOSIT, ONE, make_view(), "", NOW)).time == start
+    error = await refusal(treasury.move(FlowKind.DEPOSIT, ONE, make_view(), "", NOW - timedelta(seconds=1)), ledger)
+    assert error.key == "before_start"
+
+
+async def test_a_flow_is_dated_back(ledger: Ledger) -> None:
+    """What came after it is valued again, and the stop loss is as far from its peak as before."""
+    start = NOW - timedelta(days=2)
+    clock = start
+    settings = Settings(entry_id="e", mode=ledger.mode, quote=QUOTE, initial_budget=Decimal(100), coins=("BTC",))
+    treasury = Treasury(settings, ledger, lambda: clock)
+    book = await treasury.open(make_view("0.8"), Book())
+    assert book
+    units = book.units.valued(Decimal(110))
+    ledger.write_close(start.date(), Decimal(110), Decimal("137.5"), units, Drawdown().seen(units.price))
+    ledger.remember(STOP_PEAK, "1.1")
+    clock = NOW
+    view = make_view("0.8")
+    flow = await treasury.move(FlowKind.DEPOSIT, Decimal(80), view, "late told", start + timedelta(hours=1))
+    assert ledger.flows()[0] == flow
+    assert (flow.value_before, flow.amount_quote, flow.note) == (100, 100, "late told")
+    (close,) = ledger.closes()
+    assert (close.value, close.value_quote, close.net_deposits) == (190, Decimal("237.5"), 180)
+    assert (close.units.outstanding, round(close.units.price, 9)) == (180, Decimal("1.055555556"))
+    after = ledger.book()
+    assert (after.net_deposits, after.portfolio.cash, after.units.outstanding) == (180, 225, 180)
+    assert after.units.price == 1  # worth what was paid in: all of it is cash
+    assert Decimal(ledger.fact(STOP_PEAK) or 0) == Decimal("1.1")
+    assert ledger.fact(REVALUED) == NOW.isoformat()
+    assert ledger.replay() == after.portfolio
+
+
+async def test_more_cannot_have_been_taken_out_than_there_was(ledger: Ledger) -> None:
+    """However much cash there is by now."""
+    start = NOW - timedelta(days=2)
+    clock = start
+    settings = Settings(entry_id="e", mode=ledger.mode, quote=QUOTE, initial_budget=Decimal(100), coins=("BTC",))
+    treasury = Treasury(settings, ledger, lambda: clock)
+    await treasury.open(make_view("0.8"), Book())
+    clock = NOW
+    await treasury.move(FlowKind.DEPOSIT, Decimal(400), make_view("0.8"), "", None)
+    work = treasury.move(FlowKind.WITHDRAWAL, Decimal(200), make_view("0.8"), "", NOW - timedelta(days=1))
+    error = await refusal(work, ledger)
+    assert (error.key, error.placeholders) == ("withdrawal_above_value", {"at": "2026-04-30 12:00 UTC"})
 
 
 # What the account lacks

@@ -10,9 +10,10 @@ from hypothesis import given, strategies as st
 import pytest
 
 from custom_components.calvalot.follower import views
-from custom_components.calvalot.follower.exchange import ONE, Mode, Side
+from custom_components.calvalot.follower.exchange import ONE, ZERO, Mode, Side
 from custom_components.calvalot.follower.performance import Close, Drawdown, Units
 from custom_components.calvalot.follower.planner import LeftOut, PlannedOrder, Reason
+from custom_components.calvalot.follower.profit import Profit
 from custom_components.calvalot.follower.schema import Book, CashFlow, FlowKind, OrderState, Result, Trade
 from custom_components.calvalot.follower.snapshot import PositionView, Snapshot, Status
 
@@ -164,6 +165,17 @@ def test_portfolio() -> None:
         net_deposits=Decimal(1),
         profit_loss=Decimal(-1) / 3,
         profit_loss_percent=Decimal(-100) / 3,
+        profit=Profit(
+            total=Decimal(-1) / 3,
+            realised=ZERO,
+            unrealised=Decimal(-1) / 30,
+            currency_effect=Decimal("-0.3"),
+            corrections=ZERO,
+            fees=Decimal("-1E-18"),
+        ),
+        profit_today=Decimal("-0.125"),
+        since=NOW,
+        revalued=NOW,
         realised=Decimal(0),
         fees_paid=Decimal("1E-18"),
         time_weighted_return=Decimal(-100) / 3,
@@ -190,7 +202,17 @@ def test_portfolio() -> None:
         "book": 1,
         "status": "paused",
         "as_of": "2026-05-01T12:00:00.000+00:00",
+        "since": "2026-05-01T12:00:00.000+00:00",
+        "revalued": "2026-05-01T12:00:00.000+00:00",
         "rate": "0.333333333333",
+        "profit": {
+            "total": "-0.33",
+            "realised": "0.00",
+            "unrealised": "-0.03",
+            "currency_effect": "-0.30",
+            "corrections": "0.00",
+            "fees": "0.00",
+        },
         "total_value": "0.66666667",
         "total_value_quote": "2",
         "cash": "1.5",
@@ -198,6 +220,7 @@ def test_portfolio() -> None:
         "net_deposits": "1",
         "profit_loss": "-0.33333333",
         "profit_loss_percent": "-33.33333333",
+        "profit_today": "-0.125",
         "realised": "0",
         "fees_paid": "0.000000000000000001",
         "time_weighted_return": "-33.33333333",

@@ -25,12 +25,13 @@ from .leader import Leader
 from .ledger import Ledger, LedgerCorrupt, LedgerError
 from .observer import Observer, View
 from .portfolio import BookError, Valuation
+from .profit import Today, midnight_utc
 from .rebuild import Rebuild
 from .schema import Book, CashFlow, FlowKind, OrderRecord, SignalRecord
 from .settings import Settings
 from .snapshot import Figures, PositionView, Snapshot, Status, figures
 from .trader import Account
-from .treasury import FollowerError, Treasury
+from .treasury import REVALUED, FollowerError, Treasury
 from .views import Json
 
 __all__ = ["Event", "Follower", "FollowerError", "PositionView", "Settings", "Snapshot", "Status"]
@@ -43,7 +44,10 @@ _LOGGER = logging.getLogger(__name__)
 
 
 class Follower:
-    """Follows one leader with one budget in one mode; `publish` gets each picture with the events that led to it."""
+    """Follows one leader with one budget in one mode; `publish` gets each picture with the events that led to it.
+
+    `midnight` says when the owner's day began that a time lies in.
+    """
 
     def __init__(
         self,
@@ -55,6 +59,7 @@ class Follower:
         clock: Callable[[], datetime],
         publish: Callable[[Snapshot, tuple[Event, ...]], None],
         accounts: Accounts | None = None,
+        midnight: Callable[[datetime], datetime] = midnight_utc,
     ) -> None:
         """`accounts` is shared by all followers that may trade on one account."""
         self.settings = settings
@@ -71,6 +76,7 @@ class Follower:
         self._treasury = Treasury(settings, ledger, clock)
         self._accounts = Accounts() if accounts is None else accounts
         self._books = Books(settings.mode, exchange, ledger, clock, self._accounts)
+        self._today = Today(ledger, midnight)
         self._lock = asyncio.Lock()
         self._rebuild = Rebuild(exchange, ledger, self._executor)
         self._view: View | None = None
@@ -546,6 +552,9 @@ class Follower:
         waiting = await self._desk.approvals.waiting()
         latest = self._desk.latest
         quote = self.settings.quote
+        started, corrections = await asyncio.to_thread(self._ledger.beginning)
+        revalued = await asyncio.to_thread(self._ledger.fact, REVALUED)
+        now = self._clock()
         shown = figures(
             book,
             valuation,
@@ -553,9 +562,11 @@ class Follower:
             prices,
             latest.targets if latest else None,
             {coin: f"{coin}{quote}" for coin in (*self.settings.coins, *book.portfolio.positions)},
-            self._clock() if valuation and view and view.rate else self.snapshot.as_of,
+            now if valuation and view and view.rate else self.snapshot.as_of,
             view.market.aside if view else (),
+            corrections,
         )
+        today = await self._today.profit(shown.profit, now, started) if shown.profit and started else None
         self._observer.watch_silence(signal.seen_at if signal else None)
         problem = self._observer.exchange_problem or self._executor.problem
         return Snapshot(
@@ -586,6 +597,9 @@ class Follower:
             fall=self._guards.fall,
             exiting=await self._desk.exits.open(),
             returned_signal=self._desk.returned,
+            profit_today=today,
+            since=started,
+            revalued=datetime.fromisoformat(revalued) if revalued else None,
             restored=await asyncio.to_thread(self._ledger.fact, RESTORED),
         )
 

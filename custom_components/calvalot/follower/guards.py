@@ -17,6 +17,8 @@ from .snapshot import Status
 
 DEAD_AFTER = 3
 MISMATCH_AFTER = 3
+# The unit price that the stop loss counts from.
+STOP_PEAK = "stop_peak"
 
 
 class Guards:
@@ -41,9 +43,9 @@ class Guards:
         """Take up what the ledger remembers; a stop loss that was switched off begins anew when it is switched on."""
         self._paused = await asyncio.to_thread(self._ledger.fact, "paused") is not None
         self._dead = await asyncio.to_thread(self._ledger.fact, "dead") is not None
-        stop_peak = await asyncio.to_thread(self._ledger.fact, "stop_peak")
+        stop_peak = await asyncio.to_thread(self._ledger.fact, STOP_PEAK)
         if stop_peak and not self._settings.stop_loss_drawdown:
-            await self._remember("stop_peak", None)
+            await self._remember(STOP_PEAK, None)
 
     async def reload(self) -> None:
         """Take up what an older ledger remembers; what has stopped the follower since then still does."""
@@ -74,7 +76,7 @@ class Guards:
         if paused:
             await self._remember("paused", self._now())
         else:
-            await asyncio.to_thread(self._ledger.remember_all, {"paused": None, "stop_peak": None})
+            await asyncio.to_thread(self._ledger.remember_all, {"paused": None, STOP_PEAK: None})
         self._paused = paused
 
     async def pause_for(self, record: SignalRecord) -> SignalRecord:
@@ -108,10 +110,10 @@ class Guards:
         limit = self._settings.stop_loss_drawdown
         if not limit or self.status is not Status.ACTIVE:
             return False
-        known = await asyncio.to_thread(self._ledger.fact, "stop_peak")
+        known = await asyncio.to_thread(self._ledger.fact, STOP_PEAK)
         peak = max(Decimal(known), price) if known else price
         if known is None or peak != Decimal(known):
-            await self._remember("stop_peak", f"{peak:f}")
+            await self._remember(STOP_PEAK, f"{peak:f}")
         self.fall = drawdown = fall(peak, price)
         if drawdown < limit * HUNDRED:
             return False

@@ -4,7 +4,7 @@ All methods are synchronous and belong in a worker thread. Amounts in a method's
 say EUR. Whatever the storage does wrong comes out as LedgerError, and nothing of the failed step is kept.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from copy import copy
 import dataclasses
 from dataclasses import replace
@@ -27,6 +27,7 @@ from sqlalchemy import (
     func,
     insert,
     select,
+    tuple_,
     union_all,
     update,
 )
@@ -173,9 +174,62 @@ class Ledger(Storage):
             self._write_book(connection, book)
         return replace(flow, seq=seq)
 
-    def flows(self, limit: int = 100, since: datetime | None = None, before: int | None = None) -> tuple[CashFlow, ...]:
-        """Cash flows since a time and before a seq, newest first."""
-        return self._newest(cash_flows, cash_flows.c.time, limit, since, before, _flow)
+    def add_earlier_flow(
+        self,
+        flow: CashFlow,
+        book: Book,
+        later: Iterable[CashFlow],
+        revalued: Iterable[Close],
+        remembered_facts: Mapping[str, str],
+    ) -> CashFlow:
+        """Write a cash flow that is dated back, with what that changes: the book, later flows, closes, facts."""
+        with self._transaction(cash_flows, books, positions, closes, facts) as connection:
+            seq = insert_row(connection, cash_flows, {**self._key, **_columns(flow)})
+            for each in later:
+                connection.execute(
+                    update(cash_flows).where(cash_flows.c.seq == each.seq).values(value_before=each.value_before)
+                )
+            for close in revalued:
+                figures = {
+                    "value": close.value,
+                    "value_quote": close.value_quote,
+                    "net_deposits": close.net_deposits,
+                    **_performance_columns(close),
+                }
+                connection.execute(
+                    update(closes).where(self._own(closes), closes.c.day == close.day.isoformat()).values(figures)
+                )
+            self._write_book(connection, book)
+            self._write_facts(connection, remembered_facts)
+        return replace(flow, seq=seq)
+
+    def flows(
+        self, limit: int | None = 100, since: datetime | None = None, before: int | None = None
+    ) -> tuple[CashFlow, ...]:
+        """Cash flows since a time and before the one with a seq, newest first."""
+        order = tuple_(cash_flows.c.time, cash_flows.c.seq)
+        query = select(cash_flows).where(self._own(cash_flows)).limit(limit)
+        if since:
+            query = query.where(cash_flows.c.time >= since)
+        if before is not None:
+            query = query.where(
+                order < select(cash_flows.c.time, cash_flows.c.seq).where(cash_flows.c.seq == before).scalar_subquery()
+            )
+        with self._reading() as connection:
+            rows = connection.execute(query.order_by(cash_flows.c.time.desc(), cash_flows.c.seq.desc()))
+            return tuple(_flow(row) for row in rows.mappings())
+
+    @remembered(cash_flows)
+    def beginning(self) -> tuple[datetime | None, Decimal]:
+        """When the first money came, and the sum (EUR) by which the net deposits were corrected."""
+        with self._reading() as connection:
+            found = connection.execute(
+                select(cash_flows.c.kind, cash_flows.c.time, cash_flows.c.amount).where(
+                    self._own(cash_flows), cash_flows.c.kind.in_((FlowKind.INITIAL, FlowKind.CORRECTION))
+                )
+            ).all()
+        started = min((time for kind, time, _ in found if kind == FlowKind.INITIAL), default=None)
+        return started, sum((amount for kind, _, amount in found if kind == FlowKind.CORRECTION), ZERO)
 
     def write_close(
         self,
@@ -657,7 +711,7 @@ def _columns(record: Any) -> dict[str, Any]:
     return {field.name: getattr(record, field.name) for field in dataclasses.fields(record) if field.name != "seq"}
 
 
-def _performance_columns(book: Book) -> dict[str, Decimal]:
+def _performance_columns(book: Book | Close) -> dict[str, Decimal]:
     return {
         "units": book.units.outstanding,
         "unit_price": book.units.price,

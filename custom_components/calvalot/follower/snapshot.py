@@ -1,4 +1,4 @@
-"""What a follower shows: one immutable picture of its book and its connections."""
+"""What a follower shows: one immutable snapshot of its book and its connections."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
@@ -10,6 +10,7 @@ from .exchange import ZERO, ExchangeError, KeyPermissions, Mode
 from .leader import LeaderError
 from .performance import HUNDRED, tracking_distance
 from .portfolio import EXACT, Position, Valuation
+from .profit import Profit, profit
 from .schema import Book, OrderRecord, Result, SignalRecord
 
 
@@ -53,6 +54,7 @@ class Figures:
     net_deposits: Decimal | None = None
     profit_loss: Decimal | None = None
     profit_loss_percent: Decimal | None = None
+    profit: Profit | None = None
     realised: Decimal | None = None
     fees_paid: Decimal | None = None
     time_weighted_return: Decimal | None = None
@@ -71,6 +73,8 @@ class Snapshot(Figures):
     `due` is when the next cycle is wanted, where a signal waits for its turn.
     `exiting` is the sale of everything that is not done, `returned_signal` an older signal that the leader shows again.
     `book` is the number of the book in use.
+    `profit_today` is the profit since midnight without corrections; `since` when the first money came.
+    `revalued` is when a flow was last dated back: values that were seen earlier than that may lack it, the closes do not.
     `restored` names the copy that a broken ledger was restored from, empty for a new one; None where nothing broke.
     """
 
@@ -102,6 +106,9 @@ class Snapshot(Figures):
     fall: Decimal | None = None
     exiting: SignalRecord | None = None
     returned_signal: str | None = None
+    profit_today: Decimal | None = None
+    since: datetime | None = None
+    revalued: datetime | None = None
 
     @property
     def set_aside(self) -> tuple[PositionView, ...]:
@@ -123,21 +130,27 @@ def figures(
     symbols: Mapping[str, str],
     as_of: datetime | None,
     aside: Collection[str] = (),
+    corrections: Decimal = ZERO,
 ) -> Figures:
     """Figures of a book; `prices` and `targets` by coin, `symbols` maps the coins to be shown to their symbols.
 
-    Without a valuation or a rate whatever rests on it is None; what the book itself says stays.
+    `corrections` is the sum (EUR) by which the net deposits were corrected. Without a valuation or a rate whatever rests on it
+    is None; what the book itself says stays.
     """
     portfolio = book.portfolio
     with localcontext(EXACT):
         value = valuation.total * rate if valuation and rate else None
-        profit = value - book.net_deposits if value is not None and book.net_deposits is not None else None
-        percent = profit / book.net_deposits * HUNDRED if profit is not None and book.net_deposits else None
+        deposits = book.net_deposits
+        parts = None
+        if valuation and rate and deposits is not None:
+            parts = profit(portfolio, valuation, rate, deposits, corrections)
+        # A percentage of what was taken out, rather than paid in, would say nothing.
+        percent = parts.total / deposits * HUNDRED if parts and deposits and deposits > 0 else None
         distance = None
         if valuation and valuation.total and targets is not None:
             own = {coin: valuation.weight(coin) for coin in valuation.values}
             distance = tracking_distance(own, targets)
-        started = book.net_deposits is not None
+        started = deposits is not None
         return Figures(
             as_of=as_of,
             rate=rate,
@@ -145,9 +158,10 @@ def figures(
             total_value_quote=valuation.total if valuation else None,
             cash=portfolio.cash if started else None,
             positions_value=valuation.positions if valuation else None,
-            net_deposits=book.net_deposits,
-            profit_loss=profit,
+            net_deposits=deposits,
+            profit_loss=parts.total if parts else None,
             profit_loss_percent=percent,
+            profit=parts,
             realised=portfolio.realised if started else None,
             fees_paid=portfolio.fees if started else None,
             time_weighted_return=book.units.time_weighted_return if started else None,

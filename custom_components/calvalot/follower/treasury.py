@@ -3,19 +3,25 @@
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from decimal import ROUND_DOWN, Decimal, localcontext
 
 from .exchange import ONE, ZERO, Mode, Side
+from .guards import STOP_PEAK
 from .ledger import Ledger
 from .observer import View
 from .portfolio import EXACT
+from .revaluation import NotWorthThat, revalue
 from .schema import Book, CashFlow, FlowKind
 from .settings import Settings
 from .trader import committed
 
 MAX_AMOUNT = Decimal(1_000_000)
 SMALLEST = Decimal("1e-8")
+# What is dated so little back is valued as what happens now.
+LATELY = timedelta(minutes=5)
+# Until when values were seen that lacked a flow that was dated back later on.
+REVALUED = "revalued"
 
 
 class FollowerError(Exception):
@@ -121,6 +127,10 @@ class Treasury:
         valuation = book.portfolio.value(view.market.prices)
         if book.net_deposits is None or valuation is None or view.rate is None:
             raise FollowerError("no_valuation")
+        started, _ = await asyncio.to_thread(self._ledger.beginning)
+        if at and (started is None or at < started.replace(second=0, microsecond=0)):
+            raise FollowerError("before_start", start=_minute(started) if started else "–")
+        time = max(time, started) if started else time  # clocks in a form tell no seconds
         quote = _quote(amount, view.rate)
         unclear = await asyncio.to_thread(self._ledger.in_flight)
         if kind is FlowKind.WITHDRAWAL:
@@ -143,8 +153,37 @@ class Treasury:
         with localcontext(EXACT):
             value = valuation.total * view.rate
         flow = CashFlow(kind=kind, amount=amount, amount_quote=quote, time=time, note=note, value_before=value)
+        if self._clock() - time > LATELY:
+            return await self._date_back(flow, book, valuation.total, view.rate)
         flow, _ = await self._write(flow, book, view.rate)
         return flow
+
+    async def _date_back(self, flow: CashFlow, book: Book, value: Decimal, rate: Decimal) -> CashFlow:
+        """Write a flow of an earlier time, and value again what came after it; `value` (quote) is the one of now.
+
+        The stop loss keeps the distance to its peak: the peak moves with the unit price. Raises FollowerError, LedgerError.
+        """
+        flows = await asyncio.to_thread(self._ledger.flows, None)
+        closes = await asyncio.to_thread(self._ledger.closes)
+        try:
+            found = revalue(flow, tuple(reversed(flows)), closes)
+        except NotWorthThat as err:
+            raise FollowerError("withdrawal_above_value", at=_minute(flow.time)) from err
+        facts = {REVALUED: self._clock().isoformat()}
+        with localcontext(EXACT):
+            moved = replace(
+                book,
+                net_deposits=(book.net_deposits or ZERO) + flow.amount,
+                portfolio=book.portfolio.with_flow(flow.amount_quote),
+                units=found.units.valued((value + flow.amount_quote) * rate),
+                drawdown=found.drawdown,
+            )
+            before = book.units.valued(value * rate).price
+            if before and (peak := await asyncio.to_thread(self._ledger.fact, STOP_PEAK)):
+                facts[STOP_PEAK] = f"{Decimal(peak) * moved.units.price / before:f}"
+        return await asyncio.to_thread(
+            self._ledger.add_earlier_flow, found.flow, moved, found.flows, found.closes, facts
+        )
 
     async def correct(self, amount: Decimal) -> CashFlow:
         """Set the sum paid in, for profit and loss only: no cash and no unit moves. Raises FollowerError, LedgerError."""
@@ -196,3 +235,7 @@ def _quote(amount: Decimal, rate: Decimal) -> Decimal:
 
 def _cents(amount: Decimal) -> str:
     return f"{amount.quantize(Decimal('0.01'), ROUND_DOWN):f}"
+
+
+def _minute(time: datetime) -> str:
+    return f"{time.astimezone(UTC):%Y-%m-%d %H:%M} UTC"

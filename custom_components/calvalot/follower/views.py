@@ -1,6 +1,7 @@
 """Records as plain JSON: decimals as text, times as ISO 8601 in UTC."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -9,6 +10,7 @@ from .exchange import ONE, Mode
 from .performance import Close, fall, period_return
 from .planner import LeftOut, PlannedOrder
 from .portfolio import EXACT
+from .profit import Profit
 from .schema import Book, CashFlow, OrderRecord, OrderState, SignalRecord, Trade
 from .snapshot import Snapshot
 
@@ -18,7 +20,7 @@ PERIODS = {"day": 1, "week": 7, "month": 30, "quarter": 91, "year": 365}
 _IN_QUOTE = ("total_value_quote", "cash", "positions_value", "realised", "fees_paid")
 # Amounts in EUR come from a division by the rate; percentages likewise.
 _IN_EUR = (
-    *("total_value", "net_deposits", "profit_loss", "profit_loss_percent"),
+    *("total_value", "net_deposits", "profit_loss", "profit_loss_percent", "profit_today"),
     *("time_weighted_return", "max_drawdown", "tracking_distance"),
 )
 
@@ -114,6 +116,13 @@ def cash_flow(record: CashFlow) -> Json:
     }
 
 
+def _profit(whole: Profit | None) -> Json | None:
+    """A profit and its parts in EUR, to the cent, so that they add up as they are shown."""
+    if whole is None:
+        return None
+    return {item.name: text(getattr(whole.in_cents, item.name)) for item in fields(Profit)}
+
+
 def portfolio(snapshot: Snapshot) -> Json:
     """The book as get_portfolio tells it: positions that are held or aimed at."""
     return {
@@ -121,7 +130,10 @@ def portfolio(snapshot: Snapshot) -> Json:
         "status": snapshot.status.value,
         "book": snapshot.book,
         "as_of": iso(snapshot.as_of),
+        "since": iso(snapshot.since),
+        "revalued": iso(snapshot.revalued),
         "rate": text(snapshot.rate, 12),
+        "profit": _profit(snapshot.profit),
         **{name: figure(getattr(snapshot, name)) for name in _IN_EUR},
         **{name: text(getattr(snapshot, name)) for name in _IN_QUOTE},
         "positions": [

@@ -9,7 +9,8 @@ import { bare, inWords } from "./wording.js";
 
 const PAGE = 20;
 const SETTLE = 150;
-const MINUTE = 60e3;
+// Under a finger the page scrolls, not the list in it.
+const SCROLLS = !matchMedia("(pointer: coarse)").matches;
 const MAX_TAGS = 6;
 // Orders of which it is not known yet what became of them.
 const ON_THE_WAY = ["planned", "sending", "unknown"];
@@ -30,20 +31,18 @@ export class ActivityCard extends CalvalotCard {
       root: this._scroller,
       rootMargin: "200px",
     });
-    this._watcher.observe(this._end);
+    if (SCROLLS) this._watcher.observe(this._end);
     if (this.picture) this.began();
     return [this._none, this._scroller];
   }
 
-  connectedCallback() {
-    super.connectedCallback();
-    this._clock = setInterval(() => this._age(), MINUTE);
-  }
-
   disconnectedCallback() {
     super.disconnectedCallback();
-    clearInterval(this._clock);
     clearTimeout(this._soon);
+  }
+
+  tick() {
+    for (const time of this._list.querySelectorAll("time")) setText(time, this.format.relative(time.dateTime));
   }
 
   async began() {
@@ -136,7 +135,7 @@ export class ActivityCard extends CalvalotCard {
     setText(this._end, this.word(this._whole ? "beginning" : "more"));
     // Still in sight: the watcher tells changes only.
     this._watcher.unobserve(this._end);
-    this._watcher.observe(this._end);
+    if (SCROLLS) this._watcher.observe(this._end);
   }
 
   _put(signal) {
@@ -278,10 +277,5 @@ export class ActivityCard extends CalvalotCard {
     if (raw.length) parts.push(h("h3", {}, word("as_told")), ...[...new Set(raw)].map((text) => h("code", {}, text)));
     parts.push(h("h3", {}, word("signal_id")), h("code", {}, signal.signal_id), h("p", { class: "quiet" }, format.dateTime(signal.time)));
     return parts;
-  }
-
-  _age() {
-    for (const time of this._list.querySelectorAll("time")) setText(time, this.format.relative(time.dateTime));
-    this._approval.update();
   }
 }

@@ -2,7 +2,7 @@
 
 import { Approval } from "./approval.js";
 import { followers, listen } from "./data.js";
-import { h, setText } from "./dom.js";
+import { h, setAttribute, setText } from "./dom.js";
 import { Format } from "./format.js";
 import { sign } from "./icons.js";
 import { sheet } from "./styles.js";
@@ -11,6 +11,7 @@ import { words } from "./words.js";
 
 const ADD = "/config/integrations/dashboard/add?domain=calvalot";
 const INTEGRATION = "/config/integrations/integration/calvalot";
+const TICK = 10e3;
 const HOME = () => document.querySelector("home-assistant")?.hass;
 
 export class CalvalotCard extends HTMLElement {
@@ -63,12 +64,21 @@ export class CalvalotCard extends HTMLElement {
 
   connectedCallback() {
     if (this._hass && this.config) this._follow();
+    clearInterval(this._ticking);
+    this._ticking = setInterval(() => this._onTick(), TICK);
   }
 
   disconnectedCallback() {
+    clearInterval(this._ticking);
     this._turn = undefined;
     this._leave?.();
     this._leave = undefined;
+  }
+
+  _onTick() {
+    if (!this.picture) return;
+    this._approval?.update();
+    this.tick?.();
   }
 
   getCardSize() {
@@ -77,6 +87,32 @@ export class CalvalotCard extends HTMLElement {
 
   getGridOptions() {
     return { columns: "full", rows: "auto", min_columns: 6 };
+  }
+
+  // A figure that opens the history of its entity where there is one, else what it means.
+  figure(key, explained = undefined) {
+    return h("button", {
+      type: "button",
+      class: "figure",
+      onclick: () => {
+        const entityId = this.follower?.entities[key];
+        if (!entityId) return explained?.click();
+        this.dispatchEvent(new CustomEvent("hass-more-info", { bubbles: true, composed: true, detail: { entityId } }));
+      },
+    });
+  }
+
+  // A term that says what it means on tap, and its figure: [row, figure].
+  fact(name, key = name) {
+    const note = h("dd", { class: "note", id: `note-${name}`, hidden: true });
+    const term = h("button", { type: "button", class: "term", "aria-expanded": "false", "aria-controls": note.id }, this.word(name));
+    term.addEventListener("click", () => {
+      note.hidden = !note.hidden;
+      setText(note, this.word(`${name}_explained`, { quote: this.picture.quote }));
+      setAttribute(term, "aria-expanded", String(!note.hidden));
+    });
+    const figure = this.figure(key, term);
+    return [h("div", { "data-fact": name }, h("dt", {}, term), h("dd", {}, figure), note), figure];
   }
 
   _build() {

@@ -11,16 +11,21 @@ const FLOW_REACH = 10;
 const MINUTE = 60e3;
 const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
-const STEPS = [HOUR, 2 * HOUR, 3 * HOUR, 6 * HOUR, 12 * HOUR, DAY, 2 * DAY, 7 * DAY, 14 * DAY];
+const SOON = 3 * MINUTE;
+const STEPS = [...[1, 2, 5, 10, 15, 30].map((each) => each * MINUTE), HOUR, 2 * HOUR, 3 * HOUR, 6 * HOUR, 12 * HOUR, DAY, 2 * DAY, 7 * DAY, 14 * DAY];
 const MONTHS = [1, 2, 3, 6, 12, 24, 48];
 
+// Steps that can be told in whole euros or in cents, so that no two labels are the same.
 function niceStep(span, count) {
-  const rough = span / count;
+  const rough = Math.max(span / count, 0.01);
   const power = 10 ** Math.floor(Math.log10(rough));
-  return [1, 2, 2.5, 5, 10].map((factor) => factor * power).find((step) => step >= rough);
+  return [1, 2, 2.5, 5, 10]
+    .map((factor) => factor * power)
+    .filter((step) => Math.abs(step * 100 - Math.round(step * 100)) < 1e-6)
+    .find((step) => step >= rough * 0.999);
 }
 
-// Times for the axis, at full hours, days or months.
+// Times for the axis, at full minutes, hours, days or months.
 function timeTicks(from, to, count) {
   const step = STEPS.find((each) => (to - from) / each <= count);
   const ticks = [];
@@ -73,7 +78,7 @@ export class Chart {
     this._observer.observe(this.element);
   }
 
-  // `points` [[time, EUR]], `flows` oldest first, `from`/`to` the period, `withPaid` whether the paid-in line sets the scale too.
+  // `points` as `curve` has them, `flows` oldest first, `from`/`to` the period, `withPaid` whether the paid-in line sets the scale too.
   // Returns whether that line is to be seen.
   show(data) {
     this._data = data;
@@ -95,15 +100,16 @@ export class Chart {
       return;
     }
     const { from, to } = data;
+    const pairs = points.map(({ at, value }) => [at, value]);
     const paid = staircase(data.flows, from, to);
-    const values = [...points.map(([, value]) => value), ...(data.withPaid ? paid.map(([, value]) => value) : [])];
+    const values = [...pairs.map(([, value]) => value), ...(data.withPaid ? paid.map(([, value]) => value) : [])];
     let low = Math.min(...values);
     let high = Math.max(...values);
-    const margin = (high - low || high * 0.01 || 1) * 0.08;
+    const margin = Math.max((high - low) * 0.08, (LINES * 0.01 - (high - low)) / 2, high * 0.0005);
     low -= margin;
     high += margin;
     const step = niceStep(high - low, LINES);
-    const digits = step < 1 ? 2 : 0;
+    const digits = step % 1 ? 2 : 0;
     const levels = [];
     for (let value = Math.ceil(low / step) * step; value <= high; value += step) {
       levels.push([value, format.eur(Math.abs(value) < step / 2 ? 0 : value, false, digits)]);
@@ -122,19 +128,21 @@ export class Chart {
       s("text", { x: width, y: y(value) + 4, class: "label right" }, text),
     ]);
     const { ticks, unit } = timeTicks(from, to, Math.max(2, Math.floor(width / 90)));
-    const days = ticks.map((time) => {
-      const at = x(time);
-      if (at < left + 16 || at > right - 16) return undefined;
-      return s("text", { x: at, y: height - 8, class: "label middle" }, format[unit](time));
-    });
+    const label = (at, time, place) => s("text", { x: at, y: height - 8, class: `label time ${place}` }, format[to - from < SOON ? "seconds" : unit](time));
+    let days = ticks.filter((time) => x(time) >= left + 16 && x(time) <= right - 16).map((time) => label(x(time), time, "middle"));
+    if (days.length < 2) days = [label(left, from, ""), label(right, to, "right")];
 
-    const curve = line(points);
-    const [lastTime, lastValue] = points.at(-1);
-    const area = `${curve}L${x(lastTime).toFixed(1)} ${floor}L${x(points[0][0]).toFixed(1)} ${floor}Z`;
-    const near = (time) => points.reduce((best, point) => (Math.abs(point[0] - time) < Math.abs(best[0] - time) ? point : best));
+    const runs = [];
+    for (const point of points) {
+      if (point.cut || !runs.length) runs.push([]);
+      runs.at(-1).push([point.at, point.value]);
+    }
+    const curve = runs.map(line).join("");
+    const [lastTime, lastValue] = pairs.at(-1);
+    const area = runs.map((run) => `${line(run)}L${x(run.at(-1)[0]).toFixed(1)} ${floor}L${x(run[0][0]).toFixed(1)} ${floor}Z`).join("");
     this._flows = data.flows.filter((flow) => flow.at > from && flow.at <= to && !["initial", "correction"].includes(flow.kind));
     const marks = this._flows.map((flow) => {
-      const [, value] = near(flow.at);
+      const { value } = points.findLast(({ at }) => at <= flow.at) ?? points[0];
       const sum = flow.amount < 0 ? "M-3 0H3" : "M-3 0H3M0 -3V3";
       return s(
         "g",
@@ -154,7 +162,7 @@ export class Chart {
       ),
       s("path", { d: area, class: "area", fill: "url(#fade)" }),
       ...grid,
-      ...days.filter(Boolean),
+      ...days,
       s("path", { d: line(paid), class: "paid", "clip-path": "url(#inside)" }),
       s("path", { d: curve, class: "curve" }),
       ...marks,
@@ -162,7 +170,7 @@ export class Chart {
       s("circle", { cx: x(lastTime), cy: y(lastValue), r: 4, class: "now" }),
       this._cursor,
     );
-    this._places = points.map(([time, value]) => [x(time), y(value)]);
+    this._places = pairs.map(([time, value]) => [x(time), y(value)]);
     this._x = x;
     const { element } = this;
     element.setAttribute("aria-valuemax", String(points.length - 1));
@@ -172,7 +180,7 @@ export class Chart {
 
   _tell(index) {
     const { points, format } = this._data;
-    const [time, value] = points[index];
+    const { at: time, value } = points[index];
     this.element.setAttribute("aria-valuenow", String(index));
     const flow = this._flowAt(index);
     this.element.setAttribute("aria-valuetext", [format.dateTime(time), format.eur(value), flow].filter(Boolean).join(", "));
@@ -214,7 +222,7 @@ export class Chart {
     if (index === undefined) return;
     const { points, format } = this._data;
     const [x, y] = this._places[index];
-    const [time, value] = points[index];
+    const { at: time, value } = points[index];
     this._cursor.setAttribute("transform", `translate(${x} 0)`);
     this._cursor.lastChild.setAttribute("cy", y);
     const [strong, span, em] = this._tip.children;

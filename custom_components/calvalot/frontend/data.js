@@ -2,21 +2,23 @@
 
 import { thin } from "./thin.js";
 
-const HOUR = 3600e3;
-const DAY = 24 * HOUR;
+const MINUTE = 60e3;
+const DAY = 24 * 60 * MINUTE;
 const RETRY = 5000;
 const POINTS = 400;
 const FLOWS = 200;
 
-// `length` in ms, the recorder's `bucket`; without a length it begins where the recorder does.
-export const PERIODS = {
-  "1d": { length: DAY, bucket: "hour", raw: true },
-  "1w": { length: 7 * DAY, bucket: "hour" },
-  "1m": { length: 30 * DAY, bucket: "hour" },
-  "3m": { length: 91 * DAY, bucket: "day" },
-  "1y": { length: 365 * DAY, bucket: "day" },
-  all: { bucket: "day" },
-};
+// In ms; the last one goes back to the first deposit.
+export const PERIODS = { "1d": DAY, "1w": 7 * DAY, "1m": 30 * DAY, "3m": 91 * DAY, "1y": 365 * DAY, all: undefined };
+// Up to which length every state is drawn, and up to which every hour; beyond it the ledger's closes are.
+const STATES = 2 * DAY;
+const HOURS = 45 * DAY;
+// A figure that stood still for longer was still until it changed.
+const STILL = 10 * MINUTE;
+
+// The periods that a follower has lived through.
+export const offered = (since, now = Date.now()) =>
+  Object.keys(PERIODS).filter((name) => !PERIODS[name] || (since && since <= now - PERIODS[name]));
 
 const lists = new WeakMap();
 
@@ -115,48 +117,106 @@ export async function cashFlows(hass, entryId) {
     more = await page(hass, "cash_flows", entryId, FLOWS, flows.at(-1)?.seq);
     flows.push(...more);
   } while (more.length === FLOWS);
-  return flows.map((flow) => ({ ...flow, at: Date.parse(flow.time), amount: Number(flow.amount) })).reverse();
+  return flows
+    .map((flow) => ({
+      ...flow,
+      at: Date.parse(flow.time),
+      amount: Number(flow.amount),
+      before: flow.value_before === null ? null : Number(flow.value_before),
+    }))
+    .sort((a, b) => a.at - b.at || a.seq - b.seq);
 }
 
-const statistics = (hass, ids, start, bucket) =>
-  hass.callWS({
+// Each hour's mean; the hour in which money moved has none.
+async function hours(hass, entities, start, flows) {
+  const ids = [entities.total_value, entities.time_weighted_return].filter(Boolean);
+  const rows = await hass.callWS({
     type: "recorder/statistics_during_period",
     start_time: new Date(start).toISOString(),
     statistic_ids: ids,
-    period: bucket,
+    period: "hour",
     types: ["mean"],
   });
+  const index = new Map((rows[entities.time_weighted_return] ?? []).map((row) => [row.start, row.mean]));
+  return (rows[entities.total_value] ?? [])
+    .filter((row) => Number.isFinite(row.mean) && row.start >= start && !flows.some(({ at }) => at >= row.start && at < row.end))
+    .map((row) => ({ at: (row.start + row.end) / 2, value: row.mean, index: index.get(row.start), end: row.end }));
+}
 
-async function states(hass, id, start) {
+// Every state; where there was none for a while, the curve is interrupted.
+async function states(hass, entities, start, flows) {
+  const { total_value: value, time_weighted_return: index } = entities;
   const answer = await hass.callWS({
     type: "history/history_during_period",
     start_time: new Date(start).toISOString(),
     end_time: new Date().toISOString(),
-    entity_ids: [id],
+    entity_ids: [value, index].filter(Boolean),
     minimal_response: true,
     no_attributes: true,
-    include_start_time_state: false,
     significant_changes_only: false,
   });
-  return (answer[id] ?? []).map(({ s, lu, lc }) => [(lu ?? lc) * 1000, Number(s)]).filter(([, value]) => Number.isFinite(value));
+  const read = (id) => (answer[id] ?? []).map(({ s, lu, lc }) => [(lu ?? lc) * 1000, s === "" ? NaN : Number(s)]);
+  const returns = read(index).filter(([, each]) => Number.isFinite(each));
+  const points = [];
+  let cut = false;
+  for (const [at, figure] of read(value)) {
+    const last = points.at(-1);
+    if (!Number.isFinite(figure)) {
+      if (last && !cut && at - last.at > STILL) points.push({ ...last, at: at - 1 });
+      cut = true;
+      continue;
+    }
+    const moved = last && flows.some((flow) => flow.at > last.at && flow.at <= at);
+    if (last && !cut && !moved && at - last.at > STILL) points.push({ ...last, at: at - 1, cut: false });
+    points.push({ at, value: figure, index: returns.findLast(([time]) => time <= at + MINUTE)?.[1], cut: cut && points.length > 0 });
+    cut = false;
+  }
+  return points;
 }
 
-// The value of a period as [time, EUR] points, and its time-weighted return in % (null where the recorder does not know it).
-export async function curve(hass, entities, name) {
-  const { length, bucket, raw } = PERIODS[name];
+// The ledger's last figures of each day in UTC, the one before the start among them.
+async function closes(hass, entryId, start) {
+  const answer = await hass.callWS({
+    type: "call_service",
+    domain: "calvalot",
+    service: "get_performance",
+    service_data: { config_entry_id: entryId },
+    return_response: true,
+  });
+  const today = new Date().toISOString().slice(0, 10);
+  const known = answer.response.closes
+    .filter(({ day }) => day < today)
+    .map(({ day, value, unit_price: price }) => ({ at: Date.parse(day) + DAY, value: Number(value), index: (Number(price) - 1) * 100 }));
+  const first = known.findLastIndex(({ at }) => at <= start);
+  return known.slice(Math.max(first, 0));
+}
+
+// Money in and out is a step: what the value was just before it and just after it.
+function withSteps(points, flows, from) {
+  const steps = flows
+    .filter((flow) => flow.before !== null && flow.at >= from)
+    .flatMap(({ at, before, amount, kind }) =>
+      kind === "initial" ? [{ at, value: amount, index: 0, step: true }] : [{ at, value: before, step: true }, { at, value: before + amount, step: true }],
+    );
+  // What stands at the time of a flow was there before it.
+  return [...points.filter(({ at }) => at >= from), ...steps].sort((a, b) => a.at - b.at || Boolean(a.step) - Boolean(b.step));
+}
+
+// What was known of the value in a period, oldest first: { at, value in EUR, index: time-weighted return in % where known,
+// step, cut: nothing is known between it and the one before }.
+export async function curve(hass, { entry_id: entryId, entities }, name, picture, flows) {
   const now = Date.now();
-  const start = length ? now - length : 0;
-  const ids = [entities.total_value, entities.time_weighted_return].filter(Boolean);
-  const rows = await statistics(hass, ids, start || new Date("2010-01-01").getTime(), bucket).catch(() => ({}));
-  const read = (id) =>
-    (rows[id] ?? [])
-      .filter((row) => Number.isFinite(row.mean))
-      .map((row) => [Math.min((row.start + row.end) / 2, now), row.mean]);
-  const means = read(entities.total_value);
-  const since = raw ? start : means.length ? Math.max(start, now - 2 * HOUR) : Math.max(start, now - 10 * DAY);
-  const recent = await states(hass, entities.total_value, since).catch(() => []);
-  const first = recent.length ? recent[0][0] : Infinity;
-  const points = [...means.filter(([time]) => time < first && time >= start), ...recent];
-  const index = read(entities.time_weighted_return)[0]?.[1];
-  return { points: thin(points, POINTS), start: start || points[0]?.[0] || now - DAY, index: index ?? null };
+  const since = Date.parse(picture.since);
+  const start = Math.max(since, PERIODS[name] ? now - PERIODS[name] : since);
+  const span = now - start;
+  // What the recorder saw is without money that was dated back later on; the closes were valued again.
+  const dated = picture.revalued !== null && Date.parse(picture.revalued) > start;
+  let points = [];
+  if (entities.total_value && span <= HOURS && !dated) {
+    if (span > STATES) points = await hours(hass, entities, start, flows).catch(() => []);
+    if (points.length || span <= STATES) points.push(...(await states(hass, entities, points.at(-1)?.end ?? start, flows).catch(() => [])));
+  }
+  if (dated || (points.length < 2 && span > STATES)) points = await closes(hass, entryId, start).catch(() => []);
+  const from = start <= since ? since : (points[0]?.at ?? start);
+  return thin(withSteps(points, flows, from), POINTS);
 }

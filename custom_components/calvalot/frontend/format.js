@@ -47,7 +47,7 @@ export class Format {
       currencyDisplay: "narrowSymbol",
       minimumFractionDigits: digits,
       maximumFractionDigits: digits,
-      signDisplay: signed ? "exceptZero" : "auto",
+      signDisplay: signed ? "exceptZero" : "negative",
     });
   }
 
@@ -55,7 +55,7 @@ export class Format {
     const text = this._number(value, {
       minimumFractionDigits: 2,
       maximumFractionDigits: 2,
-      signDisplay: signed ? "exceptZero" : "auto",
+      signDisplay: signed ? "exceptZero" : "negative",
     });
     return asset && known(value) ? `${text}\u00a0${asset}` : text;
   }
@@ -77,12 +77,16 @@ export class Format {
       style: "percent",
       minimumFractionDigits: digits,
       maximumFractionDigits: digits,
-      signDisplay: signed ? "exceptZero" : "auto",
+      signDisplay: signed ? "exceptZero" : "negative",
     });
   }
 
   time(value) {
     return this._time(value, { hour: "numeric", minute: "2-digit", ...this._times });
+  }
+
+  seconds(value) {
+    return this._time(value, { hour: "numeric", minute: "2-digit", second: "2-digit", ...this._times });
   }
 
   day(value, withYear = false) {
@@ -100,7 +104,9 @@ export class Format {
   }
 
   relative(value) {
-    const seconds = (new Date(value) - Date.now()) / 1000;
+    const left = (new Date(value) - Date.now()) / 1000;
+    // Clocks differ a little: what has happened is not to come.
+    const seconds = left > 0 && left < 60 ? 0 : left;
     const writer = new Intl.RelativeTimeFormat(this.language, { numeric: "auto" });
     for (const [unit, length] of STEPS) {
       if (Math.abs(seconds) >= length) return writer.format(Math.round(seconds / length), unit);

@@ -2,14 +2,16 @@
 
 import { CalvalotCard } from "./card.js";
 import { Chart } from "./chart.js";
-import { PERIODS, cashFlows, curve } from "./data.js";
+import { PERIODS, cashFlows, curve, offered } from "./data.js";
 import { h, setAttribute, setText } from "./dom.js";
 import { sign } from "./icons.js";
 import { moveMoney, sellEverything } from "./money.js";
 
 const DEFAULT_PERIOD = "1m";
 const FRESH = 10 * 60e3;
+const PARTS = ["realised", "unrealised", "currency_effect", "corrections"];
 const FACTS = ["time_weighted_return", "net_deposits", "max_drawdown", "tracking_distance", "fees_paid"];
+const direction = (figure) => (figure > 0 ? "up" : figure < 0 ? "down" : "");
 
 export class PortfolioCard extends CalvalotCard {
   heading = "portfolio";
@@ -38,14 +40,17 @@ export class PortfolioCard extends CalvalotCard {
     this._pause = h("button", { class: "act pause", type: "button", hidden: true, onclick: () => this._togglePause() }, this._pauseSign, this._pauseText);
     this.header.append(this._pause);
     this._chips = h("ul", { class: "chips" });
-    this._value = h("div", { class: "value" });
+    this._value = this.figure("total_value");
     this._gainSign = h("span");
-    this._gain = h("span");
-    this._percent = h("span");
-    this._quote = h("span", { class: "quiet" });
-    this._gainLine = h("div", { class: "gain" }, this._gainSign, this._gain, this._percent, h("span", { class: "quiet" }, word("since_start")));
-    this._change = h("span");
+    this._gain = this.figure("profit_loss");
+    this._percent = this.figure("profit_loss_percent");
+    this._quote = this.figure("total_value_quote");
+    this._gainLine = h("div", { class: "gain" }, h("span", { class: "quiet" }, word("profit")), this._gainSign, this._gain, this._percent, (this._gainOf = h("span", { class: "quiet" }, word("of_net_deposits"))));
+    this._change = this.figure("profit_loss");
+    this._return = this.figure("time_weighted_return");
     this._changeOf = h("span", { class: "quiet" });
+    const labelled = (name, figure) => h("div", {}, h("dt", {}, word(name)), h("dd", {}, figure));
+    this._ofPeriod = h("dl", {}, labelled("profit", this._change), labelled("return", this._return));
     this._chart ??= new Chart();
     this._paidLegend = h("span", {}, h("i", { class: "dashed" }), word("net_deposits"));
     this._empty = h("div", { class: "empty" });
@@ -53,14 +58,17 @@ export class PortfolioCard extends CalvalotCard {
       h("button", { type: "button", "data-period": name, title: word(`${name}_long`), onclick: () => this._choose(name) }, word(name)),
     );
     this._limits = h("p", { class: "limits quiet" });
-    this._facts = Object.fromEntries(FACTS.map((name) => [name, h("dd")]));
+    const parts = [...PARTS, "profit", "fees"].map((name) => [name, ...this.fact(name, { profit: "profit_loss", fees: "fees_paid" }[name])]);
+    this._parts = Object.fromEntries(parts.map(([name, row, figure]) => [name, { row, figure }]));
+    const facts = FACTS.map((name) => [name, ...this.fact(name)]);
+    this._facts = Object.fromEntries(facts.map(([name, , figure]) => [name, figure]));
     return [
       this._chips,
       h(
         "div",
         { class: "head" },
-        h("div", {}, this._value, this._quote, this._gainLine),
-        h("div", { class: "of-period" }, this._change, this._changeOf),
+        h("div", {}, h("div", { class: "value" }, this._value), h("span", { class: "quiet" }, this._quote), this._gainLine),
+        h("div", { class: "of-period" }, this._changeOf, this._ofPeriod),
       ),
       h("div", { style: "position: relative" }, this._chart.element, this._empty),
       h(
@@ -69,7 +77,8 @@ export class PortfolioCard extends CalvalotCard {
         h("div", { class: "legend", "aria-hidden": "true" }, h("span", {}, h("i"), word("value")), this._paidLegend),
         h("div", { class: "periods", role: "group", "aria-label": word("periods") }, ...this._buttons),
       ),
-      h("dl", { class: "facts" }, ...FACTS.map((name) => h("div", {}, h("dt", {}, word(name)), this._facts[name]))),
+      h("dl", { class: "parts", "aria-label": word("profit_loss") }, ...parts.map(([, row]) => row)),
+      h("dl", { class: "facts" }, ...facts.map(([, row]) => row)),
       this._limits,
       this.hass.user?.is_admin && this._moneyButtons(),
     ].filter(Boolean);
@@ -89,9 +98,25 @@ export class PortfolioCard extends CalvalotCard {
   }
 
   async began() {
+    const flows = await cashFlows(this.hass, this.follower.entry_id).catch(() => undefined);
+    if (!flows || !this.picture) return;
     this._curves = new Map();
-    this._flows = await cashFlows(this.hass, this.follower.entry_id).catch(() => []);
+    this._flows = flows;
     await this._load();
+  }
+
+  tick() {
+    if (this._flows) this._load();
+    else this.began();
+  }
+
+  // What is seen while the page is open belongs to the curves, too.
+  _grow() {
+    const { as_of: seen, total_value: value, time_weighted_return: index } = this.picture;
+    if (value === null || seen === this._grown) return;
+    this._grown = seen;
+    const point = { at: Date.parse(seen), value: Number(value), index: Number(index) };
+    for (const { points } of this._curves.values()) if (point.at > (points.at(-1)?.at ?? 0)) points.push(point);
   }
 
   gone() {
@@ -108,65 +133,91 @@ export class PortfolioCard extends CalvalotCard {
     this._load();
   }
 
+  // The period that was chosen, where the follower has lived through it.
+  get _shown() {
+    return this._offered().includes(this._period) ? this._period : "all";
+  }
+
+  _offered() {
+    return offered(this.picture?.since && Date.parse(this.picture.since));
+  }
+
   async _load() {
-    const name = this._period;
+    if (!this.picture?.since || !this._flows) return;
+    const name = this._shown;
     this._marked();
-    const known = this._curves?.get(name);
+    const known = this._curves.get(name);
     if (!known || Date.now() - known.loaded > FRESH) {
-      if (!this.follower?.entities.total_value) return;
-      const loaded = await curve(this.hass, this.follower.entities, name);
-      this._curves?.set(name, { ...loaded, loaded: Date.now() });
+      const points = await curve(this.hass, this.follower, name, this.picture, this._flows);
+      this._curves.set(name, { points, loaded: Date.now() });
     }
-    if (name === this._period && this.picture) this._draw();
+    if (this.picture && name === this._shown) this._draw();
   }
 
   _marked() {
-    for (const button of this._buttons) setAttribute(button, "aria-pressed", String(button.dataset.period === this._period));
+    const offers = this._offered();
+    const shown = this._shown;
+    for (const button of this._buttons) {
+      button.hidden = !offers.includes(button.dataset.period);
+      setAttribute(button, "aria-pressed", String(button.dataset.period === shown));
+    }
   }
 
   _draw() {
     const { word, format, picture } = this;
-    const loaded = this._curves?.get(this._period);
-    if (!loaded) return;
+    const name = this._shown;
+    const loaded = this._curves?.get(name);
+    if (!loaded) {
+      this._load();
+      return;
+    }
     const now = Date.now();
-    const length = PERIODS[this._period].length;
-    const from = length && loaded.start < now - length ? now - length : loaded.start;
-    const value = Number(picture.total_value);
-    const live = picture.total_value === null ? [] : [[now, value]];
-    const points = [...loaded.points.filter(([time]) => time >= from && time < now), ...live];
-    const begin = Math.max(from, points[0]?.[0] ?? from);
-    const flows = this._flows ?? [];
-    const paid = this._chart.show({ points, flows, from: begin, to: now, withPaid: ["1y", "all"].includes(this._period), format, word });
+    const value = picture.total_value === null ? null : Number(picture.total_value);
+    const points = loaded.points.filter(({ at }) => at < now);
+    // Figures of before are no figures of now.
+    if (value !== null) points.push({ at: picture.stale ? Math.min(now, Date.parse(picture.as_of)) : now, value });
+    const [first] = points;
+    const begin = first?.at ?? now;
+    const flows = this._flows;
+    const withPaid = now - begin > 120 * 864e5 || name === "all";
+    const paid = this._chart.show({ points, flows, from: begin, to: now, withPaid, format, word });
     this._paidLegend.hidden = !paid;
     setText(this._empty, points.length < 2 ? word("no_curve") : "");
 
-    // From the very beginning on, profit and return are those of the book; later they count from the first point.
-    const whole = !length || (flows[0]?.kind === "initial" && flows[0].at >= from);
-    const moved = flows.filter((flow) => flow.at > begin && flow.kind !== "correction").reduce((sum, flow) => sum + flow.amount, 0);
-    const since = whole ? Number(picture.profit_loss) : value - points[0]?.[1] - moved;
-    const gain = points.length > 1 && picture.total_value !== null ? since : null;
-    const now100 = picture.time_weighted_return === null ? null : 100 + Number(picture.time_weighted_return);
-    const then100 = whole ? 100 : loaded.index === null ? null : 100 + loaded.index;
-    const percent = now100 === null || !then100 ? "" : ` · ${format.percent((now100 / then100 - 1) * 100, true)}`;
-    setText(this._change, gain === null ? "" : `${format.eur(gain, true)}${percent}`);
-    this._change.className = gain > 0 ? "up" : gain < 0 ? "down" : "";
-    setText(this._changeOf, gain === null ? "" : word(`${this._period}_long`));
-    const span = { period: word(`${this._period}_long`), from: format.dateTime(begin), to: format.dateTime(now) };
+    // Since the first deposit, profit and return are those of the book; later they count from the first point.
+    const whole = name === "all";
+    const moved = flows.filter(({ at, kind }) => at > begin && kind !== "correction").reduce((sum, flow) => sum + flow.amount, 0);
+    const since = whole ? picture.profit?.total : value === null || points.length < 2 ? null : value - first.value - moved;
+    const then = whole ? 0 : first?.index;
+    const index = picture.time_weighted_return;
+    const earned = value === null || index === null || !Number.isFinite(then) ? null : ((100 + Number(index)) / (100 + then) - 1) * 100;
+    setText(this._change, format.eur(since, true));
+    this._change.className = `figure ${direction(since)}`;
+    setText(this._return, format.percent(earned, true));
+    this._return.className = `figure ${direction(earned)}`;
+    setText(this._changeOf, word(`${name}_long`));
+    const span = { period: word(`${name}_long`), from: format.dateTime(begin), to: format.dateTime(now) };
     setAttribute(this._chart.element, "aria-label", word("curve_of", span));
   }
 
   update() {
     const { word, format, picture } = this;
-    const profit = Number(picture.profit_loss);
-    const direction = picture.profit_loss === null || !profit ? "" : profit > 0 ? "up" : "down";
+    const { profit } = picture;
+    const way = direction(profit?.total);
     setText(this._value, format.eur(picture.total_value));
     setText(this._quote, format.amount(picture.total_value_quote, picture.quote));
-    setText(this._gain, format.eur(picture.profit_loss, true));
+    setText(this._gain, format.eur(profit?.total, true));
     setText(this._percent, picture.profit_loss_percent === null ? "" : `(${format.percent(picture.profit_loss_percent, true)})`);
-    this._gainLine.className = `gain ${direction}`;
-    if (this._direction !== direction || !this._gainSign.firstChild) {
-      this._direction = direction;
-      this._gainSign.replaceChildren(...(direction ? [sign(direction === "up" ? "rise" : "fall")] : []));
+    this._gainLine.className = `gain ${way}`;
+    if (this._way !== way || !this._gainSign.firstChild) {
+      this._way = way;
+      this._gainSign.replaceChildren(...(way ? [sign(way === "up" ? "rise" : "fall")] : []));
+    }
+    for (const [name, { row, figure }] of Object.entries(this._parts)) {
+      const amount = profit?.[name === "profit" ? "total" : name] ?? null;
+      setText(figure, format.eur(amount, true));
+      figure.className = `figure ${name === "fees" ? "" : direction(amount)}`;
+      row.hidden = name === "corrections" && !Number(amount);
     }
 
     const connection = (what, on) => [word(`${what}_${on === null ? "unknown" : on ? "on" : "off"}`), on === null ? "" : on ? "good" : "bad"];
@@ -200,11 +251,18 @@ export class PortfolioCard extends CalvalotCard {
       fees_paid: format.amount(picture.fees_paid, picture.quote),
     };
     for (const name of FACTS) setText(this._facts[name], facts[name]);
+    this._percent.hidden = this._gainOf.hidden = picture.profit_loss_percent === null;
     setText(this._limits, this._limitsInWords(picture.limits));
     this._marked();
-    if (this._paid !== undefined && this._paid !== picture.net_deposits) this.began();
-    else this._draw();
+    const moved = this._paid !== undefined && this._paid !== picture.net_deposits;
     this._paid = picture.net_deposits;
+    if (moved) {
+      for (const figure of [this._change, this._return]) setText(figure, "");
+      this.began();
+    } else if (this._flows) {
+      this._grow();
+      this._draw();
+    }
   }
 
   // What bounds the follower, where its owner has set something.

@@ -13,6 +13,8 @@ const KEYS = {
   weight: (row) => row.weight ?? 0,
   profit: (row) => Number(row.profit_loss),
 };
+// What the quote assets stand for.
+const SYMBOLS = { EUR: "€", EURI: "€", USDC: "$", USDT: "$", FDUSD: "$", USD1: "$", TUSD: "$" };
 const COLOURS = { BTC: "#f7931a", ETH: "#627eea", BNB: "#d9a400", SOL: "#7a3cf0", XRP: "#3d6b9c", DOGE: "#ba9f33", ADA: "#0d4cc4" };
 
 export class PositionsCard extends CalvalotCard {
@@ -40,7 +42,7 @@ export class PositionsCard extends CalvalotCard {
       const th = h(
         "th",
         { scope: "col", role: "columnheader", class: wide ? "wide-only" : `head-${name}` },
-        h("button", { type: "button", "data-sort": name, onclick: () => this._sortBy(name) }, this.word(name), sign("fall")),
+        h("button", { type: "button", "data-sort": name, onclick: () => this._sortBy(name) }, this.word(name === "profit" ? "unrealised" : name), sign("fall")),
       );
       this._heads.set(name, th);
       return th;
@@ -60,26 +62,28 @@ export class PositionsCard extends CalvalotCard {
       this._body,
       this._foot,
     );
-    this._cash = this._row(h("span", { class: "coin-cash", "aria-hidden": "true" }, "€"), this.word("cash"));
-    this._sum = this._row(undefined, this.word("total"));
+    this._cash = this._row("cash", h("span", { class: "coin-cash", "aria-hidden": "true" }), this.word("cash"));
+    this._sum = this._row("total_value_quote", undefined, this.word("total"), "profit_loss");
+    this._sum.prices.className = "";
     this._foot.append(this._sum.element);
     this._none = h("p", { class: "quiet" }, this.word("no_positions"));
     return [this._table, this._none];
   }
 
-  _row(icon, name) {
+  // `key` and `gain` are the entities that a tap on value and profit opens.
+  _row(key, icon, name, gain) {
     const cells = {
       quantity: h("small"),
       entry: h("td", { role: "cell", class: "wide-only" }),
       price: h("td", { role: "cell", class: "wide-only" }),
-      value: h("span"),
+      value: this.figure(key),
       prices: h("small", { class: "narrow-only" }),
       weight: h("span"),
       target: h("span", { class: "quiet" }),
       fill: h("i"),
       tick: h("u"),
       words: h("span", { class: "hidden" }),
-      profit: h("span"),
+      profit: gain ? this.figure(gain) : h("span"),
       percent: h("small"),
     };
     const bar = h("span", { class: "bar", "aria-hidden": "true" }, cells.fill, cells.tick);
@@ -114,9 +118,15 @@ export class PositionsCard extends CalvalotCard {
     }
     const coins = new Set(sorted.map((row) => row.coin));
     for (const code of this._rows.keys()) if (!coins.has(code)) this._rows.delete(code);
-    const largest = Math.max(0.01, ...sorted.map((row) => Math.max(row.weight ?? 0, row.target_weight ?? 0)));
+    const total = Number(picture.total_value_quote);
+    const share = (value) => (picture.total_value_quote === null || value === null || !total ? null : Number(value) / total);
+    const targets = positions.map((row) => row.target_weight);
+    const target = targets.length && targets.every((each) => each !== null) ? Math.max(0, 1 - targets.reduce((sum, each) => sum + each, 0)) : null;
+    const cash = share(picture.cash);
+    // One scale for all bars of the table.
+    const largest = Math.max(0.01, cash ?? 0, target ?? 0, ...sorted.map((row) => Math.max(row.weight ?? 0, row.target_weight ?? 0)));
     for (const row of sorted) {
-      if (!this._rows.has(row.coin)) this._rows.set(row.coin, this._row(coin(row.coin), row.coin));
+      if (!this._rows.has(row.coin)) this._rows.set(row.coin, this._row(`${row.coin.toLowerCase()}_value`, coin(row.coin), row.coin, `${row.coin.toLowerCase()}_profit_loss`));
       this._fill(this._rows.get(row.coin), row, largest);
     }
     const wanted = [...sorted.map((row) => this._rows.get(row.coin).element), this._cash.element];
@@ -126,14 +136,10 @@ export class PositionsCard extends CalvalotCard {
       focused?.focus();
     }
 
-    const total = Number(picture.total_value_quote);
-    const share = (value) => (picture.total_value_quote === null || value === null || !total ? null : (Number(value) / total) * 100);
-    const targets = positions.map((row) => row.target_weight);
-    const target = targets.length && targets.every((each) => each !== null) ? Math.max(0, 1 - targets.reduce((sum, each) => sum + each, 0)) : null;
-    const cash = share(picture.cash);
     setText(this._cash.quantity, quote);
+    setText(this._cash.element.querySelector(".coin-cash"), SYMBOLS[quote] ?? quote.slice(0, 1));
     setText(this._cash.value, format.amount(picture.cash));
-    this._weigh(this._cash, cash === null ? null : cash / 100, target, largest);
+    this._weigh(this._cash, cash, target, largest);
     const profits = positions.map((row) => row.profit_loss);
     const profit = profits.some((each) => each === null) ? null : profits.reduce((sum, each) => sum + Number(each), 0);
     setText(this._sum.quantity, quote);
@@ -143,6 +149,8 @@ export class PositionsCard extends CalvalotCard {
     setText(this._sum.weight, format.percent(picture.total_value_quote === null ? null : 100, false, 0));
     setText(this._sum.words, this._sum.weight.textContent);
     this._gain(this._sum, profit, null);
+    setText(this._sum.percent, picture.profit ? format.eur(picture.profit.unrealised, true) : "");
+    this._sum.percent.className = this._sum.profit.className.replace("figure", "").trim();
     this._none.hidden = positions.length > 0;
     setAttribute(this._table, "aria-label", word("positions"));
   }
@@ -163,7 +171,7 @@ export class PositionsCard extends CalvalotCard {
   _weigh(row, weight, target, largest) {
     const { format, word } = this;
     const percent = (share) => format.percent(share === null ? null : share * 100);
-    const scale = (share) => `${Math.min(100, ((share ?? 0) / Math.max(largest, weight ?? 0, target ?? 0)) * 100)}%`;
+    const scale = (share) => `${Math.min(100, ((share ?? 0) / largest) * 100)}%`;
     setText(row.weight, percent(weight));
     setText(row.target, target === null ? "" : `/ ${percent(target)}`);
     row.fill.style.width = scale(weight);
@@ -177,7 +185,7 @@ export class PositionsCard extends CalvalotCard {
     const cents = profit === null ? 0 : Math.round(Number(profit) * 100);
     const direction = cents > 0 ? "up" : cents < 0 ? "down" : "";
     setText(row.profit, format.amount(profit, "", true));
-    row.profit.className = direction;
+    row.profit.className = row.profit.localName === "button" ? `figure ${direction}` : direction;
     setText(row.percent, percent === null ? "" : format.percent(percent, true));
     row.percent.className = direction;
   }

@@ -27,9 +27,12 @@ ul, ol, dl, dd { margin: 0; padding: 0; list-style: none; }
 button { font: inherit; color: inherit; cursor: pointer; background: none; border: 0; padding: 0; }
 button:disabled { cursor: default; opacity: 0.55; }
 :focus-visible { outline: 2px solid var(--primary-color); outline-offset: 2px; border-radius: 6px; }
+.figure { text-align: inherit; letter-spacing: inherit; line-height: inherit; font-weight: inherit; } .figure:hover { text-decoration: underline dotted; text-underline-offset: 0.2em; }
+.term { text-align: left; text-decoration: underline dotted; text-underline-offset: 0.25em; text-decoration-thickness: 1px; }
+.note { font-size: 12px !important; font-weight: 400 !important; color: var(--quiet); grid-column: 1 / -1; } .note[hidden], [data-fact][hidden], .gain [hidden], .periods [hidden] { display: none; }
 .sign { width: 1em; height: 1em; fill: currentColor; flex: none; }
 .quiet { color: var(--quiet); }
-.up { color: var(--up); } .down { color: var(--down); }
+.up, button.up { color: var(--up); } .down, button.down { color: var(--down); }
 .hidden { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
 .message { display: flex; gap: 12px; align-items: center; padding: 18px 4px; color: var(--quiet); }
 .message .sign { width: 28px; height: 28px; color: var(--warn); }
@@ -57,8 +60,9 @@ a.act { color: inherit; text-decoration: none; }
 .gain { display: flex; flex-wrap: wrap; align-items: baseline; gap: 2px 8px; margin-top: 6px; font-weight: 500; }
 .gain .sign { width: 11px; height: 11px; }
 .gain .quiet { font-weight: 400; font-size: 13px; }
-.of-period { text-align: right; font-weight: 500; }
-.of-period .quiet { display: block; font-size: 12px; font-weight: 400; }
+.of-period > .quiet { display: block; font-size: 12px; text-align: right; }
+.of-period dl { display: flex; flex-wrap: wrap; gap: 2px 18px; margin-top: 2px; }
+.of-period dl div { display: flex; align-items: baseline; gap: 6px; } .of-period dt { font-size: 13px; color: var(--quiet); } .of-period dd { font-weight: 500; }
 .chart { position: relative; height: 230px; margin: 0 0 0 -6px; touch-action: pan-y; cursor: crosshair; }
 .chart svg { width: 100%; height: 100%; display: block; }
 .curve { fill: none; stroke: var(--line); stroke-width: 2.25; stroke-linejoin: round; stroke-linecap: round; }
@@ -84,6 +88,10 @@ a.act { color: inherit; text-decoration: none; }
 .periods button { min-width: 40px; min-height: 32px; padding: 0 9px; border-radius: 999px; font-size: 12px; font-weight: 500; white-space: nowrap; }
 .periods button[aria-pressed="true"] { background: var(--ha-card-background, var(--card-background-color, #fff)); box-shadow: 0 1px 3px rgb(0 0 0 / 22%); }
 .empty { position: absolute; inset: 0; display: grid; place-items: center; text-align: center; color: var(--quiet); font-size: 13px; pointer-events: none; }
+.parts { font-size: 14px; display: grid; grid-template-columns: minmax(0, 460px); gap: 4px; padding-top: 14px; border-top: 1px solid var(--divider-color); }
+.parts div { display: grid; grid-template-columns: 1fr auto; gap: 2px 12px; } .parts dd { text-align: right; } .parts .note { text-align: left; }
+.parts [data-fact="profit"] { border-top: 1px solid var(--divider-color); padding-top: 5px; margin-top: 2px; font-weight: 500; }
+.parts [data-fact="fees"] { color: var(--quiet); font-size: 13px; padding-left: 14px; }
 .facts { display: grid; grid-template-columns: repeat(auto-fit, minmax(120px, 1fr)); gap: 12px 18px; padding-top: 14px; border-top: 1px solid var(--divider-color); }
 .limits { margin: 12px 0 0; font-size: 12px; } .limits:empty { display: none; }
 .facts dt { font-size: 12px; color: var(--quiet); } .facts dd { font-size: 15px; font-weight: 500; margin-top: 2px; }
@@ -99,7 +107,7 @@ th[aria-sort="ascending"], th[aria-sort="descending"] { color: var(--primary-tex
 td { padding: 9px 0 9px 12px; text-align: right; border-top: 1px solid var(--divider-color); white-space: nowrap; vertical-align: middle; }
 td small { display: block; font-size: 12px; color: var(--quiet); line-height: 16px; }
 td small.up { color: var(--up); } td small.down { color: var(--down); }
-.name { display: flex; align-items: center; gap: 10px; }
+.name { display: flex; align-items: center; gap: 10px; min-width: 0; } .name > div { min-width: 0; } .name small { overflow: hidden; text-overflow: ellipsis; }
 .name .coin { width: 32px; height: 32px; flex: none; } .name b { font-weight: 500; display: block; }
 .coin-cash { width: 32px; height: 32px; flex: none; border-radius: 50%; background: var(--soft); display: grid; place-items: center; font-size: 16px; color: var(--quiet); }
 .bar { position: relative; display: block; width: 100%; min-width: 84px; height: 6px; border-radius: 3px; background: var(--soft); margin-top: 6px; }
@@ -130,7 +138,7 @@ tfoot td small { font-weight: 400; }
   .chart { height: 190px; }
   .periods { width: 100%; justify-content: space-between; }
   .periods button { flex: 1; padding: 0 2px; min-width: 0; }
-  .of-period { text-align: left; }
+  .of-period > .quiet { text-align: left; }
   .facts { grid-template-columns: 1fr 1fr; }
 }
 
@@ -181,6 +189,7 @@ dialog .buttons { display: flex; flex-wrap: wrap; justify-content: flex-end; gap
 .mode-line { padding: 8px 12px; border-radius: 10px; border: 1px dashed var(--secondary-text-color); } .mode-line.live { border: 1px solid var(--live); color: var(--live); font-weight: 500; }
 .rows li { display: flex; justify-content: space-between; gap: 12px; padding: 5px 0; border-top: 1px solid var(--divider-color); } .rows b { font-weight: 500; } .rows span { text-align: right; }
 .sum { font-weight: 500; font-size: 16px; }
+@media (pointer: coarse) { .scroller { max-height: none; overflow: visible; } }
 @media (prefers-reduced-motion: reduce) { * { transition: none !important; } }
 `;
 
