@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal, localcontext
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from hypothesis import given, strategies as st
 import pytest
@@ -16,12 +17,13 @@ from custom_components.calvalot.follower.guards import STOP_PEAK
 from custom_components.calvalot.follower.ledger import Ledger
 from custom_components.calvalot.follower.observer import View
 from custom_components.calvalot.follower.performance import Drawdown, Units
-from custom_components.calvalot.follower.portfolio import EXACT
-from custom_components.calvalot.follower.schema import Book, CashFlow, FlowKind
+from custom_components.calvalot.follower.portfolio import EXACT, Portfolio, Position
+from custom_components.calvalot.follower.schema import Book, CashFlow, FlowKind, OrderState
 from custom_components.calvalot.follower.settings import Settings
+from custom_components.calvalot.follower.trader import committed
 from custom_components.calvalot.follower.treasury import MAX_AMOUNT, REVALUED, FollowerError, Treasury
 
-from .builders import NOW, QUOTE, amounts, make_market, make_portfolio
+from .builders import NOW, QUOTE, amounts, make_market, make_order, make_portfolio
 
 # A rate over another asset that no amount can be divided by without a rest.
 ODD = Decimal("0.9997") / Decimal("1.0838")
@@ -201,6 +203,44 @@ def test_no_flow_is_profit_or_return(moves: list[Move]) -> None:
                 else:
                     assert worth == 0
         assert ledger.replay() == ledger.book().portfolio
+        ledger.close()
+
+    with TemporaryDirectory() as folder:
+        ledger = Ledger(Path(folder) / "entry.db", Mode.DRY_RUN, QUOTE)
+        ledger.open()
+        asyncio.run(run(ledger))
+
+
+PURCHASES = st.lists(
+    st.fixed_dictionaries({"quote_amount": amounts("400", smallest="1")})
+    | st.fixed_dictionaries({"limit_price": amounts("400", smallest="1")})
+    | st.fixed_dictionaries({"state": st.just(OrderState.EXECUTED), "executed_amount": amounts("400", smallest="1")}),
+    min_size=1,
+    max_size=4,
+)
+
+
+@given(PURCHASES, st.lists(amounts("700", smallest="0.01"), max_size=5), RATES)
+def test_no_withdrawal_takes_what_an_order_may_cost(
+    purchases: list[dict[str, Any]], withdrawals: list[Decimal], rate: Decimal
+) -> None:
+    """However much is asked for: what is left pays for all of them at their worst, where it did before."""
+
+    async def run(ledger: Ledger) -> None:
+        treasury = make_treasury(ledger)
+        await treasury.open(make_view(rate), Book())
+        orders = [make_order(leg=leg, **purchase) for leg, purchase in enumerate(purchases)]
+        ledger.add_orders(orders)
+        most = committed(orders, make_market({}))[QUOTE]
+        for amount in withdrawals:
+            before = ledger.book().portfolio.cash
+            try:
+                await treasury.move(FlowKind.WITHDRAWAL, amount, make_view(rate), "", None)
+            except FollowerError:
+                assert ledger.book().portfolio.cash == before
+                assert amount / rate > before - most
+            else:
+                assert ledger.book().portfolio.cash >= most
         ledger.close()
 
     with TemporaryDirectory() as folder:
@@ -424,6 +464,51 @@ def test_writing_everything_off_is_no_loss(rate: Decimal, quantity: Decimal, pri
         units = ledger.book().units
         assert units.outstanding == 0
         assert abs(units.price / before - 1) < Decimal("1e-25")
+        ledger.close()
+
+    with TemporaryDirectory() as folder:
+        ledger = Ledger(Path(folder) / "entry.db", Mode.DRY_RUN, QUOTE)
+        ledger.open()
+        asyncio.run(run(ledger))
+
+
+@given(
+    rate=RATES,
+    quantity=amounts("10", smallest="0.00000001"),
+    price=amounts("100000", smallest="0.00000001"),
+    value=amounts("1000000"),
+)
+def test_written_off_at_a_value_of_its_own(rate: Decimal, quantity: Decimal, price: Decimal, value: Decimal) -> None:
+    """The difference from its price is profit or loss and moves the return, the withdrawal itself moves neither."""
+
+    async def run(ledger: Ledger) -> None:
+        treasury = make_treasury(ledger)
+        book = await treasury.open(make_view(rate), Book())
+        assert book is not None
+        cost = Decimal(300)
+        with localcontext(EXACT):
+            held = Portfolio(
+                cash=book.portfolio.cash - cost,
+                paid_in=book.portfolio.paid_in,
+                positions={"BTC": Position(quantity, cost), "ETH": Position(ONE, ZERO)},
+            )
+        ledger.add_flow(
+            CashFlow(kind=FlowKind.CORRECTION, amount=ZERO, amount_quote=ZERO, time=NOW), replace(book, portfolio=held)
+        )
+        view = make_view(rate, BTC=f"{price:f}", ETH="100")
+        (flow,) = await treasury.write_off({"BTC": quantity}, view, "", value)
+        after = ledger.book()
+        portfolio = after.portfolio
+        with localcontext(EXACT):
+            assert flow.amount == -value
+            assert portfolio.cash == held.cash
+            costs = sum((position.cost for position in portfolio.positions.values()), ZERO)
+            assert portfolio.cash + costs == portfolio.paid_in + portfolio.realised
+            assert portfolio.realised == -flow.amount_quote - cost
+            left = (portfolio.cash + 100) * rate
+            index = (left - flow.amount_quote * rate) / book.units.outstanding
+            assert abs(after.units.price / index - 1) < Decimal("1e-25")
+            assert abs(after.units.valued(left).price / index - 1) < Decimal("1e-25")
         ledger.close()
 
     with TemporaryDirectory() as folder:
