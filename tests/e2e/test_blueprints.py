@@ -34,6 +34,9 @@ TARGETS = (
 
 type Json = dict[str, Any]
 
+# What the set-up calls a follower on paper of a leader on this machine.
+NAME = "Calv-a-lot 127.0.0.1 (dry run)"
+
 
 @dataclass
 class Phone:
@@ -204,7 +207,7 @@ def test_signal_executed(house: House, automate: Callable[..., str]) -> None:
     automate("signal_executed", follower=house.device_id)
     house.publish()
     push = house.phone.wait()
-    assert push["title"] == "Calv-a-lot: signal executed"
+    assert push["title"] == f"{NAME}: signal executed"
     lines = push["message"].splitlines()
     legs = house.home.ask("calvalot.get_signals", limit=1)["signals"][0]["legs"]
     words = {"BUY": "Bought", "SELL": "Sold"}
@@ -227,7 +230,7 @@ def test_signal_executed_in_part(house: House, automate: Callable[..., str]) -> 
         house.publish()
     house.leader.control("publish_v1", actions=[("BTC", "BUY", "0.1"), ("BNB", "SELL", "0.1")])
     house.poll()
-    push = house.phone.wait(lambda push: push["title"] == "Calv-a-lot: signal partly executed")
+    push = house.phone.wait(lambda push: push["title"] == f"{NAME}: signal partly executed")
     assert "Bought" in push["message"]
     reason = house.home.ask("calvalot.get_signals", limit=1)["signals"][0]["reason"].replace("_", " ")
     assert "BNBUSDC" in reason
@@ -237,7 +240,7 @@ def test_signal_executed_in_part(house: House, automate: Callable[..., str]) -> 
     house.leader.control("publish_v1", actions=[("BTC", "SELL", "0.1"), ("BNB", "SELL", "0.1")])
     house.poll()
     house.publish()
-    assert house.phone.wait()["title"] == "Calv-a-lot: signal executed"
+    assert house.phone.wait()["title"] == f"{NAME}: signal executed"
 
 
 def test_approval(house: House, automate: Callable[..., str]) -> None:
@@ -247,7 +250,7 @@ def test_approval(house: House, automate: Callable[..., str]) -> None:
     before = house.trades()
     signal_id = house.publish()
     push = house.phone.wait()
-    assert push["title"] == "Calv-a-lot: trade this?"
+    assert push["title"] == f"{NAME}: trade this?"
     lines = push["message"].splitlines()
     assert lines[-1].startswith("until ")
     assert all(line.startswith(("BUY ", "SELL ")) for line in lines[:-1])
@@ -302,7 +305,7 @@ def test_alerts(house: House, automate: Callable[..., str]) -> None:
     for _ in range(3):
         house.poll()
     lost = house.phone.wait()
-    assert lost["title"] == "Calv-a-lot: leader lost"
+    assert lost["title"] == f"{NAME}: leader lost"
     assert lost["message"].startswith("The leader does not answer: ")
     assert lost["data"]["push"] == {
         "interruption-level": "critical",
@@ -316,12 +319,15 @@ def test_alerts(house: House, automate: Callable[..., str]) -> None:
     assert back["data"]["push"]["interruption-level"] == "active"
     assert back["data"]["push"]["sound"]["critical"] == 0
 
-    tune(house.home, house.entry_id, survival_floor=5000)
+    tune(house.home, house.entry_id, survival_floor=400)
+    euro = house.exchange.control("price", symbol="EURUSDC")
+    house.exchange.control("set_price", symbol="EURUSDC", price="10")
     for _ in range(3):
         house.poll()
     dead = house.phone.wait()
-    assert dead["title"] == "Calv-a-lot: dead"
-    assert "less than the survival floor of 5000 EUR" in dead["message"].replace("5000.0", "5000")
+    assert dead["title"] == f"{NAME}: dead"
+    assert "less than the survival floor of 400 EUR" in dead["message"].replace("400.0", "400")
+    house.exchange.control("set_price", symbol="EURUSDC", price=str(euro))
     tune(house.home, house.entry_id, survival_floor=5)
     house.home.action("calvalot.reset", confirm=True)
     assert house.phone.wait()["data"]["tag"] == dead["data"]["tag"]
@@ -358,7 +364,7 @@ def soon() -> datetime:
 def check_summary(push: Json, house: House, period: str) -> None:
     """A summary tells the portfolio's figures."""
     portfolio = house.home.ask("calvalot.get_portfolio")
-    assert push["title"] == f"Calv-a-lot: {round(float(portfolio['total_value']), 2)} EUR"
+    assert push["title"] == f"{NAME}: {round(float(portfolio['total_value']), 2)} EUR"
     first, second, *coins = push["message"].splitlines()
     assert first == f"This {period}: ? %, {house.trades()} trades"
     assert second == (
@@ -402,8 +408,8 @@ def test_pause_at_loss(house: House, automate: Callable[..., str]) -> None:
     house.exchange.control("set_price", symbol="BTCUSDC", price=str(round(bitcoin * 0.8, 2)), gap=True)
     house.poll()
     push = house.phone.wait()
-    assert push["title"] == "Calv-a-lot: paused"
-    assert push["message"].startswith("Calv-a-lot Profit and loss: ")
+    assert push["title"] == f"{NAME}: paused"
+    assert push["message"].startswith(f"{NAME} Profit and loss: ")
     assert push["message"].endswith(f"under your stop of {profit - 50}.")
     assert house.home.state(house.ids["pause"]) == "on"
     assert house.home.state(house.ids["status"]) == "paused"
