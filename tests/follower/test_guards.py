@@ -1,6 +1,7 @@
 """What stops a follower stops it for good, once, and only on what is known."""
 
 from contextlib import closing
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 import sqlite3
@@ -8,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from custom_components.calvalot.follower.accounts import Claimed
 from custom_components.calvalot.follower.exchange import ONE, Balance, Mode
 from custom_components.calvalot.follower.guards import Guards
 from custom_components.calvalot.follower.journal import Event, Journal
@@ -275,6 +277,19 @@ async def test_an_asset_that_is_gone_is_missing(ledger: Ledger) -> None:
         await watch.guards.compare(account())
     (event,) = watch.journal.take()
     assert event.data["missing"] == {"BTC": "1"}
+
+
+async def test_what_fees_of_others_took_is_not_missing(ledger: Ledger) -> None:
+    """Up to what they were lent since the account had all that the book holds, and what it had beyond that."""
+    begin(ledger, make_portfolio("0", BNB="1"))
+    watch = Watch(ledger)
+    await watch.guards.compare(replace(account(BNB=("1.5", "0")), claimed=Claimed(lent=Decimal("0.2"))))
+    for _ in range(3):
+        await watch.guards.compare(replace(account(BNB=("0.8", "0")), claimed=Claimed(lent=Decimal("0.9"))))
+    assert not watch.guards.missing
+    for _ in range(3):
+        await watch.guards.compare(replace(account(BNB=("0.8", "0")), claimed=Claimed(lent=Decimal("-0.2"))))
+    assert watch.guards.missing == {"BNB": Decimal("0.1")}
 
 
 @pytest.mark.parametrize(

@@ -32,6 +32,11 @@ def paper(rig: Rig) -> PaperExchange:
     return PaperExchange(rig.binance("", ""), rig.clock.now, last_trade_id)
 
 
+async def test_whose_account(paper: PaperExchange) -> None:
+    """Nobody's: there is none."""
+    assert await paper.account_id() is None
+
+
 def request(symbol: str = "BTCUSDC", side: Side = Side.BUY, quantity: str = "0.01", **changes: Any) -> OrderRequest:
     """An order."""
     usual = {"limit_price": None, "client_order_id": f"cv-{symbol}-{side}"}

@@ -113,6 +113,15 @@ def test_where_no_rate_is_known() -> None:
     assert (found.closes[0].value, round(found.closes[0].units.price, 9)) == (50, Decimal("0.333333333"))
 
 
+def test_a_close_before_the_flow_stays() -> None:
+    """It knew nothing of it."""
+    first = make_flow(Decimal(100), START, ZERO)
+    units = Units().with_flow(ZERO, Decimal(100))
+    close = make_close(START.date(), Decimal(100), Decimal(100), Decimal(100), units, Drawdown().seen(units.price))
+    found = revalue(make_flow(Decimal(50), START + 2 * DAY, None), [first], [close])
+    assert (tuple(found.closes), found.flow.value_before) == ((), 100)
+
+
 def test_corrections_move_no_units() -> None:
     """They have no value before them."""
     first = make_flow(Decimal(100), START, ZERO)

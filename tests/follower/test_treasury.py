@@ -409,6 +409,22 @@ async def test_a_flow_is_dated_back(ledger: Ledger) -> None:
     assert ledger.replay() == after.portfolio
 
 
+async def test_a_flow_before_another_one(ledger: Ledger) -> None:
+    """The later one counts with a value before it that holds the earlier one."""
+    start = NOW - timedelta(days=2)
+    clock = start
+    settings = Settings(entry_id="e", mode=ledger.mode, quote=QUOTE, initial_budget=Decimal(100), coins=("BTC",))
+    treasury = Treasury(settings, ledger, lambda: clock)
+    await treasury.open(make_view("0.8"), Book())
+    clock = NOW
+    await treasury.move(FlowKind.DEPOSIT, Decimal(40), make_view("0.8"), "", NOW)
+    assert ledger.flows()[0].value_before == 100
+    await treasury.move(FlowKind.DEPOSIT, Decimal(20), make_view("0.8"), "", NOW - timedelta(days=1))
+    later, earlier, _ = ledger.flows()
+    assert (earlier.amount, earlier.value_before) == (20, 100)
+    assert (later.amount, later.value_before) == (40, 120)
+
+
 async def test_more_cannot_have_been_taken_out_than_there_was(ledger: Ledger) -> None:
     """However much cash there is by now."""
     start = NOW - timedelta(days=2)

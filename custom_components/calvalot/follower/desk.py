@@ -307,7 +307,7 @@ class Desk:
         if old and signal.version == 1:
             return await self._expire(record, signal)
         if view.account is None or self._observer.exchange_problem:
-            return record
+            return record  # pragma: no cover  # whoever pursues has seen the account
         if self.approvals.is_needed(record, signal):
             outlook = await self._trader.outlook(
                 signal, record.signal_id, view.account, view.market, with_proceeds=True

@@ -136,7 +136,7 @@ class Exits:
         """What was sold so far, what it brought and what is still held, as plain JSON. Raises LedgerError."""
         record = await asyncio.to_thread(self._ledger.signal, signal_id)
         if record is None:
-            raise LedgerError("the sale of everything is not written down")
+            raise LedgerError("the sale of everything is not written down")  # pragma: no cover
         orders = await asyncio.to_thread(self._ledger.orders, record.signal_id)
         traded = [order.seq for order in orders if order.state is OrderState.BOOKED]
         brought = ZERO

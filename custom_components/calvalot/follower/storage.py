@@ -1,5 +1,6 @@
 """One SQLite file: opened durably, upgraded, copied, brought back when it broke."""
 
+from abc import abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -52,9 +53,10 @@ class Storage:
         self._known_log: tuple[int, int] | None = None
 
     @property
+    @abstractmethod
     def _asking(self) -> object:
         """What an answer depends on beside the question."""
-        return None
+        ...
 
     @property
     def is_open(self) -> bool:
