@@ -93,8 +93,9 @@ def test_from_nothing_to_the_first_signal(stage: Stage, page: Page, camera: Came
     camera.shoot(page, "first-device")
 
     open_dashboard(page, "/calv-a-lot")
-    first = activity(page).locator(".item").last
-    expect(first).to_contain_text(words["entity"]["sensor"]["last_signal_result"]["state"]["executed"])
+    executed = words["entity"]["sensor"]["last_signal_result"]["state"]["executed"]
+    first = activity(page).locator(".item").filter(has_text=executed).last
+    expect(first).to_be_visible()
     first.locator("summary, button").first.click()
     for coin in TARGETS:
         expect(activity(page)).to_contain_text(coin)

@@ -129,7 +129,7 @@ def test_deposit_and_withdraw(shown: Shown, page: Page, size: str) -> None:
     expect(dialog.get_by_role("alert")).to_contain_text("no more can be withdrawn")
     dialog.get_by_role("button", name="Cancel").click()
     expect(dialog).to_have_count(0)
-    portfolio(page).get_by_role("button", name="Deposit").click()
+    portfolio(page).get_by_role("button", name="Deposit", exact=True).click()
     dialog.get_by_label("Amount in EUR").fill("12.34")
     note = f"Pocket money, {size}"
     dialog.get_by_label("Note").fill(note)
@@ -180,7 +180,7 @@ def test_stop_and_sell_everything(shown: Shown, page: Page, request: pytest.Fixt
     expect(dialog.locator(".rows").first.locator("b")).to_have_text(
         [order["symbol"].removesuffix("USDC") for order in sold]
     )
-    expect(dialog.locator(".sum")).to_have_text(re.compile(r"Brings about €[\d.,]+ · [\d.,]+ USDC"))
+    expect(dialog.locator(".sum")).to_have_text(re.compile(r"Brings about €[\d.,]+ · [\d.,]+\s*USDC"))
     assert not violations(page)
     dialog.get_by_role("button", name="Go on …").click()
     expect(dialog.get_by_role("heading")).to_have_text("Really sell everything?")
