@@ -157,19 +157,18 @@ def test_who_may(shown: Shown, page: Page) -> None:
 
 
 @pytest.fixture
-def slow_sale(shown: Shown) -> Iterator[None]:
-    """Let ETH be sold only in the second attempt; the follower goes on afterwards."""
-    shown.exchange.control("set_symbol_status", symbol="ETHUSDC", status="BREAK")
+def resumed(shown: Shown) -> Iterator[None]:
+    """Let the follower go on afterwards."""
     yield
-    shown.exchange.control("set_symbol_status", symbol="ETHUSDC", status="TRADING")
     if shown.home.state(shown.ids["pause"]) == "on":
         shown.home.action("switch.turn_off", entity_id=shown.ids["pause"])
     shown.leader.control("publish_v2", targets={"BTC": "0.4", "ETH": "0.2"})
     shown.poll()
 
 
-def test_stop_and_sell_everything(shown: Shown, page: Page, request: pytest.FixtureRequest) -> None:
-    """What it would do, once more whether it is meant, how far it is, and what it brought."""
+@pytest.mark.usefixtures("resumed")
+def test_stop_and_sell_everything(shown: Shown, page: Page) -> None:
+    """What it would do, once more whether it is meant, and what it brought."""
     shown.leader.control("publish_v2", targets={"BTC": "0.4", "ETH": "0.2", "SOL": "0.1"})
     shown.poll()
     open_dashboard(page)
@@ -187,18 +186,11 @@ def test_stop_and_sell_everything(shown: Shown, page: Page, request: pytest.Fixt
     expect(dialog).to_contain_text("Dry run: nothing real is sold.")
     dialog.get_by_role("button", name="Cancel").click()
     assert shown.home.state(shown.ids["pause"]) == "off"
-    request.getfixturevalue("slow_sale")
     portfolio(page).get_by_role("button", name="Stop and sell everything").click()
     dialog.get_by_role("button", name="Go on …").click()
     dialog.get_by_role("button", name="Sell everything now").click()
-    expect(dialog.get_by_role("heading").first).to_have_text("Selling …")
-    expect(dialog.locator(".rows")).to_contain_text("ETH")
-    expect(portfolio(page).locator(".notices")).to_contain_text("Everything is being sold")
-    assert not violations(page)
-    shown.exchange.control("set_symbol_status", symbol="ETHUSDC", status="TRADING")
-    shown.poll()
     expect(dialog.get_by_role("heading").first).to_have_text("Everything is sold")
-    expect(dialog.locator(".sum")).to_have_text(re.compile(r"It brought €[\d.,]+ · [\d.,]+ USDC"))
+    expect(dialog.locator(".sum")).to_have_text(re.compile(r"It brought €[\d.,]+ · [\d.,]+\s*USDC"))
     dialog.get_by_role("button", name="Close").click()
     expect(newest(page).locator(".line b")).to_have_text("Sale of everything · Executed")
     assert shown.home.state(shown.ids["pause"]) == "on"
