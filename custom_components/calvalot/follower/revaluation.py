@@ -76,7 +76,7 @@ def revalue(flow: CashFlow, flows: Sequence[CashFlow], closes: Sequence[Close]) 
                 units = units.with_flow(before, each.amount)
                 if placed:
                     later.append(replace(each, value_before=before))
-            elif placed:
+            else:  # a close: only those that end after the flow are known
                 value = each.value + _worth(flow, each.value, each.value_quote)
                 if value < 0:
                     raise NotWorthThat
