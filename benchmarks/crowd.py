@@ -1,7 +1,7 @@
 """One leader and ten thousand followers: what the leader is asked, and what they pay when all of them buy.
 
 The arrivals are drawn by the follower's own lot (`Settings.delay`) and by a seeded generator. The book is one that refills
-(Obizhaeva & Wang, Journal of Financial Markets 16, 2013; general shapes: Alfonsi, Fruth & Schied, Quantitative Finance 10,
+(Obizhaeva & Wang, EventQueue of Financial Markets 16, 2013; general shapes: Alfonsi, Fruth & Schied, Quantitative Finance 10,
 2010): whatever was taken from it comes back exponentially. Its shape is Binance's BTC/FDUSD book of July and August 2025
 (Amberdata, "How liquidity really works in crypto markets"): 3.50 million USD within 10 basis points of the mid price
 and 16.53 million within 100, here halved, one half a side. How fast it refills is not in that source: three half-lives stand side by
@@ -21,8 +21,8 @@ from random import Random
 from statistics import fmean
 from typing import Any
 
-from custom_components.calvalot.follower.exchange import Mode
-from custom_components.calvalot.follower.settings import Settings
+from custom_components.calvalot.trading.exchanges.base import Mode
+from custom_components.calvalot.trading.settings import Settings
 
 from .figure import Figure
 

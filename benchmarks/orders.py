@@ -6,7 +6,7 @@ from typing import Any
 
 from aiohttp import ClientSession
 
-from custom_components.calvalot.follower.exchange import OrderReport, OrderRequest
+from custom_components.calvalot.trading.exchanges.base import OrderReport, OrderRequest
 
 from .figure import Figure, middle
 from .sequential import REQUESTS, SequentialFollower

@@ -6,11 +6,11 @@ from decimal import Decimal
 from pathlib import Path
 import sqlite3
 
-from custom_components.calvalot.follower.exchange import Mode
-from custom_components.calvalot.follower.ledger import Ledger
-from custom_components.calvalot.follower.performance import Drawdown, Units
-from custom_components.calvalot.follower.portfolio import Portfolio, Position
-from custom_components.calvalot.follower.schema import Book, CashFlow, FlowKind
+from custom_components.calvalot.trading.exchanges.base import Mode
+from custom_components.calvalot.trading.ledger.ledger import Ledger
+from custom_components.calvalot.trading.ledger.records import Book, CashFlow, FlowKind
+from custom_components.calvalot.trading.performance import Drawdown, Units
+from custom_components.calvalot.trading.portfolio import Portfolio, Position
 
 COINS = ("BTC", "ETH", "BNB", "SOL", "XRP")
 ORDERS_A_SIGNAL = 5

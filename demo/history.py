@@ -13,13 +13,15 @@ import time
 from aiohttp import ClientSession
 from homeassistant.components.sensor import SensorStateClass
 
-from custom_components.calvalot.follower.binance import BinanceExchange
-from custom_components.calvalot.follower.exchange import Mode
-from custom_components.calvalot.follower.follower import Follower, Settings, Snapshot
-from custom_components.calvalot.follower.leader import Leader
-from custom_components.calvalot.follower.ledger import Ledger
-from custom_components.calvalot.follower.paper import PaperExchange
 from custom_components.calvalot.sensor import SENSORS
+from custom_components.calvalot.trading.engine import Engine
+from custom_components.calvalot.trading.exchanges.base import Mode
+from custom_components.calvalot.trading.exchanges.binance import BinanceExchange
+from custom_components.calvalot.trading.exchanges.paper import PaperExchange
+from custom_components.calvalot.trading.ledger.ledger import Ledger
+from custom_components.calvalot.trading.settings import Settings
+from custom_components.calvalot.trading.snapshot import Snapshot
+from custom_components.calvalot.trading.sources.leader import Leader
 from simulators.exchange import ExchangeSimulator
 from simulators.leader import LeaderSimulator
 from simulators.leader.signals import Strategist
@@ -136,7 +138,7 @@ async def _live(path: Path, entry_id: str, language: str, story: Story) -> Endin
         LeaderSimulator() as leader,
         ClientSession() as session,
     ):
-        follower = Follower(
+        follower = Engine(
             Settings(
                 entry_id=entry_id, mode=Mode.DRY_RUN, quote=QUOTE, initial_budget=Decimal(BUDGET), coins=tuple(COINS)
             ),

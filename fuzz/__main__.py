@@ -12,7 +12,7 @@ import tempfile
 import time
 from typing import Any, NoReturn
 
-from custom_components.calvalot.follower import signal
+from custom_components.calvalot.trading import signal
 
 from .bodies import LONGEST, SEEDS, mutate, renamed
 from .targets import Path2Paper, parse

@@ -10,19 +10,19 @@ import unicodedata
 
 from aiohttp import ClientSession
 
-from custom_components.calvalot.follower.binance import BinanceExchange
-from custom_components.calvalot.follower.exchange import Mode
-from custom_components.calvalot.follower.follower import Follower, Settings
-from custom_components.calvalot.follower.leader import Leader
-from custom_components.calvalot.follower.ledger import Ledger
-from custom_components.calvalot.follower.paper import PaperExchange
-from custom_components.calvalot.follower.signal import (
+from custom_components.calvalot.trading.engine import Engine
+from custom_components.calvalot.trading.exchanges.base import Mode
+from custom_components.calvalot.trading.exchanges.binance import BinanceExchange
+from custom_components.calvalot.trading.exchanges.paper import PaperExchange
+from custom_components.calvalot.trading.ledger.ledger import Ledger
+from custom_components.calvalot.trading.settings import Settings
+from custom_components.calvalot.trading.signal import InvalidSignal, Signal
+from custom_components.calvalot.trading.sources.leader import Leader
+from custom_components.calvalot.trading.sources.leader_format import (
     MAX_BODY,
     MAX_PAYLOAD,
     MAX_REASONING,
     MAX_SIGNAL_ID,
-    InvalidSignal,
-    Signal,
     parse_signal,
 )
 from simulators.exchange import ExchangeSimulator
@@ -139,7 +139,7 @@ class Path2Paper:
         session = await enter(ClientSession())
         self._ledger = Ledger(self._folder / "fuzz.db", Mode.DRY_RUN, "USDC")
         market = BinanceExchange(session, exchange.url)
-        self._follower = Follower(
+        self._follower = Engine(
             Settings(entry_id="fuzz", mode=Mode.DRY_RUN, quote="USDC", initial_budget=Decimal(1000), coins=COINS),
             leader=Leader(session, self._leader.url, self._leader.secret, "0"),
             exchange=PaperExchange(market, lambda: datetime.now(UTC), self._ledger.last_trade_id),

@@ -8,10 +8,10 @@ from pathlib import Path
 import sqlite3
 import tempfile
 
-from custom_components.calvalot.follower.exchange import Mode
-from custom_components.calvalot.follower.ledger import Ledger
-from custom_components.calvalot.follower.portfolio import Portfolio
-from custom_components.calvalot.follower.schema import FIRST_BOOK, Book
+from custom_components.calvalot.trading.exchanges.base import Mode
+from custom_components.calvalot.trading.ledger.ledger import Ledger
+from custom_components.calvalot.trading.ledger.records import FIRST_BOOK, Book
+from custom_components.calvalot.trading.portfolio import Portfolio
 
 QUOTE = "USDC"
 ORDERS = "SELECT * FROM orders WHERE mode = ? AND book = ? ORDER BY seq"

@@ -10,8 +10,8 @@ from pathlib import Path
 import sqlite3
 from typing import Any
 
-from custom_components.calvalot.follower.exchange import Mode
-from custom_components.calvalot.follower.schema import FIRST_BOOK
+from custom_components.calvalot.trading.exchanges.base import Mode
+from custom_components.calvalot.trading.ledger.records import FIRST_BOOK
 from demo import follower as forms
 from demo.home import Home
 from demo.http import ApiError

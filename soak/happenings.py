@@ -5,7 +5,8 @@ from contextlib import suppress
 from decimal import Decimal
 from random import Random
 
-from custom_components.calvalot.follower.exchange import ExchangeError, OrderRequest, Side
+from custom_components.calvalot.trading.errors import ExchangeError
+from custom_components.calvalot.trading.exchanges.base import OrderRequest, Side
 from demo.follower import COINS
 from demo.http import ApiError
 from simulators.exchange import FaultKind

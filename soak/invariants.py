@@ -6,9 +6,10 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from decimal import Decimal, localcontext
 
-from custom_components.calvalot.follower.exchange import Fill, Side
-from custom_components.calvalot.follower.portfolio import CASH_DIGITS, EXACT, Portfolio
-from custom_components.calvalot.follower.schema import OrderState
+from custom_components.calvalot.trading.decimals import EXACT
+from custom_components.calvalot.trading.exchanges.base import Fill, Side
+from custom_components.calvalot.trading.ledger.records import OrderState
+from custom_components.calvalot.trading.portfolio import CASH_DIGITS, Portfolio
 from simulators.exchange.account import Order, Trade
 
 from .books import QUOTE, Books, Row, as_amount

@@ -17,7 +17,7 @@ from typing import Self
 from websockets.asyncio.client import connect
 from websockets.exceptions import WebSocketException
 
-from custom_components.calvalot.follower.exchange import Mode
+from custom_components.calvalot.trading.exchanges.base import Mode
 from demo.follower import COINS, add_follower
 from demo.home import Home, running_home
 from demo.process import Simulator, child, free_port

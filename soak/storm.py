@@ -12,8 +12,8 @@ from typing import Any
 
 from aiohttp import ClientSession
 
-from custom_components.calvalot.follower.binance import BinanceExchange
-from custom_components.calvalot.follower.executor import follower_tag
+from custom_components.calvalot.trading.exchanges.binance import BinanceExchange
+from custom_components.calvalot.trading.executor import follower_tag
 from demo.follower import COINS
 from demo.http import ApiError
 from simulators.exchange import Fault

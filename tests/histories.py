@@ -8,11 +8,11 @@ import os
 from random import Random
 from typing import Any
 
-from custom_components.calvalot.follower import views
-from custom_components.calvalot.follower.exchange import ONE, ZERO, Fill, Mode, Side
-from custom_components.calvalot.follower.portfolio import EXACT
-from custom_components.calvalot.follower.schema import Book
-from custom_components.calvalot.follower.snapshot import Figures, Snapshot, Status, figures
+from custom_components.calvalot.trading import responses
+from custom_components.calvalot.trading.decimals import EXACT, ONE, ZERO
+from custom_components.calvalot.trading.exchanges.base import Fill, Mode, Side
+from custom_components.calvalot.trading.ledger.records import Book
+from custom_components.calvalot.trading.snapshot import Figures, Snapshot, Status, figures
 
 # All of them where somebody asks for them, a tenth in the ordinary run.
 COUNT = int(os.environ.get("CALVALOT_HISTORIES", "10"))
@@ -89,4 +89,4 @@ def random_portfolios(count: int) -> Iterator[dict[str, Any]]:
         shown = random_figures(seed)
         known = {name: getattr(shown, name) for name in Figures.__dataclass_fields__}
         mode = (Mode.DRY_RUN, Mode.LIVE)[seed % 2]
-        yield views.portfolio(Snapshot(mode=mode, status=Status.ACTIVE, since=NOW, **known))
+        yield responses.portfolio(Snapshot(mode=mode, status=Status.ACTIVE, since=NOW, **known))

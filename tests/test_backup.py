@@ -18,8 +18,8 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 from custom_components.calvalot import backup
 from custom_components.calvalot.coordinator import ledger_path
-from custom_components.calvalot.follower.exchange import Mode
-from custom_components.calvalot.follower.ledger import Ledger
+from custom_components.calvalot.trading.exchanges.base import Mode
+from custom_components.calvalot.trading.ledger.ledger import Ledger
 from simulators.leader import LeaderSimulator
 
 from .conftest import set_up
@@ -27,7 +27,7 @@ from .conftest import set_up
 
 def cycles(entry: MockConfigEntry) -> int:
     """Cycles that were finished."""
-    return len(entry.runtime_data.follower.health.cycles)
+    return len(entry.runtime_data.engine.health.cycles)
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ async def test_backup(hass: HomeAssistant, followed: MockConfigEntry, tmp_path: 
     await hass.async_block_till_done()
     manager = hass.data[DATA_MANAGER]
     assert manager.platforms["calvalot"] is backup
-    expected = followed.runtime_data.follower.portfolio()["positions"]
+    expected = followed.runtime_data.engine.portfolio()["positions"]
     await manager.async_create_backup(
         agent_ids=["backup.local"],
         include_addons=None,

@@ -12,12 +12,12 @@ from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
 
 from custom_components.calvalot.cards import FOLDER
 from custom_components.calvalot.const import DOMAIN
-from custom_components.calvalot.follower import desk
-from custom_components.calvalot.follower.exchange import Mode
-from custom_components.calvalot.follower.schema import OVERTAKEN, FlowKind, OrderState, Result
-from custom_components.calvalot.follower.signal import SYNC
-from custom_components.calvalot.follower.snapshot import Status
 from custom_components.calvalot.settings import version
+from custom_components.calvalot.trading import signals as desk
+from custom_components.calvalot.trading.exchanges.base import Mode
+from custom_components.calvalot.trading.ledger.records import OVERTAKEN, FlowKind, OrderState, Result
+from custom_components.calvalot.trading.signal import SYNC
+from custom_components.calvalot.trading.snapshot import Status
 
 from .test_translations import PLACEHOLDER, calls
 

@@ -18,10 +18,9 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry
 from custom_components import calvalot
 from custom_components.calvalot.config_flow import follower_hash
 from custom_components.calvalot.const import DOMAIN
-from custom_components.calvalot.follower.follower import Settings
-from custom_components.calvalot.follower.settings import Approval
 from custom_components.calvalot.forms import OPTIONS, SECTIONS, in_sections
 from custom_components.calvalot.settings import entry_settings
+from custom_components.calvalot.trading.settings import Approval, Settings
 from simulators.exchange import ExchangeSimulator
 from simulators.exchange.symbols import Symbol
 from simulators.leader import FaultKind, LeaderSimulator
@@ -302,7 +301,7 @@ async def test_consent_stays_visible(hass: HomeAssistant, leader: LeaderSimulato
     flow_id = await start(hass)
     public = leader_input(leader, leader_url=PUBLIC_LEADER)
     await hass.config_entries.flow.async_configure(flow_id, public)
-    with patch("custom_components.calvalot.follower.leader.Leader.fetch", return_value=b"[]"):
+    with patch("custom_components.calvalot.trading.sources.leader.Leader.fetch", return_value=b"[]"):
         result = await hass.config_entries.flow.async_configure(flow_id, public | {"accept_plain_http": True})
     assert_form(result, "leader", {"leader_url": "invalid_response"})
     assert suggested(result) == public | {"accept_plain_http": True}

@@ -15,7 +15,7 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry, async_
 from sqlalchemy import Connection, event
 from sqlalchemy.engine import Engine
 
-from custom_components.calvalot.turns import LONGEST_TURN, Turns
+from custom_components.calvalot.scheduler import LONGEST_TURN, CycleQueue
 from simulators.exchange import ExchangeSimulator
 from simulators.leader import LeaderSimulator
 
@@ -135,7 +135,7 @@ async def test_a_turn_is_short(
         begun.set()
         await never
 
-    stuck.follower.cycle = hang
+    stuck.engine.cycle = hang
     done = asyncio.Event()
     stop = free.async_add_listener(done.set)
     async_fire_time_changed(hass, dt_util.utcnow() + stuck.interval)
@@ -150,7 +150,7 @@ async def test_a_turn_is_short(
 
 async def test_turns() -> None:
     """Who is due waits as long as its exchange asked for, and holds nobody up who is on another one."""
-    turns = Turns()
+    turns = CycleQueue()
     started: list[str] = []
 
     def start(name: str) -> asyncio.Task[None]:
@@ -168,7 +168,7 @@ async def test_turns() -> None:
 
 async def test_a_pause_after_a_pause() -> None:
     """Those that went first may have used up the next minute as well."""
-    turns = Turns()
+    turns = CycleQueue()
     pauses = [0.01, 0.01, 0]
     await turns.take(lambda: asyncio.create_task(asyncio.sleep(0)), lambda: pauses.pop(0))
     assert pauses == []

@@ -13,10 +13,10 @@ import voluptuous as vol
 
 from custom_components.calvalot import const, event, forms, llm, sensor, services, webhook
 from custom_components.calvalot.condition import CONDITIONS
-from custom_components.calvalot.follower import leader, push
-from custom_components.calvalot.follower.desk import WAITS
-from custom_components.calvalot.follower.planner import Reason
 from custom_components.calvalot.issues import PROBLEMS
+from custom_components.calvalot.trading.planner import Reason
+from custom_components.calvalot.trading.signals import WAITS
+from custom_components.calvalot.trading.sources import leader, push
 from custom_components.calvalot.trigger import TRIGGERS
 
 from .markdown import anchors, code, prose, rows, section

@@ -65,7 +65,7 @@ async def test_only_administrators_move_money(
     """Whatever changes something is refused to everybody else, and changes nothing."""
     leader.publish_v2({"BTC": "0.4"})
     await set_up(hass, entry)
-    ledger = entry.runtime_data.follower._ledger
+    ledger = entry.runtime_data.engine._ledger
     leader.publish_v2({"BTC": "0.1"})
     before = ledger.book(), ledger.trades(), ledger.signals()
     hass_read_only_user.mock_policy({"entities": True})
@@ -146,7 +146,7 @@ async def test_webhook_hears_its_leader_only(
     assert answers[0] == answers[1]
     await hass.async_block_till_done()
     assert len(leader.requests) == asked
-    assert entry.runtime_data.follower._ledger.signals() == ()
+    assert entry.runtime_data.engine._ledger.signals() == ()
 
 
 @pytest.mark.parametrize("expected_lingering_timers", [True])  # the server's, of the connections that it refused
@@ -242,7 +242,7 @@ async def test_answer_that_is_not_to_be_trusted(
     leader.publish_v2({"BTC": "0.4"})
     leader.misbehave(kind, 1)
     await poll(hass, entry)
-    follower = entry.runtime_data.follower
+    follower = entry.runtime_data.engine
     assert follower.snapshot.leader_connected is False
     assert follower._ledger.trades() == ()
     assert follower._ledger.signals() == ()
@@ -262,4 +262,4 @@ async def test_signed_answers(
         signed = leader._sign
         leader._sign_answer = lambda body: signed(body.replace(b"0.4", b"0.1"))
     await poll(hass, entry)
-    assert len(entry.runtime_data.follower._ledger.trades()) == (not forged)
+    assert len(entry.runtime_data.engine._ledger.trades()) == (not forged)

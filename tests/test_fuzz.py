@@ -6,7 +6,7 @@ from unittest.mock import patch
 
 import pytest
 
-from custom_components.calvalot.follower import signal
+from custom_components.calvalot.trading import signal
 from fuzz.bodies import SEEDS, mutate, renamed
 from fuzz.targets import Finding, Path2Paper, is_signal, parse
 

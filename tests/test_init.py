@@ -18,8 +18,8 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry, async_
 
 from custom_components.calvalot.const import DOMAIN
 from custom_components.calvalot.coordinator import ledger_path
-from custom_components.calvalot.follower.ledger import Ledger
 from custom_components.calvalot.settings import entry_settings
+from custom_components.calvalot.trading.ledger.ledger import Ledger
 from simulators.exchange import ExchangeSimulator
 from simulators.leader import FaultKind, LeaderSimulator
 
@@ -155,7 +155,7 @@ async def test_cycles_need_no_entity(
         for cycles in (2, 3):
             await later(hass, freezer)
             assert len(leader.requests) == cycles
-            assert len(entry.runtime_data.follower.health.cycles) == cycles
+            assert len(entry.runtime_data.engine.health.cycles) == cycles
         await hass.config_entries.async_unload(entry.entry_id)
 
 
@@ -259,7 +259,7 @@ async def test_home_assistant_stops(hass: HomeAssistant, entry: MockConfigEntry,
     hass.bus.async_fire(EVENT_HOMEASSISTANT_STOP)
     await hass.async_block_till_done()
     assert poll.done()
-    assert len(entry.runtime_data.follower.health.cycles) == 2
+    assert len(entry.runtime_data.engine.health.cycles) == 2
     await entry.runtime_data.async_poll()
     assert len(leader.requests) == 2
 
@@ -299,7 +299,7 @@ async def test_broken_cycle(
     """What nobody thought of is logged, makes the figures unavailable, and is over with the next good cycle."""
     await set_up(hass, entry)
     coordinator = entry.runtime_data
-    with patch.object(coordinator.follower, "cycle", side_effect=ZeroDivisionError("oops")):
+    with patch.object(coordinator.engine, "cycle", side_effect=ZeroDivisionError("oops")):
         await later(hass, freezer)
     assert coordinator.last_update_success is False
     assert "oops" in caplog.text

@@ -15,8 +15,9 @@ import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry, MockUser
 
 from custom_components.calvalot import intent
-from custom_components.calvalot.follower.follower import Status
-from custom_components.calvalot.follower.ledger import Ledger, LedgerError
+from custom_components.calvalot.trading.ledger.ledger import Ledger
+from custom_components.calvalot.trading.ledger.storage import LedgerError
+from custom_components.calvalot.trading.snapshot import Status
 from simulators.exchange import ExchangeSimulator
 from simulators.leader import LeaderSimulator
 

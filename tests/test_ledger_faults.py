@@ -13,13 +13,13 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry, async_
 
 from custom_components.calvalot.const import DOMAIN
 from custom_components.calvalot.coordinator import ledger_path
-from custom_components.calvalot.follower.exchange import Mode
-from custom_components.calvalot.follower.ledger import Ledger
+from custom_components.calvalot.trading.exchanges.base import Mode
+from custom_components.calvalot.trading.ledger.ledger import Ledger
 from simulators.leader import LeaderSimulator
 
 from .conftest import set_up
+from .engine.faults import failing_disk, flush, scratch
 from .entities import poll
-from .follower.faults import failing_disk, flush, scratch
 
 
 def issues(hass: HomeAssistant, entry: MockConfigEntry) -> dict[str, dict[str, str]]:
@@ -35,7 +35,7 @@ async def test_failing_disk(hass: HomeAssistant, live_entry: MockConfigEntry, le
     """Trading stops with the reason, and goes on by itself."""
     await set_up(hass, live_entry)
     leader.publish_v2({"BTC": "0.4"})
-    follower = live_entry.runtime_data.follower
+    follower = live_entry.runtime_data.engine
     with failing_disk(follower._ledger):
         await live_entry.runtime_data.async_poll()
     assert issues(hass, live_entry) == {
@@ -52,7 +52,7 @@ async def test_broken_ledger(hass: HomeAssistant, live_entry: MockConfigEntry, l
     leader.publish_v2({"BTC": "0.4"})
     await set_up(hass, live_entry)
     copies = [copy.name for copy in ledger_path(hass, live_entry.entry_id).parent.glob("*.copy.db")]
-    flush(live_entry.runtime_data.follower._ledger)
+    flush(live_entry.runtime_data.engine._ledger)
     scratch(ledger_path(hass, live_entry.entry_id))
     await poll(hass, live_entry, 2)
     assert await hass.config_entries.async_reload(live_entry.entry_id)

@@ -18,10 +18,9 @@ from pytest_homeassistant_custom_component.components.recorder.common import asy
 
 from custom_components import calvalot
 from custom_components.calvalot import event
-from custom_components.calvalot.follower.exchange import ExchangeError
-from custom_components.calvalot.follower.leader import LeaderError
-from custom_components.calvalot.follower.planner import Reason
 from custom_components.calvalot.logbook import ICONS
+from custom_components.calvalot.trading.errors import ExchangeError, LeaderError
+from custom_components.calvalot.trading.planner import Reason
 from custom_components.calvalot.wording import WAYS
 from simulators.exchange import ExchangeSimulator
 from simulators.leader import LeaderSimulator

@@ -19,12 +19,12 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 from custom_components.calvalot.const import DOMAIN
 from custom_components.calvalot.coordinator import ledger_path
-from custom_components.calvalot.follower.exchange import InvalidKey, KeyPermissions, Side
-from custom_components.calvalot.follower.follower import PositionView, Snapshot, Status
-from custom_components.calvalot.follower.leader import LeaderForbidden, LeaderSignalsOff
-from custom_components.calvalot.follower.schema import OrderRecord, OrderState
 from custom_components.calvalot.issues import PROBLEMS
 from custom_components.calvalot.repairs import async_create_fix_flow
+from custom_components.calvalot.trading.errors import InvalidKey, LeaderForbidden, LeaderSignalsOff
+from custom_components.calvalot.trading.exchanges.base import KeyPermissions, Side
+from custom_components.calvalot.trading.ledger.records import OrderRecord, OrderState
+from custom_components.calvalot.trading.snapshot import PositionFigures, Snapshot, Status
 from simulators.exchange import ExchangeSimulator
 from simulators.leader import FaultKind, LeaderSimulator
 
@@ -77,7 +77,9 @@ def order(age: timedelta, sent: timedelta | None, **changes: Any) -> OrderRecord
             "coin_set_aside",
             {
                 "positions": {
-                    coin: PositionView(coin=coin, symbol=f"{coin}USDC", value=Decimal("1.239"), set_aside=coin != "BTC")
+                    coin: PositionFigures(
+                        coin=coin, symbol=f"{coin}USDC", value=Decimal("1.239"), set_aside=coin != "BTC"
+                    )
                     for coin in ("BTC", "SOL", "XRP")
                 }
             },
@@ -100,7 +102,7 @@ async def test_issues(
 ) -> None:
     """Each problem raises its issue alone, with what it is about, and takes it along when it goes."""
     await set_up(hass, entry)
-    follower = entry.runtime_data.follower
+    follower = entry.runtime_data.engine
     good: Snapshot = follower.snapshot
     follower._show(replace(good, **change))
     raised = {found.translation_key for (domain, _), found in ir.async_get(hass).issues.items() if domain == DOMAIN}
@@ -117,7 +119,7 @@ async def test_issues(
 async def test_order_is_given_time(hass: HomeAssistant, entry: MockConfigEntry, sent: timedelta | None) -> None:
     """An order that was not sent, or just now, is nothing to worry about."""
     await set_up(hass, entry)
-    follower = entry.runtime_data.follower
+    follower = entry.runtime_data.engine
     follower._show(replace(follower.snapshot, open_orders=(order(timedelta(hours=1), sent),)))
     assert issue(hass, entry, "order_unknown") is None
 

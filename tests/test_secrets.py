@@ -26,9 +26,10 @@ from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
 from custom_components.calvalot.const import DOMAIN
 from custom_components.calvalot.coordinator import ledger_path
 from custom_components.calvalot.diagnostics import async_get_config_entry_diagnostics
-from custom_components.calvalot.follower import binance, leader as leader_module
-from custom_components.calvalot.follower.push import signature
 from custom_components.calvalot.services import ACTIONS
+from custom_components.calvalot.trading.exchanges import binance
+from custom_components.calvalot.trading.sources import leader as leader_module
+from custom_components.calvalot.trading.sources.push import signature
 from simulators.exchange import ExchangeSimulator, FaultKind as ExchangeFault
 from simulators.leader import FaultKind as LeaderFault, LeaderSimulator
 
@@ -212,7 +213,7 @@ async def test_pushed_to(
     for method in ("GET", "HEAD", "POST", "PUT"):
         async with client.request(method, path, data=API_SECRET, headers={"X-Signal-Signature": "0f" * 32}) as answer:
             assert await answer.read() == b""
-    assert entry.runtime_data.doorkeeper.refused == 4
+    assert entry.runtime_data.verifier.refused == 4
     # However well it is signed: nothing that a push says is kept or told.
     body, timestamp = f"{API_KEY} {LEADER_SECRET}".encode(), str(int(time.time()) + 1)
     proof = {"X-Signal-Timestamp": timestamp, "X-Signal-Signature": signature(LEADER_SECRET, timestamp, path, body)}
@@ -390,15 +391,15 @@ async def test_objects(hass: HomeAssistant, secret_data: dict[str, Any]) -> None
     entry = add_entry(hass, secret_data, push=True)
     await set_up(hass, entry)
     coordinator = entry.runtime_data
-    assert coordinator.doorkeeper
-    follower = coordinator.follower
+    assert coordinator.verifier
+    follower = coordinator.engine
     for thing in (
         coordinator,
         follower,
         follower.settings,
-        follower._observer,
-        follower._observer._leader,
-        coordinator.doorkeeper,
+        follower._fetcher,
+        follower._fetcher._leader,
+        coordinator.verifier,
         coordinator.exchange,
     ):
         assert not seen(f"{thing!r} {thing}")

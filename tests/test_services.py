@@ -17,7 +17,7 @@ import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry, MockUser, async_capture_events
 
 from custom_components.calvalot.const import DOMAIN
-from custom_components.calvalot.follower.snapshot import Status
+from custom_components.calvalot.trading.snapshot import Status
 from simulators.exchange import ExchangeSimulator
 from simulators.leader import LeaderSimulator
 
@@ -70,7 +70,7 @@ async def books(hass: HomeAssistant) -> list[Any]:
             snapshot.cash,
             snapshot.net_deposits,
             {coin: position.quantity for coin, position in snapshot.positions.items()},
-            await entry.runtime_data.follower.cash_flows(),
+            await entry.runtime_data.engine.cash_flows(),
         )
         for entry in hass.config_entries.async_loaded_entries(DOMAIN)
         if (snapshot := entry.runtime_data.data)
@@ -376,9 +376,9 @@ async def test_approval_of_the_paused(hass: HomeAssistant, entry_data: dict[str,
     entry = add_entry(hass, entry_data, approval="ask")
     leader.publish_v2(ALLOCATION)
     assert await set_up(hass, entry)
-    await entry.runtime_data.follower.pause(True)
+    await entry.runtime_data.engine.pause(True)
     assert (await refused(hass, "approve")).translation_key == "paused"
-    await entry.runtime_data.follower.pause(False)
+    await entry.runtime_data.engine.pause(False)
     await act(hass, "approve")
     assert (await ask(hass, "get_trades"))["trades"]
 

@@ -9,7 +9,8 @@ from homeassistant.exceptions import HomeAssistantError, Unauthorized
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry, MockUser
 
-from custom_components.calvalot.follower.ledger import Ledger, LedgerError
+from custom_components.calvalot.trading.ledger.ledger import Ledger
+from custom_components.calvalot.trading.ledger.storage import LedgerError
 from simulators.leader import LeaderSimulator
 
 from .conftest import set_up

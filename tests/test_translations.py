@@ -18,12 +18,12 @@ import pytest
 
 from custom_components import calvalot
 from custom_components.calvalot import binary_sensor, button, event, forms, sensor, services, switch
-from custom_components.calvalot.follower import views
-from custom_components.calvalot.follower.exchange import Mode, Side
-from custom_components.calvalot.follower.follower import Status
-from custom_components.calvalot.follower.journal import Journal
-from custom_components.calvalot.follower.schema import OrderRecord, SignalRecord, Trade
 from custom_components.calvalot.issues import PROBLEMS
+from custom_components.calvalot.trading import responses
+from custom_components.calvalot.trading.events import EventQueue
+from custom_components.calvalot.trading.exchanges.base import Mode, Side
+from custom_components.calvalot.trading.ledger.records import OrderRecord, SignalRecord, Trade
+from custom_components.calvalot.trading.snapshot import Status
 
 ROOT = Path(calvalot.__file__).parent
 LANGUAGES = ("en", "fr")
@@ -224,10 +224,10 @@ def test_event_attributes() -> None:
     """Whatever a signal or a trade event tells has a name."""
     now = datetime.now(UTC)
     signal = SignalRecord(signal_id="one", version=2, seen_at=now)
-    journal = Journal(Mode.LIVE)
-    journal.waiting(signal, views.preview((), ()) | {"summary": ""}, now)
+    journal = EventQueue(Mode.LIVE)
+    journal.waiting(signal, responses.preview((), ()) | {"summary": ""}, now)
     (waiting,) = journal.take()
-    assert attribute_names("signal") == views.signal(signal).keys() | waiting.data.keys() - {"type"}
+    assert attribute_names("signal") == responses.signal(signal).keys() | waiting.data.keys() - {"type"}
     order = OrderRecord(
         signal_id="one",
         coin="BTC",
@@ -249,7 +249,7 @@ def test_event_attributes() -> None:
         amount=Decimal(1),
         fees=(),
     )
-    told = views.trade(trade, Mode.LIVE).keys() | views.failed_order(order, Mode.LIVE).keys()
+    told = responses.trade(trade, Mode.LIVE).keys() | responses.failed_order(order, Mode.LIVE).keys()
     assert attribute_names("trade") == told
 
 
@@ -322,7 +322,7 @@ def test_exceptions() -> None:
     # A follower that is not active refuses in the name of its status.
     raised = {status.value for status in Status if status is not Status.ACTIVE}
     for name, call in calls():
-        if name in {"FollowerError", "invalid_input"} and isinstance(call.args[0], ast.Constant):
+        if name in {"CommandError", "invalid_input"} and isinstance(call.args[0], ast.Constant):
             raised.add(call.args[0].value)
         elif name.endswith(("Error", "Failed", "NotReady", "send_error")):
             raised |= {

@@ -25,8 +25,8 @@ from pytest_homeassistant_custom_component.typing import ClientSessionGenerator,
 from custom_components.calvalot import webhook
 from custom_components.calvalot.const import DOMAIN, PUSH_COOLDOWN
 from custom_components.calvalot.diagnostics import async_get_config_entry_diagnostics
-from custom_components.calvalot.follower.push import MAX_BODY
 from custom_components.calvalot.forms import in_sections
+from custom_components.calvalot.trading.sources.push import MAX_BODY
 from simulators.exchange import ExchangeSimulator
 from simulators.leader import LeaderSimulator
 
@@ -88,7 +88,7 @@ async def counts(hass: HomeAssistant, entry: MockConfigEntry) -> Counted:
 
 def trades(entry: MockConfigEntry) -> int:
     """How much was traded."""
-    return len(entry.runtime_data.follower._ledger.trades())
+    return len(entry.runtime_data.engine._ledger.trades())
 
 
 async def cool_down(hass: HomeAssistant, freezer: FrozenDateTimeFactory) -> None:
@@ -293,7 +293,7 @@ async def test_push_during_a_cycle(
     await asyncio.sleep(0.1)
     leader.publish_v2({"BTC": "0.4"})
     asked = len(leader.requests)
-    follower = entry.runtime_data.follower
+    follower = entry.runtime_data.engine
     with patch.object(follower, "cycle", wraps=follower.cycle) as cycle:
         assert await push(client, entry) == 202
         assert cycle.call_count == 0
@@ -317,7 +317,7 @@ async def test_not_active(
     assert await set_up(hass, entry)
     await poll(hass, entry, 3)
     if state == "paused":
-        await entry.runtime_data.follower.pause(paused=True)
+        await entry.runtime_data.engine.pause(paused=True)
     assert entry.runtime_data.data.status == state
     asked = len(leader.requests)
     leader.publish_v2({"BTC": "0.4"})
@@ -439,7 +439,7 @@ async def test_from_where(
 ) -> None:
     """A leader in one's own network is heard from there only, and calls the address that it has there."""
     entry = add_entry(hass, entry_data | {"leader_url": leader_url}, push=True)
-    with patch("custom_components.calvalot.follower.leader.Leader.fetch", return_value=None):
+    with patch("custom_components.calvalot.trading.sources.leader.Leader.fetch", return_value=None):
         assert await set_up(hass, entry)
     (hook,) = listed(hass).values()
     assert hook.local_only is local_only
@@ -526,7 +526,7 @@ async def test_turn(
     assert trades(entry) == 0
     asked = len(leader.requests)
     for _ in range(2):  # a picture on the way changes nothing
-        await entry.runtime_data.follower.forget_restore()
+        await entry.runtime_data.engine.forget_restore()
     freezer.move_to(due)
     async_fire_time_changed(hass, due)
     await hass.async_block_till_done()
@@ -541,7 +541,7 @@ async def test_turn_comes_during_a_cycle(
     """The cycle that runs may have looked at the clock already: another one follows it."""
     entry, due = await waiting(hass, entry_data, leader)
     coordinator = entry.runtime_data
-    decide = coordinator.follower._desk.decide
+    decide = coordinator.engine._signals.decide
 
     async def late(*args: Any, **arguments: Any) -> None:
         """Decide just before the turn, and be done just after it."""
@@ -549,7 +549,7 @@ async def test_turn_comes_during_a_cycle(
         freezer.move_to(due)
         async_fire_time_changed(hass, due)
 
-    with patch.object(coordinator.follower._desk, "decide", late):
+    with patch.object(coordinator.engine._signals, "decide", late):
         await coordinator.async_poll()
     await hass.async_block_till_done()
     assert trades(entry) == 1

@@ -11,11 +11,11 @@ from homeassistant.helpers.typing import ConfigType
 from .cards import async_setup_cards
 from .const import DOMAIN
 from .coordinator import CalvalotConfigEntry, CalvalotCoordinator, ledger_path
-from .follower.ledger import LedgerError, LedgerNewer
-from .follower.safekeeping import live_coins, paper_only
 from .issues import COINS_LEFT, LEDGER_NEWER, LEDGER_UNREADABLE, async_clear_issues, async_raise_issue, coins_text
 from .services import async_setup_services
 from .settings import InvalidSettings, version
+from .trading.ledger.copies import live_coins, paper_only
+from .trading.ledger.storage import LedgerError, LedgerNewer
 from .webhook import async_setup_webhook
 from .websocket_api import async_setup_websocket_api
 

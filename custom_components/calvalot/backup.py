@@ -10,7 +10,7 @@ from homeassistant.util.hass_dict import HassKey
 
 from .const import DOMAIN, LOGGER
 from .coordinator import CalvalotConfigEntry
-from .follower.follower import Follower
+from .trading.engine import Engine
 
 # How long a backup waits for running cycles, and how long a follower stays still if nobody says that it is over.
 PATIENCE: Final = timedelta(seconds=30)
@@ -45,11 +45,11 @@ async def async_post_backup(hass: HomeAssistant) -> None:
 
 def _hold(hass: HomeAssistant, entry: CalvalotConfigEntry, still: asyncio.Event, over: asyncio.Event) -> None:
     """Hold a follower still in a task of its own, which ends with the entry too."""
-    follower = entry.runtime_data.follower
+    follower = entry.runtime_data.engine
     entry.async_create_background_task(hass, _still(follower, still, over), f"{entry.title} backup")
 
 
-async def _still(follower: Follower, still: asyncio.Event, over: asyncio.Event) -> None:
+async def _still(follower: Engine, still: asyncio.Event, over: asyncio.Event) -> None:
     async with follower.still():
         still.set()
         with suppress(TimeoutError):

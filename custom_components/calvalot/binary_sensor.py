@@ -12,7 +12,7 @@ from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
 from .coordinator import CalvalotConfigEntry
 from .entity import CalvalotEntity
-from .follower.follower import Snapshot, Status
+from .trading.snapshot import Snapshot, Status
 
 PARALLEL_UPDATES = 0
 

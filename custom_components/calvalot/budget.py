@@ -18,12 +18,14 @@ from .const import (
     DOMAIN,
 )
 from .coordinator import async_accounts
-from .follower.binance import BinanceExchange
-from .follower.exchange import ZERO, Balance, Exchange, eur_rate, rate_symbols, round_up
-from .follower.planner import FEE_MARGIN, Limits, Market, PlannedOrder, fund, plan, smallest_order, worst_factor
-from .follower.portfolio import Portfolio, Valuation
-from .follower.signal import Signal
 from .settings import amount
+from .trading.decimals import ZERO, round_up
+from .trading.exchanges.base import Balance, Exchange, eur_rate, rate_symbols
+from .trading.exchanges.binance import BinanceExchange
+from .trading.limits import Limits
+from .trading.planner import FEE_MARGIN, Market, PlannedOrder, fund, plan, smallest_order, worst_factor
+from .trading.portfolio import Portfolio, Valuation
+from .trading.signal import Signal
 
 LIMITS = Limits()
 # What a move of a version 1 signal may be old by default.

@@ -11,7 +11,7 @@ from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 from .const import DOMAIN
 from .coordinator import CalvalotConfigEntry
 from .entity import CalvalotEntity
-from .follower.settings import Approval
+from .trading.settings import Approval
 
 PARALLEL_UPDATES = 0
 

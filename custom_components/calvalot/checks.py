@@ -21,19 +21,21 @@ from .const import (
     CONF_TRADING_MODE,
 )
 from .coordinator import CalvalotCoordinator
-from .follower.binance import BinanceExchange
-from .follower.exchange import ExchangeError, InvalidKey, Mode, eur_rate, rate_symbols
-from .follower.leader import (
+from .settings import exchange_of, leader_of, version
+from .texts import figure
+from .trading.errors import (
+    ExchangeError,
+    InvalidKey,
     LeaderForbidden,
     LeaderInvalidResponse,
     LeaderSignalsOff,
     LeaderUnreachable,
-    is_private,
-    normalise_url,
 )
-from .follower.signal import InvalidSignal, parse_signal
-from .settings import exchange_of, leader_of, version
-from .texts import figure
+from .trading.exchanges.base import Mode, eur_rate, rate_symbols
+from .trading.exchanges.binance import BinanceExchange
+from .trading.signal import InvalidSignal
+from .trading.sources.leader_format import parse_signal
+from .trading.urls import is_private, normalise_url
 
 
 class InvalidInput(Exception):

@@ -14,8 +14,8 @@ from homeassistant.helpers.condition import (
 )
 import voluptuous as vol
 
-from .follower.follower import Status
 from .target import CONF_LEVEL, CONF_UNIT, PROFIT_LEVEL_FIELDS, async_entities_of, async_profit_sensors_of, figure
+from .trading.snapshot import Status
 
 SPECS: Final[dict[str, DomainSpec]] = {Platform.SENSOR: DomainSpec(), Platform.BINARY_SENSOR: DomainSpec()}
 

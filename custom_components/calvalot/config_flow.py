@@ -33,11 +33,11 @@ from .const import (
     SECRETS,
 )
 from .dashboard import DASHBOARD_URL
-from .follower.exchange import Mode
 from .going_live import async_budget_facts, async_summary
 from .options_flow import CalvalotOptionsFlow
 from .settings import coin_codes
 from .texts import async_text, figure
+from .trading.exchanges.base import Mode
 
 CONSENTS = {"plain_http": CONF_ACCEPT_PLAIN_HTTP, "key_can_withdraw": CONF_ACCEPT_WITHDRAWAL_KEY}
 IDENTITY = (CONF_LEADER_URL, CONF_EXCHANGE_URL, CONF_TRADING_MODE, CONF_API_KEY)

@@ -27,15 +27,18 @@ from homeassistant.util.hass_dict import HassKey
 from homeassistant.util.signal_type import SignalType
 
 from .const import DOMAIN, FIRST_CYCLE_TIMEOUT, LOGGER, PUSH_COOLDOWN, STOP_TIMEOUT
-from .follower.accounts import Accounts
-from .follower.exchange import Exchange, Mode
-from .follower.follower import Event, Follower, Snapshot
-from .follower.ledger import Ledger, LedgerError
-from .follower.paper import PaperExchange
-from .follower.push import Doorkeeper
 from .issues import Reauthentication, async_sync_issues
+from .scheduler import async_cycle_queue
 from .settings import entry_settings, exchange_of, leader_of, poll_interval
-from .turns import async_turns
+from .trading.accounts import Accounts
+from .trading.engine import Engine
+from .trading.events import Event
+from .trading.exchanges.base import Exchange, Mode
+from .trading.exchanges.paper import PaperExchange
+from .trading.ledger.ledger import Ledger
+from .trading.ledger.storage import LedgerError
+from .trading.snapshot import Snapshot
+from .trading.sources.push import PushVerifier
 from .wording import async_sentence
 
 type CalvalotConfigEntry = ConfigEntry[CalvalotCoordinator]
@@ -74,7 +77,7 @@ class CalvalotCoordinator(DataUpdateCoordinator[Snapshot]):
         exchange: Exchange = self.exchange
         if self.settings.mode is Mode.DRY_RUN:
             exchange = PaperExchange(self.exchange, dt_util.utcnow, ledger.last_trade_id)
-        self.follower = Follower(
+        self.engine = Engine(
             self.settings,
             leader=leader_of(hass, entry.data, version),
             exchange=exchange,
@@ -93,7 +96,7 @@ class CalvalotCoordinator(DataUpdateCoordinator[Snapshot]):
         self._unsubscribe: list[CALLBACK_TYPE] = []
         self._reauth = Reauthentication(hass, entry)
         self._told: dict[str, Exception] = {}
-        self.doorkeeper: Doorkeeper | None = None
+        self.verifier: PushVerifier | None = None
         self._pushes = Debouncer(hass, LOGGER, cooldown=PUSH_COOLDOWN, immediate=True, function=self._queue_anew)
         self._again = False
         self._queued_anew = False
@@ -102,11 +105,11 @@ class CalvalotCoordinator(DataUpdateCoordinator[Snapshot]):
     async def async_start(self) -> None:
         """Open the book; nothing goes over the network yet. Raises LedgerError."""
         try:
-            await self.follower.start()
+            await self.engine.start()
         except LedgerError:
-            await self.follower.stop()
+            await self.engine.stop()
             raise
-        self.data = self.follower.snapshot
+        self.data = self.engine.snapshot
         self.device_id = (
             dr.async_get(self.hass)
             .async_get_or_create(
@@ -148,7 +151,7 @@ class CalvalotCoordinator(DataUpdateCoordinator[Snapshot]):
         while self._unsubscribe:
             self._unsubscribe.pop()()
         self._pushes.async_shutdown()
-        await self.follower.stop(STOP_TIMEOUT)
+        await self.engine.stop(STOP_TIMEOUT)
         self._await_turn(None)
 
     @callback
@@ -165,7 +168,7 @@ class CalvalotCoordinator(DataUpdateCoordinator[Snapshot]):
     def _start_cycle(self) -> asyncio.Task[Snapshot]:
         if self._cycle is None or self._cycle.done():
             # No background task: those are cancelled on unload and shutdown.
-            self._cycle = self.hass.async_create_task(self.follower.cycle(), f"{self.name} cycle")
+            self._cycle = self.hass.async_create_task(self.engine.cycle(), f"{self.name} cycle")
             self._cycle.add_done_callback(self._cycle_over)
         return self._cycle
 
@@ -213,7 +216,7 @@ class CalvalotCoordinator(DataUpdateCoordinator[Snapshot]):
 
     @callback
     def _queue(self, start: Callable[[], asyncio.Task[Snapshot]]) -> asyncio.Task[asyncio.Task[Snapshot]]:
-        turn = async_turns(self.hass).take(start, lambda: self.exchange.pause)
+        turn = async_cycle_queue(self.hass).take(start, lambda: self.exchange.pause)
         return self.hass.async_create_task(turn, f"{self.name} turn")
 
     async def _async_home_assistant_stops(self, _event: HassEvent) -> None:

@@ -19,10 +19,10 @@ from .const import (
     DEFAULT_EXCHANGE_URL,
 )
 from .coordinator import CalvalotConfigEntry
-from .follower.follower import FollowerError
-from .follower.leader import is_private
-from .follower.snapshot import Figures
 from .settings import version
+from .trading.errors import CommandError
+from .trading.snapshot import Figures
+from .trading.urls import is_private
 
 AMOUNTS = (CONF_MIN_ORDER, CONF_DUST_THRESHOLD, CONF_SURVIVAL_FLOOR)
 
@@ -31,8 +31,8 @@ async def async_get_config_entry_diagnostics(hass: HomeAssistant, entry: Calvalo
     """Return diagnostics for a follower."""
     coordinator = entry.runtime_data
     snapshot = coordinator.data
-    health = coordinator.follower.health
-    doorkeeper = coordinator.doorkeeper
+    health = coordinator.engine.health
+    verifier = coordinator.verifier
     leader_url = URL(entry.data[CONF_LEADER_URL])
     now = dt_util.utcnow()
     return {
@@ -48,7 +48,7 @@ async def async_get_config_entry_diagnostics(hass: HomeAssistant, entry: Calvalo
             "private": is_private(str(leader_url)),
             "connected": snapshot.leader_connected,
             "problem": _kind(snapshot.leader_problem),
-            "pushes": {"accepted": doorkeeper.accepted, "refused": doorkeeper.refused} if doorkeeper else None,
+            "pushes": {"accepted": verifier.accepted, "refused": verifier.refused} if verifier else None,
         },
         "exchange": {
             "host": URL(entry.data.get(CONF_EXCHANGE_URL, DEFAULT_EXCHANGE_URL)).host,
@@ -83,9 +83,9 @@ async def async_get_config_entry_diagnostics(hass: HomeAssistant, entry: Calvalo
             "mismatch": sorted(snapshot.missing),
             "failed": snapshot.storage_problem is not None,
             "restored": snapshot.restored is not None,
-            "records": await _told(coordinator.follower.counts()),
+            "records": await _told(coordinator.engine.counts()),
             "book": snapshot.book,
-            "books": await _told(coordinator.follower.books()),
+            "books": await _told(coordinator.engine.books()),
         },
         "cycles": [{"started": cycle.started, "seconds": round(cycle.seconds, 3)} for cycle in health.cycles],
         "last_errors": [asdict(trouble) for trouble in health.troubles],
@@ -95,7 +95,7 @@ async def async_get_config_entry_diagnostics(hass: HomeAssistant, entry: Calvalo
 async def _told[T](question: Awaitable[T]) -> T | None:
     try:
         return await question
-    except FollowerError:
+    except CommandError:
         return None
 
 

@@ -7,7 +7,7 @@ from typing import Final
 from homeassistant.exceptions import HomeAssistantError, ServiceValidationError
 
 from .const import DOMAIN
-from .follower.follower import FollowerError
+from .trading.errors import CommandError
 
 # Not the owner's doing: the same call may succeed later.
 FAILURES: Final = frozenset({"no_valuation", "ledger_unavailable", "order_unclear", "signal_unheard"})
@@ -15,10 +15,10 @@ FAILURES: Final = frozenset({"no_valuation", "ledger_unavailable", "order_unclea
 
 @contextmanager
 def translated_errors() -> Iterator[None]:
-    """Turn a FollowerError into the error that Home Assistant shows in the owner's language."""
+    """Turn a CommandError into the error that Home Assistant shows in the owner's language."""
     try:
         yield
-    except FollowerError as err:
+    except CommandError as err:
         error = HomeAssistantError if err.key in FAILURES else ServiceValidationError
         raise error(
             translation_domain=DOMAIN, translation_key=err.key, translation_placeholders=err.placeholders

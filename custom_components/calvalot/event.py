@@ -8,7 +8,7 @@ from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
 from .coordinator import CalvalotConfigEntry
 from .entity import CalvalotEntity
-from .follower.follower import Event
+from .trading.events import Event
 
 PARALLEL_UPDATES = 0
 

@@ -22,9 +22,9 @@ import voluptuous as vol
 
 from . import const
 from .checks import InvalidInput
-from .follower.exchange import Mode
-from .follower.settings import Approval
 from .texts import async_field_name, async_text, figure
+from .trading.exchanges.base import Mode
+from .trading.settings import Approval
 
 QUOTE_ASSETS = ("USDC", "USDT", "FDUSD", "EUR")
 

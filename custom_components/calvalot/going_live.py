@@ -9,12 +9,14 @@ from homeassistant.util import dt as dt_util
 
 from .budget import Terms, async_spare, costs, market_of, rates_of, whole
 from .const import CONF_INITIAL_BUDGET, CONF_QUOTE_ASSET, CONF_TRADING_MODE, DEFAULT_QUOTE_ASSET
-from .follower.exchange import ZERO, ExchangeError, Mode
-from .follower.leader import LeaderError
-from .follower.signal import InvalidSignal, UnknownCoin, parse_signal
 from .forms import QUOTE_ASSETS
 from .settings import exchange_of, leader_of, version
 from .texts import async_text, figure
+from .trading.decimals import ZERO
+from .trading.errors import ExchangeError, LeaderError
+from .trading.exchanges.base import Mode
+from .trading.signal import InvalidSignal, UnknownCoin
+from .trading.sources.leader_format import parse_signal
 
 UNKNOWN = "–"
 CENT = Decimal("0.01")

@@ -12,10 +12,11 @@ from homeassistant.util import dt as dt_util
 from yarl import URL
 
 from .const import CONF_LEADER_URL, CONF_QUOTE_ASSET, CONF_REFUSED_BY, DEFAULT_QUOTE_ASSET, DOMAIN, UNKNOWN_ORDER_GRACE
-from .follower.exchange import ZERO, InvalidKey
-from .follower.follower import Snapshot, Status
-from .follower.leader import LeaderForbidden, LeaderSignalsOff, is_private
-from .follower.schema import OrderRecord
+from .trading.decimals import ZERO
+from .trading.errors import InvalidKey, LeaderForbidden, LeaderSignalsOff
+from .trading.ledger.records import OrderRecord
+from .trading.snapshot import Snapshot, Status
+from .trading.urls import is_private
 
 CENT = Decimal("0.01")
 # The exchange's code for a key that it does not know or that may not come from this address.

@@ -12,19 +12,19 @@ import voluptuous as vol
 from .assist import async_exposed_followers
 from .const import DOMAIN
 from .errors import translated_errors
-from .follower import views
-from .follower.follower import Follower
-from .follower.views import Json
+from .trading import responses
+from .trading.engine import Engine
+from .trading.responses import Json
 
 CONF_LIMIT: Final = "limit"
 MAX_TRADES: Final = 50
 DEFAULT_TRADES: Final = 10
 
-type Read = Callable[[Follower, dict[str, Any]], Awaitable[Json]]
+type Read = Callable[[Engine, dict[str, Any]], Awaitable[Json]]
 
 
 # What a leader wrote (reasoning, signal ids, reasons) stays out of every answer: it could instruct the model.
-async def _status(follower: Follower, _arguments: dict[str, Any]) -> Json:
+async def _status(follower: Engine, _arguments: dict[str, Any]) -> Json:
     snapshot = follower.snapshot
     result = snapshot.last_signal_result
     return {
@@ -32,22 +32,22 @@ async def _status(follower: Follower, _arguments: dict[str, Any]) -> Json:
         "status": snapshot.status.value,
         "leader_connected": snapshot.leader_connected,
         "exchange_connected": snapshot.exchange_connected,
-        "last_signal": views.iso(snapshot.last_signal),
+        "last_signal": responses.iso(snapshot.last_signal),
         "last_signal_result": None if result is None else result.value,
-        "last_trade": views.iso(snapshot.last_trade),
+        "last_trade": responses.iso(snapshot.last_trade),
     }
 
 
-async def _portfolio(follower: Follower, _arguments: dict[str, Any]) -> Json:
+async def _portfolio(follower: Engine, _arguments: dict[str, Any]) -> Json:
     return {**follower.portfolio(), "quote": follower.settings.quote}
 
 
-async def _trades(follower: Follower, arguments: dict[str, Any]) -> Json:
+async def _trades(follower: Engine, arguments: dict[str, Any]) -> Json:
     trades = await follower.trades(arguments[CONF_LIMIT])
     return {"trades": [{key: value for key, value in trade.items() if key != "signal_id"} for trade in trades]}
 
 
-async def _performance(follower: Follower, _arguments: dict[str, Any]) -> Json:
+async def _performance(follower: Engine, _arguments: dict[str, Any]) -> Json:
     return {key: value for key, value in (await follower.performance()).items() if key != "closes"}
 
 
@@ -73,7 +73,7 @@ class FollowerTool(Tool):
         arguments = self.parameters(tool_input.tool_args)
         with translated_errors():
             followers: list[JsonValueType] = [
-                {"follower": entry.title, **await self._read(entry.runtime_data.follower, arguments)}
+                {"follower": entry.title, **await self._read(entry.runtime_data.engine, arguments)}
                 for entry in async_exposed_followers(hass, llm_context.assistant)
             ]
         return ToolResult(data={"followers": followers})

@@ -15,12 +15,13 @@ import voluptuous as vol
 from .checks import InvalidInput, check_coins
 from .const import CONF_COINS, CONF_QUOTE_ASSET, DEFAULT_COINS, DEFAULT_QUOTE_ASSET
 from .coordinator import CalvalotConfigEntry
-from .follower.exchange import Side
-from .follower.executor import Execution
-from .follower.follower import Follower, FollowerError
-from .follower.schema import OrderRecord
 from .issues import COINS_LEFT, order_text, unknown_orders
 from .settings import amount, coin_codes, exchange_of
+from .trading.engine import Engine
+from .trading.errors import CommandError
+from .trading.exchanges.base import Side
+from .trading.executor import Execution
+from .trading.ledger.records import OrderRecord
 
 EUR = NumberSelector(NumberSelectorConfig(mode=NumberSelectorMode.BOX, step="any", unit_of_measurement="EUR"))
 
@@ -122,7 +123,7 @@ class Tell(RepairsFlow):
     """Has the owner confirm something that the follower is then told."""
 
     def __init__(
-        self, entry: CalvalotConfigEntry, tell: Callable[[Follower], Coroutine[Any, Any, object]], **placeholders: str
+        self, entry: CalvalotConfigEntry, tell: Callable[[Engine], Coroutine[Any, Any, object]], **placeholders: str
     ) -> None:
         """Take what to tell, and what the question names."""
         self._entry = entry
@@ -199,7 +200,7 @@ async def async_create_fix_flow(
     raise UnknownStep(f"nothing repairs {issue_id}")
 
 
-async def _write_off(follower: Follower, coins: Sequence[str]) -> None:
+async def _write_off(follower: Engine, coins: Sequence[str]) -> None:
     """Write off what is still set aside of the coins that were named."""
     for position in follower.snapshot.set_aside:
         if position.coin in coins:
@@ -207,14 +208,14 @@ async def _write_off(follower: Follower, coins: Sequence[str]) -> None:
 
 
 async def _told(
-    entry: CalvalotConfigEntry, placeholders: dict[str, str], tell: Callable[[Follower], Coroutine[Any, Any, object]]
+    entry: CalvalotConfigEntry, placeholders: dict[str, str], tell: Callable[[Engine], Coroutine[Any, Any, object]]
 ) -> dict[str, str]:
     """Tell the follower something; returns the form's errors, and adds what they name to the placeholders."""
     if entry.state is not ConfigEntryState.LOADED:
         return {"base": "not_loaded"}
     try:
-        await entry.runtime_data.async_finish(tell(entry.runtime_data.follower))
-    except FollowerError as err:
+        await entry.runtime_data.async_finish(tell(entry.runtime_data.engine))
+    except CommandError as err:
         placeholders |= err.placeholders
         return {"base": err.key}
     return {}

@@ -20,8 +20,8 @@ from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
 from .coordinator import CalvalotConfigEntry, CalvalotCoordinator
 from .entity import CalvalotEntity
-from .follower.follower import PositionView, Snapshot, Status
-from .follower.schema import Result
+from .trading.ledger.records import Result
+from .trading.snapshot import PositionFigures, Snapshot, Status
 
 PARALLEL_UPDATES = 0
 
@@ -127,7 +127,7 @@ SENSORS: Final[tuple[CalvalotSensorDescription, ...]] = (
 def coin_sensors(coin: str) -> tuple[CalvalotSensorDescription, ...]:
     """Sensors of one coin."""
 
-    def of(figure: Callable[[PositionView], Decimal | None]) -> Callable[[Snapshot], Value]:
+    def of(figure: Callable[[PositionFigures], Decimal | None]) -> Callable[[Snapshot], Value]:
         return lambda snapshot: figure(snapshot.positions[coin]) if coin in snapshot.positions else None
 
     def set_aside(snapshot: Snapshot) -> dict[str, str | bool]:

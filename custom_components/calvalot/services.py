@@ -19,8 +19,8 @@ import voluptuous as vol
 from .const import DOMAIN, MAX_AMOUNT
 from .coordinator import CalvalotConfigEntry
 from .errors import translated_errors
-from .follower.follower import Follower
 from .target import async_owners
+from .trading.engine import Engine
 
 ATTR_AMOUNT: Final = "amount"
 ATTR_AT: Final = "at"
@@ -38,7 +38,7 @@ MAX_LIMIT: Final = 1000
 MAX_NOTE: Final = 255
 SMALLEST_AMOUNT: Final = Decimal("1e-8")
 
-type Run = Callable[[Follower, Mapping[str, Any]], Coroutine[Any, Any, ServiceResponse]]
+type Run = Callable[[Engine, Mapping[str, Any]], Coroutine[Any, Any, ServiceResponse]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,53 +117,53 @@ PAGE_FIELDS: Final[VolDictType] = {
 }
 
 
-async def _deposit(follower: Follower, data: Mapping[str, Any]) -> None:
+async def _deposit(follower: Engine, data: Mapping[str, Any]) -> None:
     await follower.deposit(data[ATTR_AMOUNT], data[ATTR_NOTE], data.get(ATTR_AT))
 
 
-async def _withdraw(follower: Follower, data: Mapping[str, Any]) -> None:
+async def _withdraw(follower: Engine, data: Mapping[str, Any]) -> None:
     await follower.withdraw(data[ATTR_AMOUNT], data[ATTR_NOTE], data.get(ATTR_AT))
 
 
-async def _set_net_deposits(follower: Follower, data: Mapping[str, Any]) -> None:
+async def _set_net_deposits(follower: Engine, data: Mapping[str, Any]) -> None:
     await follower.set_net_deposits(data[ATTR_AMOUNT])
 
 
-async def _write_off(follower: Follower, data: Mapping[str, Any]) -> None:
+async def _write_off(follower: Engine, data: Mapping[str, Any]) -> None:
     await follower.write_off(data[ATTR_COIN], data.get(ATTR_VALUE))
 
 
-async def _reset(follower: Follower, data: Mapping[str, Any]) -> None:
+async def _reset(follower: Engine, data: Mapping[str, Any]) -> None:
     if not data[ATTR_CONFIRM]:
         raise invalid_input("confirm_required")
     await follower.reset()
 
 
-async def _sync(follower: Follower, _data: Mapping[str, Any]) -> None:
+async def _sync(follower: Engine, _data: Mapping[str, Any]) -> None:
     await follower.sync()
 
 
-async def _exit(follower: Follower, data: Mapping[str, Any]) -> ServiceResponse:
+async def _exit(follower: Engine, data: Mapping[str, Any]) -> ServiceResponse:
     return await follower.exit(confirm=data[ATTR_CONFIRM])
 
 
-async def _approve(follower: Follower, data: Mapping[str, Any]) -> None:
+async def _approve(follower: Engine, data: Mapping[str, Any]) -> None:
     await follower.approve(data.get(ATTR_SIGNAL_ID))
 
 
-async def _reject(follower: Follower, data: Mapping[str, Any]) -> None:
+async def _reject(follower: Engine, data: Mapping[str, Any]) -> None:
     await follower.reject(data.get(ATTR_SIGNAL_ID))
 
 
-async def _preview(follower: Follower, _data: Mapping[str, Any]) -> ServiceResponse:
+async def _preview(follower: Engine, _data: Mapping[str, Any]) -> ServiceResponse:
     return await follower.preview()
 
 
-async def _get_portfolio(follower: Follower, _data: Mapping[str, Any]) -> ServiceResponse:
+async def _get_portfolio(follower: Engine, _data: Mapping[str, Any]) -> ServiceResponse:
     return follower.portfolio()
 
 
-async def _get_performance(follower: Follower, _data: Mapping[str, Any]) -> ServiceResponse:
+async def _get_performance(follower: Engine, _data: Mapping[str, Any]) -> ServiceResponse:
     return await follower.performance()
 
 
@@ -171,15 +171,15 @@ def _page(data: Mapping[str, Any]) -> tuple[int, datetime | None, int | None]:
     return data[ATTR_LIMIT], data.get(ATTR_SINCE), data.get(ATTR_BOOK)
 
 
-async def _get_trades(follower: Follower, data: Mapping[str, Any]) -> ServiceResponse:
+async def _get_trades(follower: Engine, data: Mapping[str, Any]) -> ServiceResponse:
     return {"trades": [*await follower.trades(*_page(data))]}
 
 
-async def _get_signals(follower: Follower, data: Mapping[str, Any]) -> ServiceResponse:
+async def _get_signals(follower: Engine, data: Mapping[str, Any]) -> ServiceResponse:
     return {"signals": [*await follower.signals(*_page(data))]}
 
 
-async def _get_cash_flows(follower: Follower, data: Mapping[str, Any]) -> ServiceResponse:
+async def _get_cash_flows(follower: Engine, data: Mapping[str, Any]) -> ServiceResponse:
     return {"cash_flows": [*await follower.cash_flows(*_page(data))]}
 
 
@@ -224,7 +224,7 @@ async def _handle(action: Action, call: ServiceCall) -> ServiceResponse:
     if action.previews and not call.data[ATTR_CONFIRM] and not call.return_response:
         raise invalid_input("exit_not_confirmed")
     with translated_errors():
-        return await entry.runtime_data.async_finish(action.run(entry.runtime_data.follower, call.data))
+        return await entry.runtime_data.async_finish(action.run(entry.runtime_data.engine, call.data))
 
 
 @callback

@@ -11,11 +11,11 @@ from homeassistant.helpers.aiohttp_client import async_get_clientsession
 from homeassistant.loader import async_get_integration
 
 from . import const
-from .follower.binance import BinanceExchange
-from .follower.exchange import Mode
-from .follower.follower import Settings
-from .follower.leader import Leader, normalise_url
-from .follower.settings import Approval
+from .trading.exchanges.base import Mode
+from .trading.exchanges.binance import BinanceExchange
+from .trading.settings import Approval, Settings
+from .trading.sources.leader import Leader
+from .trading.urls import normalise_url
 
 HUNDRED = Decimal(100)
 

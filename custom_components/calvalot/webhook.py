@@ -14,8 +14,8 @@ from homeassistant.util import dt as dt_util
 
 from .const import CONF_LEADER_URL, CONF_PUSH, CONF_SIGNAL_SECRET, DOMAIN
 from .coordinator import CalvalotConfigEntry
-from .follower.leader import is_private
-from .follower.push import MAX_BODY, Doorkeeper
+from .trading.sources.push import MAX_BODY, PushVerifier
+from .trading.urls import is_private
 
 BODY_TIMEOUT = 5
 
@@ -46,12 +46,12 @@ def async_setup_webhook(hass: HomeAssistant, entry: CalvalotConfigEntry) -> None
     if not entry.options.get(CONF_PUSH, False):
         return
     coordinator = entry.runtime_data
-    doorkeeper = Doorkeeper(entry.data[CONF_SIGNAL_SECRET], webhook.async_generate_path(own), dt_util.utcnow)
-    coordinator.doorkeeper = doorkeeper
+    verifier = PushVerifier(entry.data[CONF_SIGNAL_SECRET], webhook.async_generate_path(own), dt_util.utcnow)
+    coordinator.verifier = verifier
 
     async def handle(_hass: HomeAssistant, _webhook_id: str, request: Request) -> Response:
         """Poll for a push; whatever else comes is answered as where no webhook is."""
-        if not doorkeeper.admit(request.headers, await _body(request)):
+        if not verifier.admit(request.headers, await _body(request)):
             return Response()
         await coordinator.async_heed_push()
         return Response(status=202)

@@ -22,12 +22,12 @@ import voluptuous as vol
 from .const import DOMAIN
 from .coordinator import CalvalotConfigEntry, CalvalotCoordinator
 from .errors import translated_errors
-from .follower import pages
-from .follower.exchange import ONE
-from .follower.exits import exiting
-from .follower.follower import Event
-from .follower.ledger import Ledger
-from .follower.views import Json, iso, portfolio, text
+from .trading import responses
+from .trading.decimals import ONE
+from .trading.events import Event
+from .trading.exits import exiting
+from .trading.ledger.ledger import Ledger
+from .trading.responses import Json, iso, portfolio, text
 
 ATTR_ENTRY_ID: Final = "entry_id"
 ATTR_BEFORE: Final = "before"
@@ -37,9 +37,9 @@ MAX_LIMIT: Final = 200
 REMOVED: Final = "removed"
 
 PAGES: Final[dict[str, Callable[[Ledger, int, int | None], list[Json]]]] = {
-    "signals": pages.signals,
-    "trades": pages.trades,
-    "cash_flows": pages.cash_flows,
+    "signals": responses.signals,
+    "trades": responses.trades,
+    "cash_flows": responses.cash_flows,
 }
 
 
@@ -115,7 +115,7 @@ def _page_command(name: str) -> WebSocketCommandHandler:
         try:
             entry: CalvalotConfigEntry = service.async_get_config_entry(hass, DOMAIN, msg[ATTR_ENTRY_ID])
             with translated_errors():
-                page = await entry.runtime_data.follower.page(PAGES[name], msg[ATTR_LIMIT], msg.get(ATTR_BEFORE))
+                page = await entry.runtime_data.engine.page(PAGES[name], msg[ATTR_LIMIT], msg.get(ATTR_BEFORE))
         except HomeAssistantError as err:
             connection.send_error(
                 msg["id"],

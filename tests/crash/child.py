@@ -19,17 +19,17 @@ import traceback
 from typing import Any
 
 from aiohttp import ClientSession
-from sqlalchemy import Engine, event
+from sqlalchemy import Engine as DatabaseEngine, event
 
-from custom_components.calvalot.follower import executor
-from custom_components.calvalot.follower.binance import BinanceExchange
-from custom_components.calvalot.follower.exchange import Exchange, Mode
-from custom_components.calvalot.follower.follower import Follower
-from custom_components.calvalot.follower.leader import Leader
-from custom_components.calvalot.follower.ledger import Ledger
-from custom_components.calvalot.follower.paper import PaperExchange
-from custom_components.calvalot.follower.schema import Result
-from custom_components.calvalot.follower.settings import Settings
+from custom_components.calvalot.trading import executor
+from custom_components.calvalot.trading.engine import Engine
+from custom_components.calvalot.trading.exchanges.base import Exchange, Mode
+from custom_components.calvalot.trading.exchanges.binance import BinanceExchange
+from custom_components.calvalot.trading.exchanges.paper import PaperExchange
+from custom_components.calvalot.trading.ledger.ledger import Ledger
+from custom_components.calvalot.trading.ledger.records import Result
+from custom_components.calvalot.trading.settings import Settings
+from custom_components.calvalot.trading.sources.leader import Leader
 
 # What is written down on the way from a signal to booked fills, and what the exchange is asked.
 WRITES = ("add_flow", "write_signal", "add_orders", "update_orders", "book_order", "write_page")
@@ -102,7 +102,7 @@ class Tripwire:
             self._reach(Point(method, number, When.BEFORE))
             torn = Point(method, number, When.UNCOMMITTED)
             if torn == self._point:
-                event.listen(Engine, "commit", lambda _connection: self._reach(torn))
+                event.listen(DatabaseEngine, "commit", lambda _connection: self._reach(torn))
             try:
                 return call(*arguments, **named)
             finally:
@@ -164,7 +164,7 @@ async def _follow(scene: Scene, wire: Tripwire) -> None:
             wire.around_write(ledger, method)
         for method in QUESTIONS:
             wire.around_question(exchange, method, orders)
-        follower = Follower(
+        follower = Engine(
             Settings(entry_id="crash", mode=mode, quote="USDC", initial_budget=Decimal(1000), coins=COINS),
             leader=Leader(session, scene.leader, scene.secret, "1"),
             exchange=exchange,
@@ -185,7 +185,7 @@ async def _follow(scene: Scene, wire: Tripwire) -> None:
         await follower.stop()
 
 
-async def _pursue(follower: Follower, ledger: Ledger, signal_id: str, pass_fence: Callable[[], Awaitable[Any]]) -> None:
+async def _pursue(follower: Engine, ledger: Ledger, signal_id: str, pass_fence: Callable[[], Awaitable[Any]]) -> None:
     """Cycle until a signal has come to its end and nothing is in flight."""
     for _ in range(MOST_CYCLES):
         await follower.cycle()

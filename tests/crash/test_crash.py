@@ -14,9 +14,9 @@ from typing import Any, Self
 
 import pytest
 
-from custom_components.calvalot.follower.exchange import Mode
-from custom_components.calvalot.follower.executor import follower_tag
-from custom_components.calvalot.follower.portfolio import Portfolio
+from custom_components.calvalot.trading.exchanges.base import Mode
+from custom_components.calvalot.trading.executor import follower_tag
+from custom_components.calvalot.trading.portfolio import Portfolio
 from simulators.exchange import ExchangeSimulator
 from simulators.leader import LeaderSimulator
 from soak.books import read

@@ -15,7 +15,8 @@ from aiohttp import ClientSession, ServerDisconnectedError, web
 import pytest
 from yarl import URL
 
-from custom_components.calvalot.follower.signal import Signal, parse_signal
+from custom_components.calvalot.trading.signal import Signal
+from custom_components.calvalot.trading.sources.leader_format import parse_signal
 from simulators.leader import FaultKind, LeaderSimulator
 from simulators.leader.server import COINS
 

@@ -1,0 +1,233 @@
+"""Money in and money out: the initial budget, deposits, withdrawals, corrections."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from decimal import ROUND_DOWN, Decimal, localcontext
+
+from .account import committed
+from .decimals import EXACT, ONE, ZERO
+from .errors import CommandError
+from .exchanges.base import Mode, Side
+from .inputs import Inputs
+from .ledger.ledger import Ledger
+from .ledger.records import Book, CashFlow, FlowKind
+from .revaluation import NotWorthThat, revalue
+from .risk import STOP_PEAK
+from .settings import Settings
+
+MAX_AMOUNT = Decimal(1_000_000)
+SMALLEST = Decimal("1e-8")
+# What is dated so little back is valued as what happens now.
+LATELY = timedelta(minutes=5)
+# Until when values were seen that lacked a flow that was dated back later on.
+REVALUED = "revalued"
+
+
+class CashFlows:
+    """Writes the cash flows of one follower; amounts in EUR unless quote is said."""
+
+    def __init__(self, settings: Settings, ledger: Ledger, clock: Callable[[], datetime]) -> None:
+        self._settings = settings
+        self._ledger = ledger
+        self._clock = clock
+
+    async def open(self, view: Inputs, book: Book) -> Book | None:
+        """Turn the initial budget into quote, once, at the rate of this moment; in live mode no more than is there.
+
+        There is what is free in the wallet and what orders of an earlier, lost ledger have taken out of it: the book begins
+        with those booked already. None while the rate is unknown, less than one order is there, or another book of the account
+        is on the move: what is free is written down for good.
+        """
+        if view.rate is None or view.claimed.unclear:
+            return None
+        amount = self._settings.initial_budget
+        quote = _quote(amount, view.rate)
+        if self._settings.mode is Mode.LIVE:
+            free = view.free(self._settings.quote)
+            if free is None or self.short(view, book) is not None:
+                return None
+            there = free - book.portfolio.cash
+            if (bounded := max(min(quote, there), -book.portfolio.cash)) != quote:
+                amount, quote = (bounded * view.rate).quantize(SMALLEST), bounded
+        flow = CashFlow(kind=FlowKind.INITIAL, amount=amount, amount_quote=quote, time=self._clock(), value_before=ZERO)
+        _, book = await self._write(flow, book, view.rate)
+        return book
+
+    def short(self, view: Inputs, book: Book) -> Decimal | None:
+        """Quote that the wallet has free for a book that is still to begin, where that is less than one order."""
+        if (
+            self._settings.mode is Mode.DRY_RUN
+            or book.net_deposits is not None
+            or (free := view.free(self._settings.quote)) is None
+        ):
+            return None
+        there = free - book.portfolio.cash
+        return there if there < self._settings.min_order else None
+
+    def spare(self, view: Inputs, book: Book) -> Decimal | None:
+        """EUR that may be paid in: what the wallet has free beyond the cash of the book; None where unknown, and on paper."""
+        if (
+            self._settings.mode is Mode.DRY_RUN
+            or view.rate is None
+            or (free := view.free(self._settings.quote)) is None
+        ):
+            return None
+        return max(free - book.portfolio.cash, ZERO) * view.rate
+
+    async def write_off(
+        self, missing: Mapping[str, Decimal], view: Inputs, note: str, value: Decimal | None = None
+    ) -> tuple[CashFlow, ...]:
+        """Take something out of the book: a withdrawal for each asset, at what it is worth now.
+
+        That is its price, or a `value` (EUR) that each has instead: the difference is profit or loss, as if the price had moved.
+        Raises CommandError, LedgerError.
+        """
+        book = await asyncio.to_thread(self._ledger.book)
+        prices = view.market.prices
+        flows = []
+        for asset, quantity in missing.items():
+            valuation = book.portfolio.value(prices)
+            if valuation is None or view.rate is None:
+                raise CommandError("no_valuation")
+            in_kind = asset != self._settings.quote
+            with localcontext(EXACT):
+                priced = quantity * prices[asset] if in_kind else quantity  # a rest of rounding would move the return
+                worth = priced if value is None else _quote(value, view.rate)
+                flow = CashFlow(
+                    kind=FlowKind.WITHDRAWAL,
+                    amount=-(worth * view.rate).quantize(SMALLEST) if value is None else -value,
+                    amount_quote=-worth,
+                    time=self._clock(),
+                    note=note,
+                    value_before=(valuation.total - priced + worth) * view.rate,
+                    coin=asset if in_kind else None,
+                    quantity=quantity if in_kind else None,
+                )
+            flow, book = await self._write(flow, book, view.rate)
+            flows.append(flow)
+        return tuple(flows)
+
+    async def move(self, kind: FlowKind, amount: Decimal, view: Inputs, note: str, at: datetime | None) -> CashFlow:
+        """Deposit or withdraw, at the value of this moment, as far as no order in flight can have a claim on it.
+
+        Raises CommandError, LedgerError.
+        """
+        time = self._checked(amount, at)
+        book = await asyncio.to_thread(self._ledger.book)
+        valuation = book.portfolio.value(view.market.prices)
+        if book.net_deposits is None or valuation is None or view.rate is None:
+            raise CommandError("no_valuation")
+        started, _ = await asyncio.to_thread(self._ledger.beginning)
+        if at and (started is None or at < started.replace(second=0, microsecond=0)):
+            raise CommandError("before_start", start=_minute(started) if started else "–")
+        time = max(time, started) if started else time  # clocks in a form tell no seconds
+        quote = _quote(amount, view.rate)
+        unclear = await asyncio.to_thread(self._ledger.in_flight)
+        if kind is FlowKind.WITHDRAWAL:
+            cash = book.portfolio.cash
+            left = cash - committed(unclear, view.market).get(self._settings.quote, ZERO)
+            if quote > cash:
+                raise CommandError("withdrawal_above_cash", cash=_cents(max(left, ZERO) * view.rate))
+            if quote > left:
+                raise CommandError("order_unclear", amount=_cents(max(left, ZERO) * view.rate))
+            amount, quote = -amount, -quote
+        elif self._settings.mode is Mode.LIVE:
+            if any(order.side is Side.SELL for order in unclear):
+                # Nobody knows how much of what is free it has brought in.
+                raise CommandError("order_unclear", amount=_cents(ZERO))
+            free = view.free(self._settings.quote)
+            if free is None:
+                raise CommandError("no_valuation")
+            if quote > (spare := free - book.portfolio.cash):
+                raise CommandError("insufficient_free", free=_cents(max(spare, ZERO) * view.rate))
+        with localcontext(EXACT):
+            value = valuation.total * view.rate
+        flow = CashFlow(kind=kind, amount=amount, amount_quote=quote, time=time, note=note, value_before=value)
+        if self._clock() - time > LATELY:
+            return await self._date_back(flow, book, valuation.total, view.rate)
+        flow, _ = await self._write(flow, book, view.rate)
+        return flow
+
+    async def _date_back(self, flow: CashFlow, book: Book, value: Decimal, rate: Decimal) -> CashFlow:
+        """Write a flow of an earlier time, and value again what came after it; `value` (quote) is the one of now.
+
+        The stop loss keeps the distance to its peak: the peak moves with the unit price. Raises CommandError, LedgerError.
+        """
+        flows = await asyncio.to_thread(self._ledger.flows, None)
+        closes = await asyncio.to_thread(self._ledger.closes)
+        try:
+            found = revalue(flow, tuple(reversed(flows)), closes)
+        except NotWorthThat as err:
+            raise CommandError("withdrawal_above_value", at=_minute(flow.time)) from err
+        facts = {REVALUED: self._clock().isoformat()}
+        with localcontext(EXACT):
+            moved = replace(
+                book,
+                net_deposits=(book.net_deposits or ZERO) + flow.amount,
+                portfolio=book.portfolio.with_flow(flow.amount_quote),
+                units=found.units.valued((value + flow.amount_quote) * rate),
+                drawdown=found.drawdown,
+            )
+            before = book.units.valued(value * rate).price
+            if before and (peak := await asyncio.to_thread(self._ledger.fact, STOP_PEAK)):
+                facts[STOP_PEAK] = f"{Decimal(peak) * moved.units.price / before:f}"
+        return await asyncio.to_thread(
+            self._ledger.add_earlier_flow, found.flow, moved, found.flows, found.closes, facts
+        )
+
+    async def correct(self, amount: Decimal) -> CashFlow:
+        """Set the sum paid in, for profit and loss only: no cash and no unit moves. Raises CommandError, LedgerError."""
+        if not amount.is_finite() or amount < 0:
+            raise CommandError("amount_not_positive")
+        if amount > MAX_AMOUNT:
+            raise CommandError("amount_too_large", limit=f"{MAX_AMOUNT}")
+        book = await asyncio.to_thread(self._ledger.book)
+        if book.net_deposits is None:
+            raise CommandError("no_valuation")
+        flow = CashFlow(
+            kind=FlowKind.CORRECTION, amount=amount - book.net_deposits, amount_quote=ZERO, time=self._clock()
+        )
+        flow, _ = await self._write(flow, book)
+        return flow
+
+    def _checked(self, amount: Decimal, at: datetime | None) -> datetime:
+        if not amount.is_finite() or amount <= 0:
+            raise CommandError("amount_not_positive")
+        if amount > MAX_AMOUNT:
+            raise CommandError("amount_too_large", limit=f"{MAX_AMOUNT}")
+        now = self._clock()
+        if at and at > now:
+            raise CommandError("at_in_future")
+        return at or now
+
+    async def _write(self, flow: CashFlow, book: Book, rate: Decimal = ONE) -> tuple[CashFlow, Book]:
+        """Write a flow at a rate (EUR per quote); one without a value before it moves neither cash nor units.
+
+        The units follow what really moved, the quote: the rest that its rounding leaves would else move the unit price.
+        """
+        with localcontext(EXACT):
+            moved = replace(book, net_deposits=(book.net_deposits or ZERO) + flow.amount)
+            if flow.value_before is not None:
+                portfolio = book.portfolio
+                moved = replace(
+                    moved,
+                    portfolio=portfolio.with_withdrawal(flow.coin, flow.quantity, -flow.amount_quote)
+                    if flow.coin and flow.quantity
+                    else portfolio.with_flow(flow.amount_quote),
+                    units=book.units.with_flow(flow.value_before, flow.amount_quote * rate),
+                )
+        return await asyncio.to_thread(self._ledger.add_flow, flow, moved), moved
+
+
+def _quote(amount: Decimal, rate: Decimal) -> Decimal:
+    return (amount / rate).quantize(SMALLEST, ROUND_DOWN)
+
+
+def _cents(amount: Decimal) -> str:
+    return f"{amount.quantize(Decimal('0.01'), ROUND_DOWN):f}"
+
+
+def _minute(time: datetime) -> str:
+    return f"{time.astimezone(UTC):%Y-%m-%d %H:%M} UTC"

@@ -1,0 +1,22 @@
+"""Numbers of money: the constants and the roundings that all rooms share."""
+
+from decimal import Context, Decimal
+
+ZERO = Decimal(0)
+ONE = Decimal(1)
+
+
+def round_down(value: Decimal, step: Decimal) -> Decimal:
+    """Largest multiple of `step` that is not above a value (not negative); a step of 0 leaves it as it is."""
+    return value // step * step if step else value  # `//` cuts the exact quotient, `/` would round it first
+
+
+def round_up(value: Decimal, step: Decimal) -> Decimal:
+    """Smallest multiple of `step` that is not under a value (not negative); a step of 0 leaves it as it is."""
+    below = round_down(value, step)
+    return below if below == value else below + step
+
+
+# Wide enough that no sum or product of real amounts is ever rounded; only a division is, explicitly.
+EXACT = Context(prec=60)
+HUNDRED = Decimal(100)

@@ -1,0 +1,1 @@
+"""Exchanges: one protocol, one adapter each."""

@@ -1,0 +1,238 @@
+"""What an exchange can do: prices, rules, balances, place an order, look one up."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from enum import StrEnum
+from typing import Protocol
+
+from ..decimals import ONE, ZERO, round_down, round_up
+
+# The coin that an exchange may take its fees in, whatever is traded.
+FEE_COIN = "BNB"
+
+
+class Mode(StrEnum):
+    """Where orders go; anything that is not exactly one of the two is refused."""
+
+    DRY_RUN = "dry_run"
+    LIVE = "live"
+
+
+class Side(StrEnum):
+    """Side of an order."""
+
+    BUY = "BUY"
+    SELL = "SELL"
+
+
+@dataclass(frozen=True, slots=True)
+class Balance:
+    """What the account has of one asset, in that asset."""
+
+    free: Decimal
+    locked: Decimal = ZERO
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountId:
+    """Whose an account is: its number at a host, else the key (a hash of it) that opens it there."""
+
+    host: str
+    uid: str | None
+    key: str
+
+    def is_same(self, other: AccountId) -> bool:
+        """Whether both are one account; two keys of one account are."""
+        if self.host != other.host:
+            return False
+        return self.uid == other.uid if self.uid and other.uid else self.key == other.key
+
+
+@dataclass(frozen=True, slots=True)
+class KeyPermissions:
+    """What an API key may do; `ip_restricted` is None where the exchange does not say."""
+
+    can_trade: bool
+    can_withdraw: bool
+    ip_restricted: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SymbolRules:
+    """Trading rules of one symbol, as the exchange lists them; a step or tick of 0 means none.
+
+    `min_notional` binds every order of at least one of our kinds (LIMIT always, MARKET where the filter says so).
+    `quote_step` is the step of what a MARKET order may cost; None where the symbol takes a quantity only. `closed` means that
+    the pair was delisted, or is in a planned pause.
+    """
+
+    symbol: str
+    base: str
+    quote: str
+    trading: bool = True
+    step: Decimal = ZERO
+    min_quantity: Decimal = ZERO
+    max_quantity: Decimal | None = None
+    tick: Decimal = ZERO
+    min_price: Decimal = ZERO
+    max_price: Decimal | None = None
+    min_notional: Decimal = ZERO
+    quote_step: Decimal | None = None
+    closed: bool = False
+
+    def round_quantity(self, quantity: Decimal) -> Decimal:
+        """Round a quantity (base asset) down to the step; 0 where it is under the minimum."""
+        if self.max_quantity is not None:
+            quantity = min(quantity, self.max_quantity)
+        rounded = round_down(quantity, self.step)
+        return rounded if rounded > 0 and rounded >= self.min_quantity else ZERO
+
+    def limit_price(self, side: Side, price: Decimal, slippage: Decimal) -> Decimal:
+        """Worst price (quote per base) an order may fill at, on the tick and never beyond the slippage."""
+        if side is Side.BUY:
+            limit = round_down(price * (ONE + slippage), self.tick)
+            return limit if self.max_price is None else min(limit, self.max_price)
+        return max(round_up(price * (ONE - slippage), self.tick), self.min_price)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderRequest:
+    """One order as it goes out: quantity in the base asset; without a limit price it is a MARKET order.
+
+    With a `quote_amount` it buys what that much quote buys, whatever quantity that turns out to be.
+    """
+
+    symbol: str
+    side: Side
+    quantity: Decimal
+    limit_price: Decimal | None
+    quote_amount: Decimal | None = None
+    client_order_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fill:
+    """One trade of an order: price in quote per base, quantity in base, amount in quote, fee in its own asset."""
+
+    trade_id: int
+    order_id: int
+    price: Decimal
+    quantity: Decimal
+    amount: Decimal
+    fee: Decimal
+    fee_asset: str
+    time: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderReport:
+    """What the exchange says of an order; `fills` is None where the answer carries none."""
+
+    client_order_id: str
+    order_id: int
+    symbol: str
+    side: Side
+    done: bool
+    quantity: Decimal
+    executed_quantity: Decimal
+    executed_amount: Decimal
+    time: datetime
+    fills: tuple[Fill, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderPage:
+    """A page of a symbol's orders: ours as they are, of the others no more than their ids; `next_id` is None at the end."""
+
+    own: tuple[OrderReport, ...] = ()
+    ids: frozenset[int] = frozenset()
+    next_id: int | None = None
+
+
+class Exchange(Protocol):
+    """An exchange as the follower uses it.
+
+    `visibility_lag` is how long after an order's time stamp it may still appear, `lookups` how many spread-out
+    look-ups have to miss it before it counts as never placed. `keeps_orders`: an order lives there, whatever we write
+    down; where it does not, one whose answer was not booked never was.
+    """
+
+    visibility_lag: timedelta
+    lookups: int
+    keeps_orders: bool
+
+    @property
+    def pause(self) -> float:
+        """Seconds to wait before anything that nothing hurries; 0 where it may go on."""
+        ...
+
+    def timestamp(self) -> datetime:
+        """Time stamp (UTC, the exchange's clock) that a request sent now carries."""
+        ...
+
+    async def server_time(self) -> datetime:
+        """Clock of the exchange (UTC)."""
+        ...
+
+    async def rules(self, symbols: Collection[str]) -> dict[str, SymbolRules]:
+        """Trading rules by symbol; symbols that are not listed are missing."""
+        ...
+
+    async def prices(self, symbols: Collection[str]) -> dict[str, Decimal]:
+        """Last prices (quote per base) by symbol; missing and zero ones are left out."""
+        ...
+
+    async def balances(self) -> dict[str, Balance] | None:
+        """Balances by asset; None where there is no account (paper)."""
+        ...
+
+    async def account_id(self) -> AccountId | None:
+        """Whose the account is; None where there is none (paper)."""
+        ...
+
+    async def permissions(self) -> KeyPermissions | None:
+        """What the key may do; None where there is none (paper)."""
+        ...
+
+    async def place(self, order: OrderRequest) -> OrderReport:
+        """Send an order once. Raises Refused, NotSent, ClockSkew, InvalidKey, RateLimited or OutcomeUnknown."""
+        ...
+
+    async def find(self, symbol: str, client_order_id: str) -> OrderReport | None:
+        """Look an order up; None where the exchange does not know it (yet)."""
+        ...
+
+    async def fills(self, order: OrderReport) -> tuple[Fill, ...]:
+        """The fills of one order that was executed."""
+        ...
+
+    async def orders_page(self, symbol: str, first_id: int, prefix: str) -> OrderPage:
+        """Orders of a symbol from an id on, oldest first; ours are those whose client order id starts with `prefix`."""
+        ...
+
+    async def traded_orders(self, symbol: str, since: datetime) -> frozenset[int]:
+        """Ids of all orders of a symbol that traded since a time, whosever they are."""
+        ...
+
+
+def rate_symbols(quote: str) -> tuple[str, ...]:
+    """Symbols whose prices give the EUR value of a quote asset."""
+    match quote:
+        case "EUR":
+            return ()
+        case "USDT":
+            return ("EURUSDT",)
+    return (f"EUR{quote}", "EURUSDT", f"{quote}USDT")
+
+
+def eur_rate(quote: str, prices: Mapping[str, Decimal]) -> Decimal | None:
+    """EUR per one unit of quote: 1 / EUR<quote>, else over EURUSDT and <quote>USDT, else unknown."""
+    if quote == "EUR":
+        return ONE
+    if direct := prices.get(f"EUR{quote}"):
+        return ONE / direct
+    euro = prices.get("EURUSDT")
+    cross = prices.get(f"{quote}USDT")
+    return cross / euro if euro and cross else None

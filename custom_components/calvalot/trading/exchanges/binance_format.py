@@ -1,0 +1,129 @@
+"""Binance's JSON, read into the exchange's types."""
+
+from collections.abc import Collection, Mapping
+from datetime import UTC, datetime
+from decimal import ROUND_DOWN, Decimal
+import json
+from typing import Any
+from urllib.parse import quote
+
+from ..decimals import ONE, ZERO
+from .base import Fill, OrderPage, OrderReport, Side, SymbolRules
+
+PAGE = 1000
+SMALLEST = Decimal("1e-8")
+FINAL = frozenset({"FILLED", "EXPIRED", "EXPIRED_IN_MATCH", "CANCELED", "REJECTED"})
+
+
+def json_list(symbols: Collection[str]) -> str:
+    return quote(json.dumps(sorted(symbols), separators=(",", ":")))
+
+
+def decimal_text(value: Decimal) -> str:
+    """Plain decimal text without trailing zeros; an exponent is refused."""
+    text = f"{value:f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def read_amount(text: Any) -> Decimal:
+    """A finite, non-negative number from decimal text. Raises ValueError, ArithmeticError."""
+    value = Decimal(str(text))
+    if not value.is_finite() or value < 0:
+        raise ValueError("not an amount")
+    return value
+
+
+def read_time(milliseconds: Any) -> datetime:
+    return datetime.fromtimestamp(int(milliseconds) / 1000, UTC)
+
+
+def read_rows(data: Any) -> list[Any]:
+    """A list, as it has to be: an answer without a body comes as an empty object, and is not "none". Raises TypeError."""
+    if not isinstance(data, list):
+        raise TypeError("not a list")
+    return data
+
+
+def read_prices(data: Any) -> dict[str, Decimal]:
+    return {item["symbol"]: price for item in read_rows(data) if (price := read_amount(item["price"]))}
+
+
+def read_rules(item: Mapping[str, Any]) -> SymbolRules:
+    filters = {each["filterType"]: each for each in item["filters"]}
+    price = filters.get("PRICE_FILTER", {})
+    lots = [filters[name] for name in ("LOT_SIZE", "MARKET_LOT_SIZE") if name in filters]
+    largest = [size for lot in lots if (size := read_amount(lot["maxQty"]))]
+    notional = filters.get("NOTIONAL") or filters.get("MIN_NOTIONAL") or {}
+    return SymbolRules(
+        symbol=item["symbol"],
+        base=item["baseAsset"],
+        quote=item["quoteAsset"],
+        trading=item["status"] == "TRADING" and item.get("isSpotTradingAllowed", True) is True,
+        step=max((read_amount(lot["stepSize"]) for lot in lots), default=ZERO),
+        min_quantity=max((read_amount(lot["minQty"]) for lot in lots), default=ZERO),
+        max_quantity=min(largest, default=None),
+        tick=read_amount(price.get("tickSize", 0)),
+        min_price=read_amount(price.get("minPrice", 0)),
+        max_price=read_amount(price.get("maxPrice", 0)) or None,
+        min_notional=read_amount(notional.get("minNotional", 0)),
+        closed=item["status"] == "BREAK",
+        quote_step=ONE.scaleb(-int(item["quoteAssetPrecision"])) if item.get("quoteOrderQtyMarketAllowed") else None,
+    )
+
+
+def read_report(data: Mapping[str, Any]) -> OrderReport:
+    """An order as any of the order endpoints tells it; only the FULL answer carries fills."""
+    executed_amount = read_amount(data["cummulativeQuoteQty"])
+    moment = read_time(data.get("transactTime") or data.get("updateTime") or data["time"])
+    fills = None
+    if "fills" in data:
+        fills = tuple(
+            Fill(
+                trade_id=int(fill["tradeId"]),
+                order_id=int(data["orderId"]),
+                price=read_amount(fill["price"]),
+                quantity=read_amount(fill["qty"]),
+                amount=(read_amount(fill["price"]) * read_amount(fill["qty"])).quantize(SMALLEST, ROUND_DOWN),
+                fee=read_amount(fill["commission"]),
+                fee_asset=fill["commissionAsset"],
+                time=moment,
+            )
+            for fill in data["fills"]
+        )
+        if sum((fill.amount for fill in fills), ZERO) != executed_amount:
+            fills = None  # the exchange rounded an amount: its own figures are asked for
+    return OrderReport(
+        client_order_id=data["clientOrderId"],
+        order_id=int(data["orderId"]),
+        symbol=data["symbol"],
+        side=Side(data["side"]),
+        done=data["status"] in FINAL,
+        quantity=read_amount(data["origQty"]),
+        executed_quantity=read_amount(data["executedQty"]),
+        executed_amount=executed_amount,
+        time=moment,
+        fills=fills,
+    )
+
+
+def read_order_page(data: Any, prefix: str) -> OrderPage:
+    """What is needed of a page of orders: an order that is not ours may say what it likes."""
+    rows = sorted(((int(row["orderId"]), row) for row in read_rows(data)), key=lambda item: item[0])
+    return OrderPage(
+        own=tuple(read_report(row) for _, row in rows if str(row["clientOrderId"]).startswith(prefix)),
+        ids=frozenset(number for number, _ in rows),
+        next_id=rows[-1][0] + 1 if len(rows) >= PAGE else None,
+    )
+
+
+def read_fill(item: Mapping[str, Any]) -> Fill:
+    return Fill(
+        trade_id=int(item["id"]),
+        order_id=int(item["orderId"]),
+        price=read_amount(item["price"]),
+        quantity=read_amount(item["qty"]),
+        amount=read_amount(item["quoteQty"]),
+        fee=read_amount(item["commission"]),
+        fee_asset=item["commissionAsset"],
+        time=read_time(item["time"]),
+    )

@@ -1,0 +1,216 @@
+"""Selling everything: a stop loss that sells, or the owner's exit. It ends only when nothing is left to sell."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+
+from . import responses
+from .decimals import ONE, ZERO
+from .errors import CommandError
+from .events import EventQueue
+from .inputs import Fetcher, Inputs
+from .ledger.ledger import Ledger
+from .ledger.records import OrderState, Result, SignalRecord
+from .ledger.storage import LedgerError
+from .outcomes import Outcomes
+from .planner import FEE_MARGIN, Reason
+from .portfolio import Portfolio
+from .rebalance import Rebalancer
+from .responses import Json
+from .risk import Risk
+from .signal import EXIT, STOP_LOSS, Signal, sells_out
+from .snapshot import Snapshot
+
+
+class Cause(StrEnum):
+    """Why everything is sold."""
+
+    STOP_LOSS = "stop_loss"
+    OWNER = "owner"
+
+
+_STARTS = {Cause.STOP_LOSS: STOP_LOSS, Cause.OWNER: EXIT}
+
+
+class Exits:
+    """The sale of all that the portfolio bought: written down before it begins, pursued until it is done."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        fetcher: Fetcher,
+        rebalancer: Rebalancer,
+        risk: Risk,
+        events: EventQueue,
+        outcomes: Outcomes,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._ledger = ledger
+        self._fetcher = fetcher
+        self._rebalancer = rebalancer
+        self._risk = risk
+        self._events = events
+        self._outcomes = outcomes
+        self._clock = clock
+        self._beginning = asyncio.Lock()
+        self._known: SignalRecord | None = None
+
+    async def open(self) -> SignalRecord | None:
+        """The one that is not done."""
+        records = await asyncio.to_thread(self._ledger.open_signals)
+        self._known = next((record for record in records if sells_out(record.signal_id)), None)
+        return self._known
+
+    async def begin(self, cause: Cause) -> SignalRecord:
+        """Write down that everything is to be sold, in one commit with the pause; one that is open goes on.
+
+        Raises LedgerError.
+        """
+        async with self._beginning:
+            known, now = await self.open(), self._clock()
+            signal_id = f"{_STARTS[cause]}{responses.iso(now)}"
+            record = known or SignalRecord(signal_id=signal_id, version=2, seen_at=now, source=signal_id)
+            self._known = record = await self._risk.pause_for(record)
+            if known is None:
+                self._events.received(record)
+            return record
+
+    async def reload(self) -> None:
+        """Go on where the ledger came back older than what was begun. Raises LedgerError."""
+        known = self._known
+        if known and await asyncio.to_thread(self._ledger.signal, known.signal_id) is None:
+            self._known = await asyncio.to_thread(self._ledger.write_signal, replace(known, seq=0))
+
+    async def pursue(self, view: Inputs) -> SignalRecord | None:
+        """Sell what can be sold now; the record, None where nothing is to be sold. Raises LedgerError."""
+        record = await self.open()
+        if record is None or view.account is None or self._fetcher.exchange_problem:
+            return record
+        signal = _everything(record.signal_id)
+        record, orders = await self._rebalancer.pursue(
+            record, signal, view.account, view.market, self._fetcher.fee_prices, last_pass=False
+        )
+        await self._outcomes.orders(orders)
+        if record.result is not Result.OPEN:
+            await self.end(record, view)
+        return record
+
+    async def end(self, record: SignalRecord, view: Inputs) -> None:
+        """Report that it is over, and what it brought."""
+        self._known = None
+        await self._outcomes.signal(record)
+        summary = await self.summary(record.signal_id, view)
+        self._events.alert(
+            "exit",
+            cause=summary["cause"],
+            signal_id=summary["signal_id"],
+            result=summary["result"],
+            reason=summary["reason"],
+            quote=summary["quote"],
+            proceeds=summary["proceeds"],
+            proceeds_eur=summary["proceeds_eur"],
+            remaining=summary["remaining"],
+        )
+
+    async def preview(self, view: Inputs) -> Json:
+        """What would be sold now, what it would bring and what stays, as plain JSON. Raises CommandError."""
+        if view.account is None or self._fetcher.exchange_problem:
+            raise CommandError("no_valuation")
+        signal = _everything(EXIT)
+        outlook = await self._rebalancer.outlook(signal, EXIT, view.account, view.market, with_proceeds=False)
+        if outlook is None:
+            raise CommandError("no_valuation")
+        portfolio = (await asyncio.to_thread(self._ledger.book)).portfolio
+        sold = {order.coin: order.quantity for order in outlook.sells}
+        brings = sum((order.amount for order in outlook.sells), ZERO) * (ONE - FEE_MARGIN)
+        return {
+            "confirmed": False,
+            **responses.preview(outlook.sells, outlook.left_out),
+            **_proceeds(brings, view),
+            "remaining": _remaining(portfolio, sold, {item.coin: item.reason for item in outlook.left_out}, view),
+        }
+
+    async def summary(self, signal_id: str, view: Inputs) -> Json:
+        """What was sold so far, what it brought and what is still held, as plain JSON. Raises LedgerError."""
+        record = await asyncio.to_thread(self._ledger.signal, signal_id)
+        if record is None:
+            raise LedgerError("the sale of everything is not written down")  # pragma: no cover
+        orders = await asyncio.to_thread(self._ledger.orders, record.signal_id)
+        traded = [order.seq for order in orders if order.state is OrderState.BOOKED]
+        brought = ZERO
+        for trade in await asyncio.to_thread(self._ledger.trades_of, traded):
+            brought += trade.amount - sum((fee for asset, fee in trade.fees if asset == view.market.quote), ZERO)
+        portfolio = (await asyncio.to_thread(self._ledger.book)).portfolio
+        finished = record.result is not Result.OPEN
+        reasons = dict.fromkeys(portfolio.positions, Reason.DUST) if finished else {}
+        reasons |= {symbol.removesuffix(view.market.quote): Reason(reason) for symbol, _, reason in record.left_out}
+        return {
+            "confirmed": True,
+            "cause": cause_of(record).value,
+            **responses.signal(record, orders),
+            "finished": finished,
+            **_proceeds(brought, view),
+            "remaining": _remaining(portfolio, {}, reasons, view),
+        }
+
+
+def cause_of(record: SignalRecord) -> Cause:
+    """Why everything is sold under this record."""
+    return Cause.STOP_LOSS if record.signal_id.startswith(STOP_LOSS) else Cause.OWNER
+
+
+def _proceeds(amount: Decimal, view: Inputs) -> Json:
+    return {
+        "quote": view.market.quote,
+        "proceeds": responses.figure(amount),
+        "proceeds_eur": None if view.rate is None else responses.text(amount * view.rate, 2),
+    }
+
+
+def exiting(snapshot: Snapshot) -> Json | None:
+    """The sale of everything that goes on, as plain JSON."""
+    record = snapshot.exiting
+    if record is None:
+        return None
+    return {
+        "signal_id": record.signal_id,
+        "cause": cause_of(record).value,
+        "since": responses.iso(record.seen_at),
+        "reason": record.reason,
+    }
+
+
+def _remaining(
+    portfolio: Portfolio, sold: Mapping[str, Decimal], reasons: Mapping[str, Reason], view: Inputs
+) -> list[Json]:
+    """Coins that stay in the book, their value in quote, and why where that is known."""
+    rest = {coin: held.quantity - sold.get(coin, ZERO) for coin, held in portfolio.positions.items()}
+    return [
+        {
+            "coin": coin,
+            "quantity": responses.text(quantity),
+            "value": responses.figure(quantity * price) if (price := view.market.prices.get(coin)) else None,
+            "reason": reasons.get(coin),
+        }
+        for coin, quantity in sorted(rest.items())
+        if quantity
+    ]
+
+
+def _everything(signal_id: str) -> Signal:
+    """A target of nothing but cash."""
+    return Signal(
+        signal_id=signal_id,
+        version=2,
+        confidence=None,
+        reasoning="",
+        created_at=None,
+        actions=(),
+        targets={},
+        update_required=False,
+        latest_version=None,
+        payload="",
+    )

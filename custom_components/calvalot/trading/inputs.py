@@ -1,0 +1,237 @@
+"""What one cycle learns of the world: the leader's signal, prices, rules and the account, all asked at the same time."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from decimal import Decimal
+import json
+
+from .account import Account, Claimed
+from .decimals import ZERO
+from .errors import ExchangeError, LeaderError, LeaderInvalidResponse, Refused
+from .events import EventQueue
+from .exchanges.base import FEE_COIN, Balance, Exchange, KeyPermissions, SymbolRules, eur_rate, rate_symbols
+from .ledger.ledger import Ledger
+from .planner import Market
+from .settings import Settings
+from .signal import InvalidSignal, Signal
+from .sources.leader import Leader
+from .sources.leader_format import parse_signal
+
+LOST_AFTER = 3
+RULES_AGE = timedelta(days=1)
+# While a symbol is halted or has no price.
+HALTED_AGE = timedelta(minutes=10)
+# A pair is closed for planned pauses, too: one that stays so was delisted.
+DELISTED_AFTER = timedelta(days=1)
+CLOSED = "closed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inputs:
+    """What a cycle knows: prices by coin, EUR per quote, the balances; None where the exchange did not say.
+
+    `account` holds the book of that moment against the balances; None until that is known. `claimed` is what other books of
+    the account may count on.
+    """
+
+    market: Market
+    rate: Decimal | None
+    balances: Mapping[str, Balance] | None
+    account: Account | None = None
+    claimed: Claimed = field(default_factory=Claimed)
+
+    def free(self, quote: str) -> Decimal | None:
+        """Quote that is free on the account and claimed by no other follower's book."""
+        if self.balances is None:
+            return None
+        balance = self.balances.get(quote)
+        return (balance.free if balance else ZERO) - self.claimed.quote
+
+
+class Fetcher:
+    """Asks leader and exchange; remembers what went wrong with each."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        leader: Leader,
+        exchange: Exchange,
+        ledger: Ledger,
+        clock: Callable[[], datetime],
+        events: EventQueue,
+    ) -> None:
+        self._settings = settings
+        self._leader = leader
+        self._exchange = exchange
+        self._ledger = ledger
+        self._clock = clock
+        self._events = events
+        self._coins: frozenset[str] = frozenset()
+        self._rules: dict[str, SymbolRules] = {}
+        self._rules_at: datetime | None = None
+        self._aside: Mapping[str, Decimal] = {}
+        self._unpriced = False
+        self._permissions_at: datetime | None = None
+        self._parsed: tuple[bytes, frozenset[str], Signal | InvalidSignal] | None = None
+        self._failed_polls = 0
+        self._failed_cycles = 0
+        self._last_new = clock()
+        self._silent = False
+        self.incoming: Signal | InvalidSignal | None = None
+        self.leader_connected: bool | None = None
+        self.leader_problem: LeaderError | None = None
+        self.exchange_problem: ExchangeError | None = None
+        self.asked_exchange = False
+        self.permissions: KeyPermissions | None = None
+        self.fee_prices: Mapping[str, Decimal] = {}
+
+    async def look(self, *, leader: bool = True) -> Inputs:
+        """One look at everything, or without the leader at the exchange only."""
+        self.exchange_problem = None
+        prices, balances, _ = await asyncio.gather(
+            self._prices(), self._balances(), self._hear() if leader else _nothing()
+        )
+        self.asked_exchange = True
+        by_coin = {
+            rules.base: prices[symbol]
+            for symbol, rules in self._rules.items()
+            if prices and symbol in prices and rules.quote == self._settings.quote
+        }
+        # Kept while prices are missing: a fee was taken at about the price of the last cycle.
+        self.fee_prices = {**self.fee_prices, **by_coin}
+        market = Market(
+            quote=self._settings.quote,
+            prices={**self._aside, **by_coin},
+            rules=self._rules,
+            aside=frozenset(self._aside),
+        )
+        return Inputs(market=market, rate=eur_rate(self._settings.quote, prices or {}), balances=balances)
+
+    async def asked[T](self, question: Awaitable[T]) -> T | None:
+        """The answer; None where the exchange gave none, which is remembered as its problem."""
+        try:
+            return await question
+        except ExchangeError as err:
+            self.exchange_problem = err
+            if isinstance(err, Refused):  # a symbol may have gone
+                self._rules_at = None
+            return None
+
+    async def ask_permissions(self) -> bool:
+        """Look once a day at what the key may do; whether that has changed."""
+        now = self._clock()
+        if self.exchange_problem or (self._permissions_at and now - self._permissions_at < RULES_AGE):
+            return False
+        self._permissions_at = now
+        known = self.permissions
+        with suppress(ExchangeError):  # tomorrow, then: nothing of a cycle depends on it
+            self.permissions = await self._exchange.permissions()
+        return self.permissions != known
+
+    def hold(self, coins: Collection[str]) -> None:
+        """Know the coins that are held, wanted or not."""
+        self._coins = frozenset({*self._settings.coins, *coins})
+
+    def forget_rules(self) -> None:
+        """Ask for the trading rules and the key's permissions again in the next look: something was refused."""
+        self._rules_at = None
+        self._permissions_at = None
+
+    def watch_exchange(self, problem: ExchangeError | None) -> None:
+        """Take note of how a cycle went with the exchange; say once that it failed in a row of them, once that it is back."""
+        if problem is None:
+            if self._failed_cycles >= LOST_AFTER:
+                self._events.alert("exchange_back")
+            self._failed_cycles = 0
+            return
+        self._failed_cycles += 1
+        if self._failed_cycles == LOST_AFTER:
+            self._events.alert("exchange_lost", reason=str(problem), cause=problem.key)
+
+    def watch_silence(self, last_signal: datetime | None) -> None:
+        """Say once that no new signal came for too long, counted from the start or the last new signal."""
+        if last_signal and last_signal > self._last_new:
+            self._last_new = last_signal
+            self._silent = False
+        if not self._silent and self._clock() - self._last_new >= self._settings.silence_alert:
+            self._silent = True
+            self._events.alert("leader_silent", hours=round(self._settings.silence_alert.total_seconds() / 3600, 1))
+
+    # Inside
+
+    async def _hear(self) -> None:
+        """Ask the leader; a signal or a refused one is `incoming`."""
+        self.incoming = None
+        try:
+            body = await self._leader.fetch()
+            if body is not None:
+                self.incoming = await self._read(body)
+        except LeaderError as err:
+            self._failed_polls += 1
+            self.leader_problem = err
+            self.leader_connected = False
+            if self._failed_polls == LOST_AFTER:
+                self._events.alert("leader_lost", reason=str(err), cause=err.key)
+            return
+        if self._failed_polls >= LOST_AFTER:
+            self._events.alert("leader_back")
+        self._failed_polls = 0
+        self.leader_problem = None
+        self.leader_connected = True
+
+    async def _read(self, body: bytes) -> Signal | InvalidSignal:
+        if self._parsed and self._parsed[:2] == (body, self._coins):
+            return self._parsed[2]
+        parsed: Signal | InvalidSignal
+        try:
+            parsed = await asyncio.to_thread(parse_signal, body, self._coins)
+        except InvalidSignal as err:
+            if err.signal_id is None:
+                raise LeaderInvalidResponse(err.reason) from None
+            parsed = err
+        self._parsed = (body, self._coins, parsed)
+        return parsed
+
+    async def _balances(self) -> Mapping[str, Balance] | None:
+        return await self.asked(self._exchange.balances())
+
+    async def _prices(self) -> Mapping[str, Decimal] | None:
+        """Prices by symbol of every coin that matters, in one request; the rules first where they are old."""
+        halted = not all(rules.trading for rules in self._rules.values())
+        age = HALTED_AGE if halted or self._unpriced else RULES_AGE
+        if self._rules_at is None or self._clock() - self._rules_at > age:
+            book = await asyncio.to_thread(self._ledger.book)
+            quote = self._settings.quote
+            self.hold(book.portfolio.positions)
+            symbols = {*rate_symbols(quote), *(f"{coin}{quote}" for coin in {*self._coins, FEE_COIN} - {quote})}
+            rules = await self.asked(self._exchange.rules(sorted(symbols)))
+            if rules is None:
+                return None
+            self._rules = rules
+            self._rules_at = self._clock()
+            self._aside = await asyncio.to_thread(self._delisted, book.portfolio.positions)
+        prices = await self.asked(self._exchange.prices(self._rules)) if self._rules else {}
+        self._unpriced = prices is not None and any(
+            symbol not in prices and rules.base not in self._aside for symbol, rules in self._rules.items()
+        )
+        return prices
+
+    def _delisted(self, held: Collection[str]) -> dict[str, Decimal]:
+        """Coins that are held and that the exchange says it does not list any more, with their last prices; synchronous."""
+        quote, now = self._settings.quote, self._clock()
+        listed = {rules.base: rules for rules in self._rules.values() if rules.quote == quote}
+        known = json.loads(self._ledger.fact(CLOSED) or "{}")
+        closed = {coin: known.get(coin, now.isoformat()) for coin in held if coin in listed and listed[coin].closed}
+        if closed != known:
+            self._ledger.remember(CLOSED, json.dumps(closed) if closed else None)
+        gone = [coin for coin, since in closed.items() if now - datetime.fromisoformat(since) >= DELISTED_AFTER]
+        if self._rules:  # an exchange that lists nothing at all is not the one that the coins are on
+            gone += [coin for coin in held if coin not in listed]
+        return self._ledger.last_prices(gone) if gone else {}
+
+
+async def _nothing() -> None:
+    return None

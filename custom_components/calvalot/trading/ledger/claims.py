@@ -1,0 +1,54 @@
+"""What live books may count on of their accounts, read the same way from a ledger in use and from one that lies there."""
+
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
+from decimal import Decimal
+from pathlib import Path
+import sqlite3
+from typing import Any
+
+from ..decimals import ZERO
+from ..exchanges.base import AccountId
+from . import copies
+from .records import FIRST_BOOK, Claim
+from .upgrades import VERSION
+
+_BOOKS = """SELECT books.book, books.cash, host, uid, key, quote FROM books
+LEFT JOIN accounts USING (mode, book) WHERE mode = 'live' ORDER BY books.book"""
+_IN_FLIGHT = """SELECT book, quantity, coalesce(limit_price, price, '0') FROM orders
+WHERE mode = 'live' AND side = 'BUY' AND state IN ('planned', 'sending', 'unknown', 'executed')"""
+_LENT = "SELECT book, value FROM facts WHERE mode = 'live' AND key = 'lent'"
+
+
+type Ask = Callable[[str], Iterable[Sequence[Any]]]
+
+
+def read(ask: Ask, unclaimed: str | None) -> tuple[Claim, ...]:
+    """Claims of each live book; `unclaimed` is the quote of one whose account was never written down, None passes it over."""
+    in_flight: dict[int, Decimal] = {}
+    for book, quantity, price in ask(_IN_FLIGHT):
+        in_flight[book] = in_flight.get(book, ZERO) + Decimal(quantity) * Decimal(price)
+    lent = {book: Decimal(value) for book, value in ask(_LENT)}
+    return tuple(
+        Claim(
+            number=book,
+            account=AccountId(host=host, uid=uid, key=key) if host else None,
+            quote=quote or unclaimed or "",
+            cash=Decimal(cash),
+            in_flight=in_flight.get(book, ZERO),
+            lent=lent.get(book, ZERO),
+        )
+        for book, cash, host, uid, key, quote in ask(_BOOKS)
+        if host or (unclaimed and book == FIRST_BOOK)
+    )
+
+
+def lying(ledger: Path) -> tuple[Claim, ...]:
+    """Claims of a ledger that nobody has open; none where it cannot be read."""
+    if copies.version_of(ledger) != VERSION:
+        return ()
+    try:
+        with closing(sqlite3.connect(f"{ledger.as_uri()}?mode=ro", uri=True)) as connection:
+            return read(lambda statement: connection.execute(statement).fetchall(), None)
+    except sqlite3.Error:
+        return ()

@@ -1,0 +1,189 @@
+"""Records of the ledger."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+
+from ..decimals import ONE, ZERO
+from ..exchanges.base import AccountId, OrderReport, Side
+from ..performance import Drawdown, Units
+from ..portfolio import Portfolio
+
+# Of books that are numbered, today's, and what belongs to no book but to the follower.
+FIRST_BOOK = 1
+NO_BOOK = 0
+# Facts that hold whichever book is in use.
+FACTS_OF_FOLLOWER = frozenset({"paused", "dead", "restored", "book"})
+# Why a signal ended that a newer one replaced.
+OVERTAKEN = "overtaken by a newer signal"
+
+
+class Result(StrEnum):
+    """What became of a signal."""
+
+    OPEN = "open"
+    WAITING = "waiting"
+    EXECUTED = "executed"
+    PARTIAL = "partial"
+    SKIPPED = "skipped"
+    REJECTED = "rejected"
+    ERROR = "error"
+
+
+class OrderState(StrEnum):
+    """States of an order: planned → sending → executed → booked, aside: rejected, unknown, not_placed."""
+
+    PLANNED = "planned"
+    SENDING = "sending"
+    UNKNOWN = "unknown"
+    EXECUTED = "executed"
+    BOOKED = "booked"
+    REJECTED = "rejected"
+    NOT_PLACED = "not_placed"
+
+    @property
+    def settled(self) -> bool:
+        """Whether nothing about the order can change any more."""
+        return self in {OrderState.BOOKED, OrderState.REJECTED, OrderState.NOT_PLACED}
+
+
+class FlowKind(StrEnum):
+    """Kinds of cash flow; a correction changes the sum paid in for profit and loss, and moves no cash."""
+
+    INITIAL = "initial"
+    DEPOSIT = "deposit"
+    WITHDRAWAL = "withdrawal"
+    CORRECTION = "correction"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignalRecord:
+    """A signal as it was taken up and what became of it; `seq` orders records, newest last.
+
+    `source` is the id of the leader's signal it was made from, `asked_at` when its owner was asked to approve it, `wanted` all that is to be traded of it. `left_out` holds symbol, side and reason of each leg that
+    was left out.
+    """
+
+    seq: int = 0
+    signal_id: str
+    version: int | None
+    seen_at: datetime
+    created_at: datetime | None = None
+    confidence: Decimal | None = None
+    reasoning: str = ""
+    payload: str = ""
+    source: str = ""
+    asked_at: datetime | None = None
+    wanted: str | None = None
+    result: Result = Result.OPEN
+    reason: str = ""
+    left_out: tuple[tuple[str, str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderRecord:
+    """An order: quantities in the base asset, amounts in quote; `price` is the last one when it was planned.
+
+    One with a `quote_amount` was sized by what it may cost: its quantity is what that buys at `price`, and once it is
+    executed what the exchange made of it.
+    """
+
+    seq: int = 0
+    signal_id: str
+    coin: str
+    symbol: str
+    side: Side
+    leg: int
+    attempt: int
+    client_order_id: str
+    quantity: Decimal
+    price: Decimal | None = None
+    limit_price: Decimal | None = None
+    quote_amount: Decimal | None = None
+    state: OrderState = OrderState.PLANNED
+    created_at: datetime
+    sent_at: datetime | None = None
+    order_id: int | None = None
+    executed_quantity: Decimal = ZERO
+    executed_amount: Decimal = ZERO
+    executed_at: datetime | None = None
+    reason: str = ""
+
+    def quantity_in(self, report: OrderReport) -> Decimal:
+        """Quantity that was asked for; of an order sized in quote what the exchange made of that."""
+        return self.quantity if self.quote_amount is None else report.quantity or self.quantity
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CashFlow:
+    """Money paid in (positive) or taken out (negative): EUR, quote, and the value in EUR just before.
+
+    A withdrawal in kind names the coin and the quantity that left the book, its amounts are what that was worth, and
+    `after_fill` is the seq of the last fill before it.
+    """
+
+    seq: int = 0
+    kind: FlowKind
+    amount: Decimal
+    amount_quote: Decimal
+    time: datetime
+    note: str = ""
+    value_before: Decimal | None = None
+    coin: str | None = None
+    quantity: Decimal | None = None
+    after_fill: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trade:
+    """An order that traded: gross quantity, amount in quote, fees as (asset, amount)."""
+
+    time: datetime
+    signal_id: str
+    coin: str
+    symbol: str
+    side: Side
+    quantity: Decimal
+    amount: Decimal
+    fees: tuple[tuple[str, Decimal], ...]
+    planned_price: Decimal | None = None
+
+    @property
+    def slippage(self) -> Decimal | None:
+        """How much worse than the price it was planned at it filled, as a fraction; None where that is not known."""
+        if not self.planned_price:
+            return None
+        worse = self.price / self.planned_price - ONE
+        return worse if self.side is Side.BUY else -worse
+
+    @property
+    def price(self) -> Decimal:
+        """Average price of the fills: amount / gross quantity."""
+        return self.amount / self.quantity
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """What a live book may count on of the account it belongs to: quote that it holds and that its orders in flight may take.
+
+    `account` is None where it was never written down; `lent` is how much of the coin that fees are taken in the account has
+    lent it for its fees.
+    """
+
+    number: int
+    account: AccountId | None
+    quote: str
+    cash: Decimal = ZERO
+    in_flight: Decimal = ZERO
+    lent: Decimal = ZERO
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Book:
+    """The whole state of one book: portfolio in quote; net deposits in EUR (None before the first one), units, drawdown."""
+
+    portfolio: Portfolio = field(default_factory=Portfolio)
+    net_deposits: Decimal | None = None
+    units: Units = field(default_factory=Units)
+    drawdown: Drawdown = field(default_factory=Drawdown)

@@ -1,0 +1,232 @@
+"""Tables of the ledger; amounts are decimal text, times ISO 8601 text in UTC."""
+
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any, override
+
+from sqlalchemy import (
+    Column,
+    Dialect,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+)
+
+
+class DecimalText(TypeDecorator[Decimal]):
+    """A Decimal kept as plain text, to the last digit."""
+
+    impl = Text
+    cache_ok = True
+
+    @override
+    def process_bind_param(self, value: Decimal | None, dialect: Dialect) -> str | None:
+        return None if value is None else f"{value:f}"
+
+    @override
+    def process_result_value(self, value: Any, dialect: Dialect) -> Decimal | None:
+        return None if value is None else Decimal(value)
+
+
+class TimeText(TypeDecorator[datetime]):
+    """A time kept as ISO 8601 text in UTC, so that text order is time order."""
+
+    impl = String(40)
+    cache_ok = True
+
+    @override
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> str | None:
+        return None if value is None else value.astimezone(UTC).isoformat(timespec="microseconds")
+
+    @override
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+        return None if value is None else datetime.fromisoformat(value)
+
+
+METADATA = MetaData()
+
+
+books = Table(
+    "books",
+    METADATA,
+    Column("mode", String(8), primary_key=True),
+    Column("book", Integer, primary_key=True),
+    Column("cash", DecimalText, nullable=False),
+    Column("paid_in", DecimalText, nullable=False),
+    Column("realised", DecimalText, nullable=False),
+    Column("fees", DecimalText, nullable=False),
+    Column("net_deposits", DecimalText),
+    Column("units", DecimalText, nullable=False),
+    Column("unit_price", DecimalText, nullable=False),
+    Column("peak", DecimalText, nullable=False),
+    Column("deepest", DecimalText, nullable=False),
+)
+
+
+# The account that a live book belongs to: `key` is a hash.
+accounts = Table(
+    "accounts",
+    METADATA,
+    Column("mode", String(8), primary_key=True),
+    Column("book", Integer, primary_key=True),
+    Column("host", Text, nullable=False),
+    Column("uid", Text),
+    Column("key", Text, nullable=False),
+    Column("quote", String(32), nullable=False),
+    Column("begun_at", TimeText, nullable=False),
+)
+
+
+positions = Table(
+    "positions",
+    METADATA,
+    Column("mode", String(8), primary_key=True),
+    Column("book", Integer, primary_key=True),
+    Column("coin", String(32), primary_key=True),
+    Column("quantity", DecimalText, nullable=False),
+    Column("cost", DecimalText, nullable=False),
+)
+
+
+signals = Table(
+    "signals",
+    METADATA,
+    Column("seq", Integer, primary_key=True, autoincrement=True),
+    Column("mode", String(8), nullable=False),
+    Column("book", Integer, nullable=False),
+    Column("signal_id", Text, nullable=False),
+    Column("version", Integer),
+    Column("seen_at", TimeText, nullable=False),
+    Column("created_at", TimeText),
+    Column("confidence", DecimalText),
+    Column("reasoning", Text, nullable=False),
+    Column("payload", Text, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("asked_at", TimeText),
+    Column("wanted", Text),
+    Column("result", String(10), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("left_out", Text, nullable=False),
+    UniqueConstraint("mode", "book", "signal_id"),
+    Index("signals_by_id", "signal_id"),
+    Index("signals_by_time", "mode", "book", "seen_at"),
+    Index("signals_by_result", "mode", "book", "result"),
+    sqlite_autoincrement=True,
+)
+
+
+# When a signal that is not written down yet was first seen, whichever book is in use.
+sights = Table(
+    "sights",
+    METADATA,
+    Column("signal_id", Text, primary_key=True),
+    Column("seen_at", TimeText, nullable=False),
+)
+
+
+orders = Table(
+    "orders",
+    METADATA,
+    Column("seq", Integer, primary_key=True, autoincrement=True),
+    Column("mode", String(8), nullable=False),
+    Column("book", Integer, nullable=False),
+    Column("signal_id", Text, nullable=False),
+    Column("coin", String(32), nullable=False),
+    Column("symbol", String(48), nullable=False),
+    Column("side", String(4), nullable=False),
+    Column("leg", Integer, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("client_order_id", String(36), nullable=False),
+    Column("quantity", DecimalText, nullable=False),
+    Column("price", DecimalText),
+    Column("limit_price", DecimalText),
+    Column("quote_amount", DecimalText),
+    Column("state", String(10), nullable=False),
+    Column("created_at", TimeText, nullable=False),
+    Column("sent_at", TimeText),
+    Column("order_id", Integer),
+    Column("executed_quantity", DecimalText, nullable=False),
+    Column("executed_amount", DecimalText, nullable=False),
+    Column("executed_at", TimeText),
+    Column("reason", Text, nullable=False),
+    UniqueConstraint("mode", "book", "client_order_id"),
+    Index("orders_by_signal", "mode", "book", "signal_id"),
+    Index("orders_by_symbol", "mode", "book", "symbol", "order_id"),
+    Index("orders_by_time", "mode", "book", "executed_at"),
+    Index("orders_by_state", "mode", "book", "state"),
+    sqlite_autoincrement=True,
+)
+
+
+fills = Table(
+    "fills",
+    METADATA,
+    Column("seq", Integer, primary_key=True, autoincrement=True),
+    Column("mode", String(8), nullable=False),
+    Column("book", Integer, nullable=False),
+    Column("order_seq", Integer, ForeignKey("orders.seq"), nullable=False, index=True),
+    Column("symbol", String(48), nullable=False),
+    Column("trade_id", Integer, nullable=False),
+    Column("price", DecimalText, nullable=False),
+    Column("quantity", DecimalText, nullable=False),
+    Column("amount", DecimalText, nullable=False),
+    Column("fee", DecimalText, nullable=False),
+    Column("fee_asset", String(32), nullable=False),
+    Column("fee_price", DecimalText, nullable=False),
+    Column("time", TimeText, nullable=False),
+    UniqueConstraint("mode", "book", "symbol", "trade_id"),
+    sqlite_autoincrement=True,
+)
+
+
+cash_flows = Table(
+    "cash_flows",
+    METADATA,
+    Column("seq", Integer, primary_key=True, autoincrement=True),
+    Column("mode", String(8), nullable=False),
+    Column("book", Integer, nullable=False),
+    Column("kind", String(12), nullable=False),
+    Column("amount", DecimalText, nullable=False),
+    Column("amount_quote", DecimalText, nullable=False),
+    Column("time", TimeText, nullable=False),
+    Column("note", Text, nullable=False),
+    Column("value_before", DecimalText),
+    Column("coin", String(32)),
+    Column("quantity", DecimalText),
+    Column("after_fill", Integer),
+    Index("cash_flows_by_time", "mode", "book", "time"),
+    sqlite_autoincrement=True,
+)
+
+
+closes = Table(
+    "closes",
+    METADATA,
+    Column("mode", String(8), primary_key=True),
+    Column("book", Integer, primary_key=True),
+    Column("day", String(10), primary_key=True),
+    Column("value", DecimalText, nullable=False),
+    Column("value_quote", DecimalText, nullable=False),
+    Column("net_deposits", DecimalText, nullable=False),
+    Column("units", DecimalText, nullable=False),
+    Column("unit_price", DecimalText, nullable=False),
+    Column("peak", DecimalText, nullable=False),
+    Column("deepest", DecimalText, nullable=False),
+    Column("prices", Text),
+)
+
+
+facts = Table(
+    "facts",
+    METADATA,
+    Column("mode", String(8), primary_key=True),
+    Column("book", Integer, primary_key=True),
+    Column("key", String(40), primary_key=True),
+    Column("value", Text, nullable=False),
+)

@@ -1,0 +1,92 @@
+"""What it takes to bring a ledger from one version to the next."""
+
+_TABLES = ("books", "positions", "signals", "orders", "fills", "cash_flows", "closes", "facts")
+_COLUMNS = {
+    "books": "mode, cash, paid_in, realised, fees, net_deposits, units, unit_price, peak, deepest",
+    "positions": "mode, coin, quantity, cost",
+    "signals": "seq, mode, signal_id, version, seen_at, created_at, confidence, reasoning, payload, source, asked_at,"
+    " result, reason, left_out",
+    "orders": "seq, mode, signal_id, coin, symbol, side, leg, attempt, client_order_id, quantity, price, limit_price,"
+    " state, created_at, sent_at, order_id, executed_quantity, executed_amount, executed_at, reason",
+    "fills": "seq, mode, order_seq, symbol, trade_id, price, quantity, amount, fee, fee_asset, fee_price, time",
+    "cash_flows": "seq, mode, kind, amount, amount_quote, time, note, value_before, coin, quantity, after_fill",
+    "closes": "mode, day, value, value_quote, net_deposits, units, unit_price, peak, deepest",
+    "facts": "mode, key, value",
+}
+# Books have numbers: all there is belongs to book 1, but for what stops the follower whichever book it uses.
+# Orders are renamed before the fills that refer to them are made anew, and dropped after the old fills are gone.
+NUMBERED_BOOKS = (
+    *(f"ALTER TABLE {table} RENAME TO old_{table}" for table in _TABLES),
+    """CREATE TABLE accounts (
+        mode VARCHAR(8) NOT NULL, book INTEGER NOT NULL, host TEXT NOT NULL, uid TEXT, key TEXT NOT NULL,
+        quote VARCHAR(32) NOT NULL, begun_at VARCHAR(40) NOT NULL, PRIMARY KEY (mode, book))""",
+    """CREATE TABLE books (
+        mode VARCHAR(8) NOT NULL, book INTEGER NOT NULL, cash TEXT NOT NULL, paid_in TEXT NOT NULL,
+        realised TEXT NOT NULL, fees TEXT NOT NULL, net_deposits TEXT, units TEXT NOT NULL, unit_price TEXT NOT NULL,
+        peak TEXT NOT NULL, deepest TEXT NOT NULL, PRIMARY KEY (mode, book))""",
+    """CREATE TABLE positions (
+        mode VARCHAR(8) NOT NULL, book INTEGER NOT NULL, coin VARCHAR(32) NOT NULL, quantity TEXT NOT NULL,
+        cost TEXT NOT NULL, PRIMARY KEY (mode, book, coin))""",
+    """CREATE TABLE signals (
+        seq INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, mode VARCHAR(8) NOT NULL, book INTEGER NOT NULL,
+        signal_id TEXT NOT NULL, version INTEGER, seen_at VARCHAR(40) NOT NULL, created_at VARCHAR(40), confidence TEXT,
+        reasoning TEXT NOT NULL, payload TEXT NOT NULL, source TEXT NOT NULL, asked_at VARCHAR(40),
+        result VARCHAR(10) NOT NULL, reason TEXT NOT NULL, left_out TEXT NOT NULL, UNIQUE (mode, book, signal_id))""",
+    """CREATE TABLE orders (
+        seq INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, mode VARCHAR(8) NOT NULL, book INTEGER NOT NULL,
+        signal_id TEXT NOT NULL, coin VARCHAR(32) NOT NULL, symbol VARCHAR(48) NOT NULL, side VARCHAR(4) NOT NULL,
+        leg INTEGER NOT NULL, attempt INTEGER NOT NULL, client_order_id VARCHAR(36) NOT NULL, quantity TEXT NOT NULL,
+        price TEXT, limit_price TEXT, state VARCHAR(10) NOT NULL, created_at VARCHAR(40) NOT NULL, sent_at VARCHAR(40),
+        order_id INTEGER, executed_quantity TEXT NOT NULL, executed_amount TEXT NOT NULL, executed_at VARCHAR(40),
+        reason TEXT NOT NULL, UNIQUE (mode, book, client_order_id))""",
+    """CREATE TABLE fills (
+        seq INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, mode VARCHAR(8) NOT NULL, book INTEGER NOT NULL,
+        order_seq INTEGER NOT NULL, symbol VARCHAR(48) NOT NULL, trade_id INTEGER NOT NULL, price TEXT NOT NULL,
+        quantity TEXT NOT NULL, amount TEXT NOT NULL, fee TEXT NOT NULL, fee_asset VARCHAR(32) NOT NULL,
+        fee_price TEXT NOT NULL, time VARCHAR(40) NOT NULL, UNIQUE (mode, book, symbol, trade_id),
+        FOREIGN KEY(order_seq) REFERENCES orders (seq))""",
+    """CREATE TABLE cash_flows (
+        seq INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, mode VARCHAR(8) NOT NULL, book INTEGER NOT NULL,
+        kind VARCHAR(12) NOT NULL, amount TEXT NOT NULL, amount_quote TEXT NOT NULL, time VARCHAR(40) NOT NULL,
+        note TEXT NOT NULL, value_before TEXT, coin VARCHAR(32), quantity TEXT, after_fill INTEGER)""",
+    """CREATE TABLE closes (
+        mode VARCHAR(8) NOT NULL, book INTEGER NOT NULL, day VARCHAR(10) NOT NULL, value TEXT NOT NULL,
+        value_quote TEXT NOT NULL, net_deposits TEXT NOT NULL, units TEXT NOT NULL, unit_price TEXT NOT NULL,
+        peak TEXT NOT NULL, deepest TEXT NOT NULL, PRIMARY KEY (mode, book, day))""",
+    """CREATE TABLE facts (
+        mode VARCHAR(8) NOT NULL, book INTEGER NOT NULL, key VARCHAR(40) NOT NULL, value TEXT NOT NULL,
+        PRIMARY KEY (mode, book, key))""",
+    *(
+        f"INSERT INTO {table} (book, {columns}) SELECT 1, {columns} FROM old_{table}"  # noqa: S608  # names of our own
+        for table, columns in _COLUMNS.items()
+    ),
+    "UPDATE facts SET book = 0 WHERE key IN ('paused', 'dead', 'restored')",
+    *(f"DROP TABLE old_{table}" for table in ("fills", *(table for table in _TABLES if table != "fills"))),
+    "CREATE INDEX signals_by_time ON signals (mode, book, seen_at)",
+    "CREATE INDEX signals_by_result ON signals (mode, book, result)",
+    "CREATE INDEX orders_by_signal ON orders (mode, book, signal_id)",
+    "CREATE INDEX orders_by_symbol ON orders (mode, book, symbol, order_id)",
+    "CREATE INDEX orders_by_time ON orders (mode, book, executed_at)",
+    "CREATE INDEX orders_by_state ON orders (mode, book, state)",
+    "CREATE INDEX ix_fills_order_seq ON fills (order_seq)",
+    "CREATE INDEX cash_flows_by_time ON cash_flows (mode, book, time)",
+)
+# What brings a file from each version to the next; the first entry leads from 1 to 2.
+UPGRADES: tuple[tuple[str, ...], ...] = (
+    ("ALTER TABLE orders ADD COLUMN price TEXT",),
+    ("ALTER TABLE signals ADD COLUMN asked_at VARCHAR(40)",),
+    (
+        "ALTER TABLE cash_flows ADD COLUMN coin VARCHAR(32)",
+        "ALTER TABLE cash_flows ADD COLUMN quantity TEXT",
+        "ALTER TABLE cash_flows ADD COLUMN after_fill INTEGER",
+    ),
+    NUMBERED_BOOKS,
+    (
+        "ALTER TABLE signals ADD COLUMN wanted TEXT",
+        "CREATE INDEX signals_by_id ON signals (signal_id)",
+        "CREATE TABLE sights (signal_id TEXT NOT NULL PRIMARY KEY, seen_at VARCHAR(40) NOT NULL)",
+        "ALTER TABLE orders ADD COLUMN quote_amount TEXT",
+        "ALTER TABLE closes ADD COLUMN prices TEXT",
+    ),
+)
+VERSION = 1 + len(UPGRADES)

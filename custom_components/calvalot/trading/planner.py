@@ -1,0 +1,307 @@
+"""From what a leader wants to orders: a pure function of signal, book, prices, rules and limits.
+
+It runs twice: `plan` finds what is wanted and sizes the sells; `fund` sizes the buys from the cash that is really there
+once the sells are done. All amounts are in the quote asset.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal, localcontext
+from enum import StrEnum
+
+from .decimals import EXACT, ONE, ZERO, round_down
+from .exchanges.base import Side, SymbolRules
+from .limits import Limits
+from .portfolio import Portfolio, Valuation
+from .signal import Action, Signal
+
+# An exchange checks a minimum against an average price; orders keep this much above it.
+NOTIONAL_MARGIN = Decimal("1.05")
+# Room between the last price and what the fills of a MARKET buy may cost, where its quantity is all that can be said.
+MARKET_MARGIN = Decimal("0.06")
+FEE_MARGIN = Decimal("0.001")
+
+
+class Reason(StrEnum):
+    """Why something a signal asked for was left out."""
+
+    BELOW_THRESHOLD = "below_threshold"
+    BELOW_MINIMUM = "below_minimum"
+    NO_POSITION = "no_position"
+    NO_CASH = "no_cash"
+    NOT_CHOSEN = "not_chosen"
+    NOT_LISTED = "not_listed"
+    NOT_TRADING = "not_trading"
+    NO_PRICE = "no_price"
+    ORDER_OPEN = "order_open"
+    REFUSED = "refused"
+    ALREADY_PLACED = "already_placed"
+    UNFILLED = "unfilled"
+    DUST = "dust"
+    DAILY_LIMIT = "daily_limit"
+
+    @property
+    def passing(self) -> bool:
+        """Whether the reason may go away while the signal is open."""
+        return self in _PASSING
+
+    @property
+    def aligned(self) -> bool:
+        """Whether it only says that there was nothing to do."""
+        return self in {Reason.BELOW_THRESHOLD, Reason.ALREADY_PLACED, Reason.DUST}
+
+
+_PASSING = frozenset({Reason.NOT_TRADING, Reason.NO_PRICE, Reason.ORDER_OPEN, Reason.DAILY_LIMIT})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedOrder:
+    """An order ready to be sent: quantity in the base asset, last price and the amount at it in quote.
+
+    One with a `quote_amount` may cost that much and no more; its quantity is what that buys at the last price.
+    """
+
+    coin: str
+    symbol: str
+    side: Side
+    quantity: Decimal
+    price: Decimal
+    amount: Decimal
+    limit_price: Decimal | None
+    quote_amount: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """Something that was asked for and is not traded, with the reason."""
+
+    coin: str
+    symbol: str
+    side: Side
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """Sells that can be sent at once, buys as amounts wanted by coin, and what was left out."""
+
+    sells: tuple[PlannedOrder, ...] = ()
+    wanted: Mapping[str, Decimal] = field(default_factory=dict[str, Decimal])
+    left_out: tuple[LeftOut, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Market:
+    """What is known of the market: quote asset, prices by coin, rules by symbol.
+
+    Coins set `aside` are held and no longer listed: their price is the last that was known, and they are not traded.
+    """
+
+    quote: str
+    prices: Mapping[str, Decimal]
+    rules: Mapping[str, SymbolRules]
+    aside: frozenset[str] = frozenset()
+
+    def symbol(self, coin: str) -> str:
+        """Symbol a coin is traded as."""
+        return f"{coin}{self.quote}"
+
+    def obstacle(self, coin: str) -> Reason | None:
+        """Why a coin cannot be traded just now."""
+        rules = self.rules.get(self.symbol(coin))
+        if rules is None:
+            return Reason.NOT_LISTED
+        if not rules.trading:
+            return Reason.NOT_TRADING
+        return None if self.prices.get(coin) else Reason.NO_PRICE
+
+
+def plan(
+    signal: Signal,
+    portfolio: Portfolio,
+    valuation: Valuation,
+    market: Market,
+    limits: Limits,
+    blocked: Mapping[tuple[str, Side], Reason],
+) -> Plan:
+    """What a signal asks of this book: sells sized, buys as amounts.
+
+    `blocked` holds the legs that must not be placed now, with the reason (an order in flight, refused twice, done).
+    """
+    with localcontext(EXACT):
+        planner = _Planner(portfolio, valuation, market, limits, blocked)
+        if signal.version == 1:
+            planner.actions(signal)
+        else:
+            planner.targets(signal.targets)
+        return Plan(sells=tuple(planner.sells), wanted=planner.wanted, left_out=tuple(planner.left_out))
+
+
+class _Planner:
+    """One planning run."""
+
+    def __init__(
+        self,
+        portfolio: Portfolio,
+        valuation: Valuation,
+        market: Market,
+        limits: Limits,
+        blocked: Mapping[tuple[str, Side], Reason],
+    ) -> None:
+        self._portfolio = portfolio
+        self._valuation = valuation
+        self._market = market
+        self._limits = limits
+        self._blocked = blocked
+        self.sells: list[PlannedOrder] = []
+        self.wanted: dict[str, Decimal] = {}
+        self.left_out: list[LeftOut] = []
+
+    def actions(self, signal: Signal) -> None:
+        """Version 1: each action moves its share of the capital."""
+        for action in signal.actions:
+            amount = action.share * self._valuation.total
+            if action.action is Action.BUY:
+                self._buy(action.coin, amount)
+            elif action.action is Action.SELL:
+                self._sell(action.coin, amount)
+
+    def targets(self, targets: Mapping[str, Decimal] | None) -> None:
+        """Version 2: each coin moves to its share of the capital; a target of 0 is an exit, however small."""
+        if targets is None:  # not told is not "sell everything"
+            return
+        capital = self._valuation.total
+        for coin in sorted({*targets, *self._portfolio.positions}):
+            target = targets.get(coin, ZERO)
+            difference = target * capital - self._valuation.values.get(coin, ZERO)
+            side = Side.BUY if difference > 0 else Side.SELL
+            exits = not target and self._portfolio.quantity(coin) > 0
+            if not exits and not difference:
+                continue
+            if not exits and abs(difference) < self._limits.rebalance_threshold * capital:
+                self._leave(coin, side, Reason.BELOW_THRESHOLD)
+            elif side is Side.BUY:
+                self._buy(coin, difference)
+            elif exits and self._is_dust(coin):
+                self._leave(coin, Side.SELL, Reason.DUST)
+            else:
+                self._sell(coin, -difference)
+
+    def _is_dust(self, coin: str) -> bool:
+        """Whether all that is held of a coin is less than can be sold, as steps and fees leave behind."""
+        if self._market.obstacle(coin):
+            return False
+        order = make_order(self._market, self._limits, coin, Side.SELL, self._portfolio.quantity(coin))
+        return order is None or order.amount < smallest_order(self._market, self._limits, coin)
+
+    def _buy(self, coin: str, amount: Decimal) -> None:
+        if reason := self._blocked.get((coin, Side.BUY)) or self._market.obstacle(coin):
+            self._leave(coin, Side.BUY, reason)
+        elif self._limits.coins is not None and coin not in self._limits.coins:
+            self._leave(coin, Side.BUY, Reason.NOT_CHOSEN)
+        elif amount < smallest_order(self._market, self._limits, coin):
+            self._leave(coin, Side.BUY, Reason.BELOW_MINIMUM)
+        else:
+            self.wanted[coin] = amount
+
+    def _sell(self, coin: str, amount: Decimal) -> None:
+        held = self._portfolio.quantity(coin)
+        if reason := self._blocked.get((coin, Side.SELL)):
+            self._leave(coin, Side.SELL, reason)
+        elif held <= 0:
+            self._leave(coin, Side.SELL, Reason.NO_POSITION)
+        elif reason := self._market.obstacle(coin):
+            self._leave(coin, Side.SELL, reason)
+        elif order := self._sized_sell(coin, held, min(amount, self._cap())):
+            self.sells.append(order)
+        else:
+            self._leave(coin, Side.SELL, Reason.BELOW_MINIMUM)
+
+    def _sized_sell(self, coin: str, held: Decimal, amount: Decimal) -> PlannedOrder | None:
+        price = self._market.prices[coin]
+        rules = self._market.rules[self._market.symbol(coin)]
+        smallest = smallest_order(self._market, self._limits, coin)
+        quantity = rules.round_quantity(min(held, amount / price))
+        rest = (held - quantity) * price
+        if rest < max(self._limits.dust_threshold, smallest) and held * price <= self._cap():
+            quantity = held
+        order = make_order(self._market, self._limits, coin, Side.SELL, quantity)
+        return order if order and order.amount >= smallest else None
+
+    def _cap(self) -> Decimal:
+        return self._limits.max_order_share * self._valuation.total
+
+    def _leave(self, coin: str, side: Side, reason: Reason) -> None:
+        self.left_out.append(LeftOut(coin, self._market.symbol(coin), side, reason))
+
+
+def fund(
+    wanted: Mapping[str, Decimal], cash: Decimal, capital: Decimal, market: Market, limits: Limits
+) -> tuple[tuple[PlannedOrder, ...], tuple[LeftOut, ...]]:
+    """Size buys from the cash that is there: all scaled alike where it does not reach.
+
+    Buys that scaling would push under their minimum go without, smallest first, so that the largest are still made.
+    Each buy is counted at the worst price it may fill at, so that together they never cost more than `cash`.
+    """
+    with localcontext(EXACT):
+        cap = limits.max_order_share * capital
+        amounts = {coin: min(amount, cap) for coin, amount in wanted.items()}
+        factors = {coin: worst_factor(limits, coin, market.rules.get(market.symbol(coin))) for coin in wanted}
+        left_out: list[LeftOut] = []
+        while amounts:
+            worst = sum((amount * factors[coin] for coin, amount in amounts.items()), ZERO)
+            scale = min(ONE, max(cash, ZERO) / worst) if worst else ONE
+            orders = {coin: _sized_buy(market, limits, coin, amount * scale) for coin, amount in amounts.items()}
+            short = [coin for coin, order in orders.items() if order is None]
+            if not short:
+                return tuple(order for order in orders.values() if order), tuple(left_out)
+            coin = min(short, key=lambda coin: (amounts[coin], coin))
+            reason = Reason.NO_CASH if scale < ONE else Reason.BELOW_MINIMUM
+            left_out.append(LeftOut(coin, market.symbol(coin), Side.BUY, reason))
+            del amounts[coin]
+        return (), tuple(left_out)
+
+
+def worst_factor(limits: Limits, coin: str, rules: SymbolRules | None = None) -> Decimal:
+    """What a buy may cost at most, fee included, as a multiple of its amount at the last price."""
+    slippage = limits.slippage(coin)
+    if not slippage and (rules is None or rules.quote_step is None):
+        slippage = MARKET_MARGIN
+    return (ONE + slippage) * (ONE + FEE_MARGIN)
+
+
+def smallest_order(market: Market, limits: Limits, coin: str) -> Decimal:
+    """Smallest amount that is sent: the owner's minimum and the symbol's own, with a margin.
+
+    A guarded sell is checked at its limit price, which the slippage puts under the last one.
+    """
+    margin = NOTIONAL_MARGIN * (ONE + limits.slippage(coin))
+    return max(limits.min_order, market.rules[market.symbol(coin)].min_notional * margin)
+
+
+def make_order(market: Market, limits: Limits, coin: str, side: Side, quantity: Decimal) -> PlannedOrder | None:
+    """An order for a quantity, with the price guard; None where nothing is left after rounding.
+
+    A MARKET buy goes out as the amount that it may cost, where the symbol takes one.
+    """
+    rules = market.rules[market.symbol(coin)]
+    if not (quantity := rules.round_quantity(quantity)):
+        return None
+    price = market.prices[coin]
+    slippage = limits.slippage(coin)
+    sized_in_quote = side is Side.BUY and not slippage and rules.quote_step is not None
+    return PlannedOrder(
+        coin=coin,
+        symbol=rules.symbol,
+        side=side,
+        quantity=quantity,
+        price=price,
+        amount=quantity * price,
+        limit_price=rules.limit_price(side, price, slippage) if slippage else None,
+        quote_amount=round_down(quantity * price, rules.quote_step or ZERO) if sized_in_quote else None,
+    )
+
+
+def _sized_buy(market: Market, limits: Limits, coin: str, amount: Decimal) -> PlannedOrder | None:
+    order = make_order(market, limits, coin, Side.BUY, amount / market.prices[coin])
+    return order if order and order.amount >= smallest_order(market, limits, coin) else None

@@ -1,0 +1,246 @@
+"""One pass at one signal: plan, sell, plan the buys from what is really there, say what became of it."""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from .account import Account, committed
+from .decimals import ONE, ZERO
+from .exchanges.base import FEE_COIN, Side, SymbolRules
+from .executor import Executor
+from .ledger.ledger import Ledger
+from .ledger.records import OrderRecord, OrderState, Result, SignalRecord
+from .limits import Limits
+from .planner import NOTIONAL_MARGIN, LeftOut, Market, PlannedOrder, Reason, fund, plan
+from .portfolio import Portfolio, Position
+from .signal import Action, Signal, sells_out
+
+MAX_REFUSALS = 2
+# How long a refused leg of a sale of everything waits: twice as long each time.
+FIRST_RETRY = timedelta(minutes=1)
+LONGEST_RETRY = timedelta(hours=1)
+# What a sale of the fee coin itself leaves for its own fee.
+FEE_RESERVE = Decimal("0.001")
+DAY = timedelta(days=1)
+SMALLEST = Decimal("1e-8")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderPlan:
+    """What a signal would trade now, the buys funded from cash and, where asked, from what the sells will bring."""
+
+    sells: tuple[PlannedOrder, ...] = ()
+    buys: tuple[PlannedOrder, ...] = ()
+    left_out: tuple[LeftOut, ...] = ()
+
+    @property
+    def orders(self) -> tuple[PlannedOrder, ...]:
+        """Sells, then buys."""
+        return self.sells + self.buys
+
+
+class Rebalancer:
+    """CycleQueue signals into orders for one follower."""
+
+    def __init__(
+        self,
+        executor: Executor,
+        ledger: Ledger,
+        limits: Limits,
+        clock: Callable[[], datetime],
+        max_trades_per_day: int | None,
+    ) -> None:
+        self._executor = executor
+        self._ledger = ledger
+        self._limits = limits
+        self._clock = clock
+        self._max_trades = max_trades_per_day
+
+    async def outlook(
+        self, signal: Signal, signal_id: str, account: Account, market: Market, *, with_proceeds: bool
+    ) -> OrderPlan | None:
+        """What the signal would trade now; None without a complete valuation or with a wanted price missing."""
+        book = await asyncio.to_thread(self._ledger.book)
+        moving = committed(await asyncio.to_thread(self._ledger.in_flight), market)
+        # A sale of everything says of each coin why it is still there, and waits for a pair that may open again.
+        aside = frozenset[str]() if sells_out(signal_id) else market.aside
+        portfolio = account.usable(book.portfolio, moving).without(aside)
+        valuation = portfolio.value(market.prices)
+        if valuation is None or _missing_price(signal, market):
+            return None
+        blocked = await self._blocked(signal, signal_id, market)
+        blocked |= dict.fromkeys(((coin, side) for coin in aside for side in Side), Reason.NOT_LISTED)
+        sellable = reserve_fee(portfolio, await asyncio.to_thread(self._ledger.last_fee_asset))
+        planned = plan(signal, sellable, valuation, market, self._limits, blocked)
+        cash = portfolio.cash - moving.get(market.quote, ZERO)
+        if with_proceeds:
+            cash += sum((order.amount for order in planned.sells), ZERO) * (ONE - FEE_RESERVE)
+        buys, short = fund(planned.wanted, cash, valuation.total, market, self._limits)
+        outlook = OrderPlan(sells=planned.sells, buys=buys, left_out=planned.left_out + short)
+        return outlook if sells_out(signal_id) else await self._within_day(outlook)
+
+    async def pursue(
+        self,
+        record: SignalRecord,
+        signal: Signal,
+        account: Account,
+        market: Market,
+        fee_prices: Mapping[str, Decimal],
+        *,
+        last_pass: bool,
+        halted: Callable[[], bool] = bool,
+    ) -> tuple[SignalRecord, tuple[OrderRecord, ...]]:
+        """Place what can be placed now; returns the signal's record and the orders of this pass.
+
+        The record stays open while something can still be placed, unless this is its last pass. `halted` is asked before
+        each batch; nothing more is placed once it says so. Raises LedgerError.
+        """
+        done: list[OrderRecord] = []
+        outlook = await self.outlook(signal, record.signal_id, account, market, with_proceeds=False)
+        if outlook:
+            for sells in await self._in_turns(outlook.sells):
+                if halted():
+                    break
+                if sells[0].coin == FEE_COIN and done:  # its quantity has paid the fees of the others meanwhile
+                    again = await self.outlook(signal, record.signal_id, account, market, with_proceeds=False)
+                    sells = [order for order in again.sells if order.coin == FEE_COIN] if again else []  # noqa: PLW2901
+                done += await self._executor.execute(record.signal_id, sells, fee_prices)
+            if outlook.sells:
+                outlook = await self.outlook(signal, record.signal_id, account, market, with_proceeds=False)
+            if outlook and outlook.buys and not halted():
+                done += await self._executor.execute(record.signal_id, outlook.buys, fee_prices)
+            outlook = await self.outlook(signal, record.signal_id, account, market, with_proceeds=False)
+        return await self.judge(record, outlook, last_pass=last_pass and not halted()), tuple(done)
+
+    async def judge(self, record: SignalRecord, outlook: OrderPlan | None, *, last_pass: bool) -> SignalRecord:
+        """Write down what became of a signal so far, given what could still be traded of it. Raises LedgerError."""
+        record = await self._judged(record, outlook, last_pass=last_pass)
+        return await asyncio.to_thread(self._ledger.write_signal, record)
+
+    def give_up(self, record: SignalRecord, reason: str) -> SignalRecord:
+        """Close a signal of which nothing more is to be traded; synchronous. Raises LedgerError."""
+        orders = self._ledger.orders(record.signal_id)
+        if any(order.executed_quantity or not order.state.settled for order in orders):
+            result = Result.PARTIAL
+        else:
+            result = Result.ERROR if orders else Result.SKIPPED
+        return self._ledger.write_signal(replace(record, result=result, reason=reason))
+
+    # Inside
+
+    async def _in_turns(self, sells: Sequence[PlannedOrder]) -> list[list[PlannedOrder]]:
+        """All sells at once, but for the coin that fees are taken in: it goes last, with its own fee left over."""
+        if not any(order.coin == FEE_COIN for order in sells):
+            return [list(sells)] if sells else []
+        if await asyncio.to_thread(self._ledger.last_fee_asset) != FEE_COIN:
+            return [list(sells)]
+        others = [order for order in sells if order.coin != FEE_COIN]
+        return [turn for turn in (others, [order for order in sells if order.coin == FEE_COIN]) if turn]
+
+    async def _blocked(self, signal: Signal, signal_id: str, market: Market) -> dict[tuple[str, Side], Reason]:
+        """Legs that must not be placed now, with the reason."""
+        earlier = await asyncio.to_thread(self._ledger.orders, signal_id)
+        record = await asyncio.to_thread(self._ledger.signal, signal_id)
+        blocked: dict[tuple[str, Side], Reason] = {}
+        refusals: dict[tuple[str, Side], list[datetime]] = {}
+        for order in earlier:
+            leg = (order.coin, order.side)
+            if order.state is OrderState.REJECTED:
+                # What a first purchase was refused for another signal of the leader says nothing about this one.
+                if record is None or order.created_at >= record.seen_at:
+                    refusals.setdefault(leg, []).append(order.created_at)
+            elif order.state is OrderState.BOOKED and signal.version == 1:
+                filled = _is_filled(order, market.rules.get(order.symbol))
+                blocked[leg] = Reason.ALREADY_PLACED if filled else Reason.UNFILLED
+        blocked |= {leg: Reason.REFUSED for leg, times in refusals.items() if self._is_refused(signal_id, times)}
+        for order in await asyncio.to_thread(self._ledger.in_flight):
+            blocked |= dict.fromkeys(((order.coin, side) for side in Side), Reason.ORDER_OPEN)
+        return blocked
+
+    def _is_refused(self, signal_id: str, times: Sequence[datetime]) -> bool:
+        """Whether a leg that was refused at these times is not placed now; one that sells everything only waits."""
+        if not sells_out(signal_id):
+            return len(times) >= MAX_REFUSALS
+        return self._clock() < times[-1] + min(FIRST_RETRY * (1 << min(len(times) - 1, 10)), LONGEST_RETRY)
+
+    async def _within_day(self, outlook: OrderPlan) -> OrderPlan:
+        """No more orders than the day allows, sells first; one in flight may have traded."""
+        if self._max_trades is None or not outlook.orders:
+            return outlook
+        traded = await asyncio.to_thread(self._ledger.trades_since, self._clock() - DAY)
+        traded += len(await asyncio.to_thread(self._ledger.in_flight))
+        room = max(0, self._max_trades - traded)
+        kept = outlook.orders[:room]
+        dropped = tuple(
+            LeftOut(order.coin, order.symbol, order.side, Reason.DAILY_LIMIT) for order in outlook.orders[room:]
+        )
+        return OrderPlan(
+            sells=tuple(order for order in kept if order.side is Side.SELL),
+            buys=tuple(order for order in kept if order.side is Side.BUY),
+            left_out=outlook.left_out + dropped,
+        )
+
+    async def _judged(self, record: SignalRecord, outlook: OrderPlan | None, *, last_pass: bool) -> SignalRecord:
+        """The record with what became of the signal so far; see the contract for what each result means."""
+        orders = await asyncio.to_thread(self._ledger.orders, record.signal_id)
+        in_flight = any(not order.state.settled for order in orders)
+        placeable = outlook is None or bool(outlook.orders)
+        passing = outlook is not None and any(item.reason.passing for item in outlook.left_out)
+        if sells_out(record.signal_id):  # what another signal bought without an answer is sold, too
+            in_flight = bool(await asyncio.to_thread(self._ledger.in_flight))
+            passing |= outlook is not None and any(item.reason is Reason.REFUSED for item in outlook.left_out)
+        left_out = () if outlook is None else tuple(item for item in outlook.left_out if not item.reason.aligned)
+        record = replace(
+            record,
+            left_out=tuple((item.symbol, item.side.value, item.reason.value) for item in left_out),
+            reason="no_price" if outlook is None else _first_reason(left_out),
+        )
+        untried = outlook is None and not orders and record.version != 1
+        if in_flight or untried or ((placeable or passing) and not last_pass):
+            return replace(record, result=Result.OPEN)
+        traded = any(order.executed_quantity for order in orders)
+        complete = not left_out and not placeable
+        if complete:
+            result = Result.EXECUTED
+        elif traded:
+            result = Result.PARTIAL
+        else:
+            failed = any(order.state in {OrderState.REJECTED, OrderState.NOT_PLACED} for order in orders)
+            result = Result.ERROR if failed or passing or outlook is None else Result.SKIPPED
+        return replace(record, result=result)
+
+
+def _is_filled(order: OrderRecord, rules: SymbolRules | None) -> bool:
+    """Whether all that an order asked for was traded; of an amount in quote less than a step's worth is left."""
+    if order.quote_amount is None or not order.executed_quantity or rules is None:
+        return order.executed_quantity == order.quantity
+    step = max(rules.step * order.executed_amount / order.executed_quantity * NOTIONAL_MARGIN, SMALLEST)
+    return order.quote_amount - order.executed_amount <= step
+
+
+def reserve_fee(portfolio: Portfolio, fee_asset: str | None) -> Portfolio:
+    """The book without the part of the fee coin that its own sale would cost."""
+    held = portfolio.position(FEE_COIN)
+    if fee_asset != FEE_COIN or not held.quantity:
+        return portfolio
+    kept = Position(held.quantity * (ONE - FEE_RESERVE), held.cost)
+    return replace(portfolio, positions={**portfolio.positions, FEE_COIN: kept})
+
+
+def _missing_price(signal: Signal, market: Market) -> bool:
+    """Whether a price of a coin that the signal wants is missing though the coin is listed."""
+    if signal.version == 1:
+        wanted = {action.coin for action in signal.actions if action.action is not Action.HOLD}
+    else:
+        wanted = {coin for coin, share in (signal.targets or {}).items() if share}
+    return any(market.symbol(coin) in market.rules and not market.prices.get(coin) for coin in wanted)
+
+
+def _first_reason(left_out: Sequence[LeftOut]) -> str:
+    """The reasons in one line, each once, with the symbols they are for."""
+    reasons: dict[str, list[str]] = {}
+    for item in left_out:
+        reasons.setdefault(item.reason.value, []).append(item.symbol)
+    return "; ".join(f"{reason}: {', '.join(symbols)}" for reason, symbols in reasons.items())

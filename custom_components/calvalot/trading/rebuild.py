@@ -1,0 +1,189 @@
+"""A ledger that is older than the account, or lost: what we did meanwhile is read from the exchange and booked, in small steps.
+
+First all our orders of each symbol are written down, then they are booked in the order they were executed. Each step is kept:
+what comes after a pause of the exchange, a fault or a restart goes on from there.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Collection, Iterable, Mapping
+from dataclasses import replace
+from datetime import datetime
+from decimal import Decimal
+import itertools
+import logging
+
+from .errors import ExchangeError
+from .exchanges.base import FEE_COIN, Exchange, OrderPage, OrderReport
+from .executor import RECOVERED, Executor, Leg, executed
+from .ledger.ledger import Ledger
+from .ledger.records import OrderRecord, OrderState
+from .signal import INITIAL_SYNC
+
+_LOGGER = logging.getLogger(__name__)
+# Requests that are under way at the same time; the exchange may refuse them all before one of its answers is read.
+AT_ONCE = 4
+EXPLAINED_SIGNALS = 200
+# Fact: orders were found that the ledger did not know, and not all of them are booked yet.
+UNFINISHED = "rebuild"
+
+
+class Rebuild:
+    """Books our own orders that the account knows and the ledger does not; `done` once there are none."""
+
+    def __init__(self, exchange: Exchange, ledger: Ledger, executor: Executor) -> None:
+        self._exchange = exchange
+        self._ledger = ledger
+        self._executor = executor
+        self._read: set[str] = set()
+        self.done = not exchange.keeps_orders
+
+    def begin(self) -> None:
+        """Look at everything anew: the ledger may be another one."""
+        self._read.clear()
+        self.done = not self._exchange.keeps_orders
+
+    async def go_on(
+        self, symbols: Mapping[str, str], held: Mapping[str, str], prices: Mapping[str, Decimal]
+    ) -> tuple[OrderRecord, ...]:
+        """Go on as far as the exchange lets us; returns what was booked. Raises LedgerError.
+
+        `symbols` and `held` map symbol to coin: what we trade, and what the account holds; the latter counts once orders
+        are missing from the ledger. `prices` by asset value fees that are not taken from the coin.
+        """
+        booked: list[OrderRecord] = []
+        try:
+            traded = await asyncio.to_thread(self._ledger.traded_coins)
+            done = await self._read_all({**symbols, **traded})
+            if done and await asyncio.to_thread(self._is_unfinished):
+                done = await self._read_all(held) and await self._book_all(prices, booked)
+                if done:
+                    await asyncio.to_thread(self._ledger.remember, UNFINISHED, None)
+            self.done = done
+        except ExchangeError as err:
+            self._executor.problem = err
+            _LOGGER.warning("Orders that the ledger may lack cannot be read yet: %s", err)
+        return tuple(booked)
+
+    @property
+    def _interrupted(self) -> bool:
+        """Whether the rest is for a later cycle: we are to stop, or what is left of the exchange's weight is for others."""
+        return self._executor.stopping or self._exchange.pause > 0
+
+    # First all orders are written down
+
+    async def _read_all(self, symbols: Mapping[str, str]) -> bool:
+        """Write down our orders of these symbols; whether all were read. Raises LedgerError, ExchangeError."""
+        unread = [(symbol, coin) for symbol, coin in sorted(symbols.items()) if symbol not in self._read]
+        for batch in itertools.batched(unread, AT_ONCE, strict=False):
+            if not all(await _all(self._read_symbol(symbol, coin) for symbol, coin in batch)):
+                return False
+        return True
+
+    async def _read_symbol(self, symbol: str, coin: str) -> bool:
+        while not self._interrupted:
+            first = 1 + await asyncio.to_thread(self._ledger.last_order_id, symbol)
+            page = await self._exchange.orders_page(symbol, first, self._executor.tag)
+            if page.ids:
+                await asyncio.to_thread(self._write, symbol, coin, page)
+            if page.next_id is None:
+                self._read.add(symbol)
+                return True
+        return False
+
+    def _write(self, symbol: str, coin: str, page: OrderPage) -> None:
+        """Write down what the ledger does not know of a page."""
+        records = self._ledger.orders_named([report.client_order_id for report in page.own])
+        missing = [report for report in page.own if report.client_order_id not in records]
+        legs = self._legs(symbol, [report.client_order_id for report in missing])
+        found = []
+        for report in page.own:
+            if (record := records.get(report.client_order_id)) is None:
+                _LOGGER.warning("Order %s was missing from the ledger", report.client_order_id)
+                record = _record(report, coin, legs.get(report.client_order_id, Leg(RECOVERED, 0)))
+                found.append(executed(record, report) if report.done else record)
+            elif record.state is OrderState.NOT_PLACED and report.executed_quantity:
+                _LOGGER.warning("Order %s was taken for never placed", report.client_order_id)
+                record = replace(record, state=OrderState.UNKNOWN, reason=RECOVERED, order_id=report.order_id)
+                found.append(executed(record, report) if report.done else record)
+            elif not record.state.settled:
+                # It is there: whatever its look-ups say, it is not absent.
+                found.append(replace(record, order_id=report.order_id))
+        unfinished = UNFINISHED if any(record.reason == RECOVERED for record in found) else None
+        self._ledger.write_page(symbol, max(page.ids), found, unfinished)
+
+    def _legs(self, symbol: str, client_order_ids: Collection[str]) -> dict[str, Leg]:
+        """Signal and leg of orders, as far as the ledger knows their signals."""
+        legs: dict[str, Leg] = {}
+        if client_order_ids:
+            signals = self._ledger.signals(limit=EXPLAINED_SIGNALS)
+            # A joining has an id of its own, which no leader will tell again.
+            for signal_id in {INITIAL_SYNC, *(signal.signal_id for signal in signals)}:
+                legs |= self._executor.explain(signal_id, symbol, client_order_ids)
+        return legs
+
+    # Then they are booked
+
+    def _is_unfinished(self) -> bool:
+        """Whether orders were missing that are not all booked yet, an earlier version's included."""
+        if self._ledger.fact(UNFINISHED):
+            return True
+        return any(record.reason == RECOVERED for record in self._ledger.in_flight())
+
+    async def _book_all(self, prices: Mapping[str, Decimal], booked: list[OrderRecord]) -> bool:
+        """Book what was written down, oldest first; whether nothing is left. Raises LedgerError, ExchangeError."""
+        in_flight = await asyncio.to_thread(self._ledger.in_flight)
+        if any(record.reason != RECOVERED for record in in_flight):
+            return False  # it came first, and these may have paid their fees out of what it bought
+        for batch in itertools.batched(_in_order(in_flight), AT_ONCE, strict=False):
+            if self._interrupted:
+                return False
+            for record, report in await _all(self._executor.complete(record) for record in batch):
+                if report is None:
+                    return False
+                done = await self._executor.book(record, report, prices, in_order=True)
+                if not done.state.settled:
+                    return False
+                booked.append(done)
+        return True
+
+
+def _record(report: OrderReport, coin: str, leg: Leg) -> OrderRecord:
+    return OrderRecord(
+        signal_id=leg.signal_id,
+        coin=coin,
+        symbol=report.symbol,
+        side=report.side,
+        leg=leg.number,
+        attempt=int(report.client_order_id.rpartition("-")[2]),
+        client_order_id=report.client_order_id,
+        quantity=report.quantity,
+        state=OrderState.UNKNOWN,
+        created_at=report.time,
+        sent_at=report.time,
+        order_id=report.order_id,
+        reason=RECOVERED,
+    )
+
+
+def _in_order(records: Iterable[OrderRecord]) -> list[OrderRecord]:
+    """Orders as they were executed; of the same moment, the coin first that fees are taken in.
+
+    Of one symbol the exchange's numbers tell the order, whatever its clock did meanwhile: nothing is sold before it is bought.
+    """
+    latest: dict[str, datetime] = {}
+    found = []
+    for record in sorted(records, key=lambda each: each.order_id or 0):
+        moment = record.executed_at or record.created_at
+        latest[record.symbol] = moment = max(moment, latest.get(record.symbol, moment))
+        found.append((moment, record.coin != FEE_COIN, record.order_id or 0, record))
+    return [record for *_, record in sorted(found, key=lambda item: item[:3])]
+
+
+async def _all[T](work: Iterable[Awaitable[T]]) -> list[T]:
+    """What each of these came to, or what the first that failed raised once all are over."""
+    results: list[T] = []
+    for item in await asyncio.gather(*work, return_exceptions=True):
+        if isinstance(item, BaseException):
+            raise item
+        results.append(item)
+    return results

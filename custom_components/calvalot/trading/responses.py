@@ -1,0 +1,235 @@
+"""Answers as plain JSON: amounts, prices and quantities are decimal text, times ISO 8601 in UTC."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import fields
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from .decimals import EXACT, ONE
+from .exchanges.base import Mode
+from .ledger.ledger import Ledger
+from .ledger.records import Book, CashFlow, OrderRecord, OrderState, SignalRecord, Trade
+from .performance import Close, fall, period_return
+from .planner import LeftOut, PlannedOrder
+from .profit import Profit
+from .snapshot import Snapshot
+
+type Json = dict[str, Any]
+
+
+PERIODS = {"day": 1, "week": 7, "month": 30, "quarter": 91, "year": 365}
+_IN_QUOTE = ("total_value_quote", "cash", "positions_value", "realised", "fees_paid")
+# Amounts in EUR come from a division by the rate; percentages likewise.
+_IN_EUR = (
+    *("total_value", "net_deposits", "profit_loss", "profit_loss_percent", "profit_today"),
+    *("time_weighted_return", "max_drawdown", "tracking_distance"),
+)
+
+
+def text(value: Decimal | None, places: int | None = None) -> str | None:
+    """Decimal text, rounded where places are given; None stays None."""
+    if value is None:
+        return None
+    return f"{value if places is None else value.quantize(ONE.scaleb(-places), context=EXACT):f}"
+
+
+def figure(value: Decimal | None) -> str | None:
+    """Decimal text of what was divided: at most 8 places, without trailing zeros."""
+    rounded = text(value, 8)
+    return rounded and rounded.rstrip("0").rstrip(".")
+
+
+def iso(time: datetime | None) -> str | None:
+    """ISO 8601 in UTC."""
+    return None if time is None else time.astimezone(UTC).isoformat(timespec="milliseconds")
+
+
+def trade(record: Trade, mode: Mode) -> Json:
+    """A trade as get_trades and the trade event tell it."""
+    return {
+        "time": iso(record.time),
+        "signal_id": record.signal_id,
+        "coin": record.coin,
+        "symbol": record.symbol,
+        "side": record.side.value,
+        "quantity": text(record.quantity),
+        "price": text(record.price, 12),
+        "amount": text(record.amount),
+        "slippage": text(record.slippage, 8),
+        "fees": [{"asset": asset, "amount": text(amount)} for asset, amount in record.fees],
+        "simulated": mode is Mode.DRY_RUN,
+    }
+
+
+def failed_order(record: OrderRecord, mode: Mode) -> Json:
+    """An order that was refused, as the trade event tells it."""
+    return {
+        "time": iso(record.created_at),
+        "signal_id": record.signal_id,
+        "coin": record.coin,
+        "symbol": record.symbol,
+        "side": record.side.value,
+        "quantity": text(record.quantity),
+        "reason": record.reason,
+        "simulated": mode is Mode.DRY_RUN,
+    }
+
+
+def signal(record: SignalRecord, orders: Iterable[OrderRecord] = ()) -> Json:
+    """A signal as get_signals and the signal event tell it."""
+    legs = [
+        {
+            "symbol": order.symbol,
+            "side": order.side.value,
+            "result": order.state.value,
+            "reason": order.reason,
+            "quantity": text(order.executed_quantity if order.state is OrderState.BOOKED else order.quantity),
+        }
+        for order in orders
+    ]
+    left_out = [
+        {"symbol": symbol, "side": side, "result": "left_out", "reason": reason}
+        for symbol, side, reason in record.left_out
+    ]
+    return {
+        "signal_id": record.signal_id,
+        "time": iso(record.seen_at),
+        "created_at": iso(record.created_at),
+        "version": record.version,
+        "confidence": None if record.confidence is None else float(record.confidence),
+        "reasoning": record.reasoning,
+        "result": record.result.value,
+        "reason": record.reason,
+        "legs": [*legs, *left_out],
+    }
+
+
+def cash_flow(record: CashFlow) -> Json:
+    """A cash flow as get_cash_flows tells it; amounts in EUR, negative ones are withdrawals."""
+    return {
+        "time": iso(record.time),
+        "kind": record.kind.value,
+        "amount": text(record.amount),
+        "amount_quote": text(record.amount_quote),
+        "note": record.note,
+        "value_before": text(record.value_before, 8),
+        **({"coin": record.coin, "quantity": text(record.quantity)} if record.coin else {}),
+    }
+
+
+def _profit(whole: Profit | None) -> Json | None:
+    """A profit and its parts in EUR, to the cent, so that they add up as they are shown."""
+    if whole is None:
+        return None
+    return {item.name: text(getattr(whole.in_cents, item.name)) for item in fields(Profit)}
+
+
+def portfolio(snapshot: Snapshot) -> Json:
+    """The book as get_portfolio tells it: positions that are held or aimed at."""
+    return {
+        "mode": snapshot.mode.value,
+        "status": snapshot.status.value,
+        "book": snapshot.book,
+        "as_of": iso(snapshot.as_of),
+        "since": iso(snapshot.since),
+        "revalued": iso(snapshot.revalued),
+        "rate": text(snapshot.rate, 12),
+        "profit": _profit(snapshot.profit),
+        **{name: figure(getattr(snapshot, name)) for name in _IN_EUR},
+        **{name: text(getattr(snapshot, name)) for name in _IN_QUOTE},
+        "positions": [
+            {
+                "coin": view.coin,
+                "quantity": text(view.quantity),
+                "entry_price": text(view.entry_price, 12),
+                "price": text(view.price),
+                "value": text(view.value),
+                "weight": None if view.weight is None else round(float(view.weight), 6),
+                "target_weight": None if view.target_weight is None else round(float(view.target_weight), 6),
+                "profit_loss": text(view.profit_loss),
+                "set_aside": view.set_aside,
+            }
+            for view in snapshot.positions.values()
+            if view.quantity or view.target_weight
+        ],
+    }
+
+
+def preview(orders: Sequence[PlannedOrder], left_out: Sequence[LeftOut]) -> Json:
+    """What would be traded, as preview tells it."""
+    return {
+        "orders": [
+            {
+                "symbol": order.symbol,
+                "side": order.side.value,
+                "quantity": text(order.quantity),
+                "amount": text(order.amount),
+                "limit_price": text(order.limit_price),
+            }
+            for order in orders
+        ],
+        "left_out": [
+            {"symbol": item.symbol, "side": item.side.value, "reason": item.reason.value} for item in left_out
+        ],
+    }
+
+
+def plan_in_words(orders: Sequence[PlannedOrder], quote: str) -> str:
+    """Orders in one line, for a notification."""
+    return " · ".join(
+        f"{order.side.value} {order.coin} {round(order.amount, 2):f} {quote}"
+        f" ({order.quantity.normalize():f} × {order.price.normalize():f})"
+        for order in orders
+    )
+
+
+def performance(book: Book, closes: Sequence[Close], now: datetime) -> Json:
+    """Returns in %, by period and since the start; a period longer than the book is None."""
+    price = book.units.price
+    return {
+        "as_of": iso(now),
+        "time_weighted_return": text(book.units.time_weighted_return),
+        "max_drawdown": text(book.drawdown.deepest),
+        "drawdown": text(fall(book.drawdown.peak, price)),
+        "unit_price": text(price),
+        "units": text(book.units.outstanding),
+        "net_deposits": text(book.net_deposits),
+        "realised": text(book.portfolio.realised),
+        "fees_paid": text(book.portfolio.fees),
+        "since": closes[0].day.isoformat() if closes else None,
+        "periods": {
+            name: text(period_return(closes, now.date() - timedelta(days=days), price))
+            for name, days in PERIODS.items()
+        },
+        "closes": [
+            {
+                "day": close.day.isoformat(),
+                "value": text(close.value),
+                "net_deposits": text(close.net_deposits),
+                "unit_price": text(close.units.price),
+            }
+            for close in closes
+        ],
+    }
+
+
+def signals(ledger: Ledger, limit: int, before: int | None) -> list[Json]:
+    """Signals, each with what it traded. Raises LedgerError."""
+    page = []
+    for record in ledger.signals(limit, before=before):
+        orders = ledger.orders(record.signal_id)
+        trades = ledger.trades_of([order.seq for order in orders])
+        traded = [trade(each, ledger.mode) for each in trades]
+        page.append({"seq": record.seq, **signal(record, orders), "trades": traded})
+    return page
+
+
+def trades(ledger: Ledger, limit: int, before: int | None) -> list[Json]:
+    """Orders that traded. Raises LedgerError."""
+    return [{"seq": seq, **trade(each, ledger.mode)} for seq, each in ledger.trades_before(limit, before).items()]
+
+
+def cash_flows(ledger: Ledger, limit: int, before: int | None) -> list[Json]:
+    """Cash flows. Raises LedgerError."""
+    return [{"seq": flow.seq, **cash_flow(flow)} for flow in ledger.flows(limit, before=before)]

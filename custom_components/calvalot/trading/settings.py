@@ -1,0 +1,59 @@
+"""What one follower is set to."""
+
+from dataclasses import dataclass, fields
+from datetime import timedelta
+from decimal import Decimal
+from enum import StrEnum
+import hashlib
+
+from .decimals import ONE
+from .exchanges.base import Mode
+from .limits import Limits
+
+
+class Approval(StrEnum):
+    """Whether a new signal is traded by itself or waits for its owner's word."""
+
+    AUTOMATIC = "automatic"
+    ASK = "ask"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Settings of one follower: budget and floor in EUR, orders in quote, shares and thresholds as fractions.
+
+    `entry_id` names it for good: its orders carry a tag made from it.
+    """
+
+    entry_id: str
+    mode: Mode
+    quote: str
+    initial_budget: Decimal
+    coins: tuple[str, ...]
+    min_order: Decimal = Decimal(5)
+    rebalance_threshold: Decimal = Decimal("0.005")
+    dust_threshold: Decimal = Decimal("2.5")
+    survival_floor: Decimal = Decimal(5)
+    max_signal_age: timedelta = timedelta(hours=4)
+    silence_alert: timedelta = timedelta(hours=4)
+    max_slippage: Decimal | None = None
+    max_order_share: Decimal = ONE
+    stop_loss_drawdown: Decimal | None = None
+    stop_loss_sell: bool = False
+    max_trades_per_day: int | None = None
+    approval: Approval = Approval.AUTOMATIC
+    approval_timeout: timedelta = timedelta(minutes=30)
+    entry_jitter: timedelta = timedelta()
+
+    @property
+    def limits(self) -> Limits:
+        """What bounds orders."""
+        return Limits(**{item.name: getattr(self, item.name) for item in fields(Limits)})
+
+    def delay(self, signal_id: str) -> timedelta:
+        """How long this follower waits before it first trades a leader's signal, the same however often it is asked.
+
+        Spread evenly over `entry_jitter`, so that the followers of one leader do not all buy in the same second.
+        """
+        drawn = hashlib.sha256(f"{self.entry_id}\n{signal_id}".encode()).digest()[:8]
+        return self.entry_jitter * (int.from_bytes(drawn) / 2**64)

@@ -1,0 +1,200 @@
+"""What a follower shows: one immutable snapshot of its book and its connections."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from decimal import Decimal, localcontext
+from enum import StrEnum
+
+from .decimals import EXACT, HUNDRED, ZERO
+from .errors import ExchangeError, LeaderError
+from .exchanges.base import KeyPermissions, Mode
+from .ledger.records import Book, OrderRecord, Result, SignalRecord
+from .performance import tracking_distance
+from .portfolio import Position, Valuation
+from .profit import Profit, profit
+
+
+class Status(StrEnum):
+    """State of a follower; dead wins over paused."""
+
+    ACTIVE = "active"
+    PAUSED = "paused"
+    DEAD = "dead"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PositionFigures:
+    """One coin: quantity in the coin, prices and amounts in quote, weights as fractions; None = unknown.
+
+    One that is `set_aside` is not listed any more: its price is the last that was known.
+    """
+
+    coin: str
+    symbol: str
+    quantity: Decimal = ZERO
+    entry_price: Decimal | None = None
+    price: Decimal | None = None
+    value: Decimal | None = None
+    weight: Decimal | None = None
+    target_weight: Decimal | None = None
+    profit_loss: Decimal | None = None
+    set_aside: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figures:
+    """Money at one moment: EUR unless quote is said; None = unknown."""
+
+    as_of: datetime | None = None
+    rate: Decimal | None = None
+    total_value: Decimal | None = None
+    total_value_quote: Decimal | None = None
+    cash: Decimal | None = None
+    positions_value: Decimal | None = None
+    net_deposits: Decimal | None = None
+    profit_loss: Decimal | None = None
+    profit_loss_percent: Decimal | None = None
+    profit: Profit | None = None
+    realised: Decimal | None = None
+    fees_paid: Decimal | None = None
+    time_weighted_return: Decimal | None = None
+    max_drawdown: Decimal | None = None
+    tracking_distance: Decimal | None = None
+    positions: Mapping[str, PositionFigures] = field(default_factory=dict[str, PositionFigures])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot(Figures):
+    """Everything the entities show. `leader_connected` and `exchange_connected` are None until first asked.
+
+    `missing` is what the account has less of than the ledger, by asset; `short_of_quote` what the wallet has free where that
+    is too little to begin with; `permissions` what the key may do, where that is known.
+    `spare` is what may be paid in, in EUR, in live mode. `fall` is how far the follower is from its stop loss's peak, in %, where it has a stop loss.
+    `due` is when the next cycle is wanted, where a signal waits for its turn.
+    `exiting` is the sale of everything that is not done, `returned_signal` an older signal that the leader shows again.
+    `book` is the number of the book in use.
+    `profit_today` is the profit since midnight without corrections; `since` when the first money came.
+    `revalued` is when a flow was last dated back: values that were seen earlier than that may lack it, the closes do not.
+    `restored` names the copy that a broken ledger was restored from, empty for a new one; None where nothing broke.
+    """
+
+    mode: Mode
+    status: Status
+    book: int = 1
+    paused: bool = False
+    last_signal: datetime | None = None
+    last_signal_id: str | None = None
+    last_signal_result: Result | None = None
+    last_signal_reason: str | None = None
+    last_trade: datetime | None = None
+    leader_connected: bool | None = None
+    leader_problem: LeaderError | None = None
+    exchange_connected: bool | None = None
+    exchange_problem: ExchangeError | None = None
+    unknown_coins: tuple[str, ...] = ()
+    update_required: str | None = None
+    open_orders: tuple[OrderRecord, ...] = ()
+    missing: Mapping[str, Decimal] = field(default_factory=dict[str, Decimal])
+    short_of_quote: Decimal | None = None
+    spare: Decimal | None = None
+    permissions: KeyPermissions | None = None
+    storage_problem: str | None = None
+    restored: str | None = None
+    waiting_signal: str | None = None
+    waiting_until: datetime | None = None
+    due: datetime | None = None
+    fall: Decimal | None = None
+    exiting: SignalRecord | None = None
+    returned_signal: str | None = None
+    profit_today: Decimal | None = None
+    since: datetime | None = None
+    revalued: datetime | None = None
+
+    @property
+    def set_aside(self) -> tuple[PositionFigures, ...]:
+        """What is held and not listed any more."""
+        return tuple(position for position in self.positions.values() if position.set_aside)
+
+    @property
+    def ledger_problem(self) -> bool:
+        """Whether the account holds less than the ledger."""
+        return bool(self.missing)
+
+
+def figures(
+    book: Book,
+    valuation: Valuation | None,
+    rate: Decimal | None,
+    prices: Mapping[str, Decimal],
+    targets: Mapping[str, Decimal] | None,
+    symbols: Mapping[str, str],
+    as_of: datetime | None,
+    aside: Collection[str] = (),
+    corrections: Decimal = ZERO,
+) -> Figures:
+    """Figures of a book; `prices` and `targets` by coin, `symbols` maps the coins to be shown to their symbols.
+
+    `corrections` is the sum (EUR) by which the net deposits were corrected. Without a valuation or a rate whatever rests on it
+    is None; what the book itself says stays.
+    """
+    portfolio = book.portfolio
+    with localcontext(EXACT):
+        value = valuation.total * rate if valuation and rate else None
+        deposits = book.net_deposits
+        parts = None
+        if valuation and rate and deposits is not None:
+            parts = profit(portfolio, valuation, rate, deposits, corrections)
+        # A percentage of what was taken out, rather than paid in, would say nothing.
+        percent = parts.total / deposits * HUNDRED if parts and deposits and deposits > 0 else None
+        distance = None
+        if valuation and valuation.total and targets is not None:
+            own = {coin: valuation.weight(coin) for coin in valuation.values}
+            distance = tracking_distance(own, targets)
+        started = deposits is not None
+        return Figures(
+            as_of=as_of,
+            rate=rate,
+            total_value=value,
+            total_value_quote=valuation.total if valuation else None,
+            cash=portfolio.cash if started else None,
+            positions_value=valuation.positions if valuation else None,
+            net_deposits=deposits,
+            profit_loss=parts.total if parts else None,
+            profit_loss_percent=percent,
+            profit=parts,
+            realised=portfolio.realised if started else None,
+            fees_paid=portfolio.fees if started else None,
+            time_weighted_return=book.units.time_weighted_return if started else None,
+            max_drawdown=book.drawdown.deepest if started else None,
+            tracking_distance=distance,
+            positions={
+                coin: replace(
+                    _position(coin, symbol, portfolio.position(coin), prices.get(coin), valuation, targets),
+                    set_aside=coin in aside and coin in portfolio.positions,
+                )
+                for coin, symbol in symbols.items()
+            },
+        )
+
+
+def _position(
+    coin: str,
+    symbol: str,
+    position: Position,
+    price: Decimal | None,
+    valuation: Valuation | None,
+    targets: Mapping[str, Decimal] | None,
+) -> PositionFigures:
+    value = position.quantity * price if price else (None if position.quantity else ZERO)
+    return PositionFigures(
+        coin=coin,
+        symbol=symbol,
+        quantity=position.quantity,
+        entry_price=position.entry_price,
+        price=price,
+        value=value,
+        weight=valuation.weight(coin) if valuation else None,
+        target_weight=None if targets is None else targets.get(coin, ZERO),
+        profit_loss=None if value is None else value - position.cost,
+    )

@@ -1,0 +1,1 @@
+"""Sources: what decides what a portfolio should hold."""

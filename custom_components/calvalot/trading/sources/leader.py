@@ -1,0 +1,123 @@
+"""The HMAC-signed GET that asks a leader for its latest signal."""
+
+from asyncio import timeout
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+import hashlib
+import hmac
+import time
+
+from aiohttp import ClientConnectionError, ClientError, ClientResponse, ClientSession
+from yarl import URL
+
+from ..errors import LeaderForbidden, LeaderInvalidResponse, LeaderSignalsOff, LeaderUnreachable
+from .leader_format import MAX_BODY
+
+PATH = "api/signal/latest"
+TIMEOUT = 10.0
+MAX_REDIRECTS = 3
+
+
+class Leader:
+    """One leader, asked over a session that stays its owner's.
+
+    `url` is the base URL as `normalise_url` returns it, `version` the follower's own version.
+    """
+
+    def __init__(self, session: ClientSession, url: str, secret: str, version: str) -> None:
+        self._session = session
+        self._url = URL(f"{url}/{PATH}")
+        self._secret = secret.encode()
+        self._version = version
+
+    async def fetch(self) -> bytes | None:
+        """Raw body of the latest signal, at most 256 KiB; None while the leader has none (204).
+
+        Raises LeaderUnreachable, LeaderForbidden, LeaderSignalsOff or LeaderInvalidResponse.
+        """
+        try:
+            async with timeout(TIMEOUT):
+                return await self._follow()
+        except TimeoutError:
+            raise LeaderUnreachable("the leader did not answer in time") from None
+        except (ClientError, OSError, UnicodeError) as error:
+            # The cause is left out of the chain: some of aiohttp's errors show the signed request.
+            raise LeaderUnreachable(f"no answer from the leader: {_cause(error)}") from None
+
+    async def _follow(self) -> bytes | None:
+        url = self._url
+        headers = self._headers()
+        for _ in range(MAX_REDIRECTS + 1):
+            async with self._session.get(url, headers=headers, allow_redirects=False, auto_decompress=False) as answer:
+                if answer.status not in {301, 302, 303, 307, 308}:
+                    return await self._read(answer)
+                url = _redirect(url, answer.headers.get("Location", ""))
+        raise LeaderInvalidResponse("the leader redirects too often")
+
+    def _headers(self) -> dict[str, str]:
+        timestamp = str(int(time.time()))
+        return {
+            "Accept": "application/json",
+            # What comes compressed could unpack to any size.
+            "Accept-Encoding": "identity",
+            "X-Signal-Timestamp": timestamp,
+            "X-Signal-Signature": self._sign(timestamp.encode()),
+            "X-Follower-Version": self._version,
+        }
+
+    def _sign(self, message: bytes | bytearray) -> str:
+        return hmac.new(self._secret, message, hashlib.sha256).hexdigest()
+
+    async def _read(self, answer: ClientResponse) -> bytes | None:
+        match answer.status:
+            case 200:
+                return await self._body(answer)
+            case 204:
+                return None
+            case 403:
+                raise LeaderForbidden(_clock_skew(answer.headers.get("Date", "")))
+            case 404:
+                raise LeaderSignalsOff("signals are switched off on the leader, or the URL is wrong")
+            case status:
+                raise LeaderUnreachable(f"the leader answered with status {status}")
+
+    async def _body(self, answer: ClientResponse) -> bytes:
+        if answer.headers.get("Content-Encoding", "identity").lower() != "identity":
+            raise LeaderInvalidResponse("the leader's answer is compressed")
+        body = bytearray()
+        async for chunk in answer.content.iter_chunked(64 * 1024):
+            body += chunk
+            if len(body) > MAX_BODY:
+                raise LeaderInvalidResponse(f"the leader's answer is larger than {MAX_BODY // 1024} KiB")
+        signature = answer.headers.get("X-Signal-Signature")
+        if signature is not None and not hmac.compare_digest(
+            signature.strip().lower().encode(errors="replace"), self._sign(body).encode()
+        ):
+            raise LeaderInvalidResponse("the signature of the leader's answer is wrong")
+        return bytes(body)
+
+
+def _redirect(url: URL, location: str) -> URL:
+    """Where a redirect leads, if that is the same server, or the same host made safe by https."""
+    try:
+        target = url.join(URL(location))
+        port = target.port
+    except ValueError:
+        raise LeaderInvalidResponse("the leader redirects to something that is no URL") from None
+    upgrade = url.scheme == "http" and target.scheme == "https"
+    if not location or target.host != url.host or not (upgrade or (target.scheme, port) == (url.scheme, url.port)):
+        raise LeaderInvalidResponse("the leader redirects to another host")
+    return target
+
+
+def _clock_skew(date: str) -> float | None:
+    """Seconds the leader's clock is ahead of ours, from its Date header."""
+    try:
+        moment = parsedate_to_datetime(date)
+        return moment.replace(tzinfo=moment.tzinfo or UTC).timestamp() - datetime.now(UTC).timestamp()
+    except ValueError, OverflowError:
+        return None
+
+
+def _cause(error: Exception) -> str:
+    return (isinstance(error, ClientConnectionError | OSError) and str(error)) or type(error).__name__

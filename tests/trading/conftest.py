@@ -1,0 +1,58 @@
+"""Fixtures of the follower's tests: an open ledger; followers on the two simulators, on a clock that the test moves."""
+
+from collections.abc import AsyncGenerator, Iterator
+import logging
+from pathlib import Path
+import time
+from types import SimpleNamespace
+
+from aiohttp import ClientSession
+from hypothesis import settings
+import pytest
+
+from custom_components.calvalot.trading.exchanges import binance, host
+from custom_components.calvalot.trading.exchanges.base import Mode
+from custom_components.calvalot.trading.exchanges.host import HostLimits
+from custom_components.calvalot.trading.ledger.ledger import Ledger
+from simulators.exchange import ExchangeSimulator
+from simulators.leader import LeaderSimulator
+
+from .rig import Clock, Rig
+
+# A busy machine is no reason to fail.
+settings.register_profile("calvalot", deadline=None)
+settings.load_profile("calvalot")
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    """A new ledger, alone in its folder."""
+    ledger = Ledger(tmp_path / "calvalot" / "entry.db", Mode.DRY_RUN, "USDC")
+    ledger.open()
+    yield ledger
+    ledger.close()
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """One clock for followers, leader and exchange; the ban of another test's host is forgotten."""
+    clock = Clock()
+    monkeypatch.setattr(time, "time", clock.time)
+    monkeypatch.setattr(binance, "time", SimpleNamespace(time=clock.time, monotonic=clock.time))
+    monkeypatch.setattr(host, "time", SimpleNamespace(time=clock.time, monotonic=clock.time))
+    monkeypatch.setattr(HostLimits, "_gates", {})
+    return clock
+
+
+@pytest.fixture
+async def rig(
+    clock: Clock, exchange: ExchangeSimulator, leader: LeaderSimulator, tmp_path: Path
+) -> AsyncGenerator[Rig]:
+    """Everything but a follower."""
+    # The plugin has it tell every statement, which takes longer than to carry it out.
+    logging.getLogger("sqlalchemy.engine").setLevel(logging.WARNING)
+    async with ClientSession() as session:
+        rig = Rig(exchange, leader, session, tmp_path, clock)
+        yield rig
+        for follower in rig.followers:
+            follower._ledger.close()

@@ -1,0 +1,138 @@
+"""What can happen to a ledger's file: faults that last as long as a `with`, and damage that stays."""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
+import os
+from pathlib import Path
+import resource
+import sqlite3
+from typing import Any
+
+from sqlalchemy import event
+
+from custom_components.calvalot.trading.ledger.ledger import Ledger
+from custom_components.calvalot.trading.ledger.storage import LedgerError
+
+PAGE = 4096
+NOBODY = 65534
+
+type Fault = Callable[[Ledger], AbstractContextManager[None]]
+
+
+@contextmanager
+def full_disk(ledger: Ledger) -> Iterator[None]:
+    """SQLite finds no further page for a row that needs one (SQLITE_FULL)."""
+
+    def limit(connection: Any, _record: object) -> None:
+        (pages,) = connection.execute("PRAGMA page_count").fetchone()
+        connection.execute(f"PRAGMA max_page_count={pages}")
+
+    with ledger._transaction() as connection:
+        connection.exec_driver_sql("CREATE TABLE ballast (x)")
+    engine = ledger._engine
+    assert engine
+    event.listen(engine, "connect", limit)
+    engine.dispose()
+    for size in (4000, 400, 40, 4):
+        with suppress(LedgerError):
+            while True:
+                with ledger._transaction() as connection:
+                    connection.exec_driver_sql(f"INSERT INTO ballast VALUES (zeroblob({size}))")
+    try:
+        yield
+    finally:
+        event.remove(engine, "connect", limit)
+        engine.dispose()
+        with ledger._transaction() as connection:
+            connection.exec_driver_sql("DROP TABLE ballast")
+
+
+@contextmanager
+def failing_disk(_ledger: Ledger) -> Iterator[None]:
+    """Nothing can be written to any file (SQLITE_IOERR): the system allows them no byte."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@contextmanager
+def read_only(ledger: Ledger) -> Iterator[None]:
+    """File and folder belong to somebody else and may only be read (SQLITE_READONLY)."""
+    folder = ledger.path.parent
+    files = [folder, *folder.iterdir()]
+    modes = {file: file.stat().st_mode for file in files}
+    root = os.geteuid() == 0
+    engine = ledger._engine
+    if engine:
+        engine.dispose()
+    for file in files:
+        if file.exists():
+            file.chmod(0o555 if file.is_dir() else 0o444)
+    if root:  # whom no mode keeps from writing
+        for parent in folder.parents:
+            if parent.stat().st_mode & 0o077 == 0:
+                parent.chmod(0o711)
+        os.seteuid(NOBODY)
+    try:
+        yield
+    finally:
+        if root:
+            os.seteuid(0)
+        for file, mode in modes.items():
+            if file.exists():
+                file.chmod(mode)
+        if engine:
+            engine.dispose()
+
+
+@contextmanager
+def locked(ledger: Ledger) -> Iterator[None]:
+    """Another program holds the file for itself."""
+    other = sqlite3.connect(ledger.path, isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    try:
+        yield
+    finally:
+        other.close()
+
+
+FAULTS: tuple[Fault, ...] = (full_disk, failing_disk, read_only, locked)
+
+
+def flush(ledger: Ledger) -> None:
+    """Bring everything into the main file, so that damage to it counts."""
+    ledger.checkpoint()
+    assert ledger._engine
+    ledger._engine.dispose()
+
+
+def scratch(path: Path) -> None:
+    """Overwrite every page but the first."""
+    data = path.read_bytes()
+    path.write_bytes(data[:PAGE] + b"\xff" * (len(data) - PAGE))
+
+
+def truncate(path: Path) -> None:
+    """Cut the file in the middle of a page."""
+    path.write_bytes(path.read_bytes()[: PAGE * 2 + 100])
+
+
+def empty(path: Path) -> None:
+    """Leave a name without a byte."""
+    path.write_bytes(b"")
+
+
+def replace_by_text(path: Path) -> None:
+    """Write something else into it."""
+    path.write_text("This is no database.\n" * 1000)
+
+
+def zeros(path: Path) -> None:
+    """Leave the length only."""
+    path.write_bytes(bytes(path.stat().st_size))
+
+
+DAMAGES: tuple[Callable[[Path], None], ...] = (scratch, truncate, empty, replace_by_text, zeros)

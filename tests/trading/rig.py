@@ -1,0 +1,187 @@
+"""What the tests of the order path share: a follower on the two simulators, on a clock that the test moves."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+import time
+
+from aiohttp import ClientSession
+from sqlalchemy import select
+
+from custom_components.calvalot.trading.accounts import Accounts
+from custom_components.calvalot.trading.engine import Engine
+from custom_components.calvalot.trading.events import Event
+from custom_components.calvalot.trading.exchanges.base import Mode
+from custom_components.calvalot.trading.exchanges.binance import BinanceExchange
+from custom_components.calvalot.trading.exchanges.paper import PaperExchange
+from custom_components.calvalot.trading.executor import follower_tag
+from custom_components.calvalot.trading.ledger.ledger import Ledger
+from custom_components.calvalot.trading.ledger.records import OrderRecord, Result
+from custom_components.calvalot.trading.ledger.tables import fills
+from custom_components.calvalot.trading.portfolio import Portfolio
+from custom_components.calvalot.trading.settings import Settings
+from custom_components.calvalot.trading.snapshot import Snapshot
+from custom_components.calvalot.trading.sources.leader import Leader
+from simulators.exchange import ExchangeSimulator
+from simulators.exchange.account import Order
+from simulators.leader import LeaderSimulator
+
+ENTRY = "entry"
+COINS = ("BTC", "ETH", "BNB", "SOL", "XRP")
+ALLOCATION = {"BTC": ".4", "ETH": ".2", "BNB": ".1", "SOL": ".1", "XRP": ".1"}
+ZERO = Decimal(0)
+
+
+class Clock:
+    """The time of everything in a test: it runs, and pauses cost nothing of the real one."""
+
+    def __init__(self) -> None:
+        self._real = time.time
+        self._ahead = 0.0
+        self.pauses: list[float] = []
+
+    def time(self) -> float:
+        """Unix time."""
+        return self._real() + self._ahead
+
+    def now(self) -> datetime:
+        """The same as a follower asks for it."""
+        return datetime.fromtimestamp(self.time(), UTC)
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass."""
+        self._ahead += seconds
+
+    async def sleep(self, seconds: float) -> None:
+        """Pause."""
+        self.pauses.append(seconds)
+        self.advance(seconds)
+
+
+class Rig:
+    """Followers on one leader and one exchange, and what is true of their books."""
+
+    def __init__(
+        self, exchange: ExchangeSimulator, leader: LeaderSimulator, session: ClientSession, folder: Path, clock: Clock
+    ) -> None:
+        self.exchange = exchange
+        self.leader = leader
+        self.session = session
+        self.folder = folder
+        self.clock = clock
+        self.events: list[Event] = []
+        self.followers: list[Engine] = []
+        self.accounts = Accounts(lambda: [file for file in folder.glob("*.db") if "." not in file.stem])
+        self._before: dict[str, Decimal] | None = None
+
+    def binance(self, api_key: str | None = None, api_secret: str | None = None) -> BinanceExchange:
+        """The exchange as a follower knows it."""
+        sim = self.exchange
+        key = sim.api_key if api_key is None else api_key
+        return BinanceExchange(self.session, sim.url, key, sim.api_secret if api_secret is None else api_secret)
+
+    def ledger(self, name: str = ENTRY, mode: Mode = Mode.LIVE) -> Ledger:
+        """A ledger file, not opened yet."""
+        return Ledger(self.folder / f"{name}.db", mode, "USDC")
+
+    async def start(
+        self,
+        mode: Mode = Mode.LIVE,
+        *,
+        entry_id: str = ENTRY,
+        on: BinanceExchange | None = None,
+        budget: str = "1000",
+        **settings: object,
+    ) -> Engine:
+        """A follower on its ledger file, a new one or the one that an earlier one of that name left behind."""
+        if self._before is None:
+            self._before = self.exchange.balances()
+        ledger = self.ledger(entry_id, mode)
+        market = on or self.binance()
+        wanted = {"coins": COINS, **settings}
+        follower = Engine(
+            Settings(entry_id=entry_id, mode=mode, quote="USDC", initial_budget=Decimal(budget), **wanted),
+            leader=Leader(self.session, self.leader.url, self.leader.secret, "1.2.3"),
+            exchange=market if mode is Mode.LIVE else PaperExchange(market, self.clock.now, ledger.last_trade_id),
+            ledger=ledger,
+            clock=self.clock.now,
+            publish=self._publish,
+            accounts=self.accounts,
+        )
+        follower._executor._sleep = self.clock.sleep
+        await follower.start()
+        self.followers.append(follower)
+        return follower
+
+    async def following(self, mode: Mode = Mode.LIVE, **settings: object) -> Engine:
+        """A follower that has joined its leader already, both all in cash: what comes now is no initial sync."""
+        self.leader.publish_v2({})
+        follower = await self.start(mode, **settings)
+        await follower.cycle()
+        self.events.clear()
+        return follower
+
+    def crash(self, follower: Engine) -> None:
+        """Nothing is left of a follower but its ledger file."""
+        follower._ledger.close()
+
+    async def restart(self, follower: Engine, **settings: object) -> Engine:
+        """Crash, and start again."""
+        self.crash(follower)
+        return await self.start(follower.settings.mode, entry_id=follower.settings.entry_id, **settings)
+
+    async def cycle(self, follower: Engine, *, after: float = 120) -> Snapshot:
+        """The next cycle."""
+        self.clock.advance(after)
+        return await follower.cycle()
+
+    def types(self, kind: str) -> list[str]:
+        """Types of the events of a kind since the last time."""
+        told = [event.type for event in self.events if event.kind == kind]
+        self.events = [event for event in self.events if event.kind != kind]
+        return told
+
+    def orders(self, entry_id: str = ENTRY, side: str | None = None) -> list[Order]:
+        """A follower's orders as the exchange knows them."""
+        tag = follower_tag(entry_id)
+        return [
+            order
+            for order in self.exchange.orders
+            if order.client_order_id.startswith(tag) and side in {None, order.side}
+        ]
+
+    def agree(self, follower: Engine, *, lent: Decimal = ZERO) -> Portfolio:
+        """The ledger tells exactly what happened on the account; returns the book.
+
+        `lent` is what the book paid in quote for fees that the owner lent it.
+        """
+        ledger = follower._ledger
+        book = ledger.book().portfolio
+        assert ledger.replay() == book
+        with ledger._transaction() as connection:
+            booked = [tuple(row) for row in connection.execute(select(fills.c.symbol, fills.c.trade_id))]
+        done = [(trade.symbol, trade.id) for order in self.orders(follower.settings.entry_id) for trade in order.trades]
+        assert sorted(booked) == sorted(done)
+        there, before = self.exchange.balances(), self._before or {}
+        for coin in COINS:
+            if coin != "BNB" or not self.exchange.account().bnb_burn:
+                assert there.get(coin, ZERO) - before.get(coin, ZERO) == book.quantity(coin), coin
+        assert there.get("USDC", ZERO) - before.get("USDC", ZERO) == book.cash - book.paid_in + lent
+        return book
+
+    def in_flight(self, follower: Engine) -> tuple[OrderRecord, ...]:
+        """Orders whose end is not known."""
+        return follower._ledger.in_flight()
+
+    def result(self, follower: Engine, signal_id: str) -> Result | None:
+        """What became of a signal."""
+        record = follower._ledger.signal(signal_id)
+        return record.result if record else None
+
+    def weights(self, follower: Engine) -> dict[str, float]:
+        """Shares of capital as the follower sees them."""
+        return {coin: float(view.weight or 0) for coin, view in follower.snapshot.positions.items()}
+
+    def _publish(self, _: Snapshot, events: Sequence[Event]) -> None:
+        self.events += events
