@@ -12,7 +12,7 @@ import tempfile
 import time
 from typing import Any, NoReturn
 
-from custom_components.calvalot.trading import signal
+from custom_components.calvalot.trading.sources import leader_format
 
 from .bodies import LONGEST, SEEDS, mutate, renamed
 from .targets import Path2Paper, parse
@@ -77,7 +77,7 @@ def _blind(inputs: int, seed: int) -> None:
 def _guided(inputs: int, seed: int) -> NoReturn:
     """Bodies that libFuzzer makes of those that reached new code; it ends the process."""
     atheris: Any = importlib.import_module("atheris")
-    _instrument(atheris, signal)
+    _instrument(atheris, leader_format)
     counts, begun = {"inputs": 0, "signals": 0}, time.monotonic()
     corpus = tempfile.TemporaryDirectory()
     for body in SEEDS:

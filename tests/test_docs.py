@@ -14,9 +14,10 @@ import voluptuous as vol
 from custom_components.calvalot import const, event, forms, llm, sensor, services, webhook
 from custom_components.calvalot.condition import CONDITIONS
 from custom_components.calvalot.issues import PROBLEMS
+from custom_components.calvalot.trading import urls
 from custom_components.calvalot.trading.planner import Reason
 from custom_components.calvalot.trading.signals import WAITS
-from custom_components.calvalot.trading.sources import leader, push
+from custom_components.calvalot.trading.sources import push
 from custom_components.calvalot.trigger import TRIGGERS
 
 from .markdown import anchors, code, prose, rows, section
@@ -188,7 +189,7 @@ def test_push() -> None:
         f"reason *{WAITS}*",
     ):
         assert figure in text, figure
-    assert {*leader._PRIVATE_DOMAINS} <= code(section(PUSH, "From outside"))
+    assert {*urls.PRIVATE_DOMAINS} <= code(section(PUSH, "From outside"))
     (jitter,) = [item for item in forms.OPTIONS if item.key == const.CONF_ENTRY_JITTER]
     assert f"`entry_jitter` ({jitter.minimum} to {jitter.maximum} seconds" in text
     given = {row[0]: row[1].strip("`") for row in rows(section(PUSH, "What the leader sends"))}

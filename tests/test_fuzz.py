@@ -6,7 +6,7 @@ from unittest.mock import patch
 
 import pytest
 
-from custom_components.calvalot.trading import signal
+from custom_components.calvalot.trading.sources import leader_format
 from fuzz.bodies import SEEDS, mutate, renamed
 from fuzz.targets import Finding, Path2Paper, is_signal, parse
 
@@ -66,12 +66,12 @@ def test_seeds(body: bytes) -> None:
 def test_it_would_be_found(body: bytes) -> None:
     """A parser that lets something through is found out."""
     assert parse(body) is None
-    good = signal.parse_signal(SEEDS[0], ("BTC",))
+    good = leader_format.parse_signal(SEEDS[0], ("BTC",))
     with patch("fuzz.targets.parse_signal", return_value=good), pytest.raises(Finding):
         parse(body)
 
 
 def test_harm_would_be_found() -> None:
     """So is one that repairs what it should refuse."""
-    with patch.object(signal, "_clean", lambda text: text), pytest.raises(Finding, match="harm"):
+    with patch.object(leader_format, "_clean", lambda text: text), pytest.raises(Finding, match="harm"):
         parse(SEEDS[0].replace(b'"a"', b'"\\u202ea"'))

@@ -18,8 +18,8 @@ from custom_components.calvalot.trading.ledger.ledger import Ledger
 from simulators.leader import LeaderSimulator
 
 from .conftest import set_up
-from .engine.faults import failing_disk, flush, scratch
 from .entities import poll
+from .trading.faults import failing_disk, flush, scratch
 
 
 def issues(hass: HomeAssistant, entry: MockConfigEntry) -> dict[str, dict[str, str]]:

@@ -27,7 +27,7 @@ from custom_components.calvalot.const import DOMAIN
 from custom_components.calvalot.coordinator import ledger_path
 from custom_components.calvalot.diagnostics import async_get_config_entry_diagnostics
 from custom_components.calvalot.services import ACTIONS
-from custom_components.calvalot.trading.exchanges import binance
+from custom_components.calvalot.trading.exchanges import binance_client
 from custom_components.calvalot.trading.sources import leader as leader_module
 from custom_components.calvalot.trading.sources.push import signature
 from simulators.exchange import ExchangeSimulator, FaultKind as ExchangeFault
@@ -276,7 +276,7 @@ async def test_exchange_fault(
 ) -> None:
     """However and wherever the exchange fails, before or after it has done what was asked."""
     entry = add_entry(hass, secret_data)
-    with patch.object(binance, "TIMEOUT", ClientTimeout(total=0.3)):
+    with patch.object(binance_client, "TIMEOUT", ClientTimeout(total=0.3)):
         await set_up(hass, entry)
     for path in PATHS:
         exchange.fault(kind, when=when, path=path, seconds=0.5 if kind is ExchangeFault.HANG else 0.05, count=2)

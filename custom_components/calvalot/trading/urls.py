@@ -5,14 +5,14 @@ import socket
 
 from yarl import URL
 
-_PRIVATE = tuple(
+PRIVATE_NETWORKS = tuple(
     ip_network(network)
     for network in (
         *("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "127.0.0.0/8", "169.254.0.0/16"),
         *("::1/128", "fc00::/7", "fe80::/10"),
     )
 )
-_PRIVATE_DOMAINS = (".local", ".lan", ".home.arpa", ".internal", ".localhost")
+PRIVATE_DOMAINS = (".local", ".lan", ".home.arpa", ".internal", ".localhost")
 
 
 def normalise_url(text: str) -> str:
@@ -41,8 +41,8 @@ def is_private(url: str) -> bool:
     if not host:
         return False
     if address := _address(host):
-        return any(address in network for network in _PRIVATE)
-    return "." not in host or host.endswith(_PRIVATE_DOMAINS)
+        return any(address in network for network in PRIVATE_NETWORKS)
+    return "." not in host or host.endswith(PRIVATE_DOMAINS)
 
 
 def _address(host: str) -> IPv4Address | IPv6Address | None:
