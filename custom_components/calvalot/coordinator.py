@@ -7,17 +7,9 @@ from pathlib import Path
 from typing import Any, override
 
 from homeassistant.config_entries import ConfigEntry
-from homeassistant.const import (
-    ATTR_DEVICE_ID,
-    ATTR_DOMAIN,
-    ATTR_ENTITY_ID,
-    ATTR_NAME,
-    EVENT_HOMEASSISTANT_STOP,
-    EVENT_LOGBOOK_ENTRY,
-    Platform,
-)
+from homeassistant.const import ATTR_DEVICE_ID, ATTR_DOMAIN, ATTR_NAME, EVENT_HOMEASSISTANT_STOP, EVENT_LOGBOOK_ENTRY
 from homeassistant.core import CALLBACK_TYPE, Event as HassEvent, HomeAssistant, callback
-from homeassistant.helpers import device_registry as dr, entity_registry as er
+from homeassistant.helpers import device_registry as dr
 from homeassistant.helpers.debounce import Debouncer
 from homeassistant.helpers.dispatcher import async_dispatcher_connect, async_dispatcher_send
 from homeassistant.helpers.event import async_track_point_in_utc_time, async_track_time_interval
@@ -240,10 +232,8 @@ class CalvalotCoordinator(DataUpdateCoordinator[Snapshot]):
             ATTR_NAME: self.config_entry.title,
             "message": async_sentence(self.hass, "signal", data),
             ATTR_DOMAIN: DOMAIN,
+            ATTR_DEVICE_ID: self.device_id,
         }
-        registry = er.async_get(self.hass)
-        if found := registry.async_get_entity_id(Platform.EVENT, DOMAIN, f"{self.config_entry.entry_id}_signal"):
-            row[ATTR_ENTITY_ID] = found
         self.hass.bus.async_fire(EVENT_LOGBOOK_ENTRY, row)
 
     @callback

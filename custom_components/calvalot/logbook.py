@@ -4,16 +4,9 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
 
-from homeassistant.components.logbook.const import (
-    LOGBOOK_ENTRY_ENTITY_ID,
-    LOGBOOK_ENTRY_ICON,
-    LOGBOOK_ENTRY_MESSAGE,
-    LOGBOOK_ENTRY_NAME,
-)
+from homeassistant.components.logbook.const import LOGBOOK_ENTRY_ICON, LOGBOOK_ENTRY_MESSAGE, LOGBOOK_ENTRY_NAME
 from homeassistant.components.logbook.models import LazyEventPartialState
-from homeassistant.const import Platform
 from homeassistant.core import HomeAssistant, callback
-from homeassistant.helpers import entity_registry as er
 
 from .const import DOMAIN
 from .wording import async_sentence
@@ -51,12 +44,10 @@ def async_describe_events(
 def _describe(hass: HomeAssistant, kind: str, event: LazyEventPartialState) -> dict[str, Any]:
     """Say who it happened to and what it was."""
     data = event.data
-    entry_id = data.get("entry_id", "")
-    entry = hass.config_entries.async_get_entry(entry_id)
-    entity_id = er.async_get(hass).async_get_entity_id(Platform.EVENT, DOMAIN, f"{entry_id}_{kind}")
+    entry = hass.config_entries.async_get_entry(data.get("entry_id", ""))
+    # Without an entity: its name would be shown in place of this one.
     return {
         LOGBOOK_ENTRY_NAME: entry.title if entry else "Calv-a-lot",
         LOGBOOK_ENTRY_MESSAGE: async_sentence(hass, kind, data),
         LOGBOOK_ENTRY_ICON: ICONS[kind].get(str(data.get("type")), DEFAULT_ICON),
-        **({LOGBOOK_ENTRY_ENTITY_ID: entity_id} if entity_id else {}),
     }

@@ -16,6 +16,11 @@ from .conftest import Shown
 pytestmark = pytest.mark.parametrize("stage", ["en"], indirect=True, scope="session")
 
 CARDS = ROOT / "custom_components" / "calvalot" / "frontend"
+# Top and right edge of each cell of a table.
+EDGES = """(table) => [...table.rows].map((row) => [...row.cells].map((cell) => {
+    const { top, right } = cell.getBoundingClientRect();
+    return [Math.round(top), Math.round(right)];
+}))"""
 BAD_WORDS = '<img src=x onerror="window.fooled = true"><b>Buy!</b>'
 
 
@@ -140,6 +145,23 @@ def test_what_was_left_out_is_explained(shown: Shown, page: Page) -> None:
     expect(newest(page)).to_have_attribute("data-signal", signal_id)
     newest(page).get_by_role("button", name="Details").click()
     expect(newest(page).locator(".more")).to_contain_text("Buy XRP: Under the smallest order")
+
+
+@pytest.mark.parametrize("size", ["phone"])
+def test_details_fit_on_a_phone(shown: Shown, page: Page, size: str) -> None:
+    """Each trade is one row of a table, under the heads of its columns."""
+    open_dashboard(page)
+    for targets in ({"BTC": "0.5"}, {"BTC": "0.3", "ETH": "0.2"}):
+        shown.leader.control("publish_v2", targets=targets)
+        shown.poll()
+    expect(newest(page).locator(".tag")).to_have_count(2)
+    newest(page).locator(".unfold").click()
+    table = newest(page).locator(".more table")
+    expect(table.locator("tbody tr")).to_have_count(2)
+    head, *rows = table.evaluate(EDGES)
+    for row in rows:
+        assert len({top for top, _ in row}) == 1
+        assert [right for _, right in row] == [right for _, right in head]
 
 
 def test_activity_goes_back_to_the_beginning(shown: Shown, page: Page) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 from playwright.sync_api import Page, expect
 import pytest
 
-from demo.follower import tune
+from demo.follower import tune, wait_for_follower
 
 from .cards import activity, newest, open_dashboard, portfolio, positions, violations
 from .conftest import Shown
@@ -194,6 +194,53 @@ def test_stop_and_sell_everything(shown: Shown, page: Page) -> None:
     dialog.get_by_role("button", name="Close").click()
     expect(newest(page).locator(".line b")).to_have_text("Sale of everything · Executed")
     assert shown.home.state(shown.ids["pause"]) == "on"
+
+
+def amount(text: str) -> float:
+    """The quote asset in a line of the dialog."""
+    return float(text.rpartition("·")[2].removesuffix("USDC").replace(",", ""))
+
+
+def ether_trades(shown: Shown, status: str) -> None:
+    """Halt or open a pair; the follower asks for the rules anew when it is loaded."""
+    shown.exchange.control("set_symbol_status", symbol="ETHUSDC", status=status)
+    shown.home.post(f"config/config_entries/entry/{shown.entry_id}/reload")
+    wait_for_follower(shown.home, shown.entry_id)
+
+
+@pytest.fixture
+def halted(shown: Shown, resumed: None) -> Iterator[None]:
+    """Let one of the coins that are held not be traded."""
+    shown.leader.control("publish_v2", targets={"BTC": "0.4", "ETH": "0.2"})
+    shown.poll()
+    ether_trades(shown, "HALT")
+    yield
+    ether_trades(shown, "TRADING")
+
+
+@pytest.mark.usefixtures("halted")
+def test_sale_goes_on_until_all_is_sold(shown: Shown, page: Page) -> None:
+    """Meanwhile the dialog says what it brought so far, what is left and why; over a reload, until the end."""
+    open_dashboard(page)
+    portfolio(page).get_by_role("button", name="Stop and sell everything").click()
+    dialog = portfolio(page).get_by_role("dialog")
+    expect(dialog.get_by_role("heading").nth(1)).to_have_text("What stays")
+    expect(dialog.locator(".rows").last).to_contain_text("ETH")
+    dialog.get_by_role("button", name="Go on …").click()
+    dialog.get_by_role("button", name="Sell everything now").click()
+    expect(dialog.get_by_role("heading")).to_have_text(["Selling …", "Still to be sold"])
+    expect(dialog.locator(".rows b")).to_have_text(["ETH"])
+    expect(dialog.locator(".rows span")).to_contain_text("Not trading at the moment")
+    expect(dialog.locator(".sum")).to_contain_text("So far it brought")
+    before = amount(dialog.locator(".sum").inner_text())
+    for card in (portfolio, positions):
+        expect(card(page).locator(".notices")).to_contain_text("Everything is being sold.")
+    expect(newest(page).locator(".line b")).to_have_text("Sale of everything · Goes on later")
+    assert not violations(page)
+    ether_trades(shown, "TRADING")
+    expect(dialog.get_by_role("heading").first).to_have_text("Everything is sold")
+    assert amount(dialog.locator(".sum").inner_text()) > before > 0
+    expect(portfolio(page).locator(".notices")).to_be_hidden()
 
 
 @pytest.mark.usefixtures("shown")

@@ -5,7 +5,7 @@ import { CalvalotCard } from "./card.js";
 import { cashFlows, page } from "./data.js";
 import { h, setText } from "./dom.js";
 import { sign } from "./icons.js";
-import { bare, inWords } from "./wording.js";
+import { ON_THE_WAY, bare, inWords } from "./wording.js";
 
 const PAGE = 20;
 const SETTLE = 150;
@@ -13,7 +13,6 @@ const SETTLE = 150;
 const SCROLLS = !matchMedia("(pointer: coarse)").matches;
 const MAX_TAGS = 6;
 // Orders of which it is not known yet what became of them.
-const ON_THE_WAY = ["planned", "sending", "unknown"];
 const WAYS = ["initial_sync", "sync", "stop_loss", "exit"];
 
 export class ActivityCard extends CalvalotCard {

@@ -164,7 +164,6 @@ export class CalvalotCard extends HTMLElement {
   async _receive(message) {
     if (message.event) {
       if (this.picture) this.happened?.(message.event);
-      this.dialog?.happened?.(message.event);
       return;
     }
     const back = message.follower && !this.picture;
@@ -178,9 +177,8 @@ export class CalvalotCard extends HTMLElement {
       if (!this.picture) return;
       this._show();
       this.began?.();
-      return;
-    }
-    this._show();
+    } else this._show();
+    if (this.picture) this.dialog?.renewed?.();
   }
 
   _show() {

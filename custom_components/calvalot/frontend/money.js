@@ -1,11 +1,13 @@
 // Money in and out, and the way out: dialogs for administrators.
 
-import { act, answer } from "./data.js";
+import { act, answer, page } from "./data.js";
 import { Dialog } from "./dialog.js";
 import { h } from "./dom.js";
-import { bare, inWords, refusal } from "./wording.js";
+import { ON_THE_WAY, bare, capital, inWords, refusal } from "./wording.js";
 
 const MAX_NOTE = 255;
+// Signals among which a sale that is not done is found.
+const RECENT = 20;
 
 export function moveMoney(card, kind) {
   const { word, format, hass, picture, follower } = card;
@@ -69,13 +71,13 @@ export async function sellEverything(card) {
   dialog.show([h("p", {}, word("loading"))], [word("cancel")]);
   const preview = await ask(false);
   if (!preview) return;
-  const { orders, left_out: leftOut } = preview;
+  const { orders } = preview;
   const mode = h("p", { class: `mode-line ${picture.mode}` }, word(`exit_${picture.mode}`));
   const what = [
     h("p", {}, word("exit_does")),
     orders.length ? list(card, orders.map((order) => [bare(order.symbol, preview.quote), card.format.amount(order.amount, preview.quote)])) : h("p", {}, word("exit_nothing")),
     orders.length > 0 && h("p", { class: "sum" }, word("exit_brings", { amount: money(card, preview) })),
-    ...stays(card, preview.remaining, leftOut),
+    ...stays(card, "exit_stays", preview.remaining),
   ].filter(Boolean);
   const begin = async () => {
     const summary = await ask(true);
@@ -95,20 +97,42 @@ export async function sellEverything(card) {
 // How far the sale is, with each snapshot that comes, and in the end what it brought.
 function progress(dialog, summary) {
   const { card } = dialog;
-  const { word } = card;
+  const { word, hass, follower } = card;
+  let finished = false;
   const show = (told) => {
-    dialog.title(word(told.finished ? "exit_done" : "exit_runs"));
+    ({ finished } = told);
+    dialog.title(word(finished ? "exit_done" : "exit_runs"));
     dialog.show(
       [
-        h("p", { class: "sum", role: "status" }, word(told.finished ? "exit_brought" : "exit_so_far", { amount: money(card, told) })),
-        ...stays(card, told.remaining, []),
-        !told.finished && h("p", { class: "quiet" }, word("exit_goes_on")),
+        h("p", { class: "sum", role: "status" }, word(finished ? "exit_brought" : "exit_so_far", { amount: money(card, told) })),
+        ...stays(card, finished ? "exit_stays" : "exit_left", told.remaining),
+        !finished && h("p", { class: "quiet" }, word("exit_goes_on")),
       ].filter(Boolean),
       [word("close")],
     );
   };
   show(summary);
-  if (!summary.finished) dialog.happened = (event) => event.kind === "alert" && event.type === "exit" && show({ ...summary, ...event, finished: true });
+  dialog.renewed = async () => {
+    if (finished) return;
+    const signals = await page(hass, "signals", follower.entry_id, RECENT).catch(() => []);
+    const sale = signals.find(({ signal_id: id }) => id === summary.signal_id);
+    if (sale && card.picture && !finished) show(state(card.picture, sale));
+  };
+}
+
+// What a sale has brought and left, by its record and the positions.
+function state({ positions, quote, rate }, { result, trades, legs }) {
+  const fees = trades.flatMap((trade) => trade.fees).filter(({ asset }) => asset === quote);
+  const sum = (rows) => rows.reduce((total, { amount }) => total + Number(amount), 0);
+  const proceeds = sum(trades) - sum(fees);
+  const why = (coin) => {
+    const leg = legs.findLast(({ symbol }) => bare(symbol, quote) === coin);
+    return leg && (leg.reason || (ON_THE_WAY.includes(leg.result) ? leg.result : undefined));
+  };
+  const remaining = positions
+    .filter(({ quantity }) => Number(quantity))
+    .map(({ coin, quantity, value }) => ({ coin, quantity, value, reason: why(coin) }));
+  return { finished: result !== "open", quote, proceeds, proceeds_eur: rate ? proceeds * rate : null, remaining };
 }
 
 const money = ({ format, picture }, { proceeds, proceeds_eur: eur, quote }) =>
@@ -116,21 +140,19 @@ const money = ({ format, picture }, { proceeds, proceeds_eur: eur, quote }) =>
 
 const list = (card, rows) => h("ul", { class: "rows" }, ...rows.map(([name, value]) => h("li", {}, h("b", {}, name), h("span", {}, value))));
 
-function stays(card, remaining, leftOut) {
+function stays(card, title, remaining) {
   const { word, format, picture, tell } = card;
-  const told = new Map(leftOut.map(({ symbol, reason }) => [bare(symbol, picture.quote), reason]));
-  const kept = (remaining ?? []).map((each) => ({ ...each, reason: each.reason ?? told.get(each.coin) }));
   // What rounding leaves of a coin that is sold.
   const rest = ({ value, reason }) => value !== null && (!reason || reason === "dust");
-  const rests = kept.filter(rest).reduce((sum, { value }) => sum + Number(value), 0);
-  const rows = kept
+  const rests = remaining.filter(rest).reduce((sum, { value }) => sum + Number(value), 0);
+  const rows = remaining
     .filter((each) => !rest(each))
     .map(({ coin, quantity, value, reason }) => [
       coin,
-      [format.quantity(quantity), value === null ? "" : format.amount(value, picture.quote), inWords(reason, tell, picture.quote)].filter(Boolean).join(" · "),
+      [format.quantity(quantity), value === null ? "" : format.amount(value, picture.quote), inWords(reason, tell, picture.quote) || (ON_THE_WAY.includes(reason) && capital(word(reason)))].filter(Boolean).join(" · "),
     ]);
   return [
-    rows.length > 0 && h("h3", {}, word("exit_stays")),
+    rows.length > 0 && h("h3", {}, word(title)),
     rows.length > 0 && list(card, rows),
     rests >= 0.005 && h("p", { class: "quiet" }, word("exit_rests", { amount: format.amount(rests, picture.quote) })),
   ];

@@ -52,7 +52,7 @@ export class PositionsCard extends CalvalotCard {
     this._foot = h("tfoot", { role: "rowgroup" });
     this._table = h(
       "table",
-      { role: "table" },
+      { role: "table", class: "coins" },
       h("caption", { class: "hidden" }, this.word("positions")),
       h(
         "thead",

@@ -20,7 +20,7 @@ ha-card.stale { --up: var(--quiet); --down: var(--quiet); --line: var(--disabled
 .stale .value, .stale td { color: var(--quiet); }
 .body { padding: 16px 20px 20px; display: flex; flex-direction: column; gap: 14px; min-height: 0; flex: 1; }
 .header { display: flex; align-items: center; gap: 8px 12px; flex-wrap: wrap; }
-h2 { font-size: var(--ha-font-size-l, 16px); font-weight: var(--ha-font-weight-medium, 500); margin: 0; flex: 1 1 auto; min-width: 0; overflow-wrap: anywhere; }
+h2 { font-size: var(--ha-font-size-l, 16px); font-weight: var(--ha-font-weight-medium, 500); margin: 0; flex: 1 1 7em; min-width: 0; overflow-wrap: anywhere; }
 h3 { font-size: 12px; font-weight: 600; margin: 12px 0 4px; color: var(--quiet); }
 p { margin: 0; }
 ul, ol, dl, dd { margin: 0; padding: 0; list-style: none; }
@@ -52,7 +52,8 @@ button:disabled { cursor: default; opacity: 0.55; }
 .act:hover:not(:disabled) { background: color-mix(in srgb, var(--primary-text-color) 13%, transparent); }
 .act.danger { color: var(--down); background: color-mix(in srgb, var(--error-color, #db4437) 14%, transparent); }
 a.act { color: inherit; text-decoration: none; }
-.act.strong { background: color-mix(in srgb, var(--primary-color) 24%, transparent); }
+.act.strong { background: color-mix(in srgb, var(--primary-color) 24%, transparent); } .act.strong:hover:not(:disabled) { background: color-mix(in srgb, var(--primary-color) 34%, transparent); }
+.act.danger:hover:not(:disabled) { background: color-mix(in srgb, var(--error-color, #db4437) 22%, transparent); }
 
 /* Portfolio */
 .head { display: flex; flex-wrap: wrap; align-items: flex-end; justify-content: space-between; gap: 8px 24px; }
@@ -125,16 +126,16 @@ tfoot td small { font-weight: 400; }
   .bar { min-width: 64px; }
 }
 @container (max-width: 460px) {
-  thead tr { display: flex; justify-content: space-between; gap: 6px; }
-  thead th { padding: 0; }
-  tbody tr, tfoot tr { display: grid; grid-template-columns: minmax(0, 1fr) auto minmax(72px, auto); border-top: 1px solid var(--divider-color); padding: 9px 0; }
-  tbody, tfoot { display: block; }
-  tbody td, tfoot td { border: 0; padding: 0 0 0 12px; }
-  td:first-child { padding: 0; }
-  td.weight { grid-row: 2; grid-column: 1 / -1; display: flex; align-items: center; gap: 10px; padding: 6px 0 0 42px; }
+  .coins thead tr { display: flex; justify-content: space-between; gap: 6px; }
+  .coins thead th { padding: 0; }
+  .coins :is(tbody, tfoot) { display: block; }
+  .coins :is(tbody, tfoot) tr { display: grid; grid-template-columns: minmax(0, 1fr) auto minmax(72px, auto); border-top: 1px solid var(--divider-color); padding: 9px 0; }
+  .coins td { border: 0; padding: 0 0 0 12px; }
+  .coins td:first-child { padding: 0; }
+  .coins td.weight { grid-row: 2; grid-column: 1 / -1; display: flex; align-items: center; gap: 10px; padding: 6px 0 0 42px; }
   .weight .bar { margin: 0; flex: 1; min-width: 0; }
-  tfoot tr { border-top-width: 2px; }
-  tfoot td.weight { display: none; }
+  .coins tfoot tr { border-top-width: 2px; }
+  .coins tfoot td.weight { display: none; }
   .chart { height: 190px; }
   .periods { width: 100%; justify-content: space-between; }
   .periods button { flex: 1; padding: 0 2px; min-width: 0; }

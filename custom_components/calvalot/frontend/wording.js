@@ -3,6 +3,8 @@
 // What stands after the colon of a reason, where it is coins or symbols; the exchange's own sentences stay out.
 const NAMES = /^[0-9A-Z]+(, [0-9A-Z]+)*$/;
 const DOMAIN = "calvalot";
+// Results of an order that may still trade.
+export const ON_THE_WAY = ["planned", "sending", "unknown"];
 
 const loaded = new WeakMap();
 
