@@ -81,7 +81,6 @@ class Stage:
             exchange.hold(f"EUR{QUOTE}")  # a budget that is opened again is the same
             for coin in COINS:
                 exchange.add_old_orders(f"{coin}{QUOTE}", OLD_ORDERS)
-                # TEMP
             other = "".join(chance.choices(string.ascii_letters + string.digits, k=64))
             exchange.add_account(OTHER_KEY, other, OWNER, bnb_burn=seed % 2 == 0)
             stage = cls(seed, exchange, leader, Watch((key, secret, other, word)))
