@@ -149,6 +149,31 @@ async def test_a_stop_loss_waits_for_a_closed_pair(rig: Rig, leader: LeaderSimul
     adds_up(follower)
 
 
+async def test_an_exit_of_what_is_listed_again(rig: Rig, follower: Engine, sim: ExchangeSimulator) -> None:
+    """What the exchange said of its pairs before the exit began does not end it."""
+    await delisted(rig, follower)
+    sim.relist("SOLUSDC")
+    await follower.exit(confirm=True)
+    await rig.cycle(follower)
+    assert (follower.snapshot.last_signal_result, follower.snapshot.exiting) == (Result.EXECUTED, None)
+    assert (follower.snapshot.positions["SOL"].value or ZERO) < 6
+    adds_up(follower)
+
+
+async def test_a_stop_loss_of_what_is_listed_again(rig: Rig, leader: LeaderSimulator, sim: ExchangeSimulator) -> None:
+    """It begins in the middle of a cycle, with the rules of before, and ends with those of the next one."""
+    leader.publish_v2({"BTC": ".5", "SOL": ".1"})
+    follower = await rig.start(stop_loss_drawdown=Decimal("0.1"), stop_loss_sell=True)
+    await rig.cycle(follower)
+    await delisted(rig, follower)
+    sim.relist("SOLUSDC")
+    sim.set_price("BTCUSDC", sim.price("BTCUSDC") * Decimal("0.7"))
+    picture = await rig.cycle(follower)
+    assert (picture.last_signal_result, picture.last_signal_reason) == (Result.OPEN, "not_trading: SOLUSDC")
+    assert (await rig.cycle(follower)).last_signal_result is Result.EXECUTED
+    assert {order.symbol for order in rig.orders(side="SELL")} == {"BTCUSDC", "SOLUSDC"}
+
+
 @pytest.mark.parametrize(("action", "share"), [("BUY", ".1"), ("SELL", ".05")])
 async def test_a_signal_that_names_it(rig: Rig, leader: LeaderSimulator, action: str, share: str) -> None:
     """It cannot be traded, and the signal says so; the rest of it is."""
@@ -166,7 +191,7 @@ async def test_listed_again(rig: Rig, leader: LeaderSimulator, follower: Engine,
     """It has a price of its own again, and is traded."""
     await delisted(rig, follower)
     sim.relist("SOLUSDC")
-    picture = await rig.cycle(follower, after=DAY + 1)
+    picture = await rig.cycle(follower, after=900)
     assert picture.set_aside == ()
     assert await refused(follower, "SOL") == "not_set_aside"
     leader.publish_v2({"BTC": ".4"})

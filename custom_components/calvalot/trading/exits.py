@@ -75,6 +75,7 @@ class Exits:
             record = known or SignalRecord(signal_id=signal_id, version=2, seen_at=now, source=signal_id)
             self._known = record = await self._risk.pause_for(record)
             if known is None:
+                self._fetcher.forget_rules()  # it does not end on what was not listed before it
                 self._events.received(record)
             return record
 

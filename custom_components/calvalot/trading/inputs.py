@@ -22,7 +22,7 @@ from .sources.leader_format import parse_signal
 
 LOST_AFTER = 3
 RULES_AGE = timedelta(days=1)
-# While a symbol is halted or has no price.
+# While a symbol is halted, has no price, or is not listed though it is held.
 HALTED_AGE = timedelta(minutes=10)
 # A pair is closed for planned pauses, too: one that stays so was delisted.
 DELISTED_AFTER = timedelta(days=1)
@@ -107,6 +107,7 @@ class Fetcher:
             prices={**self._aside, **by_coin},
             rules=self._rules,
             aside=frozenset(self._aside),
+            rules_at=self._rules_at,
         )
         return Inputs(market=market, rate=eur_rate(self._settings.quote, prices or {}), balances=balances)
 
@@ -201,17 +202,18 @@ class Fetcher:
     async def _prices(self) -> Mapping[str, Decimal] | None:
         """Prices by symbol of every coin that matters, in one request; the rules first where they are old."""
         halted = not all(rules.trading for rules in self._rules.values())
-        age = HALTED_AGE if halted or self._unpriced else RULES_AGE
+        age = HALTED_AGE if halted or self._unpriced or self._aside else RULES_AGE
         if self._rules_at is None or self._clock() - self._rules_at > age:
             book = await asyncio.to_thread(self._ledger.book)
             quote = self._settings.quote
             self.hold(book.portfolio.positions)
             symbols = {*rate_symbols(quote), *(f"{coin}{quote}" for coin in {*self._coins, FEE_COIN} - {quote})}
+            asked_at = self._clock()
             rules = await self.asked(self._exchange.rules(sorted(symbols)))
             if rules is None:
                 return None
             self._rules = rules
-            self._rules_at = self._clock()
+            self._rules_at = asked_at
             self._aside = await asyncio.to_thread(self._delisted, book.portfolio.positions)
         prices = await self.asked(self._exchange.prices(self._rules)) if self._rules else {}
         self._unpriced = prices is not None and any(

@@ -6,6 +6,7 @@ once the sells are done. All amounts are in the quote asset.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from decimal import Decimal, localcontext
 from enum import StrEnum
 
@@ -95,12 +96,14 @@ class Market:
     """What is known of the market: quote asset, prices by coin, rules by symbol.
 
     Coins set `aside` are held and no longer listed: their price is the last that was known, and they are not traded.
+    `rules_at` is when the rules were asked for.
     """
 
     quote: str
     prices: Mapping[str, Decimal]
     rules: Mapping[str, SymbolRules]
     aside: frozenset[str] = frozenset()
+    rules_at: datetime | None = None
 
     def symbol(self, coin: str) -> str:
         """Symbol a coin is traded as."""

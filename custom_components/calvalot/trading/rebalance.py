@@ -157,6 +157,9 @@ class Rebalancer:
         blocked |= {leg: Reason.REFUSED for leg, times in refusals.items() if self._is_refused(signal_id, times)}
         for order in await asyncio.to_thread(self._ledger.in_flight):
             blocked |= dict.fromkeys(((order.coin, side) for side in Side), Reason.ORDER_OPEN)
+        if record and sells_out(signal_id) and market.rules_at and market.rules_at < record.seen_at:
+            # What was not listed before a sale of everything began may be by now: it waits for newer rules.
+            blocked |= {(coin, Side.SELL): Reason.NOT_TRADING for coin in market.aside}
         return blocked
 
     def _is_refused(self, signal_id: str, times: Sequence[datetime]) -> bool:
