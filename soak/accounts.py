@@ -46,6 +46,11 @@ class Accounts:
         """The book of an account, where it has one."""
         return next((number for number, account in self._books.items() if account == key), None)
 
+    def may_use(self, number: int, *, traded: bool) -> bool:
+        """Whether a book can be that of the account in use: its own, a new one, or one that a wipe took nothing from."""
+        account = self._books.get(number, self.current)
+        return account == self.current or (isinstance(account, Account) and not traded)
+
     def use(self, number: int) -> None:
         """The account in use has this book."""
         self._books = {each: account for each, account in self._books.items() if account != self.current}

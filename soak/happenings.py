@@ -123,8 +123,7 @@ async def delist(storm: Storm, chance: Random) -> None:
 
     def relist() -> None:
         storm.exchange.cancel_fault(fault)
-        if symbol not in storm.exchange.prices():
-            storm.exchange.relist(symbol)
+        storm.relist(symbol)
 
     storm.until(chance.randint(2, 5), relist)
     storm.publish(chance, strong=True)

@@ -3,7 +3,9 @@
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
+from datetime import UTC, datetime
 from decimal import Decimal
+import itertools
 import json
 from random import Random
 import re
@@ -39,6 +41,10 @@ SELLING = 30
 PATIENT = 0
 # After so many cycles in vain hours are to have passed since the last refusal.
 REFUSED = 12
+# Seconds within which a book is in use: that an account was wiped is believed after a minute.
+BOOK_WAIT = 100
+HURRIED = 5
+SALES = ("stop_loss-", "exit-")
 # A rebuild has this much weight for each order, in windows of a second: it takes several.
 WEIGHT_PER_ORDER = Decimal("0.5")
 LEAST_WEIGHT = 160
@@ -90,6 +96,7 @@ class Storm:
         self._happenings = happenings
         self._passing: list[tuple[int, Callable[[], None]]] = []
         self._later: dict[asyncio.Task[None], Callable[[], None]] = {}
+        self._relisted: dict[str, datetime] = {}
         self._excused: list[str] = []
         self._asked = 0
         count = max(FEWEST_KILLS, -(-cycles // CYCLES_PER_KILL))
@@ -188,6 +195,12 @@ class Storm:
             self.exchange.set_symbol_status(symbol, "TRADING")
             self.exchange.set_depth(symbol, None)
 
+    def relist(self, symbol: str) -> None:
+        """A pair is listed again where it was not."""
+        if symbol not in self.exchange.prices():
+            self.exchange.relist(symbol)
+            self._relisted[symbol] = datetime.now(UTC)
+
     def pass_fence(self) -> None:
         """The exchange's clock goes past what could still bring an order."""
         self.exchange.advance(FENCE)
@@ -251,13 +264,19 @@ class Storm:
         await self._settled()
 
     async def sold_out(self, follower: Follower) -> None:
-        """Wait until nothing that can be sold is left. Raises Violation."""
+        """Wait until nothing that can be sold is left; what was not listed when the sale ended its owner sells now.
+
+        Raises Violation.
+        """
         for number in range(SELLING):
             await follower.poll()
             portfolio = await follower.ask("get_portfolio")
-            left = {each["coin"]: each["value"] for each in portfolio["positions"] if Decimal(each["quantity"])}
-            if all(value is not None and Decimal(value) < DUST for value in left.values()) and not follower.in_flight():
+            held = {each["coin"]: each["value"] for each in portfolio["positions"] if Decimal(each["quantity"])}
+            left = {coin: value for coin, value in held.items() if value is None or Decimal(value) >= DUST}
+            if not left and not follower.in_flight():
                 return
+            if left and left.keys() <= await self._given_up(follower):
+                await follower.act("exit", confirm=True)
             if number > PATIENT:
                 self.pass_fence()
                 await asyncio.sleep(0.1)
@@ -265,15 +284,31 @@ class Storm:
                 await follower.pass_refusals()
         raise Violation(f"{follower.mode}: {left} is not sold")
 
+    async def _given_up(self, follower: Follower) -> set[str]:
+        """Coins that the last sale of everything left because their pairs were not listed, rightly so."""
+        signals = (await follower.ask("get_signals"))["signals"]
+        sale = next((each for each in signals if each["signal_id"].startswith(SALES)), None)
+        if sale is None or sale["result"] == "open":
+            return set()
+        began = datetime.fromisoformat(sale["signal_id"].partition("-")[2])
+        left = (leg["symbol"] for leg in sale["legs"] if leg["reason"] == "not_listed")
+        return {symbol.removesuffix(QUOTE) for symbol in left if began < self._relisted.get(symbol, began)}
+
     async def book_in_use(self) -> None:
-        """The live follower comes to know its account. Raises Violation."""
-        live = self.stage.live
-        for _ in range(SETTLING):
+        """The live follower comes to know its account, and trades nothing before. Raises Violation."""
+        live, asked, deadline = self.stage.live, len(self.exchange.requests), time.monotonic() + BOOK_WAIT
+        for number in itertools.count():
             await live.poll()
-            if live.net_deposits() is not None:
-                self.accounts.use(live.book_in_use())
-                return
-        raise Violation("no book was opened")
+            book = live.book_in_use()
+            if self.accounts.may_use(book, traded=live.has_traded(book)):
+                if live.net_deposits() is not None:
+                    self.accounts.use(book)
+                    return
+            elif any(request.method == "POST" for request in self.exchange.requests[asked:]):
+                raise Violation(f"book {book} of another account was traded in")
+            if time.monotonic() > deadline:
+                raise Violation(f"no book was opened, {book} is in use")
+            await asyncio.sleep(number >= HURRIED)
 
     # Cycles and crashes
 

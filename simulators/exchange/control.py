@@ -222,6 +222,7 @@ class Control:
 
     def advance(self, seconds: float) -> None:
         """Set the server's clock ahead (or back)."""
+        self._limits.lift(self.server_time)
         self._exchange.offset_ms += round(seconds * 1000)
         self._ticked()
 

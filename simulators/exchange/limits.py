@@ -52,6 +52,11 @@ class Limits:
         """Refuse everything for a while."""
         self._ban = (now + math.ceil(seconds * 1000), status)
 
+    def lift(self, now: int) -> None:
+        """A ban that is over stays so, wherever the clock goes."""
+        if self._ban[0] <= now:
+            self._ban = (0, 418)
+
     def banned(self, now: int) -> tuple[int, int, str] | None:
         """Status, seconds to wait and words for whoever asks now; None where there is no ban."""
         until, status = self._ban

@@ -661,6 +661,17 @@ async def test_bans_grow(sim: ExchangeSimulator, session: aiohttp.ClientSession)
     assert (waits, sim.bans) == ([20, 80, 320], 3)
 
 
+async def test_a_ban_does_not_come_back(sim: ExchangeSimulator, session: aiohttp.ClientSession) -> None:
+    """Once it is over the clock may go back."""
+    statuses = []
+    sim.ban(5)
+    for seconds in (0, -2, 8, -6):
+        sim.advance(seconds)
+        async with session.get(f"{sim.url}/api/v3/time") as response:
+            statuses.append(response.status)
+    assert statuses == [418, 418, 200, 200]
+
+
 async def test_who_does_not_wait_is_counted(sim: ExchangeSimulator, session: aiohttp.ClientSession) -> None:
     """Who has read that he has to wait; not who could not know, and not a process that was started anew."""
 
