@@ -12,12 +12,12 @@ import time
 
 from playwright.sync_api import Page, sync_playwright
 
-from demo.__main__ import simulators
-from demo.dashboard import URL_PATH, show_dashboard
-from demo.follower import add_follower, entities
 from demo.history import Story, seed_history
-from demo.home import Home, running_home
-from demo.process import free_port
+from harness.dashboard import URL_PATH, show_dashboard
+from harness.forms import add_follower, entities
+from harness.home import Home, running_home
+from harness.process import free_port
+from harness.simulated import simulators
 
 BOUND = 1.0
 STORY = Story(

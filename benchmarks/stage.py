@@ -15,9 +15,10 @@ from homeassistant.config_entries import SOURCE_USER, ConfigEntry
 from homeassistant.core import HomeAssistant
 from homeassistant.runner import RuntimeConfig
 
-from demo.home import seed
-from demo.http import request
-from demo.process import Simulator, free_port, simulator
+from harness.home import change_configuration, seed
+from harness.portfolio import entry_data
+from harness.process import free_port
+from harness.simulated import Simulator, simulators
 
 # Seconds that every request to a simulator takes.
 LATENCY = 0.05
@@ -51,7 +52,7 @@ class World:
 
     async def requests(self) -> list[dict[str, Any]]:
         """What the exchange was asked since the last time, oldest first."""
-        asked: list[dict[str, Any]] = (await asyncio.to_thread(self._log))["log"]
+        asked: list[dict[str, Any]] = (await asyncio.to_thread(self.exchange.state, log=True))["log"]
         await self.control("forget_requests")
         return asked
 
@@ -59,34 +60,20 @@ class World:
         """How often the leader was asked so far."""
         return len((await asyncio.to_thread(self.leader.state))["requests"])
 
-    def _log(self) -> Any:
-        return request("GET", f"{self.exchange.url}/control/state?log=1")
-
-    def data(self, *, live: bool, api_key: str = "", api_secret: str = "") -> dict[str, Any]:
-        """Data of an entry that follows this leader; live with the first account's key unless another is named."""
-        ready = self.exchange.ready
-        keys = {"api_key": api_key or ready["api_key"], "api_secret": api_secret or ready["api_secret"]}
-        return {
-            "leader_url": self.leader.url,
-            "signal_secret": self.leader.ready["secret"],
-            "trading_mode": "live" if live else "dry_run",
-            "exchange_url": self.exchange.url,
-            "initial_budget": 1000.0,
-            "quote_asset": "USDC",
-            **(keys if live else {}),
-        }
+    def data(self, *, live: bool, **account: str) -> dict[str, Any]:
+        """Data of an entry that follows this leader; live with the first account unless another one is named."""
+        return entry_data(self.leader, self.exchange, live=live) | account
 
 
 @asynccontextmanager
 async def world(*arguments: str) -> AsyncIterator[World]:
     """Run both simulators; `arguments` go to the exchange."""
     running = ExitStack()
-
-    async def start(*command: str) -> Simulator:
-        return await asyncio.to_thread(running.enter_context, simulator(*command))
-
     try:
-        yield World(await start("exchange", "--balance", "USDC=5000", *arguments), await start("leader"))
+        leader, exchange = await asyncio.to_thread(
+            running.enter_context, simulators(balances=("USDC=5000",), exchange=arguments)
+        )
+        yield World(exchange, leader)
     finally:
         await asyncio.to_thread(running.close)
 
@@ -112,11 +99,7 @@ async def home(*replacements: tuple[str, str]) -> AsyncIterator[HomeAssistant]:
 def _furnish(replacements: tuple[tuple[str, str], ...]) -> Path:
     folder = Path(tempfile.mkdtemp(prefix="calvalot-bench-"))
     seed(folder, free_port(), "en")
-    configuration = folder / "configuration.yaml"
-    text = configuration.read_text()
-    for old, new in replacements:
-        text = text.replace(old, new)
-    configuration.write_text(text)
+    change_configuration(folder, *replacements)
     sys.path.insert(0, str(folder / "modules"))
     return folder
 

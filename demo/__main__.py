@@ -1,26 +1,25 @@
 """Show the follower at work in a real Home Assistant, or check it."""
 
 import argparse
-from collections.abc import Iterator
-from contextlib import contextmanager
 import signal
 import sys
 import time
 
+from harness.dashboard import show_dashboard
+from harness.forms import POLL_INTERVAL, add_follower, entities, let_push
+from harness.home import OWNER, Home, running_home
+from harness.http import ApiError
+from harness.process import free_port
+from harness.simulated import Simulator, simulators
+
 from .check import check
-from .dashboard import show_dashboard
-from .follower import POLL_INTERVAL, add_follower, entities, let_push
-from .home import OWNER, Home, running_home
-from .http import ApiError
-from .process import Simulator, free_port, simulator
 from .words import WORDS
 
 PORT = 8123
 # Characters of its log that are shown where Home Assistant has ended by itself.
 LAST_WORDS = 4000
 ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-# The follower gets 1,000 EUR of these; the rest is its owner's own and not to be touched.
-BALANCES = ("USDC=2000", "BTC=0.5", "BNB=1")
+MOVING = ("--step", "5", "--volatility", "0.0005")
 
 
 def _arguments() -> argparse.Namespace:
@@ -37,18 +36,6 @@ def _arguments() -> argparse.Namespace:
     if arguments.empty and (arguments.check or arguments.live):
         parser.error("--empty goes with neither --check nor --live: there is no follower")
     return arguments
-
-
-@contextmanager
-def simulators(*, moving: bool = False, language: str = "en") -> Iterator[tuple[Simulator, Simulator]]:
-    """Run leader and exchange; prices stay where they are unless they are ``moving``."""
-    walk = ("--step", "5", "--volatility", "0.0005") if moving else ()
-    account = [argument for balance in BALANCES for argument in ("--balance", balance)]
-    with (
-        simulator("leader", "--language", language) as leader,
-        simulator("exchange", "--seed", "1", *walk, *account) as exchange,
-    ):
-        yield leader, exchange
 
 
 class Terminal:
@@ -80,7 +67,8 @@ def _run(arguments: argparse.Namespace) -> bool:
     start = time.monotonic()
     terminal = Terminal(arguments.language)
     agrees = True
-    with simulators(moving=not arguments.check, language=arguments.language) as (leader, exchange):
+    moving = () if arguments.check else MOVING
+    with simulators(exchange=moving, language=arguments.language) as (leader, exchange):
         terminal.say("simulators", leader=leader.url, exchange=exchange.url)
         terminal.say("starting")
         port = free_port(0 if arguments.check else arguments.port)

@@ -4,19 +4,19 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from functools import partial
-import time
 from typing import Any
 
-from .follower import BUDGET, COINS
-from .home import Home
-from .process import Simulator
+from harness.home import Home
+from harness.portfolio import BUDGET, COINS, QUOTE
+from harness.simulated import Simulator
+from harness.waiting import wait_for
+
 from .tables import table
-from .trades import QUOTE, Trade, changes, on_account, on_paper, told
+from .trades import Trade, changes, on_account, on_paper, told
 
 CENT = Decimal("0.01")
 ROUNDING = Decimal("0.000001")
 WEIGHT_TOLERANCE = Decimal("0.006")
-DEADLINE = 60
 
 FIRST = {"BTC": "0.4", "ETH": "0.2", "BNB": "0.1", "SOL": "0.1", "XRP": "0.1"}
 ACTIONS = [("ETH", "SELL", "0.05"), ("BTC", "BUY", "0.05"), ("SOL", "HOLD", "0")]
@@ -87,17 +87,14 @@ def _poll(home: Home, ids: Mapping[str, str]) -> None:
 
 
 def _wait_for_executed(home: Home, ids: Mapping[str, str]) -> list[dict[str, Any]]:
-    """Poll until two signals are executed; raises RuntimeError when that takes too long."""
-    deadline = time.monotonic() + DEADLINE
-    while True:
+    """Poll until two signals are executed; raises TimeoutError when that takes too long."""
+
+    def executed() -> list[dict[str, Any]]:
         _poll(home, ids)
         signals: list[dict[str, Any]] = home.ask("calvalot.get_signals")["signals"]
-        if sum(signal["result"] == "executed" for signal in signals) >= 2:
-            return signals
-        if time.monotonic() > deadline:
-            _print_signals(signals)
-            raise RuntimeError("fewer than two signals were executed")
-        time.sleep(1)
+        return signals if sum(signal["result"] == "executed" for signal in signals) >= 2 else []
+
+    return wait_for(executed, "two signals that are executed", pause=1)
 
 
 def _compare_portfolio(

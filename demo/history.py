@@ -8,28 +8,24 @@ from decimal import Decimal
 import math
 from pathlib import Path
 import random
-import time
 
 from aiohttp import ClientSession
 from homeassistant.components.sensor import SensorStateClass
 
 from custom_components.calvalot.sensor import SENSORS
-from custom_components.calvalot.trading.engine import Engine
 from custom_components.calvalot.trading.exchanges.base import Mode
 from custom_components.calvalot.trading.exchanges.binance import BinanceExchange
-from custom_components.calvalot.trading.exchanges.paper import PaperExchange
 from custom_components.calvalot.trading.ledger.ledger import Ledger
-from custom_components.calvalot.trading.settings import Settings
 from custom_components.calvalot.trading.snapshot import Snapshot
-from custom_components.calvalot.trading.sources.leader import Leader
+from harness.engine import exchange_for, make_engine
+from harness.forms import wait_for_follower
+from harness.home import Home
+from harness.portfolio import COINS, QUOTE
+from harness.simulated import Simulator
+from harness.waiting import wait_for
 from simulators.exchange import ExchangeSimulator
 from simulators.leader import LeaderSimulator
 from simulators.leader.signals import Strategist
-
-from .follower import BUDGET, COINS, wait_for_follower
-from .home import Home
-from .process import Simulator
-from .trades import QUOTE
 
 # How far from the end a cycle may be at most to be followed by the next one after this time.
 STEPS = ((timedelta(days=2), timedelta(hours=1)), (timedelta(days=31), timedelta(hours=3)))
@@ -113,8 +109,7 @@ def seed_history(
         {"type": "config_entries/disable", "entry_id": entry_id, "disabled_by": None},
     )
     wait_for_follower(home, entry_id)
-    while home.commands({"type": "recorder/info"})[0]["backlog"]:
-        time.sleep(0.1)
+    wait_for(lambda: not home.commands({"type": "recorder/info"})[0]["backlog"], "the recorder")
 
 
 def _times(start: datetime, end: datetime, longest: timedelta) -> Iterator[datetime]:
@@ -138,16 +133,8 @@ async def _live(path: Path, entry_id: str, language: str, story: Story) -> Endin
         LeaderSimulator() as leader,
         ClientSession() as session,
     ):
-        follower = Engine(
-            Settings(
-                entry_id=entry_id, mode=Mode.DRY_RUN, quote=QUOTE, initial_budget=Decimal(BUDGET), coins=tuple(COINS)
-            ),
-            leader=Leader(session, leader.url, leader.secret, "demo"),
-            exchange=PaperExchange(BinanceExchange(session, market.url), clock, ledger.last_trade_id),
-            ledger=ledger,
-            clock=clock,
-            publish=lambda *_: None,
-        )
+        paper = exchange_for(ledger, BinanceExchange(session, market.url), clock)
+        follower = make_engine(session, leader, paper, ledger, entry_id=entry_id, clock=clock)
         await follower.start()
         signals = _signals(leader, mind, start, story)
         flows = [(start + timedelta(days=day), Decimal(amount), note) for day, amount, note in story.flows]

@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
-from .process import Simulator
+from harness.portfolio import QUOTE
+from harness.simulated import Simulator
 
-QUOTE = "USDC"
 FEE = Decimal("0.001")
 SLIPPAGE = {"BTC": Decimal("0.0002"), "ETH": Decimal("0.0002")}
 OTHER_SLIPPAGE = Decimal("0.0005")

@@ -1,7 +1,7 @@
 """What is fed: the parser alone, and a whole follower on paper between the two simulators."""
 
 from contextlib import AsyncExitStack
-from datetime import UTC, datetime
+from datetime import UTC
 from decimal import Decimal
 import json
 from pathlib import Path
@@ -10,14 +10,10 @@ import unicodedata
 
 from aiohttp import ClientSession
 
-from custom_components.calvalot.trading.engine import Engine
 from custom_components.calvalot.trading.exchanges.base import Mode
 from custom_components.calvalot.trading.exchanges.binance import BinanceExchange
-from custom_components.calvalot.trading.exchanges.paper import PaperExchange
 from custom_components.calvalot.trading.ledger.ledger import Ledger
-from custom_components.calvalot.trading.settings import Settings
 from custom_components.calvalot.trading.signal import InvalidSignal, Signal
-from custom_components.calvalot.trading.sources.leader import Leader
 from custom_components.calvalot.trading.sources.leader_format import (
     MAX_BODY,
     MAX_PAYLOAD,
@@ -25,6 +21,8 @@ from custom_components.calvalot.trading.sources.leader_format import (
     MAX_SIGNAL_ID,
     parse_signal,
 )
+from harness.engine import exchange_for, make_engine
+from harness.portfolio import QUOTE
 from simulators.exchange import ExchangeSimulator
 from simulators.leader import LeaderSimulator
 
@@ -137,16 +135,9 @@ class Path2Paper:
         self._leader = await enter(LeaderSimulator())
         exchange = await enter(ExchangeSimulator(seed=1))
         session = await enter(ClientSession())
-        self._ledger = Ledger(self._folder / "fuzz.db", Mode.DRY_RUN, "USDC")
-        market = BinanceExchange(session, exchange.url)
-        self._follower = Engine(
-            Settings(entry_id="fuzz", mode=Mode.DRY_RUN, quote="USDC", initial_budget=Decimal(1000), coins=COINS),
-            leader=Leader(session, self._leader.url, self._leader.secret, "0"),
-            exchange=PaperExchange(market, lambda: datetime.now(UTC), self._ledger.last_trade_id),
-            ledger=self._ledger,
-            clock=lambda: datetime.now(UTC),
-            publish=lambda _picture, _events: None,
-        )
+        self._ledger = Ledger(self._folder / "fuzz.db", Mode.DRY_RUN, QUOTE)
+        paper = exchange_for(self._ledger, BinanceExchange(session, exchange.url))
+        self._follower = make_engine(session, self._leader, paper, self._ledger, entry_id="fuzz", coins=COINS)
         await self._follower.start()
         self._stack.push_async_callback(self._follower.stop)
         return self

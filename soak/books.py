@@ -12,8 +12,8 @@ from custom_components.calvalot.trading.exchanges.base import Mode
 from custom_components.calvalot.trading.ledger.ledger import Ledger
 from custom_components.calvalot.trading.ledger.records import FIRST_BOOK, Book
 from custom_components.calvalot.trading.portfolio import Portfolio
+from harness.portfolio import QUOTE
 
-QUOTE = "USDC"
 ORDERS = "SELECT * FROM orders WHERE mode = ? AND book = ? ORDER BY seq"
 FILLS = """
 SELECT fills.*, orders.side, orders.coin, orders.order_id, orders.client_order_id

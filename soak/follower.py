@@ -12,9 +12,9 @@ from typing import Any
 
 from custom_components.calvalot.trading.exchanges.base import Mode
 from custom_components.calvalot.trading.ledger.records import FIRST_BOOK
-from demo import follower as forms
-from demo.home import Home
-from demo.http import ApiError
+from harness import forms
+from harness.home import Home
+from harness.http import ApiError
 
 from .secrecy import Watch
 

@@ -7,11 +7,10 @@ from random import Random
 
 from custom_components.calvalot.trading.errors import ExchangeError
 from custom_components.calvalot.trading.exchanges.base import OrderRequest, Side
-from demo.follower import COINS
-from demo.http import ApiError
+from harness.http import ApiError
+from harness.portfolio import COINS, QUOTE
 from simulators.exchange import FaultKind
 
-from .books import QUOTE
 from .storm import Storm, Violation
 
 PAUSE = 1

@@ -10,9 +10,10 @@ from custom_components.calvalot.trading.decimals import EXACT
 from custom_components.calvalot.trading.exchanges.base import Fill, Side
 from custom_components.calvalot.trading.ledger.records import OrderState
 from custom_components.calvalot.trading.portfolio import CASH_DIGITS, Portfolio
+from harness.portfolio import QUOTE
 from simulators.exchange.account import Order, Trade
 
-from .books import QUOTE, Books, Row, as_amount
+from .books import Books, Row, as_amount
 
 FEE_COIN = "BNB"
 ZERO = Decimal(0)

@@ -5,9 +5,8 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from random import Random
 
-from demo.follower import COINS
+from harness.portfolio import COINS, QUOTE
 
-from .books import QUOTE
 from .faults import SHORT
 from .follower import Follower
 from .storm import Storm, Violation

@@ -6,7 +6,6 @@ from contextlib import ExitStack, asynccontextmanager, redirect_stdout, suppress
 from http.client import HTTPException
 import json
 import os
-from pathlib import Path
 import random
 import signal
 import string
@@ -18,13 +17,13 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import WebSocketException
 
 from custom_components.calvalot.trading.exchanges.base import Mode
-from demo.follower import COINS, add_follower
-from demo.home import Home, running_home
-from demo.process import Simulator, child, free_port
+from harness.forms import add_follower
+from harness.home import Home, change_configuration, running_home
+from harness.portfolio import COINS, QUOTE
+from harness.process import free_port
 from simulators.exchange import ExchangeSimulator
 from simulators.leader import LeaderSimulator
 
-from .books import QUOTE
 from .follower import Follower, Gone
 from .secrecy import Watch
 
@@ -95,23 +94,15 @@ class Stage:
         """Both of them."""
         return self.live, self.paper
 
-    @property
-    def log(self) -> Path:
-        """What Home Assistant writes."""
-        return self.home.folder / "output.log"
-
     # Home Assistant
 
     def _furnish(self) -> None:
         """Add the follower through its forms, then stop in order, so that all is on disk."""
-        leader = Simulator(self.leader.url, {"secret": self.leader.secret})
-        account = {"api_key": self.exchange.api_key, "api_secret": self.exchange.account().api_secret}
         with redirect_stdout(sys.stderr), running_home(free_port(), keep=True) as home:
             self.home = home
             home.action("logger.set_level", **dict.fromkeys(LOGGERS, "debug"))
-            exchange = Simulator(self.exchange.url, account)
             self.live, self.paper = (
-                Follower(home, self.watch, add_follower(home, leader, exchange, live=mode is Mode.LIVE), mode)
+                Follower(home, self.watch, add_follower(home, self.leader, self.exchange, live=mode is Mode.LIVE), mode)
                 for mode in (Mode.LIVE, Mode.DRY_RUN)
             )
             # Cycles come by the button alone.
@@ -123,13 +114,9 @@ class Stage:
             *_, home.token = home.commands(*quiet, lasting)
         if home.errors:
             raise RuntimeError("the set-up left errors in the log")
-        configuration = home.folder / "configuration.yaml"
-        text = (
-            configuration.read_text()
-            .replace("  default: warning\n  logs:\n", LOGS)
-            .replace("calvalot: info", "calvalot: debug")
+        change_configuration(
+            home.folder, ("  default: warning\n  logs:\n", LOGS), ("calvalot: info", "calvalot: debug")
         )
-        configuration.write_text(text)
 
     async def start(self) -> float:
         """Start Home Assistant and wait until all of it runs; returns when its process was started (monotonic clock).
@@ -137,10 +124,9 @@ class Stage:
         Raises Gone where it was killed meanwhile.
         """
         self.exchange.new_client()
-        log = self._running.enter_context(self.log.open("ab"))
-        arguments = ["-m", "homeassistant", "--config", str(self.home.folder), "--skip-pip"]
+        log = self._running.enter_context(self.home.output.open("ab"))
         started = time.monotonic()
-        process = self._running.enter_context(child(arguments, log, PYTHONPATH=f"{self.home.folder}/modules"))
+        process = self._running.enter_context(self.home.process(log))
         self._pid = process.pid
         try:
             await asyncio.to_thread(self.home.wait, process, "en")
@@ -168,9 +154,8 @@ class Stage:
 
     async def _listen(self) -> None:
         """Look through every event of the bus for secrets."""
-        url = f"{self.home.url.replace('http', 'ws')}/api/websocket"
         with suppress(OSError, WebSocketException):
-            async with connect(url, proxy=None, max_size=None) as socket:
+            async with connect(self.home.websocket, proxy=None, max_size=None) as socket:
                 await socket.recv()
                 await socket.send(json.dumps({"type": "auth", "access_token": self.home.token}))
                 await socket.send(json.dumps({"id": 1, "type": "subscribe_events"}))

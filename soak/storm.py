@@ -16,13 +16,13 @@ from aiohttp import ClientSession
 
 from custom_components.calvalot.trading.exchanges.binance import BinanceExchange
 from custom_components.calvalot.trading.executor import follower_tag
-from demo.follower import COINS
-from demo.http import ApiError
+from harness.http import ApiError
+from harness.portfolio import COINS, QUOTE
 from simulators.exchange import Fault
 
 from . import faults
 from .accounts import Accounts
-from .books import QUOTE, read
+from .books import read
 from .faults import Blow
 from .follower import OPTIONS, Follower, Gone
 from .invariants import OVERDRAFT, Findings, inspect, inspect_paper
@@ -457,7 +457,7 @@ class Storm:
     async def _inspect(self) -> None:
         """Look for anything that must not be. Raises Violation."""
         watch, folder, (live, paper) = self.stage.watch, self.stage.home.folder, self.stage.followers
-        log = watch.look_on(self.stage.log)
+        log = watch.look_on(self.stage.home.output)
         watch.look("states", await self.stage.states())
         watch.look_into(folder, "calvalot/*", "home-assistant_v2.db*")
         self.findings = Findings()

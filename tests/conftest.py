@@ -12,6 +12,7 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry
 # Imported before the plugin's own folder of that name can hide it.
 import custom_components.calvalot  # noqa: F401
 from custom_components.calvalot.const import DOMAIN
+import harness.portfolio
 from simulators.exchange import ExchangeSimulator
 from simulators.leader import LeaderSimulator
 
@@ -50,20 +51,13 @@ async def exchange(socket_enabled: None) -> AsyncGenerator[ExchangeSimulator]:
 @pytest.fixture
 def entry_data(leader: LeaderSimulator, exchange: ExchangeSimulator) -> dict[str, Any]:
     """Data of a dry run entry, as the config flow stores them."""
-    return {
-        "leader_url": leader.url,
-        "signal_secret": leader.secret,
-        "trading_mode": "dry_run",
-        "exchange_url": exchange.url,
-        "initial_budget": 1000.0,
-        "quote_asset": "USDC",
-    }
+    return harness.portfolio.entry_data(leader, exchange, live=False)
 
 
 @pytest.fixture
-def live_data(entry_data: dict[str, Any], exchange: ExchangeSimulator) -> dict[str, Any]:
+def live_data(leader: LeaderSimulator, exchange: ExchangeSimulator) -> dict[str, Any]:
     """Data of a live entry."""
-    return entry_data | {"trading_mode": "live", "api_key": exchange.api_key, "api_secret": exchange.api_secret}
+    return harness.portfolio.entry_data(leader, exchange, live=True)
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """What the demo takes for an error in the log of Home Assistant."""
 
-from demo.home import errors_in
+from harness.home import errors_in
 
 LEFT_BEHIND = """\
 2026-11-21 16:20:01.123 ERROR (MainThread) [homeassistant] Error doing job: ClientConnectionResetError exception in shielded future (None)

@@ -7,8 +7,6 @@ with its exit code.
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from decimal import Decimal
 from enum import StrEnum
 import json
 import os
@@ -21,15 +19,14 @@ from typing import Any
 from aiohttp import ClientSession
 from sqlalchemy import Engine as DatabaseEngine, event
 
-from custom_components.calvalot.trading import executor
 from custom_components.calvalot.trading.engine import Engine
 from custom_components.calvalot.trading.exchanges.base import Exchange, Mode
 from custom_components.calvalot.trading.exchanges.binance import BinanceExchange
-from custom_components.calvalot.trading.exchanges.paper import PaperExchange
 from custom_components.calvalot.trading.ledger.ledger import Ledger
 from custom_components.calvalot.trading.ledger.records import Result
-from custom_components.calvalot.trading.settings import Settings
-from custom_components.calvalot.trading.sources.leader import Leader
+from harness.engine import exchange_for, make_engine
+from harness.portfolio import QUOTE
+from harness.simulated import Simulator
 
 # What is written down on the way from a signal to booked fills, and what the exchange is asked.
 WRITES = ("add_flow", "write_signal", "add_orders", "update_orders", "book_order", "write_page")
@@ -80,7 +77,6 @@ class Scene:
 
 def follow(scene: Scene, point: Point | None) -> None:
     """Follow every signal to its end, or to the point where this process is no more; tells the methods that were called."""
-    executor.LOOKUP_PAUSES = (0.0, 0.0, 0.0, 0.0)
     wire = Tripwire(point)
     asyncio.run(_follow(scene, wire))
     Path(scene.calls).write_text("\n".join(wire.calls))
@@ -143,11 +139,8 @@ class Tripwire:
 
 async def _follow(scene: Scene, wire: Tripwire) -> None:
     async with ClientSession() as session:
-        mode = Mode(scene.mode)
-        ledger = Ledger(Path(scene.ledger), mode, "USDC")
-        exchange: Exchange = BinanceExchange(session, scene.exchange, scene.api_key, scene.api_secret)
-        if mode is Mode.DRY_RUN:
-            exchange = PaperExchange(exchange, lambda: datetime.now(UTC), ledger.last_trade_id)
+        ledger = Ledger(Path(scene.ledger), Mode(scene.mode), QUOTE)
+        exchange = exchange_for(ledger, BinanceExchange(session, scene.exchange, scene.api_key, scene.api_secret))
 
         async def control(url: str, do: str, **arguments: object) -> Any:
             async with session.post(f"{url}/control", json={"do": do, **arguments}) as answer:
@@ -164,13 +157,9 @@ async def _follow(scene: Scene, wire: Tripwire) -> None:
             wire.around_write(ledger, method)
         for method in QUESTIONS:
             wire.around_question(exchange, method, orders)
-        follower = Engine(
-            Settings(entry_id="crash", mode=mode, quote="USDC", initial_budget=Decimal(1000), coins=COINS),
-            leader=Leader(session, scene.leader, scene.secret, "1"),
-            exchange=exchange,
-            ledger=ledger,
-            clock=lambda: datetime.now(UTC),
-            publish=lambda _snapshot, _events: None,
+        leader = Simulator(scene.leader, {"secret": scene.secret})
+        follower = make_engine(
+            session, leader, exchange, ledger, entry_id="crash", coins=COINS, sleep=lambda _seconds: asyncio.sleep(0)
         )
         await follower.start()
         for number, targets in enumerate(SIGNALS, start=1):

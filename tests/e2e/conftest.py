@@ -26,13 +26,13 @@ from playwright.sync_api import (
 )
 import pytest
 
-from demo.__main__ import simulators
 from demo.check import FIRST
-from demo.dashboard import show_dashboard
-from demo.follower import add_follower, entities
 from demo.history import seed_history
-from demo.home import Home, running_home
-from demo.process import ROOT, Simulator, free_port
+from harness.dashboard import show_dashboard
+from harness.forms import add_follower, entities
+from harness.home import Home, running_home
+from harness.process import ROOT, free_port
+from harness.simulated import Simulator, simulators
 
 # Whatever waits for a page waits up to this long (ms): the machine may have something else to do.
 PATIENCE = 60_000

@@ -1,6 +1,6 @@
 """The followers of a Home Assistant."""
 
-from demo.home import Home
+from harness.home import Home
 
 
 def entry_ids(home: Home) -> set[str]:

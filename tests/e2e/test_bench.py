@@ -3,7 +3,7 @@
 import json
 import subprocess
 
-from demo.process import ROOT
+from harness.process import ROOT
 
 
 def test_bench() -> None:

@@ -13,12 +13,11 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from demo.__main__ import simulators
-from demo.follower import add_follower, entities, tune
-from demo.home import Home, running_home
-from demo.process import ROOT, Simulator, free_port
-
-from .conftest import PATIENCE
+from harness.forms import add_follower, entities, tune
+from harness.home import Home, running_home
+from harness.process import ROOT, free_port
+from harness.simulated import Simulator, simulators
+from harness.waiting import wait_for
 
 FILES = sorted((ROOT / "blueprints" / "automation" / "calvalot").glob("*.yaml"))
 NOTIFY = "notify.mobile_app_phone"
@@ -47,14 +46,18 @@ class Phone:
 
     def wait(self, wanted: Callable[[Json], bool] = lambda _: True) -> Json:
         """Wait for a notification, and forget it and those before it."""
-        deadline = time.monotonic() + PATIENCE / 1000
-        while time.monotonic() < deadline:
+
+        def newest() -> Json | None:
             for number, push in enumerate(self.pushed):
                 if wanted(push):
                     del self.pushed[: number + 1]
                     return push
-            time.sleep(0.05)
-        raise AssertionError(f"no such notification among {self.pushed}")
+            return None
+
+        try:
+            return wait_for(newest, "a notification", pause=0.05)
+        except TimeoutError:
+            raise AssertionError(f"no such notification among {self.pushed}") from None
 
 
 @contextmanager
@@ -164,12 +167,13 @@ def automate(house: House) -> Iterator[Callable[..., str]]:
         use = {"path": f"calvalot/{blueprint}.yaml", "input": {"notify_action": NOTIFY, **inputs}}
         house.home.post(f"config/automation/config/{name}", {"alias": name, "use_blueprint": use})
         made.add(name)
-        deadline = time.monotonic() + PATIENCE / 1000
-        while "on" not in [
-            state["state"] for state in house.home.get("states") if state["entity_id"] == f"automation.{name}"
-        ]:
-            assert time.monotonic() < deadline, house.home.log
-            time.sleep(0.05)
+        wait_for(
+            lambda: any(
+                (state["entity_id"], state["state"]) == (f"automation.{name}", "on")
+                for state in house.home.get("states")
+            ),
+            name,
+        )
         return f"automation.{name}"
 
     yield make

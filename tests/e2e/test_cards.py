@@ -7,8 +7,8 @@ import re
 from playwright.sync_api import Page, expect
 import pytest
 
-from demo.follower import add_follower, tune
-from demo.process import ROOT
+from harness.forms import add_follower, tune
+from harness.process import ROOT
 
 from .cards import activity, looks_as_before, newest, open_dashboard, portfolio, positions, signal_ids, violations
 from .conftest import Shown

@@ -6,9 +6,8 @@ from decimal import Decimal
 from playwright.sync_api import Page, expect
 import pytest
 
-from demo.__main__ import simulators
-from demo.follower import entities
-from demo.process import Simulator
+from harness.forms import entities
+from harness.simulated import Simulator, simulators
 
 from .conftest import Camera, Stage
 from .entries import entry_ids

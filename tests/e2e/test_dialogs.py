@@ -6,8 +6,7 @@ import re
 from playwright.sync_api import Page, expect
 import pytest
 
-from demo.__main__ import simulators
-from demo.process import Simulator
+from harness.simulated import Simulator, simulators
 
 from .conftest import Camera, Shown, Stage
 from .entries import entry_ids

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from demo.process import ROOT
+from harness.process import ROOT
 
 CYCLES = 200
 NOTHING = ("duplicate fills", "lost fills", "unexplained money", "secrets seen", "requests while banned")

@@ -7,7 +7,7 @@ from typing import Any
 from playwright.sync_api import Page, expect
 import pytest
 
-from demo.follower import tune, wait_for_follower
+from harness.forms import tune, wait_for_follower
 
 from .cards import activity, newest, open_dashboard, portfolio, positions, violations
 from .conftest import Shown

@@ -14,21 +14,19 @@ from custom_components.calvalot.trading.engine import Engine
 from custom_components.calvalot.trading.events import Event
 from custom_components.calvalot.trading.exchanges.base import Mode
 from custom_components.calvalot.trading.exchanges.binance import BinanceExchange
-from custom_components.calvalot.trading.exchanges.paper import PaperExchange
 from custom_components.calvalot.trading.executor import follower_tag
 from custom_components.calvalot.trading.ledger.ledger import Ledger
 from custom_components.calvalot.trading.ledger.records import OrderRecord, Result
 from custom_components.calvalot.trading.ledger.tables import fills
 from custom_components.calvalot.trading.portfolio import Portfolio
-from custom_components.calvalot.trading.settings import Settings
 from custom_components.calvalot.trading.snapshot import Snapshot
-from custom_components.calvalot.trading.sources.leader import Leader
+from harness.engine import exchange_for, make_engine
+from harness.portfolio import COINS
 from simulators.exchange import ExchangeSimulator
 from simulators.exchange.account import Order
 from simulators.leader import LeaderSimulator
 
 ENTRY = "entry"
-COINS = ("BTC", "ETH", "BNB", "SOL", "XRP")
 ALLOCATION = {"BTC": ".4", "ETH": ".2", "BNB": ".1", "SOL": ".1", "XRP": ".1"}
 ZERO = Decimal(0)
 
@@ -98,18 +96,19 @@ class Rig:
         if self._before is None:
             self._before = self.exchange.balances()
         ledger = self.ledger(entry_id, mode)
-        market = on or self.binance()
-        wanted = {"coins": COINS, **settings}
-        follower = Engine(
-            Settings(entry_id=entry_id, mode=mode, quote="USDC", initial_budget=Decimal(budget), **wanted),
-            leader=Leader(self.session, self.leader.url, self.leader.secret, "1.2.3"),
-            exchange=market if mode is Mode.LIVE else PaperExchange(market, self.clock.now, ledger.last_trade_id),
-            ledger=ledger,
+        follower = make_engine(
+            self.session,
+            self.leader,
+            exchange_for(ledger, on or self.binance(), self.clock.now),
+            ledger,
+            entry_id=entry_id,
+            budget=budget,
             clock=self.clock.now,
             publish=self._publish,
             accounts=self.accounts,
+            sleep=self.clock.sleep,
+            **settings,
         )
-        follower._executor._sleep = self.clock.sleep
         await follower.start()
         self.followers.append(follower)
         return follower

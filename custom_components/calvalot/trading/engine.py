@@ -60,8 +60,9 @@ class Engine:
         publish: Callable[[Snapshot, tuple[Event, ...]], None],
         accounts: Accounts | None = None,
         midnight: Callable[[datetime], datetime] = midnight_utc,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        """`accounts` is shared by all followers that may trade on one account."""
+        """`accounts` is shared by all followers that may trade on one account; `sleep` pauses between look-ups."""
         self.settings = settings
         self.health = Health()
         self.snapshot = Snapshot(mode=settings.mode, status=Status.ACTIVE)
@@ -70,7 +71,7 @@ class Engine:
         self._publish = publish
         self._events = EventQueue(settings.mode)
         self._fetcher = Fetcher(settings, leader, exchange, ledger, clock, self._events)
-        self._executor = Executor(exchange, ledger, settings.entry_id, clock)
+        self._executor = Executor(exchange, ledger, settings.entry_id, clock, sleep)
         self._risk = Risk(settings, ledger, clock, self._events)
         self._signals = Signals(settings, ledger, self._executor, self._fetcher, self._risk, clock, self._events)
         self._cash_flows = CashFlows(settings, ledger, clock)

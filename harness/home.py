@@ -1,7 +1,7 @@
 """A real Home Assistant on a throw-away config folder, bound to loopback, its owner logged in."""
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from importlib.util import find_spec
 import json
 from pathlib import Path
@@ -11,13 +11,13 @@ import shutil
 import subprocess
 import tempfile
 from threading import Event, Lock, Thread
-import time
-from typing import Any
+from typing import IO, Any
 
 from websockets.sync.client import connect
 
 from .http import ApiError, request
 from .process import ROOT, child
+from .waiting import wait_for
 
 OWNER = {"name": "Demo", "username": "demo", "password": "demo"}
 START_TIMEOUT = 120
@@ -83,9 +83,24 @@ class Home:
         self._ended: Queue[int | None] = Queue()
 
     @property
+    def output(self) -> Path:
+        """The file that its output goes to."""
+        return self.folder / "output.log"
+
+    @property
+    def client_id(self) -> str:
+        """What a page of its own calls itself when somebody logs in."""
+        return f"{self.url}/"
+
+    @property
+    def websocket(self) -> str:
+        """The address of its WebSocket API."""
+        return f"{self.url.replace('http', 'ws')}/api/websocket"
+
+    @property
     def log(self) -> str:
         """Everything Home Assistant wrote so far."""
-        return (self.folder / "output.log").read_text(errors="replace")
+        return self.output.read_text(errors="replace")
 
     def get(self, path: str) -> Any:
         """GET a path of the REST API."""
@@ -114,7 +129,7 @@ class Home:
     def commands(self, *commands: dict[str, object]) -> list[Any]:
         """Send WebSocket commands one after the other and return their results; raises ApiError."""
         results = []
-        with connect(f"{self.url.replace('http', 'ws')}/api/websocket", proxy=None, max_size=None) as socket:
+        with connect(self.websocket, proxy=None, max_size=None) as socket:
             socket.recv()
             socket.send(json.dumps({"type": "auth", "access_token": self.token}))
             socket.recv()
@@ -126,13 +141,20 @@ class Home:
                 results.append(answer["result"])
         return results
 
+    def process(self, log: IO[bytes]) -> AbstractContextManager[subprocess.Popen[bytes]]:
+        """Return its process, which writes to ``log``; on leaving it is asked to end."""
+        arguments = ["-m", "homeassistant", "--config", str(self.folder), "--skip-pip"]
+        return child(arguments, log, PYTHONPATH=f"{self.folder}/modules")
+
     def wait(self, process: subprocess.Popen[bytes], language: str) -> None:
-        """Log in as soon as it answers, and wait until all is running; raises RuntimeError."""
-        deadline = time.monotonic() + START_TIMEOUT
-        while not self._is_ready(language):
-            if process.poll() is not None or time.monotonic() > deadline:
+        """Log in as soon as it answers, and wait until all is running; raises RuntimeError, TimeoutError."""
+
+        def running() -> bool:
+            if process.poll() is not None:
                 raise RuntimeError("Home Assistant did not start")
-            time.sleep(0.1)
+            return self._is_ready(language)
+
+        wait_for(running, "Home Assistant", patience=START_TIMEOUT)
 
     def endings(self) -> Iterator[int | None]:
         """Yield None each time it runs again after a restart, and last the exit code where it ended by itself."""
@@ -144,11 +166,10 @@ class Home:
     @contextmanager
     def kept_running(self, language: str) -> Iterator[None]:
         """Run it, again whenever it asks for a restart; raises RuntimeError where it does not start."""
-        arguments = ["-m", "homeassistant", "--config", str(self.folder), "--skip-pip"]
         starting, leaving = Lock(), Event()
 
         def start() -> subprocess.Popen[bytes]:
-            return running.enter_context(child(arguments, log, PYTHONPATH=f"{self.folder}/modules"))
+            return running.enter_context(self.process(log))
 
         def watch(process: subprocess.Popen[bytes]) -> None:
             while (code := process.wait()) == RESTART:
@@ -161,7 +182,7 @@ class Home:
                     self._ended.put(None)
             self._ended.put(code)
 
-        with (self.folder / "output.log").open("wb") as log, ExitStack() as running:
+        with self.output.open("wb") as log, ExitStack() as running:
             process = start()
             self.wait(process, language)
             Thread(target=watch, args=(process,), daemon=True).start()
@@ -181,9 +202,13 @@ class Home:
 
     def _log_in(self, language: str) -> None:
         """Make the owner's account the way the first page of a new Home Assistant does."""
-        client = f"{self.url}/"
-        code = self.post("onboarding/users", {**OWNER, "client_id": client, "language": language})["auth_code"]
-        form = {"client_id": client, "grant_type": "authorization_code", "code": code}
+        self.authorize(
+            self.post("onboarding/users", {**OWNER, "client_id": self.client_id, "language": language})["auth_code"]
+        )
+
+    def authorize(self, code: str) -> None:
+        """Speak to it from now on as the one whose log-in ended with this code."""
+        form = {"client_id": self.client_id, "grant_type": "authorization_code", "code": code}
         self.token = request("POST", f"{self.url}/auth/token", form=form)["access_token"]
 
 
@@ -219,6 +244,15 @@ def seed(folder: Path, port: int, language: str) -> None:
     store("onboarding", 4, 1, {"done": ["core_config", "analytics", "integration"]})
     # Only loopback is left to mDNS, which then joins no network and says nothing.
     store("core.network", 1, 1, {"configured_adapters": ["lo", "lo0"]})
+
+
+def change_configuration(folder: Path, *replacements: tuple[str, str]) -> None:
+    """Replace text in the configuration, for the next start."""
+    configuration = folder / "configuration.yaml"
+    text = configuration.read_text()
+    for old, new in replacements:
+        text = text.replace(old, new)
+    configuration.write_text(text)
 
 
 def errors_in(log: str) -> list[str]:

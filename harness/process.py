@@ -1,17 +1,13 @@
-"""Child processes that end with their parent, and the simulators among them."""
+"""Child processes that end with their parent."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-import json
 import os
 from pathlib import Path
 import socket
 import subprocess
 import sys
-from typing import IO, Any
-
-from .http import request
+from typing import IO
 
 ROOT = Path(__file__).parent.parent
 
@@ -40,33 +36,6 @@ def child(arguments: list[str], output: int | IO[bytes], **environment: str) -> 
                 process.wait(timeout=30)
             except subprocess.TimeoutExpired:
                 process.kill()
-
-
-@dataclass(frozen=True, slots=True)
-class Simulator:
-    """A running simulator: what it said when it listened, and its control API."""
-
-    url: str
-    ready: dict[str, str]
-
-    def control(self, method: str, **arguments: object) -> Any:
-        """Call a method of the simulator; raises ApiError when it refuses."""
-        return request("POST", f"{self.url}/control", {"do": method, **arguments})["result"]
-
-    def state(self) -> Any:
-        """What the simulator knows of itself."""
-        return request("GET", f"{self.url}/control/state")
-
-
-@contextmanager
-def simulator(name: str, *arguments: str) -> Iterator[Simulator]:
-    """Run ``python -m simulators.<name>`` on a free port of loopback."""
-    with child(["-m", f"simulators.{name}", "--port", "0", *arguments], subprocess.PIPE) as process:
-        line = process.stdout.readline() if process.stdout else b""
-        if not line:
-            raise RuntimeError(f"simulators.{name} did not start")
-        ready = json.loads(line)
-        yield Simulator(ready["url"], ready)
 
 
 def free_port(wanted: int = 0) -> int:

@@ -1,16 +1,15 @@
-"""The follower, added to Home Assistant the way its forms do it."""
+"""The forms of the integration, filled in the way an owner does."""
 
 from collections.abc import Mapping, Sequence
-import time
 from typing import Any
 from urllib.parse import urlsplit
 
-from .home import Home
+from .home import START_TIMEOUT, Home
 from .http import ApiError
-from .process import Simulator
+from .portfolio import BUDGET, COINS, ExchangeAddress, LeaderAddress, keys
+from .simulated import Simulator
+from .waiting import wait_for
 
-COINS = ("BTC", "ETH", "BNB", "SOL", "XRP")
-BUDGET = "1000"
 POLL_INTERVAL = 30
 
 
@@ -37,13 +36,13 @@ def _send(home: Home, flow: Mapping[str, Any], kind: str = "flow", **answers: ob
     return step
 
 
-def add_follower(home: Home, leader: Simulator, exchange: Simulator, *, live: bool) -> str:
+def add_follower(home: Home, leader: LeaderAddress, exchange: ExchangeAddress, *, live: bool) -> str:
     """Walk the config flow and the options; return the entry's id."""
-    keys = {"api_key": exchange.ready["api_key"], "api_secret": exchange.ready["api_secret"]} if live else {}
+    account = keys(exchange) if live else {}
     step = home.post("config/config_entries/flow", {"handler": "calvalot"})
     step = _send(home, step, next_step_id="leader")
-    step = _send(home, step, leader_url=leader.url, signal_secret=leader.ready["secret"])
-    step = _send(home, step, trading_mode="live" if live else "dry_run", exchange_url=exchange.url, **keys)
+    step = _send(home, step, leader_url=leader.url, signal_secret=leader.secret)
+    step = _send(home, step, trading_mode="live" if live else "dry_run", exchange_url=exchange.url, **account)
     step = _send(home, step, initial_budget=float(BUDGET), coins=list(COINS))
     if live:
         step = _send(home, step)
@@ -83,15 +82,18 @@ def let_push(home: Home, leader: Simulator, entry_id: str) -> None:
 
 def wait_for_follower(home: Home, entry_id: str) -> None:
     """Wait until the follower is loaded; raises ApiError when its set-up fails."""
-    while True:
+
+    def loaded() -> bool:
         states = {entry["entry_id"]: entry for entry in home.get("config/config_entries/entry?domain=calvalot")}
         match states[entry_id]["state"]:
             case "loaded":
-                return
+                return True
             case "not_loaded" | "setup_in_progress" | "unload_in_progress":
-                time.sleep(0.1)
+                return False
             case state:
                 raise ApiError(f"the follower's set-up ended in {state}: {states[entry_id]['reason']}")
+
+    wait_for(loaded, "the follower", patience=START_TIMEOUT)
 
 
 def entities(home: Home, entry_id: str) -> dict[str, str]:

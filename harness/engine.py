@@ -1,0 +1,71 @@
+"""A portfolio at work without Home Assistant: the engine itself between a leader and an exchange."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+from aiohttp import ClientSession
+
+from custom_components.calvalot.trading.accounts import Accounts
+from custom_components.calvalot.trading.engine import Engine
+from custom_components.calvalot.trading.events import Event
+from custom_components.calvalot.trading.exchanges.base import Exchange, Mode
+from custom_components.calvalot.trading.exchanges.binance import BinanceExchange
+from custom_components.calvalot.trading.exchanges.paper import PaperExchange
+from custom_components.calvalot.trading.ledger.ledger import Ledger
+from custom_components.calvalot.trading.settings import Settings
+from custom_components.calvalot.trading.snapshot import Snapshot
+from custom_components.calvalot.trading.sources.leader import Leader
+
+from .portfolio import BUDGET, COINS, LeaderAddress
+
+type Clock = Callable[[], datetime]
+
+
+def now() -> datetime:
+    """Return the real time."""
+    return datetime.now(UTC)
+
+
+def _ignore(_snapshot: Snapshot, _events: Sequence[Event]) -> None:
+    """Publish nothing."""
+
+
+def exchange_for(ledger: Ledger, market: BinanceExchange, clock: Clock = now) -> Exchange:
+    """Return the exchange itself, or paper on its prices where the ledger is one of a dry run."""
+    return market if ledger.mode is Mode.LIVE else PaperExchange(market, clock, ledger.last_trade_id)
+
+
+def make_engine(
+    session: ClientSession,
+    leader: LeaderAddress,
+    exchange: Exchange,
+    ledger: Ledger,
+    *,
+    entry_id: str,
+    budget: str = BUDGET,
+    clock: Clock = now,
+    publish: Callable[[Snapshot, tuple[Event, ...]], None] = _ignore,
+    accounts: Accounts | None = None,
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    **settings: Any,
+) -> Engine:
+    """Return an engine that follows this leader, not started yet; ``settings`` are further ones of `Settings`."""
+    return Engine(
+        Settings(
+            entry_id=entry_id,
+            mode=ledger.mode,
+            quote=ledger.quote,
+            initial_budget=Decimal(budget),
+            **{"coins": COINS, **settings},
+        ),
+        leader=Leader(session, leader.url, leader.secret, "1.2.3"),
+        exchange=exchange,
+        ledger=ledger,
+        clock=clock,
+        publish=publish,
+        accounts=accounts,
+        sleep=sleep,
+    )
