@@ -30,7 +30,7 @@ def words() -> dict[str, dict[str, str]]:
     """What the cards say, by language and key."""
     text = (FOLDER / "words.js").read_text(encoding="utf-8").partition("export function")[0]
     parts = re.split(r"^  (\w\w): {$", text, flags=re.MULTILINE)[1:]
-    line = r'^    (?:"([^"]+)"|(\w+)): "(.+)",$'
+    line = r'^    (?:"([^"]+)"|(\w+)):\s+"(.+)",$'
     return {
         language: {quoted or plain: said for quoted, plain, said in re.findall(line, body, re.MULTILINE)}
         for language, body in zip(parts[::2], parts[1::2], strict=True)

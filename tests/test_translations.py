@@ -161,7 +161,7 @@ def french() -> dict[str, str]:
         page.name: re.sub(r"```.*?```|`[^`]*`|\]\([^)]*\)", "", page.read_text("utf-8"), flags=re.DOTALL)
         for page in pages
     }
-    words = {f"words.js {key}": text for key, text in re.findall(r'(\w+)"?: "([^"]*)"', cards)}
+    words = {f"words.js {key}": text for key, text in re.findall(r'(\w+)"?:\s+"([^"]*)"', cards)}
     return texts("fr") | words | prose
 
 

@@ -24,7 +24,12 @@ export class ActivityCard extends CalvalotCard {
     this._list = h("ol", { "aria-label": this.word("activity") });
     this._end = h("button", { type: "button", class: "end", onclick: () => this._older() }, this.word("more"));
     this._none = h("p", { class: "quiet", hidden: true }, this.word("no_signals"));
-    this._scroller = h("div", { class: "scroller", tabindex: "0", role: "region", "aria-label": this.word("activity") }, this._list, this._end);
+    this._scroller = h(
+      "div",
+      { class: "scroller", tabindex: "0", role: "region", "aria-label": this.word("activity") },
+      this._list,
+      this._end,
+    );
     this._watcher?.disconnect();
     this._watcher = new IntersectionObserver((seen) => seen.some((each) => each.isIntersecting) && this._older(), {
       root: this._scroller,
@@ -92,7 +97,9 @@ export class ActivityCard extends CalvalotCard {
 
   // Money up to the oldest signal that is shown, or all of it once the beginning is.
   _putFlows() {
-    const oldest = this._whole ? -Infinity : Math.min(...[...this._items.values()].map(({ signal }) => Date.parse(signal.time)));
+    const oldest = this._whole
+      ? -Infinity
+      : Math.min(...[...this._items.values()].map(({ signal }) => Date.parse(signal.time)));
     for (const old of this._list.querySelectorAll(".flow-item")) old.remove();
     for (const flow of this._flows ?? []) if (flow.at >= oldest) this._insert(this._flowItem(flow), flow.at);
     this._told();
@@ -249,32 +256,66 @@ export class ActivityCard extends CalvalotCard {
     const reason = (text) => inWords(text, tell, picture?.quote);
     const parts = [];
     if (signal.trades.length) {
-      const head = ["trades", "quantity", "price", "amount", "fee"].map((name) => h("th", { scope: "col" }, word(name)));
+      const head = ["trades", "quantity", "price", "amount", "fee"].map((name) =>
+        h("th", { scope: "col" }, word(name)),
+      );
       const rows = signal.trades.map((trade) =>
         h(
           "tr",
           {},
-          h("td", {}, h("b", { class: trade.side === "BUY" ? "up" : "down" }, word(trade.side.toLowerCase())), ` ${trade.coin}`),
+          h(
+            "td",
+            {},
+            h("b", { class: trade.side === "BUY" ? "up" : "down" }, word(trade.side.toLowerCase())),
+            ` ${trade.coin}`,
+          ),
           h("td", {}, format.quantity(trade.quantity)),
           h("td", {}, format.price(trade.price)),
           h("td", {}, format.amount(trade.amount)),
-          h("td", {}, trade.fees.map((fee) => `${format.quantity(Number(Number(fee.amount).toPrecision(3)))} ${fee.asset}`).join(", ")),
+          h(
+            "td",
+            {},
+            trade.fees
+              .map((fee) => `${format.quantity(Number(Number(fee.amount).toPrecision(3)))} ${fee.asset}`)
+              .join(", "),
+          ),
         ),
       );
-      parts.push(h("div", { style: "overflow-x: auto", tabindex: "0", role: "group", "aria-label": word("trades") }, h("table", {}, h("thead", {}, h("tr", {}, ...head)), h("tbody", {}, ...rows))));
+      parts.push(
+        h(
+          "div",
+          { style: "overflow-x: auto", tabindex: "0", role: "group", "aria-label": word("trades") },
+          h("table", {}, h("thead", {}, h("tr", {}, ...head)), h("tbody", {}, ...rows)),
+        ),
+      );
     }
     for (const [title, legs] of [
       ["left_out", undone.filter((leg) => leg.result === "left_out")],
       ["not_done", undone.filter((leg) => leg.result !== "left_out")],
     ]) {
       if (!legs.length) continue;
-      const line = (leg) => h("li", {}, word("leg", { side: word(leg.side.toLowerCase()), coin: bare(leg.symbol, picture?.quote), why: reason(leg.reason) || word(leg.result) }));
+      const line = (leg) =>
+        h(
+          "li",
+          {},
+          word("leg", {
+            side: word(leg.side.toLowerCase()),
+            coin: bare(leg.symbol, picture?.quote),
+            why: reason(leg.reason) || word(leg.result),
+          }),
+        );
       parts.push(h("h3", {}, word(title)), h("ul", {}, ...legs.map(line)));
     }
     // What could not be put into words, as it was said.
-    const raw = [signal.reason, ...undone.map((leg) => leg.reason)].filter((text) => text && (!reason(text) || /\(-?\d+\)$/.test(text)));
+    const raw = [signal.reason, ...undone.map((leg) => leg.reason)].filter(
+      (text) => text && (!reason(text) || /\(-?\d+\)$/.test(text)),
+    );
     if (raw.length) parts.push(h("h3", {}, word("as_told")), ...[...new Set(raw)].map((text) => h("code", {}, text)));
-    parts.push(h("h3", {}, word("signal_id")), h("code", {}, signal.signal_id), h("p", { class: "quiet" }, format.dateTime(signal.time)));
+    parts.push(
+      h("h3", {}, word("signal_id")),
+      h("code", {}, signal.signal_id),
+      h("p", { class: "quiet" }, format.dateTime(signal.time)),
+    );
     return parts;
   }
 }

@@ -52,14 +52,20 @@ export class Approval {
     if (!signalId) return;
     this.element.dataset.waits = signalId;
     // Only administrators may decide over money.
-    if (hass.user?.is_admin) this._buttons.append(this._button("approve", "executed", "strong"), this._button("reject", "rejected"));
+    if (hass.user?.is_admin)
+      this._buttons.append(this._button("approve", "executed", "strong"), this._button("reject", "rejected"));
     else this._buttons.append(h("p", { class: "quiet" }, word("administrator_decides")));
     this._load(signalId);
   }
 
   _button(service, icon, kind = "") {
     const { word } = this._card;
-    return h("button", { type: "button", class: `act ${kind} ${service}`, onclick: () => this._decide(service) }, sign(icon), word(service));
+    return h(
+      "button",
+      { type: "button", class: `act ${kind} ${service}`, onclick: () => this._decide(service) },
+      sign(icon),
+      word(service),
+    );
   }
 
   async _decide(service) {
@@ -82,7 +88,9 @@ export class Approval {
       const { orders } = await plan(hass, follower.entry_id, signalId);
       if (signalId !== this._signalId) return;
       const { quote } = this._card.picture ?? {};
-      this._plan.replaceChildren(...orders.map((order) => tag(this._card, { ...order, coin: bare(order.symbol, quote) })));
+      this._plan.replaceChildren(
+        ...orders.map((order) => tag(this._card, { ...order, coin: bare(order.symbol, quote) })),
+      );
     } catch {
       // Without the plan the question stays.
     }

@@ -105,7 +105,11 @@ export class CalvalotCard extends HTMLElement {
   // A term that says what it means on tap, and its figure: [row, figure].
   fact(name, key = name) {
     const note = h("dd", { class: "note", id: `note-${name}`, hidden: true });
-    const term = h("button", { type: "button", class: "term", "aria-expanded": "false", "aria-controls": note.id }, this.word(name));
+    const term = h(
+      "button",
+      { type: "button", class: "term", "aria-expanded": "false", "aria-controls": note.id },
+      this.word(name),
+    );
     term.addEventListener("click", () => {
       note.hidden = !note.hidden;
       setText(note, this.word(`${name}_explained`, { quote: this.picture.quote }));
@@ -128,7 +132,18 @@ export class CalvalotCard extends HTMLElement {
     this.live = h("div", { class: "hidden", "aria-live": "polite" });
     this._content.append(...this.build());
     const card = document.createElement("ha-card");
-    card.append(h("div", { class: "body" }, this.header, this._message, this._approval?.element, this._notices, this._content, this.live));
+    card.append(
+      h(
+        "div",
+        { class: "body" },
+        this.header,
+        this._message,
+        this._approval?.element,
+        this._notices,
+        this._content,
+        this.live,
+      ),
+    );
     this.shadowRoot.replaceChildren(card);
     this._card = card;
     this._show();
@@ -152,7 +167,9 @@ export class CalvalotCard extends HTMLElement {
     }
     if (turn !== this._turn) return;
     const wanted = this.config.follower;
-    this.follower = wanted ? list.find((each) => each.entry_id === wanted) ?? { entry_id: wanted, entities: {} } : list[0];
+    this.follower = wanted
+      ? (list.find((each) => each.entry_id === wanted) ?? { entry_id: wanted, entities: {} })
+      : list[0];
     if (!this.follower) {
       this._state = "no_follower";
       this._show();
@@ -207,7 +224,8 @@ export class CalvalotCard extends HTMLElement {
   _wayOut(key) {
     if (!this._hass.user?.is_admin) return [];
     if (key === "no_follower") return [h("a", { class: "act strong", href: ADD }, this.word("add_follower"))];
-    if (["setup_retry", "setup_error", "not_loaded"].includes(key)) return [h("a", { class: "act", href: INTEGRATION }, this.word("open_settings"))];
+    if (["setup_retry", "setup_error", "not_loaded"].includes(key))
+      return [h("a", { class: "act", href: INTEGRATION }, this.word("open_settings"))];
     return [];
   }
 
@@ -234,7 +252,11 @@ export class CalvalotCard extends HTMLElement {
     const found = [];
     if (picture.exchange_connected === false || picture.stale) {
       const why = picture.exchange_problem ? tell(`problem_exchange_${picture.exchange_problem}`) : word("no_prices");
-      found.push(picture.stale ? word("figures_of", { why: capital(why), time: format.dateTime(picture.as_of) }) : `${capital(why)}.`);
+      found.push(
+        picture.stale
+          ? word("figures_of", { why: capital(why), time: format.dateTime(picture.as_of) })
+          : `${capital(why)}.`,
+      );
     }
     if (this.titled && picture.leader_connected === false && picture.leader_problem) {
       found.push(word("no_signals_until", { why: capital(tell(`problem_leader_${picture.leader_problem}`)) }));

@@ -12,7 +12,18 @@ const MINUTE = 60e3;
 const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
 const SOON = 3 * MINUTE;
-const STEPS = [...[1, 2, 5, 10, 15, 30].map((each) => each * MINUTE), HOUR, 2 * HOUR, 3 * HOUR, 6 * HOUR, 12 * HOUR, DAY, 2 * DAY, 7 * DAY, 14 * DAY];
+const STEPS = [
+  ...[1, 2, 5, 10, 15, 30].map((each) => each * MINUTE),
+  HOUR,
+  2 * HOUR,
+  3 * HOUR,
+  6 * HOUR,
+  12 * HOUR,
+  DAY,
+  2 * DAY,
+  7 * DAY,
+  14 * DAY,
+];
 const MONTHS = [1, 2, 3, 6, 12, 24, 48];
 
 // Steps that can be told in whole euros or in cents, so that no two labels are the same.
@@ -120,7 +131,8 @@ export class Chart {
     const right = width - gutter;
     const x = (time) => left + ((time - from) / (to - from)) * (right - left);
     const y = (value) => TOP + ((high - value) / (high - low)) * (height - TOP - BOTTOM);
-    const line = (pairs) => pairs.map(([time, value], index) => `${index ? "L" : "M"}${x(time).toFixed(1)} ${y(value).toFixed(1)}`).join("");
+    const line = (pairs) =>
+      pairs.map(([time, value], index) => `${index ? "L" : "M"}${x(time).toFixed(1)} ${y(value).toFixed(1)}`).join("");
     const floor = height - BOTTOM;
 
     const grid = levels.flatMap(([value, text]) => [
@@ -128,8 +140,15 @@ export class Chart {
       s("text", { x: width, y: y(value) + 4, class: "label right" }, text),
     ]);
     const { ticks, unit } = timeTicks(from, to, Math.max(2, Math.floor(width / 90)));
-    const label = (at, time, place) => s("text", { x: at, y: height - 8, class: `label time ${place}` }, format[to - from < SOON ? "seconds" : unit](time));
-    let days = ticks.filter((time) => x(time) >= left + 16 && x(time) <= right - 16).map((time) => label(x(time), time, "middle"));
+    const label = (at, time, place) =>
+      s(
+        "text",
+        { x: at, y: height - 8, class: `label time ${place}` },
+        format[to - from < SOON ? "seconds" : unit](time),
+      );
+    let days = ticks
+      .filter((time) => x(time) >= left + 16 && x(time) <= right - 16)
+      .map((time) => label(x(time), time, "middle"));
     if (days.length < 2) days = [label(left, from, ""), label(right, to, "right")];
 
     const runs = [];
@@ -139,25 +158,42 @@ export class Chart {
     }
     const curve = runs.map(line).join("");
     const [lastTime, lastValue] = pairs.at(-1);
-    const area = runs.map((run) => `${line(run)}L${x(run.at(-1)[0]).toFixed(1)} ${floor}L${x(run[0][0]).toFixed(1)} ${floor}Z`).join("");
-    this._flows = data.flows.filter((flow) => flow.at > from && flow.at <= to && !["initial", "correction"].includes(flow.kind));
+    const area = runs
+      .map((run) => `${line(run)}L${x(run.at(-1)[0]).toFixed(1)} ${floor}L${x(run[0][0]).toFixed(1)} ${floor}Z`)
+      .join("");
+    this._flows = data.flows.filter(
+      (flow) => flow.at > from && flow.at <= to && !["initial", "correction"].includes(flow.kind),
+    );
     const marks = this._flows.map((flow) => {
       const { value } = points.findLast(({ at }) => at <= flow.at) ?? points[0];
       const sum = flow.amount < 0 ? "M-3 0H3" : "M-3 0H3M0 -3V3";
       return s(
         "g",
-        { class: `flow ${flow.amount < 0 ? "out" : "in"}`, transform: `translate(${x(flow.at).toFixed(1)} ${y(value).toFixed(1)})` },
+        {
+          class: `flow ${flow.amount < 0 ? "out" : "in"}`,
+          transform: `translate(${x(flow.at).toFixed(1)} ${y(value).toFixed(1)})`,
+        },
         s("circle", { r: 7 }),
         s("path", { d: sum }),
       );
     });
 
-    this._cursor = s("g", { class: "cursor", visibility: "hidden" }, s("line", { y1: TOP, y2: floor }), s("circle", { r: 5 }));
+    this._cursor = s(
+      "g",
+      { class: "cursor", visibility: "hidden" },
+      s("line", { y1: TOP, y2: floor }),
+      s("circle", { r: 5 }),
+    );
     this._svg.replaceChildren(
       s(
         "defs",
         {},
-        s("linearGradient", { id: "fade", x1: 0, x2: 0, y1: 0, y2: 1 }, s("stop", { offset: 0, class: "fade-top" }), s("stop", { offset: 1, class: "fade-end" })),
+        s(
+          "linearGradient",
+          { id: "fade", x1: 0, x2: 0, y1: 0, y2: 1 },
+          s("stop", { offset: 0, class: "fade-top" }),
+          s("stop", { offset: 1, class: "fade-end" }),
+        ),
         s("clipPath", { id: "inside" }, s("rect", { x: 0, y: 0, width, height: floor })),
       ),
       s("path", { d: area, class: "area", fill: "url(#fade)" }),
@@ -183,7 +219,10 @@ export class Chart {
     const { at: time, value } = points[index];
     this.element.setAttribute("aria-valuenow", String(index));
     const flow = this._flowAt(index);
-    this.element.setAttribute("aria-valuetext", [format.dateTime(time), format.eur(value), flow].filter(Boolean).join(", "));
+    this.element.setAttribute(
+      "aria-valuetext",
+      [format.dateTime(time), format.eur(value), flow].filter(Boolean).join(", "),
+    );
   }
 
   _flowAt(index) {
@@ -207,7 +246,14 @@ export class Chart {
     const last = this._places.length - 1;
     const now = this._index ?? last;
     const step = Math.max(1, Math.round(last / 60));
-    const to = { ArrowLeft: now - step, ArrowDown: now - step, ArrowRight: now + step, ArrowUp: now + step, Home: 0, End: last }[event.key];
+    const to = {
+      ArrowLeft: now - step,
+      ArrowDown: now - step,
+      ArrowRight: now + step,
+      ArrowUp: now + step,
+      Home: 0,
+      End: last,
+    }[event.key];
     if (event.key === "Escape") this._select(undefined);
     if (to === undefined) return;
     event.preventDefault();

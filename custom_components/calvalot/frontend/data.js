@@ -139,7 +139,10 @@ async function hours(hass, entities, start, flows) {
   });
   const index = new Map((rows[entities.time_weighted_return] ?? []).map((row) => [row.start, row.mean]));
   return (rows[entities.total_value] ?? [])
-    .filter((row) => Number.isFinite(row.mean) && row.start >= start && !flows.some(({ at }) => at >= row.start && at < row.end))
+    .filter(
+      (row) =>
+        Number.isFinite(row.mean) && row.start >= start && !flows.some(({ at }) => at >= row.start && at < row.end),
+    )
     .map((row) => ({ at: (row.start + row.end) / 2, value: row.mean, index: index.get(row.start), end: row.end }));
 }
 
@@ -168,7 +171,12 @@ async function states(hass, entities, start, flows) {
     }
     const moved = last && flows.some((flow) => flow.at > last.at && flow.at <= at);
     if (last && !cut && !moved && at - last.at > STILL) points.push({ ...last, at: at - 1, cut: false });
-    points.push({ at, value: figure, index: returns.findLast(([time]) => time <= at + MINUTE)?.[1], cut: cut && points.length > 0 });
+    points.push({
+      at,
+      value: figure,
+      index: returns.findLast(([time]) => time <= at + MINUTE)?.[1],
+      cut: cut && points.length > 0,
+    });
     cut = false;
   }
   return points;
@@ -186,7 +194,11 @@ async function closes(hass, entryId, start) {
   const today = new Date().toISOString().slice(0, 10);
   const known = answer.response.closes
     .filter(({ day }) => day < today)
-    .map(({ day, value, unit_price: price }) => ({ at: Date.parse(day) + DAY, value: Number(value), index: (Number(price) - 1) * 100 }));
+    .map(({ day, value, unit_price: price }) => ({
+      at: Date.parse(day) + DAY,
+      value: Number(value),
+      index: (Number(price) - 1) * 100,
+    }));
   const first = known.findLastIndex(({ at }) => at <= start);
   return known.slice(Math.max(first, 0));
 }
@@ -196,10 +208,17 @@ function withSteps(points, flows, from) {
   const steps = flows
     .filter((flow) => flow.before !== null && flow.at >= from)
     .flatMap(({ at, before, amount, kind }) =>
-      kind === "initial" ? [{ at, value: amount, index: 0, step: true }] : [{ at, value: before, step: true }, { at, value: before + amount, step: true }],
+      kind === "initial"
+        ? [{ at, value: amount, index: 0, step: true }]
+        : [
+            { at, value: before, step: true },
+            { at, value: before + amount, step: true },
+          ],
     );
   // What stands at the time of a flow was there before it.
-  return [...points.filter(({ at }) => at >= from), ...steps].sort((a, b) => a.at - b.at || Boolean(a.step) - Boolean(b.step));
+  return [...points.filter(({ at }) => at >= from), ...steps].sort(
+    (a, b) => a.at - b.at || Boolean(a.step) - Boolean(b.step),
+  );
 }
 
 // What was known of the value in a period, oldest first: { at, value in EUR, index: time-weighted return in % where known,
@@ -214,7 +233,8 @@ export async function curve(hass, { entry_id: entryId, entities }, name, picture
   let points = [];
   if (entities.total_value && span <= HOURS && !dated) {
     if (span > STATES) points = await hours(hass, entities, start, flows).catch(() => []);
-    if (points.length || span <= STATES) points.push(...(await states(hass, entities, points.at(-1)?.end ?? start, flows).catch(() => [])));
+    if (points.length || span <= STATES)
+      points.push(...(await states(hass, entities, points.at(-1)?.end ?? start, flows).catch(() => [])));
   }
   if (dated || (points.length < 2 && span > STATES)) points = await closes(hass, entryId, start).catch(() => []);
   const from = start <= since ? since : (points[0]?.at ?? start);

@@ -9,7 +9,14 @@ export class Dialog {
     this.body = h("div", { class: "dialog-body" });
     this._error = h("p", { class: "refused", role: "alert" });
     this._buttons = h("div", { class: "buttons" });
-    this._form = h("form", { method: "dialog", onsubmit: (event) => this._submit(event) }, this._title, this.body, this._error, this._buttons);
+    this._form = h(
+      "form",
+      { method: "dialog", onsubmit: (event) => this._submit(event) },
+      this._title,
+      this.body,
+      this._error,
+      this._buttons,
+    );
     this.element = h("dialog", { "aria-labelledby": "dialog-title", onclose: () => this._closed() }, this._form);
     card.shadowRoot.append(this.element);
     this.element.showModal();
@@ -23,12 +30,17 @@ export class Dialog {
     const made = buttons.map(([text, act, kind = ""], index) =>
       h(
         "button",
-        { type: index ? "button" : "submit", class: `act ${kind}`, onclick: index ? () => (act ?? this.close.bind(this))() : undefined },
+        {
+          type: index ? "button" : "submit",
+          class: `act ${kind}`,
+          onclick: index ? () => (act ?? this.close.bind(this))() : undefined,
+        },
         text,
       ),
     );
     this._buttons.replaceChildren(...made.reverse());
-    const first = this.body.querySelector("input") ?? made.find((button) => !button.classList.contains("danger")) ?? made.at(-1);
+    const first =
+      this.body.querySelector("input") ?? made.find((button) => !button.classList.contains("danger")) ?? made.at(-1);
     first?.focus();
   }
 

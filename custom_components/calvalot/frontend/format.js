@@ -8,7 +8,14 @@ const NUMBER_LOCALES = {
   system: undefined,
 };
 const UNKNOWN = "–";
-const STEPS = [["year", 31557600], ["month", 2629800], ["week", 604800], ["day", 86400], ["hour", 3600], ["minute", 60]];
+const STEPS = [
+  ["year", 31557600],
+  ["month", 2629800],
+  ["week", 604800],
+  ["day", 86400],
+  ["hour", 3600],
+  ["minute", 60],
+];
 
 const known = (value) => value !== null && value !== undefined && Number.isFinite(Number(value));
 
@@ -31,13 +38,18 @@ export class Format {
     if (!known(value)) return UNKNOWN;
     const key = JSON.stringify(options);
     if (!this._cache.has(key)) {
-      this._cache.set(key, new Intl.NumberFormat(this._numbers, { ...options, ...(this._plain ? { useGrouping: false } : {}) }));
+      this._cache.set(
+        key,
+        new Intl.NumberFormat(this._numbers, { ...options, ...(this._plain ? { useGrouping: false } : {}) }),
+      );
     }
     return this._cache.get(key).format(Number(value));
   }
 
   _time(value, options) {
-    return new Intl.DateTimeFormat(this.language, { ...options, timeZone: this._times.timeZone }).format(new Date(value));
+    return new Intl.DateTimeFormat(this.language, { ...options, timeZone: this._times.timeZone }).format(
+      new Date(value),
+    );
   }
 
   eur(value, signed = false, digits = 2) {
@@ -99,7 +111,14 @@ export class Format {
 
   dateTime(value) {
     return value
-      ? this._time(value, { day: "numeric", month: "short", year: "numeric", hour: "numeric", minute: "2-digit", ...this._times })
+      ? this._time(value, {
+          day: "numeric",
+          month: "short",
+          year: "numeric",
+          hour: "numeric",
+          minute: "2-digit",
+          ...this._times,
+        })
       : UNKNOWN;
   }
 

@@ -14,7 +14,14 @@ export function moveMoney(card, kind) {
   const verb = word(kind === "deposit" ? "pay_in" : "withdraw");
   const dialog = new Dialog(card, `${verb} · ${picture.title}`);
   card.dialog = dialog;
-  const amount = h("input", { type: "number", name: "amount", min: "0.01", step: "0.01", inputmode: "decimal", required: true });
+  const amount = h("input", {
+    type: "number",
+    name: "amount",
+    min: "0.01",
+    step: "0.01",
+    inputmode: "decimal",
+    required: true,
+  });
   const note = h("input", { type: "text", name: "note", maxlength: MAX_NOTE, autocomplete: "off" });
   const at = h("input", { type: "datetime-local", name: "at" });
   const field = (name, input, hint) => h("label", {}, h("span", {}, word(name)), input, hint && h("small", {}, hint));
@@ -75,7 +82,12 @@ export async function sellEverything(card) {
   const mode = h("p", { class: `mode-line ${picture.mode}` }, word(`exit_${picture.mode}`));
   const what = [
     h("p", {}, word("exit_does")),
-    orders.length ? list(card, orders.map((order) => [bare(order.symbol, preview.quote), card.format.amount(order.amount, preview.quote)])) : h("p", {}, word("exit_nothing")),
+    orders.length
+      ? list(
+          card,
+          orders.map((order) => [bare(order.symbol, preview.quote), card.format.amount(order.amount, preview.quote)]),
+        )
+      : h("p", {}, word("exit_nothing")),
     orders.length > 0 && h("p", { class: "sum" }, word("exit_brings", { amount: money(card, preview) })),
     ...stays(card, "exit_stays", preview.remaining),
   ].filter(Boolean);
@@ -104,7 +116,11 @@ function progress(dialog, summary) {
     dialog.title(word(finished ? "exit_done" : "exit_runs"));
     dialog.show(
       [
-        h("p", { class: "sum", role: "status" }, word(finished ? "exit_brought" : "exit_so_far", { amount: money(card, told) })),
+        h(
+          "p",
+          { class: "sum", role: "status" },
+          word(finished ? "exit_brought" : "exit_so_far", { amount: money(card, told) }),
+        ),
         ...stays(card, finished ? "exit_stays" : "exit_left", told.remaining),
         !finished && h("p", { class: "quiet" }, word("exit_goes_on")),
       ].filter(Boolean),
@@ -138,7 +154,8 @@ function state({ positions, quote, rate }, { result, trades, legs }) {
 const money = ({ format, picture }, { proceeds, proceeds_eur: eur, quote }) =>
   [eur === null ? "" : format.eur(eur), format.amount(proceeds, quote ?? picture.quote)].filter(Boolean).join(" · ");
 
-const list = (card, rows) => h("ul", { class: "rows" }, ...rows.map(([name, value]) => h("li", {}, h("b", {}, name), h("span", {}, value))));
+const list = (card, rows) =>
+  h("ul", { class: "rows" }, ...rows.map(([name, value]) => h("li", {}, h("b", {}, name), h("span", {}, value))));
 
 function stays(card, title, remaining) {
   const { word, format, picture, tell } = card;
@@ -149,7 +166,13 @@ function stays(card, title, remaining) {
     .filter((each) => !rest(each))
     .map(({ coin, quantity, value, reason }) => [
       coin,
-      [format.quantity(quantity), value === null ? "" : format.amount(value, picture.quote), inWords(reason, tell, picture.quote) || (ON_THE_WAY.includes(reason) && capital(word(reason)))].filter(Boolean).join(" · "),
+      [
+        format.quantity(quantity),
+        value === null ? "" : format.amount(value, picture.quote),
+        inWords(reason, tell, picture.quote) || (ON_THE_WAY.includes(reason) && capital(word(reason))),
+      ]
+        .filter(Boolean)
+        .join(" · "),
     ]);
   return [
     rows.length > 0 && h("h3", {}, word(title)),

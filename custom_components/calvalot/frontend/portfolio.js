@@ -22,13 +22,19 @@ export class PortfolioCard extends CalvalotCard {
     return super.getConfigForm((word) => [
       {
         name: "period",
-        selector: { select: { mode: "dropdown", options: Object.keys(PERIODS).map((value) => ({ value, label: word(`${value}_long`) })) } },
+        selector: {
+          select: {
+            mode: "dropdown",
+            options: Object.keys(PERIODS).map((value) => ({ value, label: word(`${value}_long`) })),
+          },
+        },
       },
     ]);
   }
 
   setConfig(config) {
-    if (config.period && !(config.period in PERIODS)) throw new Error(`period must be one of ${Object.keys(PERIODS).join(", ")}`);
+    if (config.period && !(config.period in PERIODS))
+      throw new Error(`period must be one of ${Object.keys(PERIODS).join(", ")}`);
     if (!this._period || config.period !== this.config?.period) this._period = config.period ?? DEFAULT_PERIOD;
     super.setConfig(config);
   }
@@ -37,7 +43,12 @@ export class PortfolioCard extends CalvalotCard {
     const { word } = this;
     this._pauseSign = h("span", { style: "display: contents" });
     this._pauseText = h("span");
-    this._pause = h("button", { class: "act pause", type: "button", hidden: true, onclick: () => this._togglePause() }, this._pauseSign, this._pauseText);
+    this._pause = h(
+      "button",
+      { class: "act pause", type: "button", hidden: true, onclick: () => this._togglePause() },
+      this._pauseSign,
+      this._pauseText,
+    );
     this.header.append(this._pause);
     this._chips = h("ul", { class: "chips" });
     this._value = this.figure("total_value");
@@ -45,7 +56,15 @@ export class PortfolioCard extends CalvalotCard {
     this._gain = this.figure("profit_loss");
     this._percent = this.figure("profit_loss_percent");
     this._quote = this.figure("total_value_quote");
-    this._gainLine = h("div", { class: "gain" }, h("span", { class: "quiet" }, word("profit")), this._gainSign, this._gain, this._percent, (this._gainOf = h("span", { class: "quiet" }, word("of_net_deposits"))));
+    this._gainLine = h(
+      "div",
+      { class: "gain" },
+      h("span", { class: "quiet" }, word("profit")),
+      this._gainSign,
+      this._gain,
+      this._percent,
+      (this._gainOf = h("span", { class: "quiet" }, word("of_net_deposits"))),
+    );
     this._change = this.figure("profit_loss");
     this._return = this.figure("time_weighted_return");
     this._changeOf = h("span", { class: "quiet" });
@@ -55,10 +74,17 @@ export class PortfolioCard extends CalvalotCard {
     this._paidLegend = h("span", {}, h("i", { class: "dashed" }), word("net_deposits"));
     this._empty = h("div", { class: "empty" });
     this._buttons = Object.keys(PERIODS).map((name) =>
-      h("button", { type: "button", "data-period": name, title: word(`${name}_long`), onclick: () => this._choose(name) }, word(name)),
+      h(
+        "button",
+        { type: "button", "data-period": name, title: word(`${name}_long`), onclick: () => this._choose(name) },
+        word(name),
+      ),
     );
     this._limits = h("p", { class: "limits quiet" });
-    const parts = [...PARTS, "profit", "fees"].map((name) => [name, ...this.fact(name, { profit: "profit_loss", fees: "fees_paid" }[name])]);
+    const parts = [...PARTS, "profit", "fees"].map((name) => [
+      name,
+      ...this.fact(name, { profit: "profit_loss", fees: "fees_paid" }[name]),
+    ]);
     this._parts = Object.fromEntries(parts.map(([name, row, figure]) => [name, { row, figure }]));
     const facts = FACTS.map((name) => [name, ...this.fact(name)]);
     this._facts = Object.fromEntries(facts.map(([name, , figure]) => [name, figure]));
@@ -67,7 +93,13 @@ export class PortfolioCard extends CalvalotCard {
       h(
         "div",
         { class: "head" },
-        h("div", {}, h("div", { class: "value" }, this._value), h("span", { class: "quiet" }, this._quote), this._gainLine),
+        h(
+          "div",
+          {},
+          h("div", { class: "value" }, this._value),
+          h("span", { class: "quiet" }, this._quote),
+          this._gainLine,
+        ),
         h("div", { class: "of-period" }, this._changeOf, this._ofPeriod),
       ),
       h("div", { style: "position: relative" }, this._chart.element, this._empty),
@@ -87,7 +119,8 @@ export class PortfolioCard extends CalvalotCard {
   // Money in, money out, and the way out are for administrators.
   _moneyButtons() {
     const { word } = this;
-    const button = (name, act, kind = "") => h("button", { type: "button", class: `act ${kind}`, "data-act": name, onclick: () => act() }, word(name));
+    const button = (name, act, kind = "") =>
+      h("button", { type: "button", class: `act ${kind}`, "data-act": name, onclick: () => act() }, word(name));
     return h(
       "div",
       { class: "money" },
@@ -186,11 +219,20 @@ export class PortfolioCard extends CalvalotCard {
 
     // Since the first deposit, profit and return are those of the book; later they count from the first point.
     const whole = name === "all";
-    const moved = flows.filter(({ at, kind }) => at > begin && kind !== "correction").reduce((sum, flow) => sum + flow.amount, 0);
-    const since = whole ? picture.profit?.total : value === null || points.length < 2 ? null : value - first.value - moved;
+    const moved = flows
+      .filter(({ at, kind }) => at > begin && kind !== "correction")
+      .reduce((sum, flow) => sum + flow.amount, 0);
+    const since = whole
+      ? picture.profit?.total
+      : value === null || points.length < 2
+        ? null
+        : value - first.value - moved;
     const then = whole ? 0 : first?.index;
     const index = picture.time_weighted_return;
-    const earned = value === null || index === null || !Number.isFinite(then) ? null : ((100 + Number(index)) / (100 + then) - 1) * 100;
+    const earned =
+      value === null || index === null || !Number.isFinite(then)
+        ? null
+        : ((100 + Number(index)) / (100 + then) - 1) * 100;
     setText(this._change, format.eur(since, true));
     this._change.className = `figure ${direction(since)}`;
     setText(this._return, format.percent(earned, true));
@@ -207,7 +249,10 @@ export class PortfolioCard extends CalvalotCard {
     setText(this._value, format.eur(picture.total_value));
     setText(this._quote, format.amount(picture.total_value_quote, picture.quote));
     setText(this._gain, format.eur(profit?.total, true));
-    setText(this._percent, picture.profit_loss_percent === null ? "" : `(${format.percent(picture.profit_loss_percent, true)})`);
+    setText(
+      this._percent,
+      picture.profit_loss_percent === null ? "" : `(${format.percent(picture.profit_loss_percent, true)})`,
+    );
     this._gainLine.className = `gain ${way}`;
     if (this._way !== way || !this._gainSign.firstChild) {
       this._way = way;
@@ -220,7 +265,10 @@ export class PortfolioCard extends CalvalotCard {
       row.hidden = name === "corrections" && !Number(amount);
     }
 
-    const connection = (what, on) => [word(`${what}_${on === null ? "unknown" : on ? "on" : "off"}`), on === null ? "" : on ? "good" : "bad"];
+    const connection = (what, on) => [
+      word(`${what}_${on === null ? "unknown" : on ? "on" : "off"}`),
+      on === null ? "" : on ? "good" : "bad",
+    ];
     const chips = [
       picture.status === "active" && picture.exchange_connected === false
         ? [word("held_up"), "warn"]
@@ -272,7 +320,8 @@ export class PortfolioCard extends CalvalotCard {
     const told = [];
     if (limits.stop_loss_drawdown !== null) {
       const key = limits.stop_loss_sell ? "limit_stop_loss_sell" : "limit_stop_loss";
-      const now = limits.fall === null ? "" : ` (${word("limit_fall", { fall: format.percent(limits.fall, false, 1) })})`;
+      const now =
+        limits.fall === null ? "" : ` (${word("limit_fall", { fall: format.percent(limits.fall, false, 1) })})`;
       told.push(word(key, { share: share(limits.stop_loss_drawdown, 0) }) + now);
     }
     if (limits.max_trades_per_day !== null) told.push(word("limit_trades", { count: limits.max_trades_per_day }));

@@ -15,14 +15,25 @@ const KEYS = {
 };
 // What the quote assets stand for.
 const SYMBOLS = { EUR: "€", EURI: "€", USDC: "$", USDT: "$", FDUSD: "$", USD1: "$", TUSD: "$" };
-const COLOURS = { BTC: "#f7931a", ETH: "#627eea", BNB: "#d9a400", SOL: "#7a3cf0", XRP: "#3d6b9c", DOGE: "#ba9f33", ADA: "#0d4cc4" };
+const COLOURS = {
+  BTC: "#f7931a",
+  ETH: "#627eea",
+  BNB: "#d9a400",
+  SOL: "#7a3cf0",
+  XRP: "#3d6b9c",
+  DOGE: "#ba9f33",
+  ADA: "#0d4cc4",
+};
 
 export class PositionsCard extends CalvalotCard {
   heading = "positions";
 
   static getConfigForm() {
     return super.getConfigForm((word) => [
-      { name: "sort", selector: { select: { mode: "dropdown", options: SORTS.map((value) => ({ value, label: word(value) })) } } },
+      {
+        name: "sort",
+        selector: { select: { mode: "dropdown", options: SORTS.map((value) => ({ value, label: word(value) })) } },
+      },
     ]);
   }
 
@@ -42,7 +53,12 @@ export class PositionsCard extends CalvalotCard {
       const th = h(
         "th",
         { scope: "col", role: "columnheader", class: wide ? "wide-only" : `head-${name}` },
-        h("button", { type: "button", "data-sort": name, onclick: () => this._sortBy(name) }, this.word(name === "profit" ? "unrealised" : name), sign("fall")),
+        h(
+          "button",
+          { type: "button", "data-sort": name, onclick: () => this._sortBy(name) },
+          this.word(name === "profit" ? "unrealised" : name),
+          sign("fall"),
+        ),
       );
       this._heads.set(name, th);
       return th;
@@ -57,7 +73,16 @@ export class PositionsCard extends CalvalotCard {
       h(
         "thead",
         { role: "rowgroup" },
-        h("tr", { role: "row" }, head("coin"), h("th", { scope: "col", role: "columnheader", class: "wide-only" }, this.word("entry_price")), head("price", true), head("value"), head("weight"), head("profit")),
+        h(
+          "tr",
+          { role: "row" },
+          head("coin"),
+          h("th", { scope: "col", role: "columnheader", class: "wide-only" }, this.word("entry_price")),
+          head("price", true),
+          head("value"),
+          head("weight"),
+          head("profit"),
+        ),
       ),
       this._body,
       this._foot,
@@ -94,7 +119,13 @@ export class PositionsCard extends CalvalotCard {
       cells.entry,
       cells.price,
       h("td", { role: "cell" }, cells.value, cells.prices),
-      h("td", { role: "cell", class: "weight" }, h("span", { class: "weights", "aria-hidden": "true" }, cells.weight, cells.target), bar, cells.words),
+      h(
+        "td",
+        { role: "cell", class: "weight" },
+        h("span", { class: "weights", "aria-hidden": "true" }, cells.weight, cells.target),
+        bar,
+        cells.words,
+      ),
       h("td", { role: "cell" }, cells.profit, cells.percent),
     );
     return { ...cells, bar, element };
@@ -119,18 +150,39 @@ export class PositionsCard extends CalvalotCard {
     const coins = new Set(sorted.map((row) => row.coin));
     for (const code of this._rows.keys()) if (!coins.has(code)) this._rows.delete(code);
     const total = Number(picture.total_value_quote);
-    const share = (value) => (picture.total_value_quote === null || value === null || !total ? null : Number(value) / total);
+    const share = (value) =>
+      picture.total_value_quote === null || value === null || !total ? null : Number(value) / total;
     const targets = positions.map((row) => row.target_weight);
-    const target = targets.length && targets.every((each) => each !== null) ? Math.max(0, 1 - targets.reduce((sum, each) => sum + each, 0)) : null;
+    const target =
+      targets.length && targets.every((each) => each !== null)
+        ? Math.max(0, 1 - targets.reduce((sum, each) => sum + each, 0))
+        : null;
     const cash = share(picture.cash);
     // One scale for all bars of the table.
-    const largest = Math.max(0.01, cash ?? 0, target ?? 0, ...sorted.map((row) => Math.max(row.weight ?? 0, row.target_weight ?? 0)));
+    const largest = Math.max(
+      0.01,
+      cash ?? 0,
+      target ?? 0,
+      ...sorted.map((row) => Math.max(row.weight ?? 0, row.target_weight ?? 0)),
+    );
     for (const row of sorted) {
-      if (!this._rows.has(row.coin)) this._rows.set(row.coin, this._row(`${row.coin.toLowerCase()}_value`, coin(row.coin), row.coin, `${row.coin.toLowerCase()}_profit_loss`));
+      if (!this._rows.has(row.coin))
+        this._rows.set(
+          row.coin,
+          this._row(
+            `${row.coin.toLowerCase()}_value`,
+            coin(row.coin),
+            row.coin,
+            `${row.coin.toLowerCase()}_profit_loss`,
+          ),
+        );
       this._fill(this._rows.get(row.coin), row, largest);
     }
     const wanted = [...sorted.map((row) => this._rows.get(row.coin).element), this._cash.element];
-    if (wanted.length !== this._body.children.length || wanted.some((element, index) => this._body.children[index] !== element)) {
+    if (
+      wanted.length !== this._body.children.length ||
+      wanted.some((element, index) => this._body.children[index] !== element)
+    ) {
       const focused = this.shadowRoot.activeElement;
       this._body.replaceChildren(...wanted);
       focused?.focus();
@@ -165,7 +217,11 @@ export class PositionsCard extends CalvalotCard {
     row.fill.style.setProperty("--bar", COLOURS[position.coin] ?? "var(--line)");
     this._weigh(row, position.weight, position.target_weight, largest);
     const cost = Number(position.quantity) * Number(position.entry_price);
-    this._gain(row, position.profit_loss, cost && position.profit_loss !== null ? (Number(position.profit_loss) / cost) * 100 : null);
+    this._gain(
+      row,
+      position.profit_loss,
+      cost && position.profit_loss !== null ? (Number(position.profit_loss) / cost) * 100 : null,
+    );
   }
 
   _weigh(row, weight, target, largest) {
@@ -177,7 +233,10 @@ export class PositionsCard extends CalvalotCard {
     row.fill.style.width = scale(weight);
     row.tick.style.left = scale(target);
     row.tick.style.display = target === null ? "none" : "";
-    setText(row.words, word(target === null ? "no_target" : "target_is", { weight: percent(weight), target: percent(target) }));
+    setText(
+      row.words,
+      word(target === null ? "no_target" : "target_is", { weight: percent(weight), target: percent(target) }),
+    );
   }
 
   _gain(row, profit, percent) {

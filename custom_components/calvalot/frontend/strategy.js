@@ -21,7 +21,18 @@ export class Strategy extends HTMLElement {
     const word = words(hass);
     const known = await followers(hass, true).catch(() => []);
     const list = known.filter((follower) => !follower.disabled);
-    if (!list.length) return { title: "Calv-a-lot", views: [{ title: "Calv-a-lot", path: "portfolio", type: "sections", sections: [section([{ type: "custom:calvalot-portfolio-card" }])] }] };
+    if (!list.length)
+      return {
+        title: "Calv-a-lot",
+        views: [
+          {
+            title: "Calv-a-lot",
+            path: "portfolio",
+            type: "sections",
+            sections: [section([{ type: "custom:calvalot-portfolio-card" }])],
+          },
+        ],
+      };
     const pages = list.map((follower, index) => pageOf(follower, index, list.length === 1));
     if (list.length === 1) return { title: "Calv-a-lot", views: pages };
     const overview = {

@@ -40,7 +40,9 @@ export function reasons(reason, tell, quote = "") {
   const found = [];
   for (const part of (reason ?? "").split("; ").filter(Boolean)) {
     const [, code, names = ""] = /^(.*?)(?:: (.*))?$/s.exec(part);
-    const key = names.includes("insufficient balance") ? "insufficient_balance" : code.toLowerCase().replace(/[^a-z0-9]+/g, "_");
+    const key = names.includes("insufficient balance")
+      ? "insufficient_balance"
+      : code.toLowerCase().replace(/[^a-z0-9]+/g, "_");
     const words = tell(`reason_${key}`);
     if (!words) continue;
     const coins = NAMES.test(names) ? names.split(", ").map((name) => bare(name, quote)) : [];
@@ -49,7 +51,8 @@ export function reasons(reason, tell, quote = "") {
   return found;
 }
 
-export const bare = (symbol, quote) => (quote && symbol !== quote && symbol.endsWith(quote) ? symbol.slice(0, -quote.length) : symbol);
+export const bare = (symbol, quote) =>
+  quote && symbol !== quote && symbol.endsWith(quote) ? symbol.slice(0, -quote.length) : symbol;
 
 export const inWords = (reason, tell, quote) =>
   capital(

@@ -38,20 +38,24 @@ export const WORDS = {
     unrealised: "Unrealised",
     unrealised_explained: "What the coins are worth now, less their average cost with fees, at today's exchange rate.",
     currency_effect: "Currency effect",
-    currency_effect_explained: "What the quote asset that was bought with your deposits is worth in euros today, less what it cost then.",
+    currency_effect_explained:
+      "What the quote asset that was bought with your deposits is worth in euros today, less what it cost then.",
     corrections: "Corrections",
     corrections_explained: "What was changed by hand in the net deposits.",
     fees: "of which fees",
-    fees_explained: "All fees so far at today's exchange rate. The realised and the unrealised profit have borne them already.",
+    fees_explained:
+      "All fees so far at today's exchange rate. The realised and the unrealised profit have borne them already.",
     profit_explained: "The value less the net deposits: the sum of the rows above.",
     time_weighted_return: "Time-weighted return",
-    time_weighted_return_explained: "What each euro has earned on average since the start, whenever money came in or went out. It may be positive while the profit is negative, where most of the money came late.",
+    time_weighted_return_explained:
+      "What each euro has earned on average since the start, whenever money came in or went out. It may be positive while the profit is negative, where most of the money came late.",
     net_deposits: "Net deposits",
     net_deposits_explained: "All deposits less all withdrawals.",
     max_drawdown: "Maximum drawdown",
     max_drawdown_explained: "The largest fall from a peak so far, deposits and withdrawals left out.",
     tracking_distance: "Tracking distance",
-    tracking_distance_explained: "How far your weights are from the leader's, cash included: 0 % is the same portfolio, 100 % one without anything in common.",
+    tracking_distance_explained:
+      "How far your weights are from the leader's, cash included: 0 % is the same portfolio, 100 % one without anything in common.",
     fees_paid: "Fees paid",
     fees_paid_explained: "All fees so far in {quote}, the quote asset: what coins are bought with and priced in.",
     limits: "Limits:",
@@ -160,7 +164,8 @@ export const WORDS = {
     close: "Close",
     exit_dry_run: "Dry run: nothing real is sold.",
     exit_live: "Live: real coins are sold, at the prices of the moment. This cannot be undone.",
-    exit_does: "Pauses the follower and sells all that it bought, until nothing is left. What you held before is not touched.",
+    exit_does:
+      "Pauses the follower and sells all that it bought, until nothing is left. What you held before is not touched.",
     exit_nothing: "There is nothing to sell.",
     exit_brings: "Brings about {amount}",
     exit_stays: "What stays",
@@ -168,7 +173,8 @@ export const WORDS = {
     exit_rests: "Rests too small to be sold: {amount}.",
     exit_go_on: "Go on …",
     exit_sure: "Really sell everything?",
-    exit_again: "Orders: {count}. They bring about {amount}. The follower stays paused until an administrator resumes it.",
+    exit_again:
+      "Orders: {count}. They bring about {amount}. The follower stays paused until an administrator resumes it.",
     exit_begin: "Sell everything now",
     exit_runs: "Selling …",
     exit_done: "Everything is sold",
@@ -219,24 +225,30 @@ export const WORDS = {
     realised: "Réalisé",
     realised_explained: "Le gain sur ce qui a été vendu, moins son coût moyen et ses frais, au taux de change du jour.",
     unrealised: "Latent",
-    unrealised_explained: "Ce que valent les cryptos aujourd'hui, moins leur coût moyen frais compris, au taux de change du jour.",
+    unrealised_explained:
+      "Ce que valent les cryptos aujourd'hui, moins leur coût moyen frais compris, au taux de change du jour.",
     currency_effect: "Effet de change",
-    currency_effect_explained: "Ce que vaut aujourd'hui en euros l'actif de cotation acheté avec vos dépôts, moins ce qu'il avait coûté.",
+    currency_effect_explained:
+      "Ce que vaut aujourd'hui en euros l'actif de cotation acheté avec vos dépôts, moins ce qu'il avait coûté.",
     corrections: "Corrections",
     corrections_explained: "Ce qui a été modifié à la main dans les dépôts nets.",
     fees: "dont frais",
-    fees_explained: "Tous les frais jusqu'ici, au taux de change du jour. Les gains réalisés et latents les comprennent déjà.",
+    fees_explained:
+      "Tous les frais jusqu'ici, au taux de change du jour. Les gains réalisés et latents les comprennent déjà.",
     profit_explained: "La valeur moins les dépôts nets : la somme des lignes du dessus.",
     time_weighted_return: "Rendement pondéré par le temps",
-    time_weighted_return_explained: "Ce que chaque euro a rapporté en moyenne depuis le début, quels que soient les dépôts et les retraits. Il peut être positif alors que le gain est négatif, quand l'essentiel de l'argent est arrivé tard.",
+    time_weighted_return_explained:
+      "Ce que chaque euro a rapporté en moyenne depuis le début, quels que soient les dépôts et les retraits. Il peut être positif alors que le gain est négatif, quand l'essentiel de l'argent est arrivé tard.",
     net_deposits: "Dépôts nets",
     net_deposits_explained: "Tous les dépôts moins tous les retraits.",
     max_drawdown: "Repli maximal",
     max_drawdown_explained: "La plus forte baisse depuis un sommet, hors dépôts et retraits.",
     tracking_distance: "Écart de suivi",
-    tracking_distance_explained: "L'écart entre vos poids et ceux du leader, liquidités comprises : 0 % pour le même portefeuille, 100 % sans rien en commun.",
+    tracking_distance_explained:
+      "L'écart entre vos poids et ceux du leader, liquidités comprises : 0 % pour le même portefeuille, 100 % sans rien en commun.",
     fees_paid: "Frais payés",
-    fees_paid_explained: "Tous les frais jusqu'ici en {quote}, l'actif de cotation : celui qui paie les cryptos et dans lequel elles sont cotées.",
+    fees_paid_explained:
+      "Tous les frais jusqu'ici en {quote}, l'actif de cotation : celui qui paie les cryptos et dans lequel elles sont cotées.",
     limits: "Limites :",
     limit_stop_loss: "pause après une baisse de {share}",
     limit_stop_loss_sell: "vend tout après une baisse de {share}",
@@ -343,7 +355,8 @@ export const WORDS = {
     close: "Fermer",
     exit_dry_run: "Simulation : rien de réel n'est vendu.",
     exit_live: "Réel : de vraies cryptos sont vendues, aux cours du moment. C'est irréversible.",
-    exit_does: "Met le suiveur en pause et vend tout ce qu'il a acheté, jusqu'au bout. Ce que vous déteniez avant n'est pas touché.",
+    exit_does:
+      "Met le suiveur en pause et vend tout ce qu'il a acheté, jusqu'au bout. Ce que vous déteniez avant n'est pas touché.",
     exit_nothing: "Il n'y a rien à vendre.",
     exit_brings: "Rapporte environ {amount}",
     exit_stays: "Ce qui reste",
@@ -351,13 +364,15 @@ export const WORDS = {
     exit_rests: "Restes trop petits pour être vendus : {amount}.",
     exit_go_on: "Continuer …",
     exit_sure: "Vraiment tout vendre ?",
-    exit_again: "Ordres : {count}. Ils rapportent environ {amount}. Le suiveur reste en pause jusqu'à ce qu'un administrateur le relance.",
+    exit_again:
+      "Ordres : {count}. Ils rapportent environ {amount}. Le suiveur reste en pause jusqu'à ce qu'un administrateur le relance.",
     exit_begin: "Tout vendre maintenant",
     exit_runs: "Vente en cours …",
     exit_done: "Tout est vendu",
     exit_brought: "La vente a rapporté {amount}",
     exit_so_far: "Pour l'instant, la vente a rapporté {amount}",
-    exit_goes_on: "Ce qui n'a pas encore pu être vendu sera retenté jusqu'au bout, que cette fenêtre soit ouverte ou non.",
+    exit_goes_on:
+      "Ce qui n'a pas encore pu être vendu sera retenté jusqu'au bout, que cette fenêtre soit ouverte ou non.",
     exit_runs_notice: "Tout est en cours de vente. Rien n'est acheté avant qu'un administrateur ne relance le suiveur.",
 
     no_follower: "Il n'y a pas encore de suiveur.",
