@@ -71,12 +71,13 @@ def _signals(now: datetime, trades: int) -> Rows:
     columns = (
         "mode",
         "book",
+        "source",
+        "kind",
         "signal_id",
-        "version",
+        "origin",
+        "wants",
         "seen_at",
         "reasoning",
-        "payload",
-        "source",
         "result",
         "reason",
         "left_out",
@@ -85,7 +86,10 @@ def _signals(now: datetime, trades: int) -> Rows:
         name = f"{_time(now, number, trades)}-{number}"
         yield (
             columns,
-            ("dry_run", 1, name, 2, _time(now, number, trades), "Momentum.", "{}", name, "executed", "", "[]"),
+            (
+                *("dry_run", 1, "leader", "signal", name, name, '{"allocation": {}}'),
+                *(_time(now, number, trades), "Momentum.", "executed", "", "[]"),
+            ),
         )
 
 
@@ -94,6 +98,7 @@ def _orders(now: datetime, trades: int) -> Rows:
         *(
             "mode",
             "book",
+            "source",
             "signal_id",
             "coin",
             "symbol",
@@ -117,6 +122,7 @@ def _orders(now: datetime, trades: int) -> Rows:
                 *(
                     "dry_run",
                     1,
+                    "leader",
                     f"{_time(now, first, trades)}-{first}",
                     coin,
                     f"{coin}USDC",

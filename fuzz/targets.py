@@ -16,11 +16,11 @@ from custom_components.calvalot.trading.ledger.ledger import Ledger
 from custom_components.calvalot.trading.signal import InvalidSignal, Signal
 from custom_components.calvalot.trading.sources.leader_format import (
     MAX_BODY,
-    MAX_PAYLOAD,
     MAX_REASONING,
     MAX_SIGNAL_ID,
     parse_signal,
 )
+from custom_components.calvalot.trading.wants import Moves
 from harness.engine import exchange_for, make_engine
 from harness.portfolio import QUOTE
 from simulators.exchange import ExchangeSimulator
@@ -92,8 +92,9 @@ def parse(body: bytes) -> Signal | None:
     if not is_signal(body):
         raise Finding("taken for a signal")
     weights = list((signal.targets or {}).values())
-    shares = [*weights, *(action.share for action in signal.actions)]
-    coins = {*(signal.targets or {}), *(action.coin for action in signal.actions)}
+    moves = signal.wants.moves if isinstance(signal.wants, Moves) else ()
+    shares = [*weights, *(move.share for move in moves)]
+    coins = {*(signal.targets or {}), *signal.wants.coins}
     sound = (
         all(share.is_finite() and 0 <= share <= 1 for share in shares)
         and sum(weights) <= 1
@@ -101,7 +102,6 @@ def parse(body: bytes) -> Signal | None:
         and 0 < len(signal.signal_id) <= MAX_SIGNAL_ID
         and _can_be_shown(signal.signal_id + signal.reasoning + (signal.latest_version or ""))
         and len(signal.reasoning) <= MAX_REASONING
-        and len(signal.payload) <= MAX_PAYLOAD
         and (signal.created_at is None or signal.created_at.tzinfo is UTC)
     )
     if not sound:

@@ -16,8 +16,9 @@ from custom_components.calvalot.trading.exchanges.binance import BinanceExchange
 from custom_components.calvalot.trading.exchanges.paper import PaperExchange
 from custom_components.calvalot.trading.ledger.ledger import Ledger
 from custom_components.calvalot.trading.settings import Settings
+from custom_components.calvalot.trading.signal import SourceKind
 from custom_components.calvalot.trading.snapshot import Snapshot
-from custom_components.calvalot.trading.sources.leader import Leader
+from custom_components.calvalot.trading.sources.leader import Leader, LeaderSource
 
 from .portfolio import BUDGET, COINS, LeaderAddress
 
@@ -61,7 +62,7 @@ def make_engine(
             initial_budget=Decimal(budget),
             **{"coins": COINS, **settings},
         ),
-        leader=Leader(session, leader.url, leader.secret, "1.2.3"),
+        sources={SourceKind.LEADER: LeaderSource(Leader(session, leader.url, leader.secret, "1.2.3"))},
         exchange=exchange,
         ledger=ledger,
         clock=clock,

@@ -223,7 +223,7 @@ def test_alerts() -> None:
 def test_event_attributes() -> None:
     """Whatever a signal or a trade event tells has a name."""
     now = datetime.now(UTC)
-    signal = SignalRecord(signal_id="one", version=2, seen_at=now)
+    signal = SignalRecord(signal_id="one", seen_at=now)
     journal = EventQueue(Mode.LIVE)
     journal.waiting(signal, responses.preview((), ()) | {"summary": ""}, now)
     (waiting,) = journal.take()

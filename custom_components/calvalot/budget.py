@@ -1,7 +1,7 @@
 """What a budget can hold, what of it is free, and what it buys first."""
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import ROUND_CEILING, Decimal
 from typing import Any
@@ -26,6 +26,7 @@ from .trading.limits import Limits
 from .trading.planner import FEE_MARGIN, Market, PlannedOrder, fund, plan, smallest_order, worst_factor
 from .trading.portfolio import Portfolio, Valuation
 from .trading.signal import Signal
+from .trading.wants import Allocation, Moves, Wants
 
 LIMITS = Limits()
 # What a move of a version 1 signal may be old by default.
@@ -51,12 +52,11 @@ class Terms:
 
     def first_orders(self, signal: Signal, budget: Decimal, now: datetime) -> tuple[PlannedOrder, ...]:
         """What a portfolio without positions buys of a leader's signal, with a budget in quote."""
-        if signal.targets:
-            signal = replace(signal, version=2, actions=())
-        elif signal.version == 1 and now - (signal.created_at or now) > MOVES_AGE:
+        wants: Wants = Allocation(shares=signal.targets) if signal.targets else signal.wants
+        if isinstance(wants, Moves) and now - (signal.created_at or now) > MOVES_AGE:
             return ()
         valuation = Valuation(total=budget, cash=budget, values={})
-        planned = plan(signal, Portfolio(cash=budget), valuation, self.market, LIMITS, {})
+        planned = plan(wants, Portfolio(cash=budget), valuation, self.market, LIMITS, {})
         return fund(planned.wanted, budget, budget, self.market, LIMITS)[0]
 
     def _orders(self) -> Iterable[Decimal]:

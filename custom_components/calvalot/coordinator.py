@@ -20,8 +20,9 @@ from homeassistant.util.signal_type import SignalType
 
 from .const import DOMAIN, FIRST_CYCLE_TIMEOUT, LOGGER, PUSH_COOLDOWN, STOP_TIMEOUT
 from .issues import Reauthentication, async_sync_issues
+from .registry import sources_of
 from .scheduler import async_cycle_queue
-from .settings import entry_settings, exchange_of, leader_of, poll_interval
+from .settings import entry_settings, exchange_of, poll_interval
 from .trading.accounts import Accounts
 from .trading.engine import Engine
 from .trading.events import Event
@@ -71,7 +72,7 @@ class CalvalotCoordinator(DataUpdateCoordinator[Snapshot]):
             exchange = PaperExchange(self.exchange, dt_util.utcnow, ledger.last_trade_id)
         self.engine = Engine(
             self.settings,
-            leader=leader_of(hass, entry.data, version),
+            sources=sources_of(hass, entry, version),
             exchange=exchange,
             ledger=ledger,
             clock=dt_util.utcnow,

@@ -27,6 +27,7 @@ from custom_components.calvalot.trading.ledger.records import Result
 from harness.engine import exchange_for, make_engine
 from harness.portfolio import QUOTE
 from harness.simulated import Simulator
+from tests.trading.builders import key
 
 # What is written down on the way from a signal to booked fills, and what the exchange is asked.
 WRITES = ("add_flow", "write_signal", "add_orders", "update_orders", "book_order", "write_page")
@@ -178,7 +179,7 @@ async def _pursue(follower: Engine, ledger: Ledger, signal_id: str, pass_fence: 
     """Cycle until a signal has come to its end and nothing is in flight."""
     for _ in range(MOST_CYCLES):
         await follower.cycle()
-        record = ledger.signal(signal_id)
+        record = ledger.signal(key(signal_id))
         if record and record.result is not Result.OPEN and not ledger.in_flight():
             return
         await asyncio.sleep(1.5 * ON_ITS_WAY)

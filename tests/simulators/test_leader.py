@@ -15,8 +15,10 @@ from aiohttp import ClientSession, ServerDisconnectedError, web
 import pytest
 from yarl import URL
 
+from custom_components.calvalot.trading.exchanges.base import Side
 from custom_components.calvalot.trading.signal import Signal
 from custom_components.calvalot.trading.sources.leader_format import parse_signal
+from custom_components.calvalot.trading.wants import Allocation, Moves
 from simulators.leader import FaultKind, LeaderSimulator
 from simulators.leader.server import COINS
 
@@ -79,12 +81,11 @@ async def test_published_signals(session: ClientSession, leader: LeaderSimulator
     """What is published is what a follower reads."""
     signal_id = leader.publish_v2({"BTC": "0.4", "ETH": "0.25"}, quote="USDT", reasoning="why")
     read = await ask(session, leader)
-    assert (read.signal_id, read.version, read.reasoning) == (signal_id, 2, "why")
+    assert (read.signal_id, read.reasoning) == (signal_id, "why")
     assert {coin: str(share) for coin, share in (read.targets or {}).items()} == {"BTC": "0.4", "ETH": "0.25"}
     leader.publish_v1([("BTC", "SELL", "0.05")], signal_id="mine")
     read = await ask(session, leader)
-    assert (read.signal_id, read.version, read.targets) == ("mine", 1, None)
-    assert read.actions[0].pair == "BTCUSDC"
+    assert (read.signal_id, read.wants.coins, read.targets) == ("mine", {"BTC"}, None)
     leader.publish_raw("not JSON")
     async with session.get(f"{leader.url}/api/signal/latest", headers=signed()) as answer:
         assert await answer.text() == "not JSON"
@@ -103,9 +104,9 @@ async def test_random_signals_are_valid_and_repeat_with_the_seed(session: Client
         assert all(sum((read.targets or {}).values()) <= 0.96 for read in signals)
         assert all(read.reasoning and read.confidence for read in signals)
         assert len({read.signal_id for read in signals}) == 200
-        runs.append([(read.targets, read.actions, read.reasoning) for read in signals])
+        runs.append([(read.targets, read.wants, read.reasoning) for read in signals])
     assert runs[0] == runs[1]
-    assert {action.action for _, actions, _ in runs[0] for action in actions} == {"BUY", "SELL", "HOLD"}
+    assert {move.side for _, wants, _ in runs[0] if isinstance(wants, Moves) for move in wants.moves} == {*Side}
     assert len({tuple(targets.items()) for targets, _, _ in runs[0] if targets}) > 100
 
 
@@ -121,7 +122,7 @@ async def test_pace(session: ClientSession) -> None:
     """The first at once, the next after `every`, versions in turn; stopping ends it, and the port stays."""
     async with LeaderSimulator(secret="secret", every=0.05, versions=(2, 1)) as leader:
         url = leader.url
-        assert (await ask(session, leader)).version == 2
+        assert isinstance((await ask(session, leader)).wants, Allocation)
         await asyncio.sleep(0.3)
         await leader.stop()
         assert [document.get("version", 1) for document in leader.signals[:3]] == [2, 1, 2]
@@ -186,7 +187,7 @@ async def test_as_a_process(session: ClientSession) -> None:
         body = await answer.read()
         expected = hmac.new(ready["secret"].encode(), body, hashlib.sha256).hexdigest()
         assert answer.headers["X-Signal-Signature"] == expected
-    assert parse_signal(body, COINS).version == 2
+    assert isinstance(parse_signal(body, COINS).wants, Allocation)
     process.send_signal(signal.SIGTERM)
     assert await asyncio.wait_for(process.wait(), 10) == 0
 

@@ -13,7 +13,8 @@ from custom_components.calvalot.trading.exchanges.base import Fill, OrderReport,
 from custom_components.calvalot.trading.ledger.records import OrderRecord, SignalRecord
 from custom_components.calvalot.trading.planner import Market
 from custom_components.calvalot.trading.portfolio import Portfolio, Position
-from custom_components.calvalot.trading.signal import Action, Signal, SignalAction
+from custom_components.calvalot.trading.signal import PORTFOLIO, RECOVERED, SignalKey, SourceKind
+from custom_components.calvalot.trading.wants import Allocation, Move, Moves
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
 QUOTE = "USDC"
@@ -104,32 +105,25 @@ def make_report(order: OrderRecord, *fills: Fill, **changes: Any) -> OrderReport
     return replace(report, **changes)
 
 
+def key(signal_id: str) -> SignalKey:
+    """What names a signal: a leader's, or one of the portfolio's own by its id."""
+    own = signal_id == RECOVERED or signal_id.startswith(("stop_loss-", "exit-"))
+    return SignalKey(PORTFOLIO if own else SourceKind.LEADER, signal_id)
+
+
 def make_record(signal_id: str = "signal", **changes: Any) -> SignalRecord:
-    """A version 2 signal as it is taken up."""
-    return replace(SignalRecord(signal_id=signal_id, version=2, seen_at=NOW), **changes)
+    """A signal with an allocation as it is taken up."""
+    return replace(SignalRecord(signal_id=signal_id, wants=Allocation(), seen_at=NOW), **changes)
 
 
-def make_targets(targets: Mapping[str, str | Decimal] | None, **changes: Any) -> Signal:
-    """A version 2 signal."""
-    signal = Signal(
-        signal_id="signal",
-        version=2,
-        confidence=None,
-        reasoning="",
-        created_at=None,
-        actions=(),
-        targets=None if targets is None else decimals(targets),
-        update_required=False,
-        latest_version=None,
-        payload="",
-    )
-    return replace(signal, **changes)
+def make_targets(targets: Mapping[str, str | Decimal]) -> Allocation:
+    """An allocation."""
+    return Allocation(shares=decimals(targets))
 
 
-def make_actions(*actions: tuple[str, Action, str]) -> Signal:
-    """A version 1 signal of (coin, action, share of capital)."""
-    each = tuple(SignalAction(f"{coin}USDT", coin, action, Decimal(share)) for coin, action, share in actions)
-    return make_targets(None, version=1, actions=each)
+def make_moves(*moves: tuple[str, Side, str]) -> Moves:
+    """Moves of (coin, side, share of capital)."""
+    return Moves(tuple(Move(coin, side, Decimal(share)) for coin, side, share in moves))
 
 
 # Anything that can happen to a book

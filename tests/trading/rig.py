@@ -26,6 +26,8 @@ from simulators.exchange import ExchangeSimulator
 from simulators.exchange.account import Order
 from simulators.leader import LeaderSimulator
 
+from .builders import key
+
 ENTRY = "entry"
 ALLOCATION = {"BTC": ".4", "ETH": ".2", "BNB": ".1", "SOL": ".1", "XRP": ".1"}
 ZERO = Decimal(0)
@@ -175,7 +177,7 @@ class Rig:
 
     def result(self, follower: Engine, signal_id: str) -> Result | None:
         """What became of a signal."""
-        record = follower._ledger.signal(signal_id)
+        record = follower._ledger.signal(key(signal_id))
         return record.result if record else None
 
     def weights(self, follower: Engine) -> dict[str, float]:

@@ -16,9 +16,11 @@ from custom_components.calvalot.trading.errors import CommandError
 from custom_components.calvalot.trading.exchanges.base import Mode
 from custom_components.calvalot.trading.ledger.records import Result, SignalRecord
 from custom_components.calvalot.trading.settings import Approval
+from custom_components.calvalot.trading.signal import Kind
 from custom_components.calvalot.trading.snapshot import Status
 from simulators.leader import FaultKind
 
+from .builders import key
 from .rig import ALLOCATION, Rig
 
 TIMEOUT = 30 * 60
@@ -48,7 +50,7 @@ async def asked(rig: Rig, follower: Engine, targets: dict[str, str] | None = Non
 
 def reason(follower: Engine, signal_id: str) -> str:
     """Why a signal ended as it did."""
-    record = follower._ledger.signal(signal_id)
+    record = follower._ledger.signal(key(signal_id))
     assert record
     return record.reason
 
@@ -185,7 +187,7 @@ async def test_overtaken(rig: Rig, follower: Engine) -> None:
     """A newer signal takes the place of the one that waits."""
     first = await asked(rig, follower)
     second = await asked(rig, follower, {"SOL": ".5"})
-    assert follower._ledger.open_signals(Result.WAITING) == (follower._ledger.signal(second),)
+    assert follower._ledger.open_signals(Result.WAITING) == (follower._ledger.signal(key(second)),)
     assert reason(follower, first) == "overtaken by a newer signal"
     assert rig.types("signal") == ["received", "waiting", "skipped", "received", "waiting"]
 
@@ -208,7 +210,7 @@ async def test_refused_signal_overtakes(rig: Rig, follower: Engine) -> None:
     rig.leader.publish_v2({"DOGE": ".5"})
     await rig.cycle(follower)
     assert follower.snapshot.waiting_signal is None
-    assert follower._ledger.signal(first).result is Result.SKIPPED  # type: ignore[union-attr]
+    assert follower._ledger.signal(key(first)).result is Result.SKIPPED  # type: ignore[union-attr]
 
 
 async def test_leader_without_a_word(rig: Rig, follower: Engine) -> None:
@@ -249,9 +251,9 @@ async def test_changed_after_approval(rig: Rig, follower: Engine, kept: str) -> 
     orders = len(rig.orders())
     rig.leader.publish_v2({"BTC": ".4", "SOL": ".3"}, signal_id="one")
     if kept != "whole":
-        record = follower._ledger.signal("one")
+        record = follower._ledger.signal(key("one"))
         assert record
-        follower._ledger.write_signal(replace(record, wanted=None, payload=record.payload[:40]))
+        follower._ledger.write_signal(replace(record, wants=None))
     assert (await rig.cycle(follower)).waiting_signal == "one"
     assert len(rig.orders()) == orders
 
@@ -292,18 +294,18 @@ async def test_a_first_purchase_of_an_older_version(rig: Rig, version: int) -> N
     now = rig.clock.now()
     ledger.write_signal(
         SignalRecord(
+            kind=Kind.JOINING,
             signal_id=SYNC,
-            version=2,
+            origin=signal_id,
             seen_at=now,
             asked_at=now,
-            source=signal_id,
-            payload=json.dumps(rig.leader.latest),
             result=Result.WAITING,
         )
     )
     await follower.pause(paused=False)
     assert (await rig.cycle(follower)).waiting_signal == SYNC
     assert len((await follower.preview())["orders"]) == 1
+    assert (await follower.approve(SYNC)).result is Result.WAITING  # what it was asked for is not known any more
     assert (await follower.approve(SYNC)).result is Result.EXECUTED
     for _ in range(2):
         await rig.cycle(follower)
@@ -315,9 +317,9 @@ async def test_a_question_of_an_older_version_with_a_long_text(rig: Rig, followe
     """What was not kept whole cannot be compared: it is asked anew."""
     rig.leader.publish_v2({"ETH": ".3"}, signal_id="one")
     await rig.cycle(follower)
-    record = follower._ledger.signal("one")
+    record = follower._ledger.signal(key("one"))
     assert record
-    follower._ledger.write_signal(replace(record, wanted=None, payload=record.payload[:40]))
+    follower._ledger.write_signal(replace(record, wants=None))
     assert (await follower.approve("one")).result is Result.WAITING
     assert (await follower.approve("one")).result is Result.EXECUTED
 
@@ -364,7 +366,7 @@ async def test_exchange_fails_at_approval(rig: Rig, follower: Engine) -> None:
     rig.exchange.fault("status", path="/ticker/price")
     with pytest.raises(CommandError, match="no_valuation"):
         await follower.approve(signal_id)
-    assert follower._ledger.signal(signal_id).result is Result.WAITING  # type: ignore[union-attr]
+    assert follower._ledger.signal(key(signal_id)).result is Result.WAITING  # type: ignore[union-attr]
     assert (await follower.approve(signal_id)).result is Result.EXECUTED
 
 
@@ -454,13 +456,25 @@ async def test_restart_while_waiting(rig: Rig, follower: Engine) -> None:
 
 
 async def test_restart_without_the_leader(rig: Rig, follower: Engine) -> None:
-    """What the leader has not told again cannot be planned; the word may be given once it has."""
+    """What it wants is written down: the word may be given though the leader does not answer."""
     signal_id = await asked(rig, follower)
+    follower = await rig.restart(follower, approval=Approval.ASK)
+    rig.leader.misbehave(FaultKind.STATUS)
+    assert (await follower.approve(signal_id)).result is Result.EXECUTED
+
+
+async def test_restart_without_the_leader_of_an_older_version(rig: Rig, follower: Engine) -> None:
+    """What an older version wrote down without what it wants waits until the leader says it again."""
+    signal_id = await asked(rig, follower)
+    record = follower._ledger.signal(key(signal_id))
+    assert record
+    follower._ledger.write_signal(replace(record, wants=None))
     follower = await rig.restart(follower, approval=Approval.ASK)
     rig.leader.misbehave(FaultKind.STATUS)
     with pytest.raises(CommandError, match="signal_unheard"):
         await follower.approve(signal_id)
     assert (await rig.cycle(follower)).waiting_signal == signal_id
+    assert (await follower.approve(signal_id)).result is Result.WAITING
     assert (await follower.approve(signal_id)).result is Result.EXECUTED
 
 

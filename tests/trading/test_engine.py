@@ -26,6 +26,7 @@ from custom_components.calvalot.trading.snapshot import Status
 from simulators.exchange import ExchangeSimulator
 from simulators.leader import LeaderSimulator
 
+from .builders import key
 from .rig import ALLOCATION, COINS, ZERO, Clock, Rig
 
 
@@ -113,7 +114,7 @@ async def test_thirty_signals_in_a_row(rig: Rig, leader: LeaderSimulator, sim: E
         leader.publish_v2(random_targets(chance) if number < 30 else {})
         sim.walk(5)
         picture = await rig.cycle(follower)
-        orders = follower._ledger.orders(picture.last_signal_id or "")
+        orders = follower._ledger.orders(key(picture.last_signal_id or ""))
         assert {order.state for order in orders} <= {OrderState.BOOKED}, number
         assert picture.last_signal_result is Result.EXECUTED, (number, picture.last_signal_reason)
         lent_bnb, lent_cash = lent(follower)
@@ -175,7 +176,7 @@ async def test_money_that_is_not_there(rig: Rig, leader: LeaderSimulator, sim: E
     leader.publish_v2({"BTC": "1"})
     picture = await rig.cycle(follower)
     assert sim.balance("USDC") < 5
-    assert {order.state for order in follower._ledger.orders(picture.last_signal_id or "")} == {OrderState.BOOKED}
+    assert {order.state for order in follower._ledger.orders(key(picture.last_signal_id or ""))} == {OrderState.BOOKED}
 
 
 @pytest.mark.parametrize("free", ["0", "4"])
@@ -536,7 +537,7 @@ async def test_a_ledger_older_than_the_account(
 def recovered(follower: Engine) -> list[Any]:
     """All orders of the ledger."""
     ids = (RECOVERED, *(record.signal_id for record in follower._ledger.signals()))
-    return [order for signal_id in ids for order in follower._ledger.orders(signal_id)]
+    return [order for signal_id in ids for order in follower._ledger.orders(key(signal_id))]
 
 
 async def test_a_lost_ledger_whose_money_is_all_invested(
@@ -941,14 +942,14 @@ async def test_flows(rig: Rig, leader: LeaderSimulator, sim: ExchangeSimulator, 
     assert before.time_weighted_return
     assert after.time_weighted_return
     assert abs(after.time_weighted_return - before.time_weighted_return) < Decimal("1e-6")
-    for amount, key in (
+    for amount, error in (
         ("0", "amount_not_positive"),
         ("-1", "amount_not_positive"),
         ("NaN", "amount_not_positive"),
         ("1000001", "amount_too_large"),
     ):
-        await refused(follower.deposit(Decimal(amount)), key)
-        await refused(follower.withdraw(Decimal(amount)), key)
+        await refused(follower.deposit(Decimal(amount)), error)
+        await refused(follower.withdraw(Decimal(amount)), error)
     await refused(follower.deposit(Decimal(1), at=rig.clock.now() + timedelta(hours=1)), "at_in_future")
     error = await refused(follower.withdraw(Decimal(600)), "withdrawal_above_cash")
     assert Decimal(error.placeholders["cash"]) < 560

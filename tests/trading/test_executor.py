@@ -32,6 +32,7 @@ from custom_components.calvalot.trading.portfolio import BookError
 from custom_components.calvalot.trading.rebuild import Rebuild
 from custom_components.calvalot.trading.settings import Settings
 
+from .builders import key
 from .rig import ENTRY, ZERO, Rig
 
 SIGNAL = "signal-1"
@@ -68,7 +69,7 @@ class Bench:
 
     async def execute(self, side: Side, signal_id: str = SIGNAL, **options: Any) -> OrderRecord:
         """Have one order done."""
-        (record,) = await self.executor.execute(signal_id, [self.planned(side, **options)], PRICES)
+        (record,) = await self.executor.execute(key(signal_id), [self.planned(side, **options)], PRICES)
         return record
 
     async def settle(self, *, after: float = 120) -> tuple[OrderRecord, ...]:
@@ -361,7 +362,7 @@ async def test_a_wrong_clock_is_set_and_the_order_sent_under_a_new_name(
     record = await bench.execute(side)
     assert (record.state, record.attempt) == (OrderState.BOOKED, 2)
     assert record.client_order_id.endswith("-2")
-    first, second = bench.ledger.orders(SIGNAL)
+    first, second = bench.ledger.orders(key(SIGNAL))
     assert (first.state, second) == (OrderState.NOT_PLACED, record)
     assert second.sent_at
     assert first.sent_at
@@ -499,7 +500,7 @@ async def test_a_fee_without_a_price_waits(bench: Bench) -> None:
     """A fee whose price is unknown is not worth zero."""
     bench.rig.exchange.set_account(bnb_burn=True)
     bench.rig.exchange.set_balance("BNB", "1")
-    (record,) = await bench.executor.execute(SIGNAL, [bench.planned(Side.BUY)], {})
+    (record,) = await bench.executor.execute(key(SIGNAL), [bench.planned(Side.BUY)], {})
     assert record.state is OrderState.EXECUTED
     (record,) = await bench.settle()
     assert record.state is OrderState.BOOKED
@@ -519,7 +520,7 @@ async def test_fees_out_of_a_purchase_of_the_same_batch(bench: Bench) -> None:
     bench.rig.exchange.fault("slow", when="after", method="POST", symbol="BNBUSDC", seconds=0.3)
     bench.rig.exchange.fault("slow", method="POST", symbol="BTCUSDC", seconds=0.1)
     bench.rig.exchange.fault("slow", method="POST", symbol="ETHUSDC", seconds=0.1)
-    records = await bench.executor.execute(SIGNAL, orders, PRICES)
+    records = await bench.executor.execute(key(SIGNAL), orders, PRICES)
     assert [(each.coin, each.state) for each in records] == [
         (coin, OrderState.BOOKED) for coin in ("BTC", "ETH", "BNB")
     ]
@@ -537,7 +538,7 @@ async def test_fees_out_of_a_purchase_that_is_unclear(bench: Bench) -> None:
     bench.rig.exchange.fault("late", method="POST", symbol="BNBUSDC", seconds=20)
     bench.rig.exchange.fault("drop", when="after", method="POST", symbol="BNBUSDC")
     bench.rig.exchange.fault("slow", method="POST", symbol="BTCUSDC", seconds=0.1)
-    records = await bench.executor.execute(SIGNAL, orders, PRICES)
+    records = await bench.executor.execute(key(SIGNAL), orders, PRICES)
     assert [each.state for each in records] == [OrderState.UNKNOWN, OrderState.EXECUTED]
     settled = await bench.settle()
     assert [each.state for each in settled] == [OrderState.BOOKED] * 2
@@ -635,7 +636,7 @@ async def ends_and_settles(bench: Bench, side: Side) -> None:
     sent = posts - (1 if bench.bought else 0)
     assert bench.executions(side) == [QUANTITY] * sent
     assert bench.rig.exchange.count("POST", "/order") == posts
-    states = [each.state for each in bench.ledger.orders(SIGNAL)]
+    states = [each.state for each in bench.ledger.orders(key(SIGNAL))]
     assert states in ([OrderState.BOOKED], [OrderState.NOT_PLACED] if not sent else [], [])
     bench.agree()
 
@@ -736,8 +737,8 @@ async def test_one_order_that_cannot_be_written_does_not_lose_the_others(
     monkeypatch.setattr(bench.ledger, "update_orders", fails)
     orders = [bench.planned(Side.BUY, Decimal("0.05"), "ETH"), bench.planned(Side.BUY)]
     with pytest.raises(LedgerError):
-        await bench.executor.execute(SIGNAL, orders, PRICES)
-    assert [(each.coin, each.state) for each in bench.ledger.orders(SIGNAL)] == [
+        await bench.executor.execute(key(SIGNAL), orders, PRICES)
+    assert [(each.coin, each.state) for each in bench.ledger.orders(key(SIGNAL))] == [
         ("ETH", OrderState.SENDING),
         ("BTC", OrderState.BOOKED),
     ]
@@ -752,7 +753,7 @@ async def test_nothing_is_sent_while_stopping(bench: Bench) -> None:
     record = await bench.execute(Side.BUY)
     assert (record.state, record.reason) == (OrderState.NOT_PLACED, "not sent: stopping")
     assert bench.rig.exchange.count("POST", "/order") == 0
-    assert await bench.executor.execute(SIGNAL, [], PRICES) == ()
+    assert await bench.executor.execute(key(SIGNAL), [], PRICES) == ()
 
 
 async def test_stopping_does_not_wait_for_look_ups(bench: Bench) -> None:
@@ -796,7 +797,7 @@ async def test_a_ledger_older_than_the_account(bench: Bench, lost: str) -> None:
     await bench.execute(Side.BUY, "before")
     bench.ledger.checkpoint()
     copy = bench.ledger.path.read_bytes()
-    bench.ledger.write_signal(SignalRecord(signal_id=SIGNAL, version=2, seen_at=bench.rig.clock.now()))
+    bench.ledger.write_signal(SignalRecord(signal_id=SIGNAL, seen_at=bench.rig.clock.now()))
     await bench.execute(Side.BUY)
     await bench.execute(Side.SELL, quantity=Decimal("0.002"))
     truth = bench.ledger.book().portfolio
@@ -821,10 +822,10 @@ async def test_a_ledger_older_than_the_account(bench: Bench, lost: str) -> None:
     assert {each.signal_id for each in recovered} == {RECOVERED}
     assert bench.ledger.book().portfolio == truth
     assert await bench.rebuild() == ()
-    adopted = await bench.executor.adopt(SIGNAL)
+    adopted = await bench.executor.adopt(key(SIGNAL))
     assert [each.side for each in adopted] == [Side.BUY, Side.SELL]
-    assert await bench.executor.adopt(SIGNAL) == ()
-    assert [(each.side, each.leg) for each in bench.ledger.orders(SIGNAL)] == [(Side.BUY, 0), (Side.SELL, 0)]
+    assert await bench.executor.adopt(key(SIGNAL)) == ()
+    assert [(each.side, each.leg) for each in bench.ledger.orders(key(SIGNAL))] == [(Side.BUY, 0), (Side.SELL, 0)]
     # The next order of that leg does not take the name of one that the lost ledger knew.
     names = {order.client_order_id for order in bench.rig.exchange.orders}
     assert (await bench.execute(Side.SELL, quantity=Decimal("0.001"))).client_order_id not in names
@@ -833,7 +834,7 @@ async def test_a_ledger_older_than_the_account(bench: Bench, lost: str) -> None:
 async def test_a_recovered_order_of_a_known_signal(bench: Bench) -> None:
     """Where the signal is known, its orders are its own at once."""
     for signal_id in (SIGNAL, "other"):
-        bench.ledger.write_signal(SignalRecord(signal_id=signal_id, version=2, seen_at=bench.rig.clock.now()))
+        bench.ledger.write_signal(SignalRecord(signal_id=signal_id, seen_at=bench.rig.clock.now()))
     bench.ledger.checkpoint()
     copy = bench.ledger.path.read_bytes()
     await bench.execute(Side.BUY)

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from custom_components.calvalot.trading import inputs as observer_module
 from custom_components.calvalot.trading.errors import (
     CommandError,
     ExchangeUnavailable,
@@ -19,6 +18,7 @@ from custom_components.calvalot.trading.errors import (
 )
 from custom_components.calvalot.trading.exchanges.base import Mode
 from custom_components.calvalot.trading.ledger.records import Result
+from custom_components.calvalot.trading.sources import leader as leader_module
 from simulators.exchange import ExchangeSimulator
 from simulators.leader import LeaderSimulator
 
@@ -125,13 +125,13 @@ async def test_no_signal_yet(rig: Rig, leader: LeaderSimulator) -> None:
 async def test_the_same_answer_is_read_once(rig: Rig, leader: LeaderSimulator, monkeypatch: pytest.MonkeyPatch) -> None:
     """Until it changes, or what is known of the coins does."""
     bodies: list[bytes] = []
-    parse = observer_module.parse_signal
+    parse = leader_module.parse_signal
 
     def counts(body: bytes, coins: Any) -> Any:
         bodies.append(body)
         return parse(body, coins)
 
-    monkeypatch.setattr(observer_module, "parse_signal", counts)
+    monkeypatch.setattr(leader_module, "parse_signal", counts)
     follower = await rig.start(Mode.DRY_RUN)
     for targets in ({"BTC": ".5"}, {"DOGE": ".5"}):
         leader.publish_v2(targets)

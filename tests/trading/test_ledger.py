@@ -30,6 +30,7 @@ from custom_components.calvalot.trading.ledger.records import (
 from custom_components.calvalot.trading.ledger.storage import LedgerError
 from custom_components.calvalot.trading.performance import Close, Drawdown, Units
 from custom_components.calvalot.trading.portfolio import BookError, Portfolio, Position
+from custom_components.calvalot.trading.signal import Kind
 
 from .builders import (
     NOW,
@@ -38,7 +39,9 @@ from .builders import (
     Step,
     Taken,
     decimals,
+    key,
     make_fill,
+    make_moves,
     make_order,
     make_portfolio,
     make_record,
@@ -77,7 +80,7 @@ def test_a_new_ledger_is_empty(ledger: Ledger) -> None:
     assert ledger.book().net_deposits is None
     assert ledger.replay() == Portfolio()
     assert ledger.flows() == ledger.signals() == ledger.trades() == ledger.closes() == ledger.in_flight() == ()
-    assert ledger.fact("paused") is ledger.signal("signal") is ledger.last_fee_asset() is None
+    assert ledger.fact("paused") is ledger.signal(key("signal")) is ledger.last_fee_asset() is None
     assert ledger.last_trade_id() == ledger.trades_since(NOW) == 0
     assert ledger.last_order_id("BTCUSDC") == 0
     assert ledger.traded_coins() == {}
@@ -232,17 +235,16 @@ def test_a_signal_is_written_once_and_brought_up_to_date(ledger: Ledger) -> None
         created_at=NOW - MINUTE,
         confidence=Decimal("0.72"),
         reasoning="'); DROP TABLE signals; --",
-        payload="{}",
-        source="other",
+        origin="other",
+        wants=make_moves(("BTC", Side.BUY, "0.1")),
         left_out=(("XRPUSDC", "BUY", "below_minimum"),),
     )
     written = ledger.write_signal(record)
     assert written == replace(record, seq=1)
-    assert ledger.signal("signal") == written
+    assert ledger.signal(key("signal")) == written
     ended = ledger.write_signal(replace(written, result=Result.PARTIAL, reason="no cash", left_out=()))
     assert ledger.signals() == (ended,)
-    assert ended.payload == ""  # nothing of it can be traded any more
-    assert ledger.signal("Signal") is None
+    assert ledger.signal(key("Signal")) is None
 
 
 def test_signals_newest_first(ledger: Ledger) -> None:
@@ -261,8 +263,8 @@ def test_joined(ledger: Ledger) -> None:
     ledger.write_signal(make_record("refused", result=Result.REJECTED))
     ledger.write_signal(make_record("failed", result=Result.ERROR))
     ledger.write_signal(make_record("overtaken", result=Result.SKIPPED, reason=OVERTAKEN))
-    ledger.write_signal(make_record("stop_loss-1", result=Result.EXECUTED))
-    ledger.write_signal(make_record("exit-1", result=Result.EXECUTED))
+    ledger.write_signal(make_record("stop_loss-1", kind=Kind.STOP_LOSS, result=Result.EXECUTED))
+    ledger.write_signal(make_record("exit-1", kind=Kind.EXIT, result=Result.EXECUTED))
     assert not ledger.has_joined()
     ledger.write_signal(make_record("followed", result=Result.SKIPPED))
     assert ledger.has_joined()
@@ -281,15 +283,15 @@ def test_joined_by_a_trade(ledger: Ledger) -> None:
 def test_first_sight(ledger: Ledger) -> None:
     """The earliest one counts, in whichever mode and book; the newest thousand are kept."""
     for number in range(1001):
-        ledger.write_sight(str(number), NOW + timedelta(seconds=number))
-    assert ledger.sight("0") is None
-    assert ledger.sight("1") == NOW + timedelta(seconds=1)
+        ledger.write_sight(key(str(number)), NOW + timedelta(seconds=number))
+    assert ledger.sight(key("0")) is None
+    assert ledger.sight(key("1")) == NOW + timedelta(seconds=1)
     ledger.write_signal(make_record("1", seen_at=NOW))
     ledger.write_signal(make_record("other", seen_at=NOW))
-    assert ledger.sight("1") == ledger.sight("other") == NOW
+    assert ledger.sight(key("1")) == ledger.sight(key("other")) == NOW
     live = Ledger(ledger.path, Mode.LIVE, QUOTE)
     live.open()
-    assert live.sight("other") == NOW
+    assert live.sight(key("other")) == NOW
     live.close()
 
 
@@ -331,8 +333,8 @@ def test_orders_come_back_as_they_were(ledger: Ledger) -> None:
     )
     added = ledger.add_orders([plain, full])
     assert added == (replace(plain, seq=1), replace(full, seq=2))
-    assert ledger.orders("signal") == added
-    assert ledger.orders("other") == ()
+    assert ledger.orders(key("signal")) == added
+    assert ledger.orders(key("other")) == ()
     assert ledger.orders_named([full.client_order_id, "cv-other"]) == {full.client_order_id: added[1]}
     assert ledger.orders_named([]) == {}
 
@@ -354,7 +356,7 @@ def test_orders_are_written_all_or_none(ledger: Ledger) -> None:
     named_alike = replace(second, client_order_id=first.client_order_id)
     with pytest.raises(LedgerError):
         ledger.update_orders([replace(first, reason="changed"), named_alike])
-    assert ledger.orders("signal") == (first, second)
+    assert ledger.orders(key("signal")) == (first, second)
 
 
 def test_an_order_is_booked_with_its_fills(ledger: Ledger) -> None:
@@ -369,7 +371,7 @@ def test_an_order_is_booked_with_its_fills(ledger: Ledger) -> None:
     booked = trade(ledger, order, *fills, time=NOW + MINUTE)
     assert (booked.state, booked.order_id, booked.executed_at) == (OrderState.BOOKED, 5, NOW + MINUTE)
     assert (booked.executed_quantity, booked.executed_amount) == (Decimal("0.7"), Decimal(35_090))
-    assert ledger.orders("signal") == (booked,)
+    assert ledger.orders(key("signal")) == (booked,)
     (told,) = ledger.trades()
     assert told == Trade(
         time=NOW + MINUTE,
@@ -544,7 +546,7 @@ def test_dry_run_and_live_never_mix(ledger: Ledger) -> None:
         assert len(each.flows()) == len(each.closes()) == each.trades_since(NOW) == 1
         assert each.replay() == each.book().portfolio
     assert (len(ledger.in_flight()), len(live.in_flight())) == (1, 0)
-    assert len(ledger.orders("signal")) == 2
+    assert len(ledger.orders(key("signal"))) == 2
     assert (ledger.fact("paused"), ledger.fact("dead"), live.fact("dead")) == ("yes", None, "yes")
     assert (ledger.last_order_id("BTCUSDC"), live.last_order_id("BTCUSDC")) == (77, 3)
     live.close()
@@ -597,7 +599,7 @@ def test_a_storage_fault_is_told_in_plain_words(ledger: Ledger, fault: Fault) ->
     with fault(ledger):
         for write in (
             lambda: ledger.remember("told", secret),
-            lambda: ledger.write_signal(make_record(payload=secret)),
+            lambda: ledger.write_signal(make_record(reasoning=secret)),
             lambda: ledger.add_orders([make_order(leg=1, reason=secret)]),
             lambda: ledger.update_orders([replace(order, reason=secret)]),
             lambda: ledger.book_order(order, make_report(order, *fills), fills, PRICES),
@@ -614,7 +616,7 @@ def test_a_storage_fault_is_told_in_plain_words(ledger: Ledger, fault: Fault) ->
     ledger.close()
     ledger.open()
     assert ledger.book() == before
-    assert ledger.orders("signal") == (order,)
+    assert ledger.orders(key("signal")) == (order,)
     assert ledger.signals() == ()
     assert len(ledger.flows()) == 1
 
@@ -645,7 +647,7 @@ def test_what_cannot_be_read_is_an_error(ledger: Ledger, damage: str) -> None:
     def read_everything() -> None:
         for read in (ledger.book, ledger.signals, ledger.flows, ledger.trades, ledger.in_flight, ledger.replay):
             read()
-        ledger.orders("signal")
+        ledger.orders(key("signal"))
 
     with pytest.raises(LedgerError, match="the ledger failed"):
         read_everything()

@@ -24,9 +24,9 @@ from custom_components.calvalot.trading.planner import (
     smallest_order,
 )
 from custom_components.calvalot.trading.portfolio import Portfolio, Position, Valuation
-from custom_components.calvalot.trading.signal import Action, Signal
+from custom_components.calvalot.trading.wants import Allocation, Moves, Wants
 
-from .builders import QUOTE, amounts, make_actions, make_fill, make_market, make_portfolio, make_rules, make_targets
+from .builders import QUOTE, amounts, make_fill, make_market, make_moves, make_portfolio, make_rules, make_targets
 
 COINS = ("BTC", "ETH", "BNB", "SOL", "XRP")
 PLAIN = Limits(max_slippage=ZERO)
@@ -47,17 +47,17 @@ class World:
         assert valuation is not None
         return valuation
 
-    def plan(self, signal: Signal, blocked: Mapping[tuple[str, Side], Reason] | None = None) -> Plan:
+    def plan(self, wants: Wants, blocked: Mapping[tuple[str, Side], Reason] | None = None) -> Plan:
         """What the signal asks for here."""
-        return plan(signal, self.portfolio, self.valuation, self.market, self.limits, blocked or {})
+        return plan(wants, self.portfolio, self.valuation, self.market, self.limits, blocked or {})
 
     def fund(self, wanted: Mapping[str, Decimal]) -> tuple[tuple[PlannedOrder, ...], tuple[LeftOut, ...]]:
         """Buys from the cash that is there."""
         return fund(wanted, self.portfolio.cash, self.valuation.total, self.market, self.limits)
 
-    def everything(self, signal: Signal) -> tuple[tuple[PlannedOrder, ...], tuple[LeftOut, ...]]:
+    def everything(self, wants: Wants) -> tuple[tuple[PlannedOrder, ...], tuple[LeftOut, ...]]:
         """All orders, and all that is left out."""
-        planned = self.plan(signal)
+        planned = self.plan(wants)
         buys, short = self.fund(planned.wanted)
         return planned.sells + buys, planned.left_out + short
 
@@ -119,19 +119,19 @@ def shares(draw: st.DrawFn) -> dict[str, Decimal]:
 
 
 TARGETS = shares().map(make_targets)
-ACTIONS = st.dictionaries(
-    st.sampled_from(COINS), st.tuples(st.sampled_from(Action), st.decimals("0", "1", places=4))
-).map(lambda actions: make_actions(*((coin, action, str(share)) for coin, (action, share) in actions.items())))
-SIGNALS = TARGETS | ACTIONS
+MOVES = st.dictionaries(st.sampled_from(COINS), st.tuples(st.sampled_from(Side), st.decimals("0", "1", places=4))).map(
+    lambda moves: make_moves(*((coin, side, str(share)) for coin, (side, share) in moves.items()))
+)
+SIGNALS = TARGETS | MOVES
 
 
 # Whatever the signal
 
 
 @given(worlds(), SIGNALS)
-def test_every_order_keeps_the_rules_and_the_limits(world: World, signal: Signal) -> None:
+def test_every_order_keeps_the_rules_and_the_limits(world: World, wants: Wants) -> None:
     """On the step, over every minimum, under every maximum, at the last price, with the guard that was set."""
-    orders, _ = world.everything(signal)
+    orders, _ = world.everything(wants)
     with localcontext(EXACT):
         for order in orders:
             rules = world.market.rules[order.symbol]
@@ -152,9 +152,9 @@ def test_every_order_keeps_the_rules_and_the_limits(world: World, signal: Signal
 
 
 @given(worlds(), SIGNALS)
-def test_no_more_is_sold_than_is_held(world: World, signal: Signal) -> None:
+def test_no_more_is_sold_than_is_held(world: World, wants: Wants) -> None:
     """Nor sold and bought at the same time."""
-    planned = world.plan(signal)
+    planned = world.plan(wants)
     for order in planned.sells:
         assert order.side is Side.SELL
         assert order.quantity <= world.portfolio.quantity(order.coin)
@@ -162,9 +162,9 @@ def test_no_more_is_sold_than_is_held(world: World, signal: Signal) -> None:
 
 
 @given(worlds(), SIGNALS)
-def test_buys_never_cost_more_than_the_cash(world: World, signal: Signal) -> None:
+def test_buys_never_cost_more_than_the_cash(world: World, wants: Wants) -> None:
     """Not even all of them at the worst price they may fill at, with a fee on top."""
-    buys, _ = world.fund(world.plan(signal).wanted)
+    buys, _ = world.fund(world.plan(wants).wanted)
     with localcontext(EXACT):
         worst = sum((_worst(order) for order in buys), ZERO)
         assert worst * (1 + FEE_MARGIN) <= max(world.portfolio.cash, ZERO)
@@ -179,9 +179,9 @@ def _worst(order: PlannedOrder) -> Decimal:
 
 
 @given(worlds(), SIGNALS, st.decimals("0.5", "2", places=4))
-def test_no_jump_takes_more_than_the_cash(world: World, signal: Signal, jump: Decimal) -> None:
+def test_no_jump_takes_more_than_the_cash(world: World, wants: Wants, jump: Decimal) -> None:
     """Whatever the price of the fill: by what it may cost or by its limit; a bare quantity up to 5 % above the last one."""
-    buys, _ = world.fund(world.plan(signal).wanted)
+    buys, _ = world.fund(world.plan(wants).wanted)
     with localcontext(EXACT):
         cash = world.portfolio.cash
         for order in buys:
@@ -197,9 +197,9 @@ def test_no_jump_takes_more_than_the_cash(world: World, signal: Signal, jump: De
 
 
 @given(worlds(), SIGNALS)
-def test_a_market_buy_says_what_it_may_cost(world: World, signal: Signal) -> None:
+def test_a_market_buy_says_what_it_may_cost(world: World, wants: Wants) -> None:
     """Where the symbol takes that; on the step of the quote, and never more than was planned. Nothing else does."""
-    orders, _ = world.everything(signal)
+    orders, _ = world.everything(wants)
     for order in orders:
         step = world.market.rules[order.symbol].quote_step
         sized = order.side is Side.BUY and order.limit_price is None and step is not None
@@ -211,18 +211,16 @@ def test_a_market_buy_says_what_it_may_cost(world: World, signal: Signal) -> Non
 
 
 @given(worlds(), SIGNALS)
-def test_everything_asked_is_ordered_or_left_out_with_a_reason(world: World, signal: Signal) -> None:
+def test_everything_asked_is_ordered_or_left_out_with_a_reason(world: World, wants: Wants) -> None:
     """Each leg once, and nothing that was not asked for."""
-    orders, left_out = world.everything(signal)
+    orders, left_out = world.everything(wants)
     told = [(each.coin, each.side) for each in (*orders, *left_out)]
     assert len(told) == len(set(told))
     with localcontext(EXACT):
-        if signal.version == 1:
-            asked = {
-                (action.coin, Side(action.action)) for action in signal.actions if action.action is not Action.HOLD
-            }
+        if isinstance(wants, Moves):
+            asked = {(move.coin, move.side) for move in wants.moves}
         else:
-            targets = signal.targets or {}
+            targets = wants.shares
             differences = {
                 coin: targets.get(coin, ZERO) * world.valuation.total - world.valuation.values.get(coin, ZERO)
                 for coin in COINS
@@ -236,7 +234,7 @@ def test_everything_asked_is_ordered_or_left_out_with_a_reason(world: World, sig
 
 
 @given(worlds(), SIGNALS, st.randoms(use_true_random=False))
-def test_the_same_is_planned_from_the_same(world: World, signal: Signal, random: Random) -> None:
+def test_the_same_is_planned_from_the_same(world: World, wants: Wants, random: Random) -> None:
     """Whatever order a mapping happens to be in."""
 
     def shuffled[T](mapping: Mapping[str, T]) -> dict[str, T]:
@@ -244,16 +242,16 @@ def test_the_same_is_planned_from_the_same(world: World, signal: Signal, random:
 
     market = replace(world.market, prices=shuffled(world.market.prices), rules=shuffled(world.market.rules))
     portfolio = replace(world.portfolio, positions=shuffled(world.portfolio.positions))
-    same = replace(signal, targets=None if signal.targets is None else shuffled(signal.targets))
-    assert replace(world, market=market, portfolio=portfolio).everything(same) == world.everything(signal)
+    same = replace(wants, shares=shuffled(wants.shares)) if isinstance(wants, Allocation) else wants
+    assert replace(world, market=market, portfolio=portfolio).everything(same) == world.everything(wants)
 
 
 @given(worlds(), SIGNALS, st.integers(6, 28))
-def test_the_context_of_the_caller_does_not_matter(world: World, signal: Signal, precision: int) -> None:
+def test_the_context_of_the_caller_does_not_matter(world: World, wants: Wants, precision: int) -> None:
     """Nothing is rounded because of where it is planned."""
-    valuation, expected = world.valuation, world.everything(signal)
+    valuation, expected = world.valuation, world.everything(wants)
     with localcontext(prec=precision):
-        planned = plan(signal, world.portfolio, valuation, world.market, world.limits, {})
+        planned = plan(wants, world.portfolio, valuation, world.market, world.limits, {})
         buys, short = fund(planned.wanted, world.portfolio.cash, valuation.total, world.market, world.limits)
     assert (planned.sells + buys, planned.left_out + short) == expected
 
@@ -358,9 +356,9 @@ def test_an_exit_leaves_only_what_cannot_be_sold(world: World) -> None:
 
 
 @given(worlds(), SIGNALS)
-def test_a_sale_leaves_nothing_that_could_not_be_sold_later(world: World, signal: Signal) -> None:
+def test_a_sale_leaves_nothing_that_could_not_be_sold_later(world: World, wants: Wants) -> None:
     """The rest is over the dust threshold and over the smallest order, or there is none."""
-    for order in world.plan(signal).sells:
+    for order in world.plan(wants).sells:
         held = world.portfolio.quantity(order.coin)
         rules = world.market.rules[order.symbol]
         with localcontext(EXACT):
@@ -424,9 +422,9 @@ def test_what_is_as_it_should_be_is_nothing_to_tell(portfolio: Portfolio) -> Non
 
 
 def test_not_told_is_not_sell_everything() -> None:
-    """An allocation that is missing plans nothing; an empty one sells all."""
+    """No moves plan nothing; an empty allocation sells all."""
     world = World(portfolio=make_portfolio("0", BTC="1"), market=make_market({"BTC": "50000"}), limits=Limits())
-    assert world.plan(make_targets(None)) == Plan()
+    assert world.plan(Moves()) == Plan()
     assert [order.quantity for order in world.plan(make_targets({})).sells] == [1]
 
 
@@ -462,27 +460,21 @@ def test_a_guarded_sale_is_over_the_minimum_at_its_limit_too(slippage: str, sold
 
 @pytest.mark.parametrize(
     ("action", "share", "side", "amount"),
-    [(Action.BUY, "0.1", Side.BUY, 100), (Action.SELL, "0.1", Side.SELL, 100), (Action.SELL, "1", Side.SELL, 500)],
+    [(Side.BUY, "0.1", Side.BUY, 100), (Side.SELL, "0.1", Side.SELL, 100), (Side.SELL, "1", Side.SELL, 500)],
 )
-def test_an_action_moves_a_share_of_the_capital(action: Action, share: str, side: Side, amount: int) -> None:
+def test_an_action_moves_a_share_of_the_capital(action: Side, share: str, side: Side, amount: int) -> None:
     """Of the whole, for a sale too; no more than there is."""
     world = World(portfolio=make_portfolio("500", BTC="0.01"), market=make_market({"BTC": "50000"}), limits=PLAIN)
-    orders, left_out = world.everything(make_actions(("BTC", action, share)))
+    orders, left_out = world.everything(make_moves(("BTC", action, share)))
     assert [(order.side, order.amount) for order in orders] == [(side, amount)]
     assert not left_out
-
-
-def test_a_hold_asks_for_nothing() -> None:
-    """Whatever its share."""
-    world = World(portfolio=make_portfolio("500", BTC="0.01"), market=make_market({"BTC": "50000"}), limits=PLAIN)
-    assert world.plan(make_actions(("BTC", Action.HOLD, "0.5"))) == Plan()
 
 
 @pytest.mark.parametrize(("share", "left"), [("0.4945", "0.00011"), ("0.4950", "0"), ("0.4999", "0")])
 def test_a_sale_takes_what_would_be_left_as_dust(share: str, left: str) -> None:
     """A rest of 5.00 goes with it, as 5.25 is the smallest order; one of 5.50 stays."""
     world = World(portfolio=make_portfolio("500", BTC="0.01"), market=make_market({"BTC": "50000"}), limits=PLAIN)
-    (sell,) = world.plan(make_actions(("BTC", Action.SELL, share))).sells
+    (sell,) = world.plan(make_moves(("BTC", Side.SELL, share))).sells
     assert Decimal("0.01") - sell.quantity == Decimal(left)
 
 
@@ -491,7 +483,7 @@ def test_dust_is_what_the_owner_says(dust: str, left: str) -> None:
     """A rest of 20 stays where dust is less than that."""
     limits = replace(PLAIN, dust_threshold=Decimal(dust))
     world = World(portfolio=make_portfolio("500", BTC="0.01"), market=make_market({"BTC": "50000"}), limits=limits)
-    (sell,) = world.plan(make_actions(("BTC", Action.SELL, "0.48"))).sells
+    (sell,) = world.plan(make_moves(("BTC", Side.SELL, "0.48"))).sells
     assert Decimal("0.01") - sell.quantity == Decimal(left)
 
 
@@ -509,31 +501,31 @@ def test_a_cap_keeps_a_sale_from_taking_the_rest() -> None:
 @pytest.mark.parametrize(
     ("coin", "action", "share", "reason"),
     [
-        ("BTC", Action.BUY, "0.005", Reason.BELOW_MINIMUM),
-        ("BTC", Action.SELL, "0.005", Reason.BELOW_MINIMUM),
-        ("ETH", Action.SELL, "0.5", Reason.NO_POSITION),
-        ("SOL", Action.BUY, "0.5", Reason.NOT_TRADING),
-        ("SOL", Action.SELL, "0.5", Reason.NOT_TRADING),
-        ("XRP", Action.BUY, "0.5", Reason.NOT_LISTED),
-        ("BNB", Action.BUY, "0.5", Reason.NO_PRICE),
+        ("BTC", Side.BUY, "0.005", Reason.BELOW_MINIMUM),
+        ("BTC", Side.SELL, "0.005", Reason.BELOW_MINIMUM),
+        ("ETH", Side.SELL, "0.5", Reason.NO_POSITION),
+        ("SOL", Side.BUY, "0.5", Reason.NOT_TRADING),
+        ("SOL", Side.SELL, "0.5", Reason.NOT_TRADING),
+        ("XRP", Side.BUY, "0.5", Reason.NOT_LISTED),
+        ("BNB", Side.BUY, "0.5", Reason.NO_PRICE),
     ],
 )
-def test_each_reason(coin: str, action: Action, share: str, reason: Reason) -> None:
+def test_each_reason(coin: str, action: Side, share: str, reason: Reason) -> None:
     """One leg, one reason, no order."""
     market = make_market({"BTC": "50000", "ETH": "1", "SOL": "1"}, SOL=make_rules("SOL", trading=False))
     market = replace(market, rules={**market.rules, "BNBUSDC": make_rules("BNB")})
     world = World(portfolio=make_portfolio("500", BTC="0.01", SOL="1"), market=market, limits=Limits())
-    orders, left_out = world.everything(make_actions((coin, action, share)))
+    orders, left_out = world.everything(make_moves((coin, action, share)))
     assert not orders
     assert left_out == (LeftOut(coin, f"{coin}USDC", Side(action), reason),)
 
 
-@pytest.mark.parametrize("signal", [make_targets({"BTC": ".9"}), make_actions(("BTC", Action.BUY, ".2"))])
-def test_what_is_not_chosen_any_more_is_not_bought(signal: Signal) -> None:
+@pytest.mark.parametrize("wants", [make_targets({"BTC": ".9"}), make_moves(("BTC", Side.BUY, ".2"))])
+def test_what_is_not_chosen_any_more_is_not_bought(wants: Wants) -> None:
     """It is held, so the leader's word on it is understood."""
     limits = replace(PLAIN, coins=("ETH",))
     world = World(portfolio=make_portfolio("500", BTC="0.01"), market=make_market({"BTC": "50000"}), limits=limits)
-    assert world.everything(signal) == ((), (LeftOut("BTC", "BTCUSDC", Side.BUY, Reason.NOT_CHOSEN),))
+    assert world.everything(wants) == ((), (LeftOut("BTC", "BTCUSDC", Side.BUY, Reason.NOT_CHOSEN),))
     (sell,) = world.plan(make_targets({"BTC": ".2"})).sells
     assert sell.amount == 300
 

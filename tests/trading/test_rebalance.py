@@ -15,7 +15,7 @@ from custom_components.calvalot.trading.rebalance import reserve_fee
 from simulators.exchange import ExchangeSimulator
 from simulators.leader import LeaderSimulator
 
-from .builders import decimals, make_market, make_order, make_portfolio
+from .builders import decimals, key, make_market, make_order, make_portfolio
 from .rig import ALLOCATION, COINS, ZERO, Rig
 
 
@@ -148,13 +148,13 @@ async def test_the_fee_coin_when_fees_have_eaten_it(
     follower = await rig.start()
     await follower.cycle()
     rebalancer = follower._signals._rebalancer
-    outlook, seen = rebalancer.outlook, []
+    order_plan, seen = rebalancer.order_plan, []
 
     async def second_is_none(*args: Any, **kwargs: Any) -> Any:
-        seen.append(await outlook(*args, **kwargs))
+        seen.append(await order_plan(*args, **kwargs))
         return None if blind and len(seen) == 2 else seen[-1]
 
-    monkeypatch.setattr(rebalancer, "outlook", second_is_none)
+    monkeypatch.setattr(rebalancer, "order_plan", second_is_none)
     leader.publish_v2({})
     picture = await rig.cycle(follower)
     assert [order.symbol for order in rig.orders(side="SELL")] == ["BTCUSDC"] + ([] if blind else ["BNBUSDC"])
@@ -337,7 +337,7 @@ async def test_orders_that_are_never_sent(rig: Rig, leader: LeaderSimulator, sim
     assert picture.last_signal_result is Result.ERROR
     assert rig.types("signal") == ["received", "failed"]
     assert sim.orders == []
-    assert {order.state for order in follower._ledger.orders(signal_id)} == {OrderState.NOT_PLACED}
+    assert {order.state for order in follower._ledger.orders(key(signal_id))} == {OrderState.NOT_PLACED}
 
 
 async def test_an_order_in_flight_keeps_a_signal_open(

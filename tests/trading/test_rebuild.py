@@ -17,7 +17,7 @@ from custom_components.calvalot.trading.snapshot import Snapshot
 from simulators.exchange import ExchangeSimulator
 from simulators.leader import LeaderSimulator
 
-from .builders import make_order
+from .builders import key, make_order
 from .rig import Rig
 
 MOST_CYCLES = 40
@@ -80,7 +80,7 @@ async def rebuilt(rig: Rig, follower: Engine, truth: Portfolio) -> int:
 
 def legs(follower: Engine, signal_id: str) -> list[tuple[str, str, int]]:
     """Symbol, side and leg of a signal's orders."""
-    return sorted((order.symbol, order.side, order.leg) for order in follower._ledger.orders(signal_id))
+    return sorted((order.symbol, order.side, order.leg) for order in follower._ledger.orders(key(signal_id)))
 
 
 async def test_several_orders_of_one_leg(rig: Rig, leader: LeaderSimulator, sim: ExchangeSimulator) -> None:

@@ -14,20 +14,20 @@ from custom_components.calvalot.trading.ledger.records import Book, CashFlow, Fl
 from custom_components.calvalot.trading.performance import Drawdown, Units
 from custom_components.calvalot.trading.portfolio import Portfolio
 
-from .builders import NOW, make_fill, make_order, make_record, make_report
+from .builders import NOW, key, make_fill, make_order, make_record, make_report
 
 type Read = Callable[[Ledger], object]
 
 READS: dict[str, Read] = {
     "book": lambda ledger: ledger.book(),
     "fact": lambda ledger: ledger.fact("paused"),
-    "signal": lambda ledger: ledger.signal("signal"),
+    "signal": lambda ledger: ledger.signal(key("signal")),
     "open": lambda ledger: ledger.open_signals(),
     "waiting": lambda ledger: ledger.open_signals(Result.WAITING),
     "joined": lambda ledger: ledger.has_joined(),
-    "sight": lambda ledger: ledger.sight("signal"),
+    "sight": lambda ledger: ledger.sight(key("signal")),
     "latest": lambda ledger: ledger.latest(),
-    "orders": lambda ledger: ledger.orders("signal"),
+    "orders": lambda ledger: ledger.orders(key("signal")),
     "in flight": lambda ledger: ledger.in_flight(),
     "fee asset": lambda ledger: ledger.last_fee_asset(),
 }
@@ -67,7 +67,7 @@ def test_nothing_is_remembered_too_long(ledger: Ledger) -> None:
     compare()
     ledger.write_page(order.symbol, 7, [replace(order, signal_id="signal")], "rest")
     compare()
-    (order,) = ledger.orders("signal")
+    (order,) = ledger.orders(key("signal"))
     ledger.update_orders([replace(order, state=OrderState.SENDING)])
     compare()
     fill = make_fill("1", "100", fee="0.01", fee_asset="BTC")

@@ -127,7 +127,7 @@ def test_signal() -> None:
 
 def test_signal_of_which_little_is_known() -> None:
     """A refused one has neither version nor confidence."""
-    data = told(responses.signal(make_record(version=None, result=Result.REJECTED)))
+    data = told(responses.signal(make_record(wants=None, result=Result.REJECTED)))
     assert data["version"] is data["confidence"] is data["created_at"] is None
     assert data["legs"] == []
 

@@ -8,8 +8,12 @@ from typing import Any
 from hypothesis import given, strategies as st
 import pytest
 
-from custom_components.calvalot.trading.signal import Action, InvalidSignal, Signal, SignalAction, UnknownCoin
-from custom_components.calvalot.trading.sources.leader_format import MAX_BODY, MAX_PAYLOAD, QUOTES, parse_signal
+from custom_components.calvalot.trading.exchanges.base import Side
+from custom_components.calvalot.trading.signal import InvalidSignal, Signal, UnknownCoin
+from custom_components.calvalot.trading.sources.leader_format import MAX_BODY, QUOTES, parse_signal
+from custom_components.calvalot.trading.wants import Allocation, Moves, from_text, to_text
+
+from .builders import make_moves
 
 COINS = ("BTC", "ETH", "BNB", "SOL", "XRP")
 
@@ -70,19 +74,11 @@ def test_version_1_of_the_protocol() -> None:
     )
     assert parse_signal(body.encode(), COINS) == Signal(
         signal_id="2026-02-12T10:00:00-ab12",
-        version=1,
+        wants=make_moves(("BTC", Side.BUY, "0.07"), ("SOL", Side.SELL, "0.05")),
+        targets={"BTC": Decimal("0.15")},
+        created_at=datetime(2026, 2, 12, 10, tzinfo=UTC),
         confidence=Decimal("0.72"),
         reasoning="Momentum",
-        created_at=datetime(2026, 2, 12, 10, tzinfo=UTC),
-        actions=(
-            SignalAction("BTCUSDC", "BTC", Action.BUY, Decimal("0.07")),
-            SignalAction("SOLUSDC", "SOL", Action.SELL, Decimal("0.05")),
-            SignalAction("ETHUSDT", "ETH", Action.HOLD, Decimal(0)),
-        ),
-        targets={"BTC": Decimal("0.15")},
-        update_required=False,
-        latest_version=None,
-        payload=body,
     )
 
 
@@ -97,9 +93,8 @@ def test_version_2_of_the_protocol() -> None:
             extra={"ignored": float("nan")},
         )
     )
-    assert signal.version == 2
-    assert signal.actions == ()
     assert signal.targets == {"BTC": Decimal("0.15"), "ETH": Decimal("0.15")}
+    assert signal.wants == Allocation(shares=signal.targets)
     assert signal.confidence is None
     assert signal.reasoning == ""
     assert signal.created_at is None
@@ -114,7 +109,7 @@ def test_no_positions_is_all_cash_and_no_state_is_unknown() -> None:
     assert parse(v1(portfolio_state=None)).targets is None
     assert parse(v1(portfolio_state={})).targets is None
     assert parse(v1(portfolio_state={"positions": []})).targets == {}
-    assert parse(v1(actions=[])).actions == ()
+    assert parse(v1(actions=[])).wants == Moves()
 
 
 @pytest.mark.parametrize("state", [None, {}, {"positions": None}])
@@ -179,7 +174,6 @@ def test_the_largest_that_is_allowed() -> None:
     body = json.dumps(v2(signal_id="é" * 200)).encode()
     signal = parse_signal(body + b" " * (MAX_BODY - len(body)), COINS)
     assert signal.signal_id == "é" * 200
-    assert len(signal.payload) == MAX_PAYLOAD
 
 
 @pytest.mark.parametrize("version", [0, 3, "2", "1", 2.0, True, None, [2], -1, 10**70])
@@ -275,7 +269,7 @@ def test_sums_of_weights() -> None:
 def test_sums_of_actions() -> None:
     """Sells may pay for buys; one side alone cannot be more than the capital."""
     both = [action(share=0.8), action("ETHUSDC", "SELL", 0.8), action("SOLUSDC", "HOLD", 1)]
-    assert len(parse(v1(actions=both)).actions) == 3
+    assert len(parse(v1(actions=both)).wants.coins) == 2
     for name in "BUY", "SELL":
         entries = [action(name=name, share=0.8), action("ETHUSDC", name, 0.8)]
         assert refusal(v1(actions=entries)) == f"the {name} actions add up to 1.6000, more than 1"
@@ -298,7 +292,7 @@ def test_unknown_coins_are_named() -> None:
     assert caught.value.coins == ("ADA", "DOGE", "PEPE")
     assert caught.value.signal_id == "one"
     assert caught.value.reason == "unknown coin: ADA, DOGE, PEPE"
-    assert parse(document, (*COINS, "DOGE", "PEPE", "ADA")).actions[1].coin == "DOGE"
+    assert parse(document, (*COINS, "DOGE", "PEPE", "ADA")).wants.coins == {"BTC", "DOGE"}
 
 
 def test_unknown_coins_are_bounded() -> None:
@@ -377,13 +371,16 @@ def test_keys_that_stand_twice_and_are_only_shown() -> None:
 
 
 def test_what_is_wanted_is_the_same_for_the_same_content() -> None:
-    """Whatever it is written like, and whatever is told beside it."""
-    one = parse(v2(position("BTCUSDC", 0.5), position("ETHUSDC", 0), reasoning="a"))
-    other = parse(v2(position("BTCUSDT", 0.50), reasoning="b"))
-    assert one.wanted == other.wanted == json.dumps({"allocation": {"BTC": "0.5"}})
-    assert parse(v1(portfolio_state=None)).as_allocation("x").wanted == json.dumps({"allocation": None})
+    """Whatever it is written like, and whatever is said beside it."""
+    one = parse(v2(position("BTCUSDC", 0.5), position("ETHUSDC", 0), reasoning="a")).wants
+    other = parse(v2(position("BTCUSDT", 0.50), reasoning="b")).wants
+    assert to_text(one) == to_text(other) == json.dumps({"allocation": {"BTC": "0.5"}})
+    assert from_text(to_text(one)) == other
     hold = v1(actions=[action(), {"coin": "ETHUSDC", "action": "HOLD", "pct_of_capital": 0}])
-    assert parse(hold).wanted == parse(v1(actions=[action()])).wanted
+    moves = parse(hold).wants
+    assert moves == parse(v1(actions=[action()])).wants == from_text(to_text(moves))
+    whole = Allocation(shares={"BTC": Decimal("0.5")}, keep=frozenset({"XRP", "ETH"}), cash=Decimal("0.1"))
+    assert from_text(to_text(whole)) == whole
 
 
 def test_keys_that_stand_twice() -> None:
@@ -447,7 +444,11 @@ PAIRS = st.builds("{}{}".format, st.sampled_from(COINS), st.sampled_from(QUOTES[
 NUMBERS = st.decimals(0, 1, places=4).map(float) | JSON
 ENTRIES = st.fixed_dictionaries(
     {"coin": PAIRS},
-    optional={"action": st.sampled_from([*Action]) | JSON, "pct_of_capital": NUMBERS, "pct_of_portfolio": NUMBERS},
+    optional={
+        "action": st.sampled_from(["BUY", "SELL", "HOLD"]) | JSON,
+        "pct_of_capital": NUMBERS,
+        "pct_of_portfolio": NUMBERS,
+    },
 )
 DOCUMENTS = st.fixed_dictionaries(
     {"signal_id": st.text(max_size=20) | JSON},
@@ -470,11 +471,12 @@ def check(body: bytes) -> None:
     except InvalidSignal as error:
         error.reason.encode()
         return
-    shares = [*(signal.targets or {}).values(), *(action.share for action in signal.actions)]
+    moves = signal.wants.moves if isinstance(signal.wants, Moves) else ()
+    shares = [*(signal.targets or {}).values(), *(move.share for move in moves)]
     assert all(0 <= share <= 1 for share in shares)
     assert sum((signal.targets or {}).values()) <= 1
-    assert signal.version == 1 or (signal.targets is not None and not signal.actions)
-    assert {*(signal.targets or {}), *(action.coin for action in signal.actions)} <= set(COINS)
+    assert isinstance(signal.wants, Moves) or signal.wants.shares == signal.targets
+    assert {*(signal.targets or {}), *signal.wants.coins} <= set(COINS)
     f"{signal.signal_id}{signal.reasoning}".encode()
 
 

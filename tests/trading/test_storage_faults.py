@@ -23,7 +23,7 @@ from custom_components.calvalot.trading.snapshot import Status
 from .faults import DAMAGES, FAULTS, Fault, empty, failing_disk, flush, locked, read_only, scratch
 from .rig import Rig
 
-LONG = {"reasoning": "long " * 400, "notes": "x" * 16_000}  # a signal that needs pages of its own
+LONG = {"reasoning": "😀" * 2000}  # a signal that needs pages of its own
 
 
 def posted(rig: Rig) -> int:

@@ -1,11 +1,11 @@
 """One follower: its cycle, its book, and what its owner can do with it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import fields, replace
 from datetime import date, datetime
-from decimal import Decimal
+from decimal import Decimal, localcontext
 from functools import partial
 import logging
 from pathlib import Path
@@ -16,6 +16,7 @@ from .account import Account
 from .accounts import Accounts
 from .books import Books
 from .cash_flows import REVALUED, CashFlows
+from .decimals import EXACT
 from .errors import CommandError
 from .events import Event, EventQueue
 from .exchanges.base import Exchange, Mode
@@ -34,7 +35,8 @@ from .risk import Risk
 from .settings import Settings
 from .signals import Signals
 from .snapshot import Figures, Snapshot, Status, figures
-from .sources.leader import Leader
+from .sources.base import Source
+from .sources.state import SourceState
 
 RESTORED = "restored"
 WRITTEN_OFF = "written off: no longer listed"
@@ -53,7 +55,7 @@ class Engine:
         self,
         settings: Settings,
         *,
-        leader: Leader,
+        sources: Mapping[str, Source],
         exchange: Exchange,
         ledger: Ledger,
         clock: Callable[[], datetime],
@@ -62,7 +64,10 @@ class Engine:
         midnight: Callable[[datetime], datetime] = midnight_utc,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        """`accounts` is shared by all followers that may trade on one account; `sleep` pauses between look-ups."""
+        """`sources` are named by their keys; `accounts` is shared by all portfolios that may trade on one account.
+
+        `sleep` pauses between look-ups.
+        """
         self.settings = settings
         self.health = Health()
         self.snapshot = Snapshot(mode=settings.mode, status=Status.ACTIVE)
@@ -70,10 +75,15 @@ class Engine:
         self._clock = clock
         self._publish = publish
         self._events = EventQueue(settings.mode)
-        self._fetcher = Fetcher(settings, leader, exchange, ledger, clock, self._events)
+        self._fetcher = Fetcher(settings, exchange, ledger, clock, self._events)
+        self.sources = tuple(
+            SourceState(source, key, settings, ledger, clock, self._events) for key, source in sources.items()
+        )
         self._executor = Executor(exchange, ledger, settings.entry_id, clock, sleep)
         self._risk = Risk(settings, ledger, clock, self._events)
-        self._signals = Signals(settings, ledger, self._executor, self._fetcher, self._risk, clock, self._events)
+        self._signals = Signals(
+            settings, self.sources, ledger, self._executor, self._fetcher, self._risk, clock, self._events
+        )
         self._cash_flows = CashFlows(settings, ledger, clock)
         self._accounts = Accounts() if accounts is None else accounts
         self._books = Books(settings.mode, exchange, ledger, clock, self._accounts)
@@ -120,7 +130,7 @@ class Engine:
             try:
                 if not self._ledger.is_open:
                     await self._reopen()
-                async with self._prepared() as view:
+                async with self._prepared(self.sources) as view:
                     await self._act(view)
                 picture = await self._picture(view)
                 self._fetcher.watch_exchange(picture.exchange_problem)
@@ -165,7 +175,7 @@ class Engine:
         async with self._working():
             if self._risk.status is not Status.DEAD:
                 raise CommandError("not_dead")
-            view = await self._look(leader=False)
+            view = await self._fetch()
             value = await self._value(view)
             if value is None:
                 raise CommandError("no_valuation")
@@ -175,15 +185,15 @@ class Engine:
             await self._risk.revive()
             self._show(await self._picture(view))
 
-    async def sync(self) -> SignalRecord:
-        """Rebalance to the leader's latest allocation now. Raises CommandError."""
+    async def sync(self, source: str | None = None) -> SignalRecord:
+        """Rebalance to what a source wants now; None: the first one. Raises CommandError."""
         async with self._working():
             if (status := self._risk.status) is not Status.ACTIVE:
                 raise CommandError(status.value)
-            async with self._prepared() as view:
+            async with self._prepared(self.sources) as view:
                 if view.account is None or await self._value(view) is None:
                     raise CommandError("no_valuation")
-                record = await self._signals.sync(view)
+                record = await self._signals.sync(self._source(source), view)
             self._show(await self._picture(view))
             return record
 
@@ -192,7 +202,7 @@ class Engine:
         async with self._working():
             if (status := self._risk.status) is not Status.ACTIVE:
                 raise CommandError(status.value)
-            async with self._prepared() as view:
+            async with self._prepared(self.sources) as view:
                 record = await self._asked(signal_id, view)
                 if view.account is None or await self._value(view) is None:
                     raise CommandError("no_valuation")
@@ -215,18 +225,18 @@ class Engine:
         # Written down before its turn has come: a cycle that runs buys nothing more.
         begun = await self._guarded(self._signals.exits.begin(Cause.OWNER)) if confirm else None
         async with self._working():
-            async with self._prepared(leader=False) as view:
+            async with self._prepared() as view:
                 if begun is None:
                     return await self._signals.exits.preview(view)
                 await self._signals.sell_out(view)
             self._show(await self._picture(view))
             return await self._signals.exits.summary(begun.signal_id, view)
 
-    async def preview(self) -> Json:
-        """What the current signal would trade, as plain JSON. Raises CommandError."""
+    async def preview(self, source: str | None = None) -> Json:
+        """What a source's current signal would trade, as plain JSON; None: the first one. Raises CommandError."""
         async with self._working():
-            async with self._prepared() as view:
-                orders, left_out = await self._signals.outlook(view)
+            async with self._prepared(self.sources) as view:
+                orders, left_out = await self._signals.preview(self._source(source), view)
             return responses.preview(orders, left_out)
 
     async def settle_by_hand(self, client_order_id: str, execution: Execution | None) -> OrderRecord:
@@ -250,7 +260,7 @@ class Engine:
     async def accept_account(self) -> tuple[CashFlow, ...]:
         """Take what the account lacks out of the book, as withdrawals at today's value. Raises CommandError."""
         async with self._working():
-            async with self._prepared(leader=False) as view:
+            async with self._prepared() as view:
                 missing = await self._risk.gap(view)
                 if missing is None:
                     raise CommandError("account_unknown")
@@ -263,7 +273,7 @@ class Engine:
         """Take a coin that was set aside out of the book, at its last price or at a value (EUR). Raises CommandError."""
         async with self._working():
             self._fetcher.forget_rules()  # it may be listed again
-            async with self._prepared(leader=False) as view:
+            async with self._prepared() as view:
                 self._check_account()
                 book = await asyncio.to_thread(self._ledger.book)
                 quantity = book.portfolio.quantity(coin)
@@ -305,7 +315,7 @@ class Engine:
 
         def read() -> list[Json]:
             records = ledger.signals(limit, since)
-            return [responses.signal(record, ledger.orders(record.signal_id)) for record in records]
+            return [responses.signal(record, ledger.orders(record.key)) for record in records]
 
         return await self._guarded(asyncio.to_thread(read))
 
@@ -358,6 +368,8 @@ class Engine:
         await asyncio.to_thread(self._ledger.open)
         self._accounts.join(self._ledger)
         await self._risk.load()
+        for source in self.sources:
+            await source.load()
         self._fetcher.hold((await asyncio.to_thread(self._ledger.book)).portfolio.positions)
         self.snapshot = await self._picture(None)
 
@@ -416,8 +428,8 @@ class Engine:
         self._events.alert("ledger_restored", copy=told)
         return True
 
-    async def _look(self, *, leader: bool = True) -> Inputs:
-        """Settle what is in flight, then look at the world."""
+    async def _fetch(self, sources: Sequence[SourceState] = ()) -> Inputs:
+        """Settle what is in flight, then fetch everything."""
         problem = self._fetcher.exchange_problem = None
         if not self._books.known:
             if await self._fetcher.asked(self._books.establish()):
@@ -426,10 +438,10 @@ class Engine:
         in_flight = await asyncio.to_thread(self._ledger.in_flight)
         if self._books.known and in_flight:
             if not self._fetcher.fee_prices:
-                await self._fetcher.look(leader=False)
+                await self._fetcher.fetch()
             await self._signals.outcomes.orders(await self._executor.settle(self._fetcher.fee_prices))
         await self._books.count()
-        self._view = await self._fetcher.look(leader=leader)
+        self._view = await self._fetcher.fetch(sources)
         self._fetcher.exchange_problem = self._fetcher.exchange_problem or problem
         return self._view
 
@@ -453,11 +465,15 @@ class Engine:
         await self._signals.decide(view, ready=value is not None and view.account is not None)
 
     @asynccontextmanager
-    async def _prepared(self, *, leader: bool = True) -> AsyncIterator[Inputs]:
-        """What is known of the world now, and the account to oneself meanwhile."""
-        view = await self._look(leader=leader)
+    async def _prepared(self, sources: Sequence[SourceState] = ()) -> AsyncIterator[Inputs]:
+        """What is known now, with what the sources say, and the account locked meanwhile."""
+        view = await self._fetch(sources)
         async with self._books.turn():
             view = self._view = await self._with_account(view)
+            if sources:
+                weights = await self._weights(view)
+                for source in sources:
+                    await source.decide(view.market.prices, weights)
             yield view
 
     async def _with_account(self, view: Inputs) -> Inputs:
@@ -494,6 +510,24 @@ class Engine:
             self._fetcher.forget_rules()  # coins may be held now that nobody asked for
         return self._rebuild.done
 
+    def _source(self, key: str | None) -> SourceState:
+        """The source with a key, or the first one. Raises CommandError."""
+        if key is None and self.sources:
+            return self.sources[0]
+        source = next((source for source in self.sources if source.key == key), None)
+        if source is None:
+            raise CommandError("source_unknown", sources=", ".join(source.key for source in self.sources))
+        return source
+
+    async def _weights(self, view: Inputs) -> Mapping[str, Decimal] | None:
+        """The portfolio's own weights by coin; None without a complete valuation."""
+        book = await asyncio.to_thread(self._ledger.book)
+        valuation = book.portfolio.value(view.market.prices)
+        if view.account is None or valuation is None or not valuation.total:
+            return None
+        with localcontext(EXACT):
+            return {coin: value / valuation.total for coin, value in valuation.values.items()}
+
     async def _asked(self, signal_id: str | None, view: Inputs | None) -> SignalRecord:
         """The signal that waits, where it is the one that is meant. Raises CommandError."""
         record = await self._signals.asked(signal_id)
@@ -512,7 +546,7 @@ class Engine:
 
     async def _move(self, kind: FlowKind, amount: Decimal, note: str, at: datetime | None) -> CashFlow:
         async with self._working():
-            async with self._prepared(leader=False) as view:
+            async with self._prepared() as view:
                 self._check_account()
                 if not self._rebuild.done:
                     raise CommandError("no_valuation")
@@ -551,7 +585,9 @@ class Engine:
             book = await self._close_day(book, valuation, view.rate, prices)
         signal, trade = await asyncio.to_thread(self._ledger.latest)
         waiting = await self._signals.approvals.waiting()
-        latest = self._signals.latest
+        first = self.sources[0] if self.sources else None
+        leader = first if first and first.source.remote else None
+        latest = first.latest if first else None
         quote = self.settings.quote
         started, corrections = await asyncio.to_thread(self._ledger.beginning)
         revalued = await asyncio.to_thread(self._ledger.fact, REVALUED)
@@ -561,14 +597,16 @@ class Engine:
             valuation,
             view.rate if view else None,
             prices,
-            latest.targets if latest else None,
+            first.source.targets if first else None,
             {coin: f"{coin}{quote}" for coin in (*self.settings.coins, *book.portfolio.positions)},
             now if valuation and view and view.rate else self.snapshot.as_of,
             view.market.aside if view else (),
             corrections,
         )
         today = await self._today.profit(shown.profit, now, started) if shown.profit and started else None
-        self._fetcher.watch_silence(signal.seen_at if signal else None)
+        for source in self.sources:
+            newest = await asyncio.to_thread(self._ledger.newest_of, source.key)
+            source.watch_silence(newest.seen_at if newest else None)
         problem = self._fetcher.exchange_problem or self._executor.problem
         return Snapshot(
             **{item.name: getattr(shown, item.name) for item in fields(Figures)},
@@ -581,11 +619,11 @@ class Engine:
             last_signal_result=signal.result if signal else None,
             last_signal_reason=signal.reason if signal else None,
             last_trade=trade.time if trade else None,
-            leader_connected=self._fetcher.leader_connected,
-            leader_problem=self._fetcher.leader_problem,
+            leader_connected=leader.connected if leader else None,
+            leader_problem=leader.problem if leader else None,
             exchange_connected=problem is None if self._fetcher.asked_exchange else None,
             exchange_problem=problem,
-            unknown_coins=self._signals.unknown_coins,
+            unknown_coins=first.unknown_coins if first else (),
             update_required=latest.latest_version if latest and latest.update_required else None,
             open_orders=await asyncio.to_thread(self._ledger.in_flight),
             missing=self._risk.missing,
@@ -594,10 +632,10 @@ class Engine:
             permissions=self._fetcher.permissions,
             waiting_signal=waiting.signal_id if waiting else None,
             waiting_until=self._signals.approvals.expires(waiting) if waiting else None,
-            due=self._signals.due,
+            due=min(filter(None, (source.due for source in self.sources)), default=None),
             fall=self._risk.fall,
             exiting=await self._signals.exits.open(),
-            returned_signal=self._signals.returned,
+            returned_signal=first.returned if first else None,
             profit_today=today,
             since=started,
             revalued=datetime.fromisoformat(revalued) if revalued else None,

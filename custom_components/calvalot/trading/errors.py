@@ -63,10 +63,18 @@ class OutcomeUnknown(ExchangeError):
 MAX_CLOCK_SKEW = 30.0
 
 
-class LeaderError(Exception):
-    """The leader gave no signal; `key` says why for machines, the text for the log. Neither ever holds a secret."""
+class SourceError(Exception):
+    """A source gave no signal; `key` says why for machines, the text for the log. Neither ever holds a secret."""
 
     key = "no_answer"
+
+
+class SourceFailed(SourceError):
+    """A source raised what it should not have; `SourceState` logs it."""
+
+
+class LeaderError(SourceError):
+    """A leader gave no signal."""
 
 
 class LeaderUnreachable(LeaderError):

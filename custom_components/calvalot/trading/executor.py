@@ -21,10 +21,10 @@ from .ledger.ledger import Ledger
 from .ledger.records import FIRST_BOOK, OrderRecord, OrderState
 from .planner import PlannedOrder
 from .portfolio import BookError
+from .signal import FIRST_SOURCES, PORTFOLIO, RECOVERED, SignalKey
 
 _LOGGER = logging.getLogger(__name__)
 LOOKUP_PAUSES = (0.0, 0.5, 1.0, 2.0)
-RECOVERED = "recovered"
 SEARCH_MARGIN = timedelta(seconds=5)
 
 
@@ -36,7 +36,7 @@ type Outcome = tuple[OrderRecord, OrderReport | None]
 class Leg:
     """One of the orders that a signal places on a symbol and side, one after the other."""
 
-    signal_id: str
+    signal: SignalKey
     number: int
 
 
@@ -72,14 +72,14 @@ class Executor:
         self.problem: ExchangeError | None = None
 
     async def execute(
-        self, signal_id: str, planned: Sequence[PlannedOrder], prices: Mapping[str, Decimal]
+        self, signal: SignalKey, planned: Sequence[PlannedOrder], prices: Mapping[str, Decimal]
     ) -> tuple[OrderRecord, ...]:
         """Send orders all at once and settle them; returns what became of each.
 
         `prices` by asset (quote per unit) value fees that are not taken from the coin. Raises LedgerError; where the intent
         cannot be written, nothing is sent.
         """
-        records = await asyncio.to_thread(self._plan, signal_id, planned)
+        records = await asyncio.to_thread(self._plan, signal, planned)
         if self.stopping:
             return await self._close(records, OrderState.NOT_PLACED, "not sent: stopping")
         records = await self._write([self._sending(record) for record in records])
@@ -163,9 +163,9 @@ class Executor:
         self._misses.pop(record.client_order_id, None)
         return booked
 
-    async def adopt(self, signal_id: str) -> tuple[OrderRecord, ...]:
+    async def adopt(self, signal: SignalKey) -> tuple[OrderRecord, ...]:
         """Give recovered orders back to the signal that placed them, now that it is known again; returns those."""
-        return await asyncio.to_thread(self._adopt, signal_id)
+        return await asyncio.to_thread(self._adopt, signal)
 
     async def complete(self, record: OrderRecord) -> Outcome:
         """Find out what became of an order that the exchange knows, with its fills. Raises LedgerError, ExchangeError."""
@@ -174,7 +174,7 @@ class Executor:
         report = await self._exchange.find(record.symbol, record.client_order_id)
         return await self._executed(record, report) if report and report.done else (record, None)
 
-    def explain(self, signal_id: str, symbol: str, client_order_ids: Collection[str]) -> dict[str, Leg]:
+    def explain(self, signal: SignalKey, symbol: str, client_order_ids: Collection[str]) -> dict[str, Leg]:
         """Which of some orders of a symbol a signal has placed, and for which leg; synchronous. Raises LedgerError.
 
         Legs follow each other: each has orders that the ledger knows already, or one of these.
@@ -182,29 +182,30 @@ class Executor:
         by_start: dict[str, list[str]] = {}
         for each in client_order_ids:
             by_start.setdefault(_start(each), []).append(each)
-        known = {(order.side, order.leg) for order in self._ledger.orders(signal_id) if order.symbol == symbol}
+        known = {(order.side, order.leg) for order in self._ledger.orders(signal) if order.symbol == symbol}
         found: dict[str, Leg] = {}
         for side in Side:
             leg = 0
-            while (names := by_start.get(self._name(signal_id, symbol, side, leg))) or (side, leg) in known:
-                found |= dict.fromkeys(names or (), Leg(signal_id, leg))
+            while (names := by_start.get(self._name(signal, symbol, side, leg))) or (side, leg) in known:
+                found |= dict.fromkeys(names or (), Leg(signal, leg))
                 leg += 1
         return found
 
     # Inside
 
-    def _plan(self, signal_id: str, planned: Sequence[PlannedOrder]) -> tuple[OrderRecord, ...]:
-        earlier = self._ledger.orders(signal_id)
+    def _plan(self, signal: SignalKey, planned: Sequence[PlannedOrder]) -> tuple[OrderRecord, ...]:
+        earlier = self._ledger.orders(signal)
         now = self._clock()
         records = []
         for order in planned:
             same = [record for record in earlier if (record.symbol, record.side) == (order.symbol, order.side)]
             leg = 1 + max((record.leg for record in same if record.state is OrderState.BOOKED), default=-1)
-            name = self._name(signal_id, order.symbol, order.side, leg)
+            name = self._name(signal, order.symbol, order.side, leg)
             attempt = 1 + max((record.attempt for record in same if record.leg == leg), default=0)
             records.append(
                 OrderRecord(
-                    signal_id=signal_id,
+                    source=signal.source,
+                    signal_id=signal.signal_id,
                     coin=order.coin,
                     symbol=order.symbol,
                     side=order.side,
@@ -356,14 +357,14 @@ class Executor:
             raise BookError(f"no price for the fee in {', '.join(sorted(missing))}")
         return {fill.fee_asset: known[fill.fee_asset] for fill in fills}
 
-    def _adopt(self, signal_id: str) -> tuple[OrderRecord, ...]:
-        recovered = self._ledger.orders(RECOVERED)
+    def _adopt(self, signal: SignalKey) -> tuple[OrderRecord, ...]:
+        recovered = self._ledger.orders(SignalKey(PORTFOLIO, RECOVERED))
         legs: dict[str, Leg] = {}
         for symbol in {record.symbol for record in recovered}:
             names = [record.client_order_id for record in recovered if record.symbol == symbol]
-            legs |= self.explain(signal_id, symbol, names)
+            legs |= self.explain(signal, symbol, names)
         adopted = tuple(
-            replace(record, signal_id=leg.signal_id, leg=leg.number)
+            replace(record, source=leg.signal.source, signal_id=leg.signal.signal_id, leg=leg.number)
             for record in recovered
             if (leg := legs.get(record.client_order_id))
         )
@@ -371,10 +372,12 @@ class Executor:
             self._ledger.update_orders(adopted)
         return adopted
 
-    def _name(self, signal_id: str, symbol: str, side: Side, leg: int) -> str:
-        parts = [self._ledger.mode, signal_id, symbol, side, str(leg)]
+    def _name(self, signal: SignalKey, symbol: str, side: Side, leg: int) -> str:
+        parts = [self._ledger.mode, signal.signal_id, symbol, side, str(leg)]
         if self._ledger.number != FIRST_BOOK:  # whose names stay as they were before books had numbers
             parts.append(str(self._ledger.number))
+        if signal.source not in FIRST_SOURCES:
+            parts.append(signal.source)
         return f"{self.tag}{_short('\n'.join(parts), 18)}-"
 
     async def _write(self, records: Sequence[OrderRecord]) -> tuple[OrderRecord, ...]:

@@ -21,8 +21,9 @@ from .portfolio import Portfolio
 from .rebalance import Rebalancer
 from .responses import Json
 from .risk import Risk
-from .signal import EXIT, STOP_LOSS, Signal, sells_out
+from .signal import PORTFOLIO, Kind, SignalKey
 from .snapshot import Snapshot
+from .wants import EVERYTHING_SOLD
 
 
 class Cause(StrEnum):
@@ -32,7 +33,7 @@ class Cause(StrEnum):
     OWNER = "owner"
 
 
-_STARTS = {Cause.STOP_LOSS: STOP_LOSS, Cause.OWNER: EXIT}
+_KINDS = {Cause.STOP_LOSS: Kind.STOP_LOSS, Cause.OWNER: Kind.EXIT}
 
 
 class Exits:
@@ -61,7 +62,7 @@ class Exits:
     async def open(self) -> SignalRecord | None:
         """The one that is not done."""
         records = await asyncio.to_thread(self._ledger.open_signals)
-        self._known = next((record for record in records if sells_out(record.signal_id)), None)
+        self._known = next((record for record in records if record.kind.sells_out), None)
         return self._known
 
     async def begin(self, cause: Cause) -> SignalRecord:
@@ -71,8 +72,7 @@ class Exits:
         """
         async with self._beginning:
             known, now = await self.open(), self._clock()
-            signal_id = f"{_STARTS[cause]}{responses.iso(now)}"
-            record = known or SignalRecord(signal_id=signal_id, version=2, seen_at=now, source=signal_id)
+            record = known or _everything(_KINDS[cause], now)
             self._known = record = await self._risk.pause_for(record)
             if known is None:
                 self._fetcher.forget_rules()  # it does not end on what was not listed before it
@@ -82,7 +82,7 @@ class Exits:
     async def reload(self) -> None:
         """Go on where the ledger came back older than what was begun. Raises LedgerError."""
         known = self._known
-        if known and await asyncio.to_thread(self._ledger.signal, known.signal_id) is None:
+        if known and await asyncio.to_thread(self._ledger.signal, known.key) is None:
             self._known = await asyncio.to_thread(self._ledger.write_signal, replace(known, seq=0))
 
     async def pursue(self, view: Inputs) -> SignalRecord | None:
@@ -90,9 +90,8 @@ class Exits:
         record = await self.open()
         if record is None or view.account is None or self._fetcher.exchange_problem:
             return record
-        signal = _everything(record.signal_id)
         record, orders = await self._rebalancer.pursue(
-            record, signal, view.account, view.market, self._fetcher.fee_prices, last_pass=False
+            record, view.account, view.market, self._fetcher.fee_prices, last_pass=False
         )
         await self._outcomes.orders(orders)
         if record.result is not Result.OPEN:
@@ -120,26 +119,26 @@ class Exits:
         """What would be sold now, what it would bring and what stays, as plain JSON. Raises CommandError."""
         if view.account is None or self._fetcher.exchange_problem:
             raise CommandError("no_valuation")
-        signal = _everything(EXIT)
-        outlook = await self._rebalancer.outlook(signal, EXIT, view.account, view.market, with_proceeds=False)
-        if outlook is None:
+        record = _everything(Kind.EXIT, self._clock())
+        order_plan = await self._rebalancer.order_plan(record, view.account, view.market, with_proceeds=False)
+        if order_plan is None:
             raise CommandError("no_valuation")
         portfolio = (await asyncio.to_thread(self._ledger.book)).portfolio
-        sold = {order.coin: order.quantity for order in outlook.sells}
-        brings = sum((order.amount for order in outlook.sells), ZERO) * (ONE - FEE_MARGIN)
+        sold = {order.coin: order.quantity for order in order_plan.sells}
+        brings = sum((order.amount for order in order_plan.sells), ZERO) * (ONE - FEE_MARGIN)
         return {
             "confirmed": False,
-            **responses.preview(outlook.sells, outlook.left_out),
+            **responses.preview(order_plan.sells, order_plan.left_out),
             **_proceeds(brings, view),
-            "remaining": _remaining(portfolio, sold, {item.coin: item.reason for item in outlook.left_out}, view),
+            "remaining": _remaining(portfolio, sold, {item.coin: item.reason for item in order_plan.left_out}, view),
         }
 
     async def summary(self, signal_id: str, view: Inputs) -> Json:
         """What was sold so far, what it brought and what is still held, as plain JSON. Raises LedgerError."""
-        record = await asyncio.to_thread(self._ledger.signal, signal_id)
+        record = await asyncio.to_thread(self._ledger.signal, SignalKey(PORTFOLIO, signal_id))
         if record is None:
             raise LedgerError("the sale of everything is not written down")  # pragma: no cover
-        orders = await asyncio.to_thread(self._ledger.orders, record.signal_id)
+        orders = await asyncio.to_thread(self._ledger.orders, record.key)
         traded = [order.seq for order in orders if order.state is OrderState.BOOKED]
         brought = ZERO
         for trade in await asyncio.to_thread(self._ledger.trades_of, traded):
@@ -160,7 +159,7 @@ class Exits:
 
 def cause_of(record: SignalRecord) -> Cause:
     """Why everything is sold under this record."""
-    return Cause.STOP_LOSS if record.signal_id.startswith(STOP_LOSS) else Cause.OWNER
+    return Cause.STOP_LOSS if record.kind is Kind.STOP_LOSS else Cause.OWNER
 
 
 def _proceeds(amount: Decimal, view: Inputs) -> Json:
@@ -201,17 +200,9 @@ def _remaining(
     ]
 
 
-def _everything(signal_id: str) -> Signal:
-    """A target of nothing but cash."""
-    return Signal(
-        signal_id=signal_id,
-        version=2,
-        confidence=None,
-        reasoning="",
-        created_at=None,
-        actions=(),
-        targets={},
-        update_required=False,
-        latest_version=None,
-        payload="",
+def _everything(kind: Kind, now: datetime) -> SignalRecord:
+    """A signal of the portfolio's own that wants nothing but cash."""
+    signal_id = kind.id_at(now)
+    return SignalRecord(
+        source=PORTFOLIO, kind=kind, signal_id=signal_id, origin=signal_id, wants=EVERYTHING_SOLD, seen_at=now
     )

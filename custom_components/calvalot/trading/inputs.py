@@ -1,7 +1,7 @@
 """What one cycle learns of the world: the leader's signal, prices, rules and the account, all asked at the same time."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -10,15 +10,13 @@ import json
 
 from .account import Account, Claimed
 from .decimals import ZERO
-from .errors import ExchangeError, LeaderError, LeaderInvalidResponse, Refused
+from .errors import ExchangeError, Refused
 from .events import EventQueue
 from .exchanges.base import FEE_COIN, Balance, Exchange, KeyPermissions, SymbolRules, eur_rate, rate_symbols
 from .ledger.ledger import Ledger
 from .planner import Market
 from .settings import Settings
-from .signal import InvalidSignal, Signal
-from .sources.leader import Leader
-from .sources.leader_format import parse_signal
+from .sources.state import SourceState
 
 LOST_AFTER = 3
 RULES_AGE = timedelta(days=1)
@@ -52,19 +50,17 @@ class Inputs:
 
 
 class Fetcher:
-    """Asks leader and exchange; remembers what went wrong with each."""
+    """Asks the exchange and the sources; remembers what went wrong with the exchange."""
 
     def __init__(
         self,
         settings: Settings,
-        leader: Leader,
         exchange: Exchange,
         ledger: Ledger,
         clock: Callable[[], datetime],
         events: EventQueue,
     ) -> None:
         self._settings = settings
-        self._leader = leader
         self._exchange = exchange
         self._ledger = ledger
         self._clock = clock
@@ -75,24 +71,17 @@ class Fetcher:
         self._aside: Mapping[str, Decimal] = {}
         self._unpriced = False
         self._permissions_at: datetime | None = None
-        self._parsed: tuple[bytes, frozenset[str], Signal | InvalidSignal] | None = None
-        self._failed_polls = 0
         self._failed_cycles = 0
-        self._last_new = clock()
-        self._silent = False
-        self.incoming: Signal | InvalidSignal | None = None
-        self.leader_connected: bool | None = None
-        self.leader_problem: LeaderError | None = None
         self.exchange_problem: ExchangeError | None = None
         self.asked_exchange = False
         self.permissions: KeyPermissions | None = None
         self.fee_prices: Mapping[str, Decimal] = {}
 
-    async def look(self, *, leader: bool = True) -> Inputs:
-        """One look at everything, or without the leader at the exchange only."""
+    async def fetch(self, sources: Sequence[SourceState] = ()) -> Inputs:
+        """Fetch prices, balances and what the sources need, all at the same time."""
         self.exchange_problem = None
         prices, balances, _ = await asyncio.gather(
-            self._prices(), self._balances(), self._hear() if leader else _nothing()
+            self._prices(), self._balances(), asyncio.gather(*(source.fetch(self._coins) for source in sources))
         )
         self.asked_exchange = True
         by_coin = {
@@ -152,49 +141,7 @@ class Fetcher:
         if self._failed_cycles == LOST_AFTER:
             self._events.alert("exchange_lost", reason=str(problem), cause=problem.key)
 
-    def watch_silence(self, last_signal: datetime | None) -> None:
-        """Say once that no new signal came for too long, counted from the start or the last new signal."""
-        if last_signal and last_signal > self._last_new:
-            self._last_new = last_signal
-            self._silent = False
-        if not self._silent and self._clock() - self._last_new >= self._settings.silence_alert:
-            self._silent = True
-            self._events.alert("leader_silent", hours=round(self._settings.silence_alert.total_seconds() / 3600, 1))
-
     # Inside
-
-    async def _hear(self) -> None:
-        """Ask the leader; a signal or a refused one is `incoming`."""
-        self.incoming = None
-        try:
-            body = await self._leader.fetch()
-            if body is not None:
-                self.incoming = await self._read(body)
-        except LeaderError as err:
-            self._failed_polls += 1
-            self.leader_problem = err
-            self.leader_connected = False
-            if self._failed_polls == LOST_AFTER:
-                self._events.alert("leader_lost", reason=str(err), cause=err.key)
-            return
-        if self._failed_polls >= LOST_AFTER:
-            self._events.alert("leader_back")
-        self._failed_polls = 0
-        self.leader_problem = None
-        self.leader_connected = True
-
-    async def _read(self, body: bytes) -> Signal | InvalidSignal:
-        if self._parsed and self._parsed[:2] == (body, self._coins):
-            return self._parsed[2]
-        parsed: Signal | InvalidSignal
-        try:
-            parsed = await asyncio.to_thread(parse_signal, body, self._coins)
-        except InvalidSignal as err:
-            if err.signal_id is None:
-                raise LeaderInvalidResponse(err.reason) from None
-            parsed = err
-        self._parsed = (body, self._coins, parsed)
-        return parsed
 
     async def _balances(self) -> Mapping[str, Balance] | None:
         return await self.asked(self._exchange.balances())
@@ -233,7 +180,3 @@ class Fetcher:
         if self._rules:  # an exchange that lists nothing at all is not the one that the coins are on
             gone += [coin for coin in held if coin not in listed]
         return self._ledger.last_prices(gone) if gone else {}
-
-
-async def _nothing() -> None:
-    return None

@@ -32,4 +32,4 @@ class Outcomes:
     async def signal(self, record: SignalRecord) -> None:
         """Report that a signal came to its end."""
         _LOGGER.info("Signal %s: %s %s", record.signal_id, record.result, record.reason)
-        self._events.signal(record, await asyncio.to_thread(self._ledger.orders, record.signal_id))
+        self._events.signal(record, await asyncio.to_thread(self._ledger.orders, record.key))

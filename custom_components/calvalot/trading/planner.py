@@ -1,4 +1,4 @@
-"""From what a leader wants to orders: a pure function of signal, book, prices, rules and limits.
+"""From what a signal wants to orders: a pure function of wants, book, prices, rules and limits.
 
 It runs twice: `plan` finds what is wanted and sizes the sells; `fund` sizes the buys from the cash that is really there
 once the sells are done. All amounts are in the quote asset.
@@ -14,7 +14,7 @@ from .decimals import EXACT, ONE, ZERO, round_down
 from .exchanges.base import Side, SymbolRules
 from .limits import Limits
 from .portfolio import Portfolio, Valuation
-from .signal import Action, Signal
+from .wants import Moves, Wants
 
 # An exchange checks a minimum against an average price; orders keep this much above it.
 NOTIONAL_MARGIN = Decimal("1.05")
@@ -120,23 +120,23 @@ class Market:
 
 
 def plan(
-    signal: Signal,
+    wants: Wants,
     portfolio: Portfolio,
     valuation: Valuation,
     market: Market,
     limits: Limits,
     blocked: Mapping[tuple[str, Side], Reason],
 ) -> Plan:
-    """What a signal asks of this book: sells sized, buys as amounts.
+    """What is wanted of this book: sells sized, buys as amounts.
 
     `blocked` holds the legs that must not be placed now, with the reason (an order in flight, refused twice, done).
     """
     with localcontext(EXACT):
         planner = _Planner(portfolio, valuation, market, limits, blocked)
-        if signal.version == 1:
-            planner.actions(signal)
+        if isinstance(wants, Moves):
+            planner.moves(wants)
         else:
-            planner.targets(signal.targets)
+            planner.targets(wants.shares)
         return Plan(sells=tuple(planner.sells), wanted=planner.wanted, left_out=tuple(planner.left_out))
 
 
@@ -160,19 +160,14 @@ class _Planner:
         self.wanted: dict[str, Decimal] = {}
         self.left_out: list[LeftOut] = []
 
-    def actions(self, signal: Signal) -> None:
-        """Version 1: each action moves its share of the capital."""
-        for action in signal.actions:
-            amount = action.share * self._valuation.total
-            if action.action is Action.BUY:
-                self._buy(action.coin, amount)
-            elif action.action is Action.SELL:
-                self._sell(action.coin, amount)
+    def moves(self, moves: Moves) -> None:
+        """Each move buys or sells its share of the capital."""
+        for move in moves.moves:
+            trade = self._buy if move.side is Side.BUY else self._sell
+            trade(move.coin, move.share * self._valuation.total)
 
-    def targets(self, targets: Mapping[str, Decimal] | None) -> None:
-        """Version 2: each coin moves to its share of the capital; a target of 0 is an exit, however small."""
-        if targets is None:  # not told is not "sell everything"
-            return
+    def targets(self, targets: Mapping[str, Decimal]) -> None:
+        """Each coin moves to its share of the capital; a target of 0 is an exit, however small."""
         capital = self._valuation.total
         for coin in sorted({*targets, *self._portfolio.positions}):
             target = targets.get(coin, ZERO)

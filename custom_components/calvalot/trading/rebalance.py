@@ -15,7 +15,7 @@ from .ledger.records import OrderRecord, OrderState, Result, SignalRecord
 from .limits import Limits
 from .planner import NOTIONAL_MARGIN, LeftOut, Market, PlannedOrder, Reason, fund, plan
 from .portfolio import Portfolio, Position
-from .signal import Action, Signal, sells_out
+from .wants import Moves, Wants
 
 MAX_REFUSALS = 2
 # How long a refused leg of a sale of everything waits: twice as long each time.
@@ -42,7 +42,7 @@ class OrderPlan:
 
 
 class Rebalancer:
-    """CycleQueue signals into orders for one follower."""
+    """Turns what signals want into orders."""
 
     def __init__(
         self,
@@ -58,33 +58,33 @@ class Rebalancer:
         self._clock = clock
         self._max_trades = max_trades_per_day
 
-    async def outlook(
-        self, signal: Signal, signal_id: str, account: Account, market: Market, *, with_proceeds: bool
+    async def order_plan(
+        self, record: SignalRecord, account: Account, market: Market, *, with_proceeds: bool
     ) -> OrderPlan | None:
-        """What the signal would trade now; None without a complete valuation or with a wanted price missing."""
+        """What a signal would trade now; None without a complete valuation or with a wanted price missing."""
+        wants = record.wants
         book = await asyncio.to_thread(self._ledger.book)
         moving = committed(await asyncio.to_thread(self._ledger.in_flight), market)
         # A sale of everything says of each coin why it is still there, and waits for a pair that may open again.
-        aside = frozenset[str]() if sells_out(signal_id) else market.aside
+        aside = frozenset[str]() if record.kind.sells_out else market.aside
         portfolio = account.usable(book.portfolio, moving).without(aside)
         valuation = portfolio.value(market.prices)
-        if valuation is None or _missing_price(signal, market):
+        if wants is None or valuation is None or _missing_price(wants, market):
             return None
-        blocked = await self._blocked(signal, signal_id, market)
+        blocked = await self._blocked(record, market)
         blocked |= dict.fromkeys(((coin, side) for coin in aside for side in Side), Reason.NOT_LISTED)
         sellable = reserve_fee(portfolio, await asyncio.to_thread(self._ledger.last_fee_asset))
-        planned = plan(signal, sellable, valuation, market, self._limits, blocked)
+        planned = plan(wants, sellable, valuation, market, self._limits, blocked)
         cash = portfolio.cash - moving.get(market.quote, ZERO)
         if with_proceeds:
             cash += sum((order.amount for order in planned.sells), ZERO) * (ONE - FEE_RESERVE)
         buys, short = fund(planned.wanted, cash, valuation.total, market, self._limits)
-        outlook = OrderPlan(sells=planned.sells, buys=buys, left_out=planned.left_out + short)
-        return outlook if sells_out(signal_id) else await self._within_day(outlook)
+        order_plan = OrderPlan(sells=planned.sells, buys=buys, left_out=planned.left_out + short)
+        return order_plan if record.kind.sells_out else await self._within_day(order_plan)
 
     async def pursue(
         self,
         record: SignalRecord,
-        signal: Signal,
         account: Account,
         market: Market,
         fee_prices: Mapping[str, Decimal],
@@ -98,30 +98,30 @@ class Rebalancer:
         each batch; nothing more is placed once it says so. Raises LedgerError.
         """
         done: list[OrderRecord] = []
-        outlook = await self.outlook(signal, record.signal_id, account, market, with_proceeds=False)
-        if outlook:
-            for sells in await self._in_turns(outlook.sells):
+        order_plan = await self.order_plan(record, account, market, with_proceeds=False)
+        if order_plan:
+            for sells in await self._in_turns(order_plan.sells):
                 if halted():
                     break
                 if sells[0].coin == FEE_COIN and done:  # its quantity has paid the fees of the others meanwhile
-                    again = await self.outlook(signal, record.signal_id, account, market, with_proceeds=False)
+                    again = await self.order_plan(record, account, market, with_proceeds=False)
                     sells = [order for order in again.sells if order.coin == FEE_COIN] if again else []  # noqa: PLW2901
-                done += await self._executor.execute(record.signal_id, sells, fee_prices)
-            if outlook.sells:
-                outlook = await self.outlook(signal, record.signal_id, account, market, with_proceeds=False)
-            if outlook and outlook.buys and not halted():
-                done += await self._executor.execute(record.signal_id, outlook.buys, fee_prices)
-            outlook = await self.outlook(signal, record.signal_id, account, market, with_proceeds=False)
-        return await self.judge(record, outlook, last_pass=last_pass and not halted()), tuple(done)
+                done += await self._executor.execute(record.key, sells, fee_prices)
+            if order_plan.sells:
+                order_plan = await self.order_plan(record, account, market, with_proceeds=False)
+            if order_plan and order_plan.buys and not halted():
+                done += await self._executor.execute(record.key, order_plan.buys, fee_prices)
+            order_plan = await self.order_plan(record, account, market, with_proceeds=False)
+        return await self.judge(record, order_plan, last_pass=last_pass and not halted()), tuple(done)
 
-    async def judge(self, record: SignalRecord, outlook: OrderPlan | None, *, last_pass: bool) -> SignalRecord:
+    async def judge(self, record: SignalRecord, order_plan: OrderPlan | None, *, last_pass: bool) -> SignalRecord:
         """Write down what became of a signal so far, given what could still be traded of it. Raises LedgerError."""
-        record = await self._judged(record, outlook, last_pass=last_pass)
+        record = await self._judged(record, order_plan, last_pass=last_pass)
         return await asyncio.to_thread(self._ledger.write_signal, record)
 
     def give_up(self, record: SignalRecord, reason: str) -> SignalRecord:
         """Close a signal of which nothing more is to be traded; synchronous. Raises LedgerError."""
-        orders = self._ledger.orders(record.signal_id)
+        orders = self._ledger.orders(record.key)
         if any(order.executed_quantity or not order.state.settled for order in orders):
             result = Result.PARTIAL
         else:
@@ -139,68 +139,68 @@ class Rebalancer:
         others = [order for order in sells if order.coin != FEE_COIN]
         return [turn for turn in (others, [order for order in sells if order.coin == FEE_COIN]) if turn]
 
-    async def _blocked(self, signal: Signal, signal_id: str, market: Market) -> dict[tuple[str, Side], Reason]:
+    async def _blocked(self, record: SignalRecord, market: Market) -> dict[tuple[str, Side], Reason]:
         """Legs that must not be placed now, with the reason."""
-        earlier = await asyncio.to_thread(self._ledger.orders, signal_id)
-        record = await asyncio.to_thread(self._ledger.signal, signal_id)
+        earlier = await asyncio.to_thread(self._ledger.orders, record.key)
         blocked: dict[tuple[str, Side], Reason] = {}
         refusals: dict[tuple[str, Side], list[datetime]] = {}
         for order in earlier:
             leg = (order.coin, order.side)
             if order.state is OrderState.REJECTED:
                 # What a first purchase was refused for another signal of the leader says nothing about this one.
-                if record is None or order.created_at >= record.seen_at:
+                if order.created_at >= record.seen_at:
                     refusals.setdefault(leg, []).append(order.created_at)
-            elif order.state is OrderState.BOOKED and signal.version == 1:
+            elif order.state is OrderState.BOOKED and isinstance(record.wants, Moves):
                 filled = _is_filled(order, market.rules.get(order.symbol))
                 blocked[leg] = Reason.ALREADY_PLACED if filled else Reason.UNFILLED
-        blocked |= {leg: Reason.REFUSED for leg, times in refusals.items() if self._is_refused(signal_id, times)}
+        blocked |= {leg: Reason.REFUSED for leg, times in refusals.items() if self._is_refused(record, times)}
         for order in await asyncio.to_thread(self._ledger.in_flight):
             blocked |= dict.fromkeys(((order.coin, side) for side in Side), Reason.ORDER_OPEN)
-        if record and sells_out(signal_id) and market.rules_at and market.rules_at < record.seen_at:
+        begun = record.seq and record.kind.sells_out
+        if begun and market.rules_at and market.rules_at < record.seen_at:
             # What was not listed before a sale of everything began may be by now: it waits for newer rules.
             blocked |= {(coin, Side.SELL): Reason.NOT_TRADING for coin in market.aside}
         return blocked
 
-    def _is_refused(self, signal_id: str, times: Sequence[datetime]) -> bool:
+    def _is_refused(self, record: SignalRecord, times: Sequence[datetime]) -> bool:
         """Whether a leg that was refused at these times is not placed now; one that sells everything only waits."""
-        if not sells_out(signal_id):
+        if not record.kind.sells_out:
             return len(times) >= MAX_REFUSALS
         return self._clock() < times[-1] + min(FIRST_RETRY * (1 << min(len(times) - 1, 10)), LONGEST_RETRY)
 
-    async def _within_day(self, outlook: OrderPlan) -> OrderPlan:
+    async def _within_day(self, order_plan: OrderPlan) -> OrderPlan:
         """No more orders than the day allows, sells first; one in flight may have traded."""
-        if self._max_trades is None or not outlook.orders:
-            return outlook
+        if self._max_trades is None or not order_plan.orders:
+            return order_plan
         traded = await asyncio.to_thread(self._ledger.trades_since, self._clock() - DAY)
         traded += len(await asyncio.to_thread(self._ledger.in_flight))
         room = max(0, self._max_trades - traded)
-        kept = outlook.orders[:room]
+        kept = order_plan.orders[:room]
         dropped = tuple(
-            LeftOut(order.coin, order.symbol, order.side, Reason.DAILY_LIMIT) for order in outlook.orders[room:]
+            LeftOut(order.coin, order.symbol, order.side, Reason.DAILY_LIMIT) for order in order_plan.orders[room:]
         )
         return OrderPlan(
             sells=tuple(order for order in kept if order.side is Side.SELL),
             buys=tuple(order for order in kept if order.side is Side.BUY),
-            left_out=outlook.left_out + dropped,
+            left_out=order_plan.left_out + dropped,
         )
 
-    async def _judged(self, record: SignalRecord, outlook: OrderPlan | None, *, last_pass: bool) -> SignalRecord:
+    async def _judged(self, record: SignalRecord, order_plan: OrderPlan | None, *, last_pass: bool) -> SignalRecord:
         """The record with what became of the signal so far; see the contract for what each result means."""
-        orders = await asyncio.to_thread(self._ledger.orders, record.signal_id)
+        orders = await asyncio.to_thread(self._ledger.orders, record.key)
         in_flight = any(not order.state.settled for order in orders)
-        placeable = outlook is None or bool(outlook.orders)
-        passing = outlook is not None and any(item.reason.passing for item in outlook.left_out)
-        if sells_out(record.signal_id):  # what another signal bought without an answer is sold, too
+        placeable = order_plan is None or bool(order_plan.orders)
+        passing = order_plan is not None and any(item.reason.passing for item in order_plan.left_out)
+        if record.kind.sells_out:  # what another signal bought without an answer is sold, too
             in_flight = bool(await asyncio.to_thread(self._ledger.in_flight))
-            passing |= outlook is not None and any(item.reason is Reason.REFUSED for item in outlook.left_out)
-        left_out = () if outlook is None else tuple(item for item in outlook.left_out if not item.reason.aligned)
+            passing |= order_plan is not None and any(item.reason is Reason.REFUSED for item in order_plan.left_out)
+        left_out = () if order_plan is None else tuple(item for item in order_plan.left_out if not item.reason.aligned)
         record = replace(
             record,
             left_out=tuple((item.symbol, item.side.value, item.reason.value) for item in left_out),
-            reason="no_price" if outlook is None else _first_reason(left_out),
+            reason="no_price" if order_plan is None else _first_reason(left_out),
         )
-        untried = outlook is None and not orders and record.version != 1
+        untried = order_plan is None and not orders and not isinstance(record.wants, Moves)
         if in_flight or untried or ((placeable or passing) and not last_pass):
             return replace(record, result=Result.OPEN)
         traded = any(order.executed_quantity for order in orders)
@@ -211,7 +211,7 @@ class Rebalancer:
             result = Result.PARTIAL
         else:
             failed = any(order.state in {OrderState.REJECTED, OrderState.NOT_PLACED} for order in orders)
-            result = Result.ERROR if failed or passing or outlook is None else Result.SKIPPED
+            result = Result.ERROR if failed or passing or order_plan is None else Result.SKIPPED
         return replace(record, result=result)
 
 
@@ -232,13 +232,9 @@ def reserve_fee(portfolio: Portfolio, fee_asset: str | None) -> Portfolio:
     return replace(portfolio, positions={**portfolio.positions, FEE_COIN: kept})
 
 
-def _missing_price(signal: Signal, market: Market) -> bool:
-    """Whether a price of a coin that the signal wants is missing though the coin is listed."""
-    if signal.version == 1:
-        wanted = {action.coin for action in signal.actions if action.action is not Action.HOLD}
-    else:
-        wanted = {coin for coin, share in (signal.targets or {}).items() if share}
-    return any(market.symbol(coin) in market.rules and not market.prices.get(coin) for coin in wanted)
+def _missing_price(wants: Wants, market: Market) -> bool:
+    """Whether a price of a wanted coin is missing though the coin is listed."""
+    return any(market.symbol(coin) in market.rules and not market.prices.get(coin) for coin in wants.coins)
 
 
 def _first_reason(left_out: Sequence[LeftOut]) -> str:

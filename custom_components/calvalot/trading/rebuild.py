@@ -14,10 +14,10 @@ import logging
 
 from .errors import ExchangeError
 from .exchanges.base import FEE_COIN, Exchange, OrderPage, OrderReport
-from .executor import RECOVERED, Executor, Leg, executed
+from .executor import Executor, Leg, executed
 from .ledger.ledger import Ledger
 from .ledger.records import OrderRecord, OrderState
-from .signal import INITIAL_SYNC
+from .signal import INITIAL_SYNC, PORTFOLIO, RECOVERED, SignalKey, SourceKind
 
 _LOGGER = logging.getLogger(__name__)
 # Requests that are under way at the same time; the exchange may refuse them all before one of its answers is read.
@@ -99,7 +99,9 @@ class Rebuild:
         for report in page.own:
             if (record := records.get(report.client_order_id)) is None:
                 _LOGGER.warning("Order %s was missing from the ledger", report.client_order_id)
-                record = _record(report, coin, legs.get(report.client_order_id, Leg(RECOVERED, 0)))
+                record = _record(
+                    report, coin, legs.get(report.client_order_id, Leg(SignalKey(PORTFOLIO, RECOVERED), 0))
+                )
                 found.append(executed(record, report) if report.done else record)
             elif record.state is OrderState.NOT_PLACED and report.executed_quantity:
                 _LOGGER.warning("Order %s was taken for never placed", report.client_order_id)
@@ -117,8 +119,8 @@ class Rebuild:
         if client_order_ids:
             signals = self._ledger.signals(limit=EXPLAINED_SIGNALS)
             # A joining has an id of its own, which no leader will tell again.
-            for signal_id in {INITIAL_SYNC, *(signal.signal_id for signal in signals)}:
-                legs |= self._executor.explain(signal_id, symbol, client_order_ids)
+            for signal in {SignalKey(SourceKind.LEADER, INITIAL_SYNC), *(record.key for record in signals)}:
+                legs |= self._executor.explain(signal, symbol, client_order_ids)
         return legs
 
     # Then they are booked
@@ -149,7 +151,8 @@ class Rebuild:
 
 def _record(report: OrderReport, coin: str, leg: Leg) -> OrderRecord:
     return OrderRecord(
-        signal_id=leg.signal_id,
+        source=leg.signal.source,
+        signal_id=leg.signal.signal_id,
         coin=coin,
         symbol=report.symbol,
         side=report.side,

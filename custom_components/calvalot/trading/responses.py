@@ -14,6 +14,7 @@ from .performance import Close, fall, period_return
 from .planner import LeftOut, PlannedOrder
 from .profit import Profit
 from .snapshot import Snapshot
+from .wants import Moves, Wants
 
 type Json = dict[str, Any]
 
@@ -96,13 +97,23 @@ def signal(record: SignalRecord, orders: Iterable[OrderRecord] = ()) -> Json:
         "signal_id": record.signal_id,
         "time": iso(record.seen_at),
         "created_at": iso(record.created_at),
-        "version": record.version,
+        "version": _version(record.wants),
         "confidence": None if record.confidence is None else float(record.confidence),
         "reasoning": record.reasoning,
         "result": record.result.value,
         "reason": record.reason,
         "legs": [*legs, *left_out],
     }
+
+
+def _version(wants: Wants | None) -> int | None:
+    """The leader's version that wants such a thing: 1 moves, 2 an allocation."""
+    match wants:
+        case None:
+            return None
+        case Moves():
+            return 1
+    return 2
 
 
 def cash_flow(record: CashFlow) -> Json:
@@ -218,7 +229,7 @@ def signals(ledger: Ledger, limit: int, before: int | None) -> list[Json]:
     """Signals, each with what it traded. Raises LedgerError."""
     page = []
     for record in ledger.signals(limit, before=before):
-        orders = ledger.orders(record.signal_id)
+        orders = ledger.orders(record.key)
         trades = ledger.trades_of([order.seq for order in orders])
         traded = [trade(each, ledger.mode) for each in trades]
         page.append({"seq": record.seq, **signal(record, orders), "trades": traded})

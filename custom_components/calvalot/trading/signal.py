@@ -1,81 +1,82 @@
-"""What a source wants: a signal with an allocation or with moves."""
+"""A signal: what a source wants, with what it says about it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from decimal import Decimal
 from enum import StrEnum
-import json
+from typing import NamedTuple
 
-# Names the follower gives to records of its own.
+from .wants import Wants
+
+# The source of what the portfolio itself decides or its owner orders: a stop loss, an exit.
+PORTFOLIO = "portfolio"
+# Ids of records that no source gives; in the ledger their kind says what they are.
 INITIAL_SYNC = "initial_sync"
-RESERVED_IDS = frozenset({INITIAL_SYNC, "recovered"})
-SYNC = "sync-"
-STOP_LOSS = "stop_loss-"
-EXIT = "exit-"
-RESERVED_STARTS = (SYNC, STOP_LOSS, EXIT)
+RECOVERED = "recovered"
+RESERVED_IDS = frozenset({INITIAL_SYNC, RECOVERED})
 
 
-class Action(StrEnum):
-    """What a version 1 signal wants done with a coin."""
+class SignalKey(NamedTuple):
+    """What names a signal in its book: who said it, and its id there."""
 
-    BUY = "BUY"
-    SELL = "SELL"
-    HOLD = "HOLD"
+    source: str
+    signal_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class SignalAction:
-    """One action of a version 1 signal; `share` is a fraction of the whole capital, for SELL too."""
+class SourceKind(StrEnum):
+    """Kinds of source; the first source of a portfolio is named by its kind."""
 
-    pair: str
-    coin: str
-    action: Action
-    share: Decimal
+    LEADER = "leader"
+    ALLOCATION = "allocation"
+
+
+# Sources whose orders are named as if there were no other; each further one stands in the name.
+FIRST_SOURCES = frozenset({PORTFOLIO, *SourceKind})
+
+
+class Kind(StrEnum):
+    """What a signal in the ledger is: said by its source, or made by the portfolio."""
+
+    SIGNAL = "signal"
+    JOINING = "joining"
+    SYNC = "sync"
+    STOP_LOSS = "stop_loss"
+    EXIT = "exit"
+
+    @property
+    def sells_out(self) -> bool:
+        """Whether it sells everything."""
+        return self in {Kind.STOP_LOSS, Kind.EXIT}
+
+    def id_at(self, time: datetime) -> str:
+        """Signal id of a record of this kind that the portfolio makes at a time."""
+        return f"{self.value}-{time.astimezone(UTC).isoformat(timespec='milliseconds')}"
+
+
+RESERVED_STARTS = tuple(f"{kind.value}-" for kind in (Kind.SYNC, Kind.STOP_LOSS, Kind.EXIT))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Signal:
     """A valid signal.
 
-    `targets` is the leader's allocation by coin (fractions of capital, the rest is cash): None where a version 1 signal
-    tells none, empty for all cash. `actions` is empty in version 2. `created_at` is UTC, None where the leader does not
-    say. `payload` is the start of the raw JSON text, whole up to `MAX_PAYLOAD` characters.
+    `targets` is the source's own allocation by coin (fractions of its capital, the rest is cash): None where moves come
+    without one, empty for all cash. `created_at` is UTC, None where the source does not say.
     """
 
     signal_id: str
-    version: int
-    confidence: Decimal | None
-    reasoning: str
-    created_at: datetime | None
-    actions: tuple[SignalAction, ...]
+    wants: Wants
     targets: Mapping[str, Decimal] | None
-    update_required: bool
-    latest_version: str | None
-    payload: str
-
-    @property
-    def wanted(self) -> str:
-        """All that is traded of it as one text, the same for the same content: the moves, or the allocation."""
-        if self.version == 1:
-            moves = [
-                (move.coin, move.action.value, f"{move.share:f}")
-                for move in self.actions
-                if move.action is not Action.HOLD
-            ]
-            return json.dumps({"moves": sorted(moves)})
-        targets = self.targets
-        if targets is None:
-            return json.dumps({"allocation": None})
-        return json.dumps({"allocation": {coin: f"{targets[coin]:f}" for coin in sorted(targets) if targets[coin]}})
-
-    def as_allocation(self, signal_id: str) -> Signal:
-        """Its allocation as a target of our own."""
-        return replace(self, version=2, signal_id=signal_id, actions=())
+    created_at: datetime | None = None
+    confidence: Decimal | None = None
+    reasoning: str = ""
+    update_required: bool = False
+    latest_version: str | None = None
 
 
 class InvalidSignal(ValueError):
-    """An answer that is refused; without a `signal_id` it is no signal at all."""
+    """A signal that is refused; without a `signal_id` it is no signal at all."""
 
     def __init__(self, reason: str, signal_id: str | None = None) -> None:
         super().__init__(reason)
@@ -84,13 +85,8 @@ class InvalidSignal(ValueError):
 
 
 class UnknownCoin(InvalidSignal):
-    """A signal with coins (their codes, at most 20) that the follower does not trade."""
+    """A signal with coins (their codes, at most 20) that the portfolio does not trade."""
 
     def __init__(self, coins: tuple[str, ...]) -> None:
         super().__init__(f"unknown coin: {', '.join(coins)}")
         self.coins = coins
-
-
-def sells_out(signal_id: str) -> bool:
-    """Whether a record of the follower's own sells everything: a stop loss, or the owner's exit."""
-    return signal_id.startswith((STOP_LOSS, EXIT))

@@ -7,7 +7,7 @@ from decimal import Decimal, localcontext
 from enum import StrEnum
 
 from .decimals import EXACT, HUNDRED, ZERO
-from .errors import ExchangeError, LeaderError
+from .errors import ExchangeError, SourceError
 from .exchanges.base import KeyPermissions, Mode
 from .ledger.records import Book, OrderRecord, Result, SignalRecord
 from .performance import tracking_distance
@@ -89,7 +89,7 @@ class Snapshot(Figures):
     last_signal_reason: str | None = None
     last_trade: datetime | None = None
     leader_connected: bool | None = None
-    leader_problem: LeaderError | None = None
+    leader_problem: SourceError | None = None
     exchange_connected: bool | None = None
     exchange_problem: ExchangeError | None = None
     unknown_coins: tuple[str, ...] = ()

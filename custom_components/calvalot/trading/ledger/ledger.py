@@ -37,7 +37,7 @@ from ..decimals import ZERO
 from ..exchanges.base import FEE_COIN, AccountId, Fill, Mode, OrderReport, Side
 from ..performance import Close, Drawdown, Units
 from ..portfolio import BookError, Portfolio, Position
-from ..signal import EXIT, STOP_LOSS
+from ..signal import Kind, SignalKey
 from . import claims
 from .records import (
     FACTS_OF_FOLLOWER,
@@ -294,12 +294,7 @@ class Ledger(Storage):
     # Signals
 
     def write_signal(self, record: SignalRecord, remember: Mapping[str, str] | None = None) -> SignalRecord:
-        """Write a signal for the first time, or what became of it since; with it, facts to be remembered.
-
-        Its text is kept for as long as it may be traded.
-        """
-        if record.result not in {Result.OPEN, Result.WAITING}:
-            record = replace(record, payload="")
+        """Write a signal for the first time, or what became of it since; with it, facts to be remembered."""
         row = {**self._key, **_columns(record), "left_out": json.dumps(record.left_out)}
         with self._transaction(*((signals, facts) if remember else (signals,))) as connection:
             self._write_facts(connection, remember or {})
@@ -309,34 +304,49 @@ class Ledger(Storage):
             return replace(record, seq=insert_row(connection, signals, row))
 
     @remembered(signals)
-    def signal(self, signal_id: str) -> SignalRecord | None:
+    def signal(self, key: SignalKey) -> SignalRecord | None:
         """The record of a signal."""
-        return next(iter(self._signals(signals.c.signal_id == signal_id)), None)
+        return next(
+            iter(self._signals(and_(signals.c.source == key.source, signals.c.signal_id == key.signal_id))), None
+        )
 
     @remembered(signals)
     def open_signals(self, result: Result = Result.OPEN) -> tuple[SignalRecord, ...]:
         """Signals of which something can still be placed, or that wait for their owner's word; oldest first."""
         return self._signals(signals.c.result == result)
 
+    @remembered(signals)
+    def newest_of(self, source: str) -> SignalRecord | None:
+        """The signal of a source that was taken up last."""
+        query = self._by_age(select(signals), signals).where(signals.c.source == source).limit(1)
+        with self._reading() as connection:
+            return next((_signal(row) for row in connection.execute(query).mappings()), None)
+
     @remembered(signals, sights)
-    def sight(self, signal_id: str) -> datetime | None:
+    def sight(self, key: SignalKey) -> datetime | None:
         """When a signal was first seen, in whichever book and mode."""
         with self._reading() as connection:
             return min(
                 connection.execute(
                     union_all(
-                        *(select(table.c.seen_at).where(table.c.signal_id == signal_id) for table in (signals, sights))
+                        *(
+                            select(table.c.seen_at).where(
+                                table.c.source == key.source, table.c.signal_id == key.signal_id
+                            )
+                            for table in (signals, sights)
+                        )
                     )
                 ).scalars(),
                 default=None,
             )
 
-    def write_sight(self, signal_id: str, seen_at: datetime) -> None:
-        """Write down when a signal was first seen; the newest are kept."""
-        newest = select(sights.c.signal_id).order_by(sights.c.seen_at.desc()).limit(SIGHTS)
+    def write_sight(self, key: SignalKey, seen_at: datetime) -> None:
+        """Write down when a signal was first seen; the newest of its source are kept."""
+        of_source = sights.c.source == key.source
+        newest = select(sights.c.signal_id).where(of_source).order_by(sights.c.seen_at.desc()).limit(SIGHTS)
         with self._transaction(sights) as connection:
-            upsert_row(connection, sights, {"signal_id": signal_id, "seen_at": seen_at})
-            connection.execute(delete(sights).where(sights.c.signal_id.not_in(newest)))
+            upsert_row(connection, sights, {**key._asdict(), "seen_at": seen_at})
+            connection.execute(delete(sights).where(of_source, sights.c.signal_id.not_in(newest)))
 
     @remembered(signals, orders)
     def has_joined(self) -> bool:
@@ -348,7 +358,7 @@ class Ledger(Storage):
             self._own(signals),
             signals.c.result.not_in((Result.REJECTED, Result.ERROR)),
             signals.c.reason != OVERTAKEN,
-            *(~signals.c.signal_id.startswith(start, autoescape=True) for start in (STOP_LOSS, EXIT)),
+            signals.c.kind.not_in([kind for kind in Kind if kind.sells_out]),
         )
         with self._reading() as connection:
             return any(connection.execute(query.limit(1)).first() for query in (self._traded(), followed))
@@ -386,9 +396,9 @@ class Ledger(Storage):
         return self._orders(orders.c.state.in_(IN_FLIGHT))
 
     @remembered(orders)
-    def orders(self, signal_id: str) -> tuple[OrderRecord, ...]:
+    def orders(self, signal: SignalKey) -> tuple[OrderRecord, ...]:
         """All orders of a signal, oldest first."""
-        return self._orders(orders.c.signal_id == signal_id)
+        return self._orders(and_(orders.c.source == signal.source, orders.c.signal_id == signal.signal_id))
 
     def orders_named(self, client_order_ids: Collection[str]) -> dict[str, OrderRecord]:
         """Orders by their client order id, as far as they are written down."""
@@ -737,4 +747,6 @@ def _flow(row: RowMapping) -> CashFlow:
 
 def _signal(row: RowMapping) -> SignalRecord:
     left_out = tuple((symbol, side, reason) for symbol, side, reason in json.loads(row["left_out"]))
-    return SignalRecord(**{**_without_key(row), "result": Result(row["result"]), "left_out": left_out})
+    return SignalRecord(
+        **{**_without_key(row), "kind": Kind(row["kind"]), "result": Result(row["result"]), "left_out": left_out}
+    )

@@ -9,6 +9,8 @@ from ..decimals import ONE, ZERO
 from ..exchanges.base import AccountId, OrderReport, Side
 from ..performance import Drawdown, Units
 from ..portfolio import Portfolio
+from ..signal import Kind, SignalKey, SourceKind
+from ..wants import Wants
 
 # Of books that are numbered, today's, and what belongs to no book but to the follower.
 FIRST_BOOK = 1
@@ -61,24 +63,30 @@ class FlowKind(StrEnum):
 class SignalRecord:
     """A signal as it was taken up and what became of it; `seq` orders records, newest last.
 
-    `source` is the id of the leader's signal it was made from, `asked_at` when its owner was asked to approve it, `wanted` all that is to be traded of it. `left_out` holds symbol, side and reason of each leg that
-    was left out.
+    `source` is who said it, `kind` what it is, `origin` the id of the signal it was made from, `wants` all that is to be traded
+    of it: None where it was refused, or where an older version wrote it down without. `asked_at` is when its owner was asked to
+    approve it. `left_out` holds symbol, side and reason of each leg that was left out.
     """
 
     seq: int = 0
+    source: str = SourceKind.LEADER
+    kind: Kind = Kind.SIGNAL
     signal_id: str
-    version: int | None
+    origin: str = ""
+    wants: Wants | None = None
     seen_at: datetime
     created_at: datetime | None = None
     confidence: Decimal | None = None
     reasoning: str = ""
-    payload: str = ""
-    source: str = ""
     asked_at: datetime | None = None
-    wanted: str | None = None
     result: Result = Result.OPEN
     reason: str = ""
     left_out: tuple[tuple[str, str, str], ...] = ()
+
+    @property
+    def key(self) -> SignalKey:
+        """What names it in its book."""
+        return SignalKey(self.source, self.signal_id)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +98,7 @@ class OrderRecord:
     """
 
     seq: int = 0
+    source: str = SourceKind.LEADER
     signal_id: str
     coin: str
     symbol: str
@@ -109,6 +118,11 @@ class OrderRecord:
     executed_amount: Decimal = ZERO
     executed_at: datetime | None = None
     reason: str = ""
+
+    @property
+    def signal(self) -> SignalKey:
+        """The signal that placed it."""
+        return SignalKey(self.source, self.signal_id)
 
     def quantity_in(self, report: OrderReport) -> Decimal:
         """Quantity that was asked for; of an order sized in quote what the exchange made of that."""

@@ -18,6 +18,9 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
+from ..signal import SourceKind
+from ..wants import Wants, from_text, to_text
+
 
 class DecimalText(TypeDecorator[Decimal]):
     """A Decimal kept as plain text, to the last digit."""
@@ -47,6 +50,21 @@ class TimeText(TypeDecorator[datetime]):
     @override
     def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
         return None if value is None else datetime.fromisoformat(value)
+
+
+class WantsText(TypeDecorator[Wants]):
+    """What a signal wants, as JSON."""
+
+    impl = Text
+    cache_ok = True
+
+    @override
+    def process_bind_param(self, value: Wants | None, dialect: Dialect) -> str | None:
+        return None if value is None else to_text(value)
+
+    @override
+    def process_result_value(self, value: Any, dialect: Dialect) -> Wants | None:
+        return None if value is None else from_text(value)
 
 
 METADATA = MetaData()
@@ -100,35 +118,34 @@ signals = Table(
     Column("seq", Integer, primary_key=True, autoincrement=True),
     Column("mode", String(8), nullable=False),
     Column("book", Integer, nullable=False),
+    Column("source", String(32), nullable=False),
+    Column("kind", String(10), nullable=False),
     Column("signal_id", Text, nullable=False),
-    Column("version", Integer),
+    Column("origin", Text, nullable=False),
+    Column("wants", WantsText),
     Column("seen_at", TimeText, nullable=False),
     Column("created_at", TimeText),
     Column("confidence", DecimalText),
     Column("reasoning", Text, nullable=False),
-    Column("payload", Text, nullable=False),
-    Column("source", Text, nullable=False),
     Column("asked_at", TimeText),
-    Column("wanted", Text),
     Column("result", String(10), nullable=False),
     Column("reason", Text, nullable=False),
     Column("left_out", Text, nullable=False),
-    UniqueConstraint("mode", "book", "signal_id"),
-    Index("signals_by_id", "signal_id"),
+    UniqueConstraint("mode", "book", "source", "signal_id"),
+    Index("signals_by_id", "source", "signal_id"),
     Index("signals_by_time", "mode", "book", "seen_at"),
     Index("signals_by_result", "mode", "book", "result"),
     sqlite_autoincrement=True,
 )
 
-
 # When a signal that is not written down yet was first seen, whichever book is in use.
 sights = Table(
     "sights",
     METADATA,
+    Column("source", String(32), primary_key=True),
     Column("signal_id", Text, primary_key=True),
     Column("seen_at", TimeText, nullable=False),
 )
-
 
 orders = Table(
     "orders",
@@ -136,6 +153,7 @@ orders = Table(
     Column("seq", Integer, primary_key=True, autoincrement=True),
     Column("mode", String(8), nullable=False),
     Column("book", Integer, nullable=False),
+    Column("source", String(32), nullable=False, server_default=SourceKind.LEADER),
     Column("signal_id", Text, nullable=False),
     Column("coin", String(32), nullable=False),
     Column("symbol", String(48), nullable=False),
@@ -156,7 +174,7 @@ orders = Table(
     Column("executed_at", TimeText),
     Column("reason", Text, nullable=False),
     UniqueConstraint("mode", "book", "client_order_id"),
-    Index("orders_by_signal", "mode", "book", "signal_id"),
+    Index("orders_by_signal", "mode", "book", "source", "signal_id"),
     Index("orders_by_symbol", "mode", "book", "symbol", "order_id"),
     Index("orders_by_time", "mode", "book", "executed_at"),
     Index("orders_by_state", "mode", "book", "state"),

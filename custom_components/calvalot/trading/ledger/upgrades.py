@@ -71,6 +71,40 @@ NUMBERED_BOOKS = (
     "CREATE INDEX ix_fills_order_seq ON fills (order_seq)",
     "CREATE INDEX cash_flows_by_time ON cash_flows (mode, book, time)",
 )
+# Signals say who said them, what they are and what they want, which their id and their version told before. What an older
+# version wrote down without what it wants, and can still be traded, waits until its source says it again.
+_SOURCE = "CASE WHEN signal_id GLOB 'stop_loss-*' OR signal_id GLOB 'exit-*' OR signal_id = 'recovered' THEN 'portfolio' ELSE 'leader' END"
+SOURCES_OF_SIGNALS = (
+    "ALTER TABLE signals RENAME TO old_signals",
+    """CREATE TABLE signals (
+        seq INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, mode VARCHAR(8) NOT NULL, book INTEGER NOT NULL,
+        source VARCHAR(32) NOT NULL, kind VARCHAR(10) NOT NULL, signal_id TEXT NOT NULL, origin TEXT NOT NULL, wants TEXT,
+        seen_at VARCHAR(40) NOT NULL, created_at VARCHAR(40), confidence TEXT, reasoning TEXT NOT NULL,
+        asked_at VARCHAR(40), result VARCHAR(10) NOT NULL, reason TEXT NOT NULL, left_out TEXT NOT NULL,
+        UNIQUE (mode, book, source, signal_id))""",
+    f"""INSERT INTO signals SELECT seq, mode, book, {_SOURCE},
+        CASE WHEN signal_id = 'initial_sync' THEN 'joining' WHEN signal_id GLOB 'sync-*' THEN 'sync'
+             WHEN signal_id GLOB 'stop_loss-*' THEN 'stop_loss' WHEN signal_id GLOB 'exit-*' THEN 'exit' ELSE 'signal' END,
+        signal_id, source,
+        CASE WHEN signal_id GLOB 'stop_loss-*' OR signal_id GLOB 'exit-*' THEN '{{"allocation": {{}}}}'
+             WHEN wanted IS NOT NULL THEN wanted WHEN version IS NULL OR result IN ('open', 'waiting') THEN NULL
+             WHEN version = 1 THEN '{{"moves": []}}' ELSE '{{"allocation": {{}}}}' END,
+        seen_at, created_at, confidence, reasoning, asked_at, result, reason, left_out FROM old_signals""",  # noqa: S608  # names of our own
+    "DROP TABLE old_signals",
+    "CREATE INDEX signals_by_id ON signals (source, signal_id)",
+    "CREATE INDEX signals_by_time ON signals (mode, book, seen_at)",
+    "CREATE INDEX signals_by_result ON signals (mode, book, result)",
+    "ALTER TABLE sights RENAME TO old_sights",
+    """CREATE TABLE sights (
+        source VARCHAR(32) NOT NULL, signal_id TEXT NOT NULL, seen_at VARCHAR(40) NOT NULL, PRIMARY KEY (source, signal_id))""",
+    "INSERT INTO sights SELECT 'leader', signal_id, seen_at FROM old_sights",
+    "DROP TABLE old_sights",
+    "ALTER TABLE orders ADD COLUMN source VARCHAR(32) NOT NULL DEFAULT 'leader'",
+    f"UPDATE orders SET source = {_SOURCE}",  # noqa: S608
+    "DROP INDEX orders_by_signal",
+    "CREATE INDEX orders_by_signal ON orders (mode, book, source, signal_id)",
+)
+
 # What brings a file from each version to the next; the first entry leads from 1 to 2.
 UPGRADES: tuple[tuple[str, ...], ...] = (
     ("ALTER TABLE orders ADD COLUMN price TEXT",),
@@ -88,5 +122,6 @@ UPGRADES: tuple[tuple[str, ...], ...] = (
         "ALTER TABLE orders ADD COLUMN quote_amount TEXT",
         "ALTER TABLE closes ADD COLUMN prices TEXT",
     ),
+    SOURCES_OF_SIGNALS,
 )
 VERSION = 1 + len(UPGRADES)

@@ -1,7 +1,10 @@
 """The HMAC-signed GET that asks a leader for its latest signal."""
 
+import asyncio
 from asyncio import timeout
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
+from decimal import Decimal
 from email.utils import parsedate_to_datetime
 import hashlib
 import hmac
@@ -11,7 +14,9 @@ from aiohttp import ClientConnectionError, ClientError, ClientResponse, ClientSe
 from yarl import URL
 
 from ..errors import LeaderForbidden, LeaderInvalidResponse, LeaderSignalsOff, LeaderUnreachable
-from .leader_format import MAX_BODY
+from ..signal import InvalidSignal, Signal, SourceKind
+from .base import Moment
+from .leader_format import MAX_BODY, parse_signal
 
 PATH = "api/signal/latest"
 TIMEOUT = 10.0
@@ -121,3 +126,58 @@ def _clock_skew(date: str) -> float | None:
 
 def _cause(error: Exception) -> str:
     return (isinstance(error, ClientConnectionError | OSError) and str(error)) or type(error).__name__
+
+
+class LeaderSource:
+    """A leader as a source: its latest signal, each time it is asked."""
+
+    kind = SourceKind.LEADER
+    remote = True
+    jitter = True
+
+    def __init__(self, leader: Leader) -> None:
+        self._leader = leader
+        self._parsed: tuple[bytes, frozenset[str], Signal | InvalidSignal] | None = None
+        self._said: Signal | InvalidSignal | None = None
+        self._latest: Signal | None = None
+        self.memory: str | None = None
+
+    async def fetch(self, coins: Collection[str]) -> None:
+        """Fetch and parse the latest signal, in a thread where it is a new one. Raises LeaderError."""
+        self._said = None
+        body = await self._leader.fetch()
+        if body is None:
+            return
+        asked = body, frozenset(coins)
+        if self._parsed is None or self._parsed[:2] != asked:
+            self._parsed = *asked, await asyncio.to_thread(_parse, *asked)
+        self._said = self._parsed[2]
+        if isinstance(self._said, InvalidSignal):
+            if self._said.signal_id is None:
+                raise LeaderInvalidResponse(self._said.reason)
+        else:
+            self._latest = self._said
+
+    def decide(self, moment: Moment) -> Signal | InvalidSignal | None:  # noqa: ARG002  # a leader decides by itself
+        """The signal that was fetched."""
+        return self._said
+
+    def current(self, moment: Moment) -> Signal | None:  # noqa: ARG002
+        """The last valid signal."""
+        return self._latest
+
+    @property
+    def targets(self) -> Mapping[str, Decimal] | None:
+        """The leader's own allocation, where it told one."""
+        return self._latest.targets if self._latest else None
+
+    def next_due(self, moment: Moment) -> datetime | None:  # noqa: ARG002
+        """None: it is asked in every cycle."""
+        return None
+
+
+def _parse(body: bytes, coins: frozenset[str]) -> Signal | InvalidSignal:
+    try:
+        return parse_signal(body, coins)
+    except InvalidSignal as err:
+        return err

@@ -13,17 +13,20 @@ import json
 from typing import Any
 import unicodedata
 
-from ..signal import RESERVED_IDS, RESERVED_STARTS, Action, InvalidSignal, Signal, SignalAction, UnknownCoin
+from ..exchanges.base import Side
+from ..signal import RESERVED_IDS, RESERVED_STARTS, InvalidSignal, Signal, UnknownCoin
+from ..wants import Allocation, Move, Moves
 
 MAX_BODY = 256 * 1024
 MAX_SIGNAL_ID = 200
 MAX_REASONING = 2000
-MAX_PAYLOAD = 16 * 1024
 MAX_SUM = Decimal("1.05")
 QUOTES = (
     *("USDC", "USDT", "FDUSD", "BUSD", "TUSD", "USDP", "USD1", "USDE", "DAI", "USD"),
     *("EUR", "EURI", "AEUR", "GBP", "TRY", "BRL", "JPY", "PLN", "ARS", "MXN", "AUD", "BTC", "ETH", "BNB"),
 )
+# What an action does; HOLD leaves the coin as it is.
+_ACTIONS = {"BUY": Side.BUY, "SELL": Side.SELL, "HOLD": None}
 _NAN = Decimal("NaN")
 _MAX_NUMBER = 64
 _MAX_PAIR = 40
@@ -49,7 +52,7 @@ def parse_signal(body: bytes, coins: Collection[str]) -> Signal:
     document.refuse_twice("signal_id")
     try:
         document.refuse_twice("version", "portfolio_state", "actions", "timestamp", "created_at")
-        return _signal(document, signal_id, text[:MAX_PAYLOAD], _Pairs(coins))
+        return _signal(document, signal_id, _Pairs(coins))
     except InvalidSignal as error:
         error.signal_id = signal_id
         raise
@@ -125,12 +128,12 @@ def _signal_id(value: Any) -> str:
     return value
 
 
-def _signal(document: _Object, signal_id: str, payload: str, pairs: _Pairs) -> Signal:
+def _signal(document: _Object, signal_id: str, pairs: _Pairs) -> Signal:
     version = document.get("version", 1)
     if type(version) is not int or version not in {1, 2}:
         raise InvalidSignal(f"unknown version: {_show(version)}")
     targets = _targets(document, version, pairs)
-    actions = _actions(document, pairs) if version == 1 else ()
+    moves = _moves(document, pairs) if version == 1 else None
     if pairs.unknown:
         raise UnknownCoin(tuple(sorted(pairs.unknown)[:_MAX_NAMED]))
     update = document.shown("update")
@@ -138,15 +141,13 @@ def _signal(document: _Object, signal_id: str, payload: str, pairs: _Pairs) -> S
         update = _Object([])
     return Signal(
         signal_id=signal_id,
-        version=version,
+        wants=Allocation(shares=targets or {}) if moves is None else moves,
+        targets=targets,
         confidence=_shown_fraction(document.shown("confidence")),
         reasoning=_text(document.shown("reasoning"), MAX_REASONING) or "",
         created_at=_time(document.get("timestamp")) or _time(document.get("created_at")),
-        actions=actions,
-        targets=targets,
         update_required=update.get("required") is True,
         latest_version=_text(update.get("latest_version"), 100),
-        payload=payload,
     )
 
 
@@ -194,20 +195,21 @@ def _targets(document: _Object, version: int, pairs: _Pairs) -> dict[str, Decima
     return {coin: _cut(_EXACT.divide(weight, total)) for coin, weight in weights.items()}
 
 
-def _actions(document: _Object, pairs: _Pairs) -> tuple[SignalAction, ...]:
-    actions: dict[str, SignalAction] = {}
+def _moves(document: _Object, pairs: _Pairs) -> Moves:
+    """The actions but for those that hold a coin."""
+    shares: dict[str, tuple[Side | None, Decimal]] = {}
     for entry in _objects(document.get("actions"), "actions", "coin", "action", "pct_of_capital"):
         coin = pairs.coin(entry.get("coin"))
-        if coin in actions:
+        if coin in shares:
             raise InvalidSignal(f"{coin} stands twice in actions")
         name = entry.get("action")
-        if not isinstance(name, str) or name not in Action:
+        if not isinstance(name, str) or name not in _ACTIONS:
             raise InvalidSignal(f"unknown action for {coin}: {_show(name)}")
-        share = _fraction(entry.get("pct_of_capital"), f"pct_of_capital of {coin}")
-        actions[coin] = SignalAction(entry["coin"], coin, Action(name), share)
-    for side in Action.BUY, Action.SELL:
-        _sum([action.share for action in actions.values() if action.action is side], f"the {side} actions")
-    return tuple(actions.values())
+        shares[coin] = _ACTIONS[name], _fraction(entry.get("pct_of_capital"), f"pct_of_capital of {coin}")
+    moves = Moves(tuple(Move(coin, side, share) for coin, (side, share) in shares.items() if side))
+    for side in Side:
+        _sum([move.share for move in moves.moves if move.side is side], f"the {side} actions")
+    return moves
 
 
 def _object(value: Any, name: str, *keys: str) -> _Object:

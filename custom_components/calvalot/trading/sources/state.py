@@ -1,0 +1,165 @@
+"""One source of a portfolio: asked, and remembered how it is, what it said last and when it is to be heard."""
+
+import asyncio
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
+from datetime import datetime
+from decimal import Decimal
+import logging
+
+from ..errors import SourceError, SourceFailed
+from ..events import EventQueue
+from ..ledger.ledger import Ledger
+from ..ledger.records import Result
+from ..settings import Settings
+from ..signal import InvalidSignal, Signal, SignalKey, UnknownCoin
+from .base import Moment, Source
+
+_LOGGER = logging.getLogger(__name__)
+
+LOST_AFTER = 3
+# The signal of a source that was written down last; for a leader as before there were others.
+LATEST = "latest_signal"
+
+
+class SourceState:
+    """What the portfolio knows of one source.
+
+    `incoming` is what it said in the last cycle, `latest` the last valid signal, `refused` the last one where that is invalid.
+    `returned` is an older signal that it shows again. `due` is when a cycle is wanted for it. `connected` is None until it was
+    asked, and for a source that is not remote.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        key: str,
+        settings: Settings,
+        ledger: Ledger,
+        clock: Callable[[], datetime],
+        events: EventQueue,
+    ) -> None:
+        self.source = source
+        self.key = key
+        self._settings = settings
+        self._ledger = ledger
+        self._clock = clock
+        self._events = events
+        self._failed = 0
+        self._last_new = clock()
+        self._silent = False
+        self._moment = Moment(now=clock(), prices={})
+        self.incoming: Signal | InvalidSignal | None = None
+        self.latest: Signal | None = None
+        self.refused: InvalidSignal | None = None
+        self.returned: str | None = None
+        self.turn: datetime | None = None
+        self.connected: bool | None = None
+        self.problem: SourceError | None = None
+
+    @property
+    def unknown_coins(self) -> tuple[str, ...]:
+        """Coins that the last signal names and that are not traded here."""
+        return self.refused.coins if isinstance(self.refused, UnknownCoin) else ()
+
+    @property
+    def due(self) -> datetime | None:
+        """When a cycle is wanted: the turn of a signal that waits, or the source's own time."""
+        own = self.source.next_due(self._moment)
+        return min(filter(None, (self.turn, own)), default=None)
+
+    @property
+    def latest_fact(self) -> str:
+        """Name of the fact that holds the id of the signal that was written down last."""
+        return LATEST if self.key == self.source.kind else f"{LATEST}_{self.key}"
+
+    def named(self, signal_id: str) -> SignalKey:
+        """The key of one of its signals."""
+        return SignalKey(self.key, signal_id)
+
+    async def load(self) -> None:
+        """Give the source back what it wanted to remember. Raises LedgerError."""
+        self.source.memory = await asyncio.to_thread(self._ledger.fact, self._memory)
+
+    async def fetch(self, coins: Collection[str]) -> None:
+        """Ask the source; a failure is its own and leaves everything else as it is."""
+        self.incoming = None
+        try:
+            await self.source.fetch(coins)
+        except SourceError as err:
+            self._fail(err)
+        except Exception as err:
+            _LOGGER.exception("The source %s failed", self.key)
+            self._fail(SourceFailed(f"the source failed: {type(err).__name__}"))
+        else:
+            self._recover()
+
+    async def decide(self, prices: Mapping[str, Decimal], weights: Mapping[str, Decimal] | None) -> None:
+        """Have the source say what it wants; `incoming` is that. Raises LedgerError."""
+        newest = await asyncio.to_thread(self._ledger.newest_of, self.key)
+        self._moment = Moment(
+            now=self._clock(),
+            prices=prices,
+            weights=weights,
+            last=newest.seen_at if newest else None,
+            is_open=newest is not None and newest.result in {Result.OPEN, Result.WAITING},
+        )
+        if self.problem:
+            return
+        memory = self.source.memory
+        try:
+            self.incoming = self.source.decide(self._moment)
+        except Exception as err:
+            _LOGGER.exception("The source %s failed", self.key)
+            self._fail(SourceFailed(f"the source failed: {type(err).__name__}"))
+            return
+        if self.source.memory != memory:
+            await asyncio.to_thread(self._ledger.remember, self._memory, self.source.memory)
+
+    def hear(self) -> None:
+        """Take note of what was said in the last cycle."""
+        match self.incoming:
+            case InvalidSignal() as refused:
+                self.refused = refused
+            case Signal() as signal:
+                self.refused = None
+                self.latest = signal
+
+    def current(self) -> Signal | None:
+        """What the source wants by its last word."""
+        return self.source.current(replace(self._moment, now=self._clock()))
+
+    def watch_silence(self, last_signal: datetime | None) -> None:
+        """Report once that no new signal came for too long, counted from the start or the last new signal."""
+        if not self.source.remote:
+            return
+        if last_signal and last_signal > self._last_new:
+            self._last_new = last_signal
+            self._silent = False
+        if not self._silent and self._clock() - self._last_new >= self._settings.silence_alert:
+            self._silent = True
+            hours = round(self._settings.silence_alert.total_seconds() / 3600, 1)
+            self._events.alert(f"{self.source.kind}_silent", hours=hours)
+
+    # Inside
+
+    @property
+    def _memory(self) -> str:
+        return f"source_{self.key}"
+
+    def _fail(self, problem: SourceError) -> None:
+        self._failed += 1
+        self.problem = problem
+        if not self.source.remote:
+            return
+        self.connected = False
+        if self._failed == LOST_AFTER:
+            self._events.alert(f"{self.source.kind}_lost", reason=str(problem), cause=problem.key)
+
+    def _recover(self) -> None:
+        if self.source.remote:
+            if self._failed >= LOST_AFTER:
+                self._events.alert(f"{self.source.kind}_back")
+            self.connected = True
+        self._failed = 0
+        self.problem = None
