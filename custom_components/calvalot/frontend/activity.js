@@ -5,7 +5,7 @@ import { CalvalotCard } from "./card.js";
 import { cashFlows, page } from "./data.js";
 import { h, setText } from "./dom.js";
 import { sign } from "./icons.js";
-import { ON_THE_WAY, bare, inWords } from "./wording.js";
+import { bare, inWords, ON_THE_WAY } from "./wording.js";
 
 const PAGE = 20;
 const SETTLE = 150;

@@ -154,7 +154,8 @@ export class CalvalotCard extends HTMLElement {
     this._leave = undefined;
     this.picture = undefined;
     if (!this._hass || !this.isConnected) return;
-    const turn = (this._turn = {});
+    const turn = {};
+    this._turn = turn;
     this.tell = await wording(this._hass);
     let list = [];
     try {

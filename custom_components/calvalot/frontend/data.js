@@ -62,7 +62,8 @@ class Feed {
 
   async _open() {
     clearTimeout(this._retry);
-    const turn = (this._turn = (this._turn ?? 0) + 1);
+    const turn = (this._turn ?? 0) + 1;
+    this._turn = turn;
     const receive = (message) => turn === this._turn && this._receive(message);
     try {
       const unsubscribe = await this._connection.subscribeMessage(

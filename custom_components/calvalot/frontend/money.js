@@ -3,7 +3,7 @@
 import { act, answer, page } from "./data.js";
 import { Dialog } from "./dialog.js";
 import { h } from "./dom.js";
-import { ON_THE_WAY, bare, capital, inWords, refusal } from "./wording.js";
+import { bare, capital, inWords, ON_THE_WAY, refusal } from "./wording.js";
 
 const MAX_NOTE = 255;
 // Signals among which a sale that is not done is found.
@@ -84,7 +84,6 @@ export async function sellEverything(card) {
     h("p", {}, word("exit_does")),
     orders.length
       ? list(
-          card,
           orders.map((order) => [bare(order.symbol, preview.quote), card.format.amount(order.amount, preview.quote)]),
         )
       : h("p", {}, word("exit_nothing")),
@@ -154,7 +153,7 @@ function state({ positions, quote, rate }, { result, trades, legs }) {
 const money = ({ format, picture }, { proceeds, proceeds_eur: eur, quote }) =>
   [eur === null ? "" : format.eur(eur), format.amount(proceeds, quote ?? picture.quote)].filter(Boolean).join(" · ");
 
-const list = (card, rows) =>
+const list = (rows) =>
   h("ul", { class: "rows" }, ...rows.map(([name, value]) => h("li", {}, h("b", {}, name), h("span", {}, value))));
 
 function stays(card, title, remaining) {
@@ -176,7 +175,7 @@ function stays(card, title, remaining) {
     ]);
   return [
     rows.length > 0 && h("h3", {}, word(title)),
-    rows.length > 0 && list(card, rows),
+    rows.length > 0 && list(rows),
     rests >= 0.005 && h("p", { class: "quiet" }, word("exit_rests", { amount: format.amount(rests, picture.quote) })),
   ];
 }

@@ -2,7 +2,7 @@
 
 import { CalvalotCard } from "./card.js";
 import { Chart } from "./chart.js";
-import { PERIODS, cashFlows, curve, offered } from "./data.js";
+import { cashFlows, curve, offered, PERIODS } from "./data.js";
 import { h, setAttribute, setText } from "./dom.js";
 import { sign } from "./icons.js";
 import { moveMoney, sellEverything } from "./money.js";
@@ -56,6 +56,7 @@ export class PortfolioCard extends CalvalotCard {
     this._gain = this.figure("profit_loss");
     this._percent = this.figure("profit_loss_percent");
     this._quote = this.figure("total_value_quote");
+    this._gainOf = h("span", { class: "quiet" }, word("of_net_deposits"));
     this._gainLine = h(
       "div",
       { class: "gain" },
@@ -63,7 +64,7 @@ export class PortfolioCard extends CalvalotCard {
       this._gainSign,
       this._gain,
       this._percent,
-      (this._gainOf = h("span", { class: "quiet" }, word("of_net_deposits"))),
+      this._gainOf,
     );
     this._change = this.figure("profit_loss");
     this._return = this.figure("time_weighted_return");
