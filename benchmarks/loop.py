@@ -8,10 +8,14 @@ from typing import Any
 from homeassistant.core import HomeAssistant
 
 from .blocks import Blocks, watched_loop
+from .calibration import piece
 from .figure import Figure, middle
 from .stage import AFTER, World, entry, home, world
 
 CYCLES = 200
+# Multiples of P.
+LONGEST = 2.5
+PROCESSOR = 13
 
 
 async def measure(*, quick: bool) -> list[Figure]:
@@ -21,29 +25,31 @@ async def measure(*, quick: bool) -> list[Figure]:
         await there.publish(AFTER)
         follower = entry(there.data(live=True))
         await hass.config_entries.async_add(follower)
-        longest, usual, collector, cpu = [], [], [], []
+        pieces, longest, usual, collector, cpu = [], [], [], [], []
         for _ in range(rounds):
             blocks, times = await _round(there, hass, follower.runtime_data)
-            longest.append(max(blocks.callbacks))
-            usual.append(sorted(blocks.callbacks)[-CYCLES // 10])
-            collector.append(max(blocks.collections, default=0))
-            cpu.append(middle(times))
+            pieces.append(unit := piece())
+            longest.append(max(blocks.callbacks) / unit)
+            usual.append(sorted(blocks.callbacks)[-CYCLES // 10] / unit)
+            collector.append(max(blocks.collections, default=0) / unit)
+            cpu.append(middle(times) / piece(time.process_time))
     how = f"median of {rounds} × {CYCLES} cycles"
     return [
-        Figure(name="longest block of the event loop", value=middle(longest) * 1000, unit="ms", bound=5, by=how),
-        Figure(name="… that one cycle in ten has", value=middle(usual) * 1000, unit="ms", by=how),
+        Figure(name="a piece of Python, P", value=middle(pieces) * 1000, unit="ms", by="same run"),
+        Figure(name="longest block of the event loop", value=middle(longest), unit="× P", bound=LONGEST, by=how),
+        Figure(name="… that one cycle in ten has", value=middle(usual), unit="× P", by=how),
         Figure(
             name="longest run of Python's garbage collector",
-            value=middle(collector) * 1000,
-            unit="ms",
+            value=middle(collector),
+            unit="× P",
             by=f"{how}; it walks through all of Home Assistant, and is not counted above",
         ),
         Figure(
             name="processor time of an idle cycle",
-            value=middle(cpu) * 1000,
-            unit="ms",
-            bound=8,
-            by=f"{how}, all threads",
+            value=middle(cpu),
+            unit="× P",
+            bound=PROCESSOR,
+            by=f"{how}, all threads; P in processor time",
         ),
     ]
 

@@ -7,11 +7,14 @@ from typing import Any
 
 from homeassistant.util import dt as dt_util
 
+from .calibration import work
 from .figure import Figure
 from .stage import AFTER, BEFORE, LATENCY, World, follow, home, world
 
 FOLLOWERS = 50
-BOUND = 10
+# What each of them may take by itself, in W.
+IDLE = 3
+TRADING = 10
 # Weight that the exchange allows an address in a minute.
 LIMIT = 6000
 
@@ -24,13 +27,22 @@ async def measure(*, quick: bool) -> list[Figure]:
         coordinators = [await follow(there, hass, number) for number in range(count)]
         await asyncio.sleep(61 - time.time() % 60)  # the set-ups have used most of what this minute allows
         await there.delay(LATENCY)
+        latency, unit = await there.trip(), work()
         idle, asked = await _round(there, coordinators)
-        figures = _figures(f"{count} followers, idle", idle, asked)
+        how = f"all due at once; L = {latency * 1000:.1f} ms, W = {unit * 1000:.1f} ms"
+        bound = count * (latency + IDLE * unit)
+        name = f"{count} followers, idle"
+        figures = _figures(
+            Figure(name=name, value=idle, unit="s", bound=bound, by=f"{how}; bound for each L + {IDLE} × W"), asked
+        )
         await there.publish(AFTER)
         trading, asked = await _round(there, coordinators)
         if (orders := sum(each["method"] == "POST" for each in asked)) != 5 * count:
             raise RuntimeError(f"{orders} orders, not {5 * count}")
-        return [*figures, *_figures(f"{count} followers, five orders each", trading, asked)]
+        bound = count * (3 * latency + TRADING * unit)
+        name = f"{count} followers, five orders each"
+        by = f"{how}; bound for each 3 × L + {TRADING} × W"
+        return [*figures, *_figures(Figure(name=name, value=trading, unit="s", bound=bound, by=by), asked)]
 
 
 async def _round(there: World, coordinators: list[Any]) -> tuple[float, list[dict[str, Any]]]:
@@ -43,7 +55,7 @@ async def _round(there: World, coordinators: list[Any]) -> tuple[float, list[dic
     return time.monotonic() - start, await there.requests()
 
 
-def _figures(name: str, took: float, asked: list[dict[str, Any]]) -> list[Figure]:
+def _figures(took: Figure, asked: list[dict[str, Any]]) -> list[Figure]:
     orders = [each["api_key"] for each in asked if each["method"] == "POST"]
     changes = sum(one != other for one, other in pairwise(orders))
     overlaps = changes - max(0, len(set(orders)) - 1)
@@ -51,7 +63,7 @@ def _figures(name: str, took: float, asked: list[dict[str, Any]]) -> list[Figure
     weight = sum(each["weight"] for each in asked)
     refused = sum(each["status"] in (418, 429) for each in asked)
     return [
-        Figure(name=name, value=took, unit="s", bound=BOUND, by=f"all due at once; L = {LATENCY * 1000:.0f} ms"),
+        took,
         Figure(name="… requests in the busiest second", value=busiest, unit="", by="counted at the exchange"),
         Figure(name="… weight", value=weight, unit="", bound=LIMIT, by="counted at the exchange"),
         Figure(

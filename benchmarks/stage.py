@@ -5,11 +5,14 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 import shutil
+from statistics import median
 import sys
 import tempfile
+import time
 from types import MappingProxyType
 from typing import Any
 
+from aiohttp import ClientSession
 from homeassistant.bootstrap import async_setup_hass
 from homeassistant.config_entries import SOURCE_USER, ConfigEntry
 from homeassistant.core import HomeAssistant
@@ -22,6 +25,7 @@ from harness.simulated import Simulator, simulators
 
 # Seconds that every request to a simulator takes.
 LATENCY = 0.05
+TRIPS = 5
 # Before and after: two coins are sold, three are bought.
 BEFORE = {"BTC": 0.3, "ETH": 0.3, "XRP": 0.1}
 AFTER = {"BTC": 0.1, "ETH": 0.1, "BNB": 0.2, "SOL": 0.2, "XRP": 0.3}
@@ -59,6 +63,17 @@ class World:
     async def polls(self) -> int:
         """How often the leader was asked so far."""
         return len((await asyncio.to_thread(self.leader.state))["requests"])
+
+    async def trip(self) -> float:
+        """Seconds that one request takes which neither needs an account nor changes anything: **L**."""
+        async with ClientSession() as session:
+            seconds = []
+            for _ in range(TRIPS):
+                start = time.monotonic()
+                async with session.get(f"{self.exchange.url}/api/v3/time") as answer:
+                    await answer.read()
+                seconds.append(time.monotonic() - start)
+        return median(seconds)
 
     def data(self, *, live: bool, **account: str) -> dict[str, Any]:
         """Data of an entry that follows this leader; live with the first account unless another one is named."""

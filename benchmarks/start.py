@@ -11,11 +11,13 @@ from homeassistant.core import Event, EventStateChangedData, HomeAssistant, call
 from homeassistant.loader import async_get_integration
 
 from .blocks import watched_loop
+from .calibration import work
 from .figure import Figure, middle
 from .stage import LATENCY, World, entry, home, world
 
 TIMEOUT = 20
-BOUND = 4 * LATENCY + 0.15
+# What it may take by itself, in W.
+OWN = 25
 
 
 async def measure(*, quick: bool) -> list[Figure]:
@@ -25,11 +27,13 @@ async def measure(*, quick: bool) -> list[Figure]:
         figures = await _imported(hass)
         await there.delay(LATENCY)
         await there.publish({})
+        latency, unit = await there.trip(), work()
+        bound = 4 * latency + OWN * unit
         for live in (True, False):
             times = [await _start(there, hass, live=live) for _ in range(rounds)]
             name = f"set-up to first figures, {'live' if live else 'dry run'}"
-            how = f"median of {rounds}; L = {LATENCY * 1000:.0f} ms"
-            figures.append(Figure(name=name, value=middle(times) * 1000, unit="ms", bound=BOUND * 1000, by=how))
+            how = f"median of {rounds}; L = {latency * 1000:.1f} ms, W = {unit * 1000:.1f} ms; bound 4 × L + {OWN} × W"
+            figures.append(Figure(name=name, value=middle(times) * 1000, unit="ms", bound=bound * 1000, by=how))
         return figures
 
 
