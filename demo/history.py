@@ -146,7 +146,7 @@ async def _live(path: Path, entry_id: str, language: str, story: Story) -> Endin
             signals.send(clock.now)
             while flows and flows[0][0] <= clock.now:
                 _, amount, note = flows.pop(0)
-                await (follower.deposit if amount > 0 else follower.withdraw)(abs(amount), note)
+                await (follower.commands.deposit if amount > 0 else follower.commands.withdraw)(abs(amount), note)
             snapshots.append((clock.now, await follower.cycle()))
         prices = {symbol: market.price(symbol) for symbol in (*(f"{coin}{QUOTE}" for coin in COINS), f"EUR{QUOTE}")}
         await follower.stop()

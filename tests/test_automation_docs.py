@@ -86,7 +86,7 @@ async def test_readme(
     await poll(hass, entry)
     leader.publish_v2({"BTC": "0.1"})
     await poll(hass, entry)
-    _, bought = await entry.runtime_data.engine.trades()
+    _, bought = await entry.runtime_data.engine.queries.trades()
     (message,) = [call.data["message"] for call in calls]
     assert re.fullmatch(text, message)
     assert bought["quantity"] in message
@@ -104,7 +104,7 @@ async def test_monthly_savings(
     freezer.tick(timedelta(seconds=1))
     async_fire_time_changed(hass, dt_util.utcnow())
     await hass.async_block_till_done()
-    flows = await entry.runtime_data.engine.cash_flows()
+    flows = await entry.runtime_data.engine.queries.cash_flows()
     assert [flow["note"] for flow in flows] == ["Monthly savings", ""][2 - deposits :]
     assert entry.runtime_data.data.net_deposits == 950 + 50 * deposits
     await hass.services.async_call("automation", "turn_off", {"entity_id": "all"}, blocking=True)
@@ -164,7 +164,7 @@ async def test_push(
     for secret, heard in (("wrong", False), (leader.secret, True)):
         assert await hass.async_add_executor_job(code["push"], address, secret, "signal-1") is heard
         await hass.async_block_till_done()
-        assert len(await entry.runtime_data.engine.trades()) == heard
+        assert len(await entry.runtime_data.engine.queries.trades()) == heard
 
 
 async def test_each_trade(hass: HomeAssistant, entry: MockConfigEntry, leader: LeaderSimulator) -> None:
@@ -200,7 +200,7 @@ async def test_stop_at_a_loss(
     leader.publish_v2({"BTC": "1"})
     assert await set_up(hass, entry)
     calls = await run(hass, "Stop at a loss")
-    await entry.runtime_data.engine.pause(paused=paused)
+    await entry.runtime_data.engine.commands.pause(paused=paused)
     exchange.set_price("BTCUSDC", exchange.price("BTCUSDC") * Decimal("0.8"))
     await poll(hass, entry)
     assert state_of(hass, entry, "switch", "pause").state == "on"

@@ -18,6 +18,7 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 from custom_components.calvalot import backup
 from custom_components.calvalot.coordinator import ledger_path
+from custom_components.calvalot.trading import responses
 from custom_components.calvalot.trading.exchanges.base import Mode
 from custom_components.calvalot.trading.ledger.ledger import Ledger
 from simulators.leader import LeaderSimulator
@@ -55,7 +56,7 @@ async def test_backup(hass: HomeAssistant, followed: MockConfigEntry, tmp_path: 
     await hass.async_block_till_done()
     manager = hass.data[DATA_MANAGER]
     assert manager.platforms["calvalot"] is backup
-    expected = followed.runtime_data.engine.portfolio()["positions"]
+    expected = responses.portfolio(followed.runtime_data.engine.snapshot)["positions"]
     await manager.async_create_backup(
         agent_ids=["backup.local"],
         include_addons=None,

@@ -78,7 +78,7 @@ async def test_state(hass: HomeAssistant, entry: MockConfigEntry, leader: Leader
     assert await set_up(hass, entry)
     ask = Asked(hass, await automate(hass, *(when(entry, name) for name in CONDITIONS if name != "profit_above")))
     assert await ask() == {"leader_connected"}
-    await entry.runtime_data.engine.pause(paused=True)
+    await entry.runtime_data.engine.commands.pause(paused=True)
     assert await ask() == {"leader_connected", "is_paused"}
     leader.misbehave("status", None)
     await poll(hass, entry)
@@ -128,7 +128,7 @@ async def test_for(hass: HomeAssistant, entry: MockConfigEntry, freezer: FrozenD
     """A condition can ask for how long it has held."""
     assert await set_up(hass, entry)
     ask = Asked(hass, await automate(hass, when(entry, "is_paused", **{"for": {"hours": 1}})))
-    await entry.runtime_data.engine.pause(paused=True)
+    await entry.runtime_data.engine.commands.pause(paused=True)
     assert await ask() == set()
     freezer.tick(timedelta(minutes=61))
     assert await ask() == {"is_paused"}
@@ -148,9 +148,9 @@ async def test_two_followers(
     }
     ask = Asked(hass, await automate(hass, config))
     assert await ask() == set()
-    await other.runtime_data.engine.pause(paused=True)
+    await other.runtime_data.engine.commands.pause(paused=True)
     assert await ask() == expected
-    await entry.runtime_data.engine.pause(paused=True)
+    await entry.runtime_data.engine.commands.pause(paused=True)
     assert await ask() == {"is_paused"}
 
 

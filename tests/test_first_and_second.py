@@ -12,6 +12,7 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry
 from custom_components.calvalot.const import DOMAIN
 from custom_components.calvalot.coordinator import ledger_path
 from custom_components.calvalot.forms import in_sections
+from custom_components.calvalot.trading import responses
 from simulators.exchange import ExchangeSimulator
 from simulators.leader import LeaderSimulator
 
@@ -43,7 +44,7 @@ async def test_two_strategies_of_one_leader(
     """A second paper follower of the same leader: the first keeps its entry, its ledger and its figures."""
     leader.publish_v2({"BTC": "0.5"})
     first = await follow(hass, leader, exchange, 1000)
-    before = await first.runtime_data.engine.trades()
+    before = await first.runtime_data.engine.queries.trades()
     assert before
     second = await follow(hass, leader, exchange, 400)
     assert hass.config_entries.async_entries(DOMAIN) == [first, second]
@@ -51,7 +52,7 @@ async def test_two_strategies_of_one_leader(
     assert [entry.unique_id for entry in (first, second)] == [None, None]
     assert first.title != second.title
     assert all(ledger_path(hass, entry.entry_id).is_file() for entry in (first, second))
-    assert await first.runtime_data.engine.trades() == before
+    assert await first.runtime_data.engine.queries.trades() == before
 
     form = await hass.config_entries.options.async_init(second.entry_id)
     values = in_sections({"coins": ["BTC", "ETH"], "max_order_share": 10})
@@ -63,7 +64,7 @@ async def test_two_strategies_of_one_leader(
     assert first.options == {"coins": ["BTC", "ETH", "BNB", "SOL", "XRP"]}
     assert first.runtime_data.data.net_deposits == 1000
     assert second.runtime_data.data.net_deposits == 400
-    assert set(first.runtime_data.engine.portfolio()["positions"][1]) >= {"coin", "quantity"}
+    assert set(responses.portfolio(first.runtime_data.engine.snapshot)["positions"][1]) >= {"coin", "quantity"}
     weights = [entry.runtime_data.data.positions["ETH"].weight for entry in (first, second)]
     assert weights == [
         pytest.approx(Decimal("0.5"), abs=Decimal("0.01")),

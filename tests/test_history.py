@@ -106,7 +106,7 @@ async def test_history_survives_a_restart(hass: HomeAssistant, entry: MockConfig
     leader.publish_v2(ALLOCATION)
     await set_up(hass, entry)
     value = entity_id(hass, entry, "sensor", "net_deposits")
-    await entry.runtime_data.engine.deposit(Decimal(50))
+    await entry.runtime_data.engine.commands.deposit(Decimal(50))
     await hass.async_block_till_done()
     await hass.config_entries.async_reload(entry.entry_id)
     await hass.async_block_till_done()

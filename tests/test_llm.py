@@ -96,10 +96,10 @@ async def test_nothing_of_the_leader(hass: HomeAssistant, entry: MockConfigEntry
     assert await set_up(hass, entry)
     leader.publish_raw(json.dumps(document))
     await poll(hass, entry)
-    assert order in str(await entry.runtime_data.engine.trades())
+    assert order in str(await entry.runtime_data.engine.queries.trades())
     leader.publish_raw(json.dumps(document | {"signal_id": f"{order} now", "version": order}))
     await poll(hass, entry)
-    assert order in str(await entry.runtime_data.engine.signals())
+    assert order in str(await entry.runtime_data.engine.queries.signals())
     for tool in TOOLS:
         assert order not in str(await ask(hass, tool.name.removeprefix("calvalot__")))
 

@@ -51,7 +51,7 @@ async def test_figures(
             assert metrics["homeassistant_entity_available"] == 1
             told += 1
         assert told >= 20
-        await entry.runtime_data.engine.deposit(Decimal(100))
+        await entry.runtime_data.engine.commands.deposit(Decimal(100))
         await hass.async_block_till_done()
     for key, value in (("leader_connected", 1), ("exchange_connected", 1), ("dead", 0)):
         assert found[entity_id(hass, entry, "binary_sensor", key)]["homeassistant_binary_sensor_state"] == value

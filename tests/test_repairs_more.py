@@ -202,7 +202,7 @@ async def test_account_lacks_something(
     assert issue(hass, live_entry, "ledger_mismatch") is None
     after = live_entry.runtime_data.data
     assert after.positions["BTC"].quantity == exchange.balance("BTC")
-    flow = (await live_entry.runtime_data.engine.cash_flows())[0]
+    flow = (await live_entry.runtime_data.engine.queries.cash_flows())[0]
     assert (flow["kind"], flow["coin"], Decimal(flow["quantity"])) == ("withdrawal", "BTC", robbed)
 
 
@@ -324,7 +324,7 @@ async def test_dead_is_alive_already(hass: HomeAssistant, dead: MockConfigEntry,
     form = await fix(hass, dead, "dead")
     other = await fix(hass, dead, "dead")
     exchange.set_price("BTCUSDC", exchange.price("BTCUSDC") * 2, gap=True)
-    await dead.runtime_data.engine.reset()
+    await dead.runtime_data.engine.commands.reset()
     assert issue(hass, dead, "dead") is None
     assert (await submit(hass, form, {}))["type"] is FlowResultType.CREATE_ENTRY
     await hass.config_entries.async_unload(dead.entry_id)
@@ -346,7 +346,7 @@ async def test_signal_that_returns(hass: HomeAssistant, entry: MockConfigEntry, 
     await reload(hass, entry)
     await poll(hass, entry)
     assert issue(hass, entry, "signal_returned")
-    await entry.runtime_data.engine.sync()
+    await entry.runtime_data.engine.commands.sync()
     await poll(hass, entry)
     assert issue(hass, entry, "signal_returned") is None
     assert entry.runtime_data.data.positions["ETH"].weight > Decimal(".8")

@@ -70,7 +70,7 @@ async def books(hass: HomeAssistant) -> list[Any]:
             snapshot.cash,
             snapshot.net_deposits,
             {coin: position.quantity for coin, position in snapshot.positions.items()},
-            await entry.runtime_data.engine.cash_flows(),
+            await entry.runtime_data.engine.queries.cash_flows(),
         )
         for entry in hass.config_entries.async_loaded_entries(DOMAIN)
         if (snapshot := entry.runtime_data.data)
@@ -376,9 +376,9 @@ async def test_approval_of_the_paused(hass: HomeAssistant, entry_data: dict[str,
     entry = add_entry(hass, entry_data, approval="ask")
     leader.publish_v2(ALLOCATION)
     assert await set_up(hass, entry)
-    await entry.runtime_data.engine.pause(True)
+    await entry.runtime_data.engine.commands.pause(True)
     assert (await refused(hass, "approve")).translation_key == "paused"
-    await entry.runtime_data.engine.pause(False)
+    await entry.runtime_data.engine.commands.pause(False)
     await act(hass, "approve")
     assert (await ask(hass, "get_trades"))["trades"]
 

@@ -317,7 +317,7 @@ async def test_not_active(
     assert await set_up(hass, entry)
     await poll(hass, entry, 3)
     if state == "paused":
-        await entry.runtime_data.engine.pause(paused=True)
+        await entry.runtime_data.engine.commands.pause(paused=True)
     assert entry.runtime_data.data.status == state
     asked = len(leader.requests)
     leader.publish_v2({"BTC": "0.4"})
@@ -526,7 +526,7 @@ async def test_turn(
     assert trades(entry) == 0
     asked = len(leader.requests)
     for _ in range(2):  # a picture on the way changes nothing
-        await entry.runtime_data.engine.forget_restore()
+        await entry.runtime_data.engine.commands.forget_restore()
     freezer.move_to(due)
     async_fire_time_changed(hass, due)
     await hass.async_block_till_done()

@@ -39,16 +39,16 @@ async def _status(follower: Engine, _arguments: dict[str, Any]) -> Json:
 
 
 async def _portfolio(follower: Engine, _arguments: dict[str, Any]) -> Json:
-    return {**follower.portfolio(), "quote": follower.settings.quote}
+    return {**responses.portfolio(follower.snapshot), "quote": follower.settings.quote}
 
 
 async def _trades(follower: Engine, arguments: dict[str, Any]) -> Json:
-    trades = await follower.trades(arguments[CONF_LIMIT])
+    trades = await follower.queries.trades(arguments[CONF_LIMIT])
     return {"trades": [{key: value for key, value in trade.items() if key != "signal_id"} for trade in trades]}
 
 
 async def _performance(follower: Engine, _arguments: dict[str, Any]) -> Json:
-    return {key: value for key, value in (await follower.performance()).items() if key != "closes"}
+    return {key: value for key, value in (await follower.queries.performance()).items() if key != "closes"}
 
 
 class FollowerTool(Tool):

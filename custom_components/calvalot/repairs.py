@@ -116,7 +116,9 @@ class SettleOrder(RepairsFlow):
 
     async def _settle(self, execution: Execution | None) -> dict[str, str]:
         name = self._order.client_order_id
-        return await _told(self._entry, self._placeholders, lambda follower: follower.settle_by_hand(name, execution))
+        return await _told(
+            self._entry, self._placeholders, lambda follower: follower.commands.settle_by_hand(name, execution)
+        )
 
 
 class Tell(RepairsFlow):
@@ -165,8 +167,8 @@ class Revive(RepairsFlow):
         if user_input is not None:
             if deposit := user_input.get("amount"):
                 paid = Decimal(str(deposit))
-                errors = await _told(self._entry, self._placeholders, lambda follower: follower.deposit(paid))
-            errors = errors or await _told(self._entry, self._placeholders, lambda follower: follower.reset())
+                errors = await _told(self._entry, self._placeholders, lambda follower: follower.commands.deposit(paid))
+            errors = errors or await _told(self._entry, self._placeholders, lambda follower: follower.commands.reset())
             if not errors or errors == {"base": "not_dead"}:
                 return self.async_create_entry(data={})
         return self.async_show_form(
@@ -188,9 +190,9 @@ async def async_create_fix_flow(
         case {"problem": "unknown_coin", "coins": str(coins)}:
             return AddCoins(entry, coin_codes(coins.split(",")))
         case {"problem": "ledger_restored", "copy": str(copy)}:
-            return Tell(entry, lambda follower: follower.forget_restore(), copy=copy)
+            return Tell(entry, lambda follower: follower.commands.forget_restore(), copy=copy)
         case {"problem": "ledger_mismatch", "missing": str(missing)}:
-            return Tell(entry, lambda follower: follower.accept_account(), missing=missing)
+            return Tell(entry, lambda follower: follower.commands.accept_account(), missing=missing)
         case {"problem": "coin_set_aside", "coins": str(coins), "value": str(value)}:
             return Tell(entry, partial(_write_off, coins=coin_codes(coins.split(","))), coins=coins, value=value)
         case {"problem": "dead"}:
@@ -204,7 +206,7 @@ async def _write_off(follower: Engine, coins: Sequence[str]) -> None:
     """Write off what is still set aside of the coins that were named."""
     for position in follower.snapshot.set_aside:
         if position.coin in coins:
-            await follower.write_off(position.coin)
+            await follower.commands.write_off(position.coin)
 
 
 async def _told(

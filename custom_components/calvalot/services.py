@@ -20,7 +20,9 @@ from .const import DOMAIN, MAX_AMOUNT
 from .coordinator import CalvalotConfigEntry
 from .errors import translated_errors
 from .target import async_owners
+from .trading import responses
 from .trading.engine import Engine
+from .trading.responses import Json
 
 ATTR_AMOUNT: Final = "amount"
 ATTR_AT: Final = "at"
@@ -38,14 +40,15 @@ MAX_LIMIT: Final = 1000
 MAX_NOTE: Final = 255
 SMALLEST_AMOUNT: Final = Decimal("1e-8")
 
-type Run = Callable[[Engine, Mapping[str, Any]], Coroutine[Any, Any, ServiceResponse]]
+type Run = Callable[[Engine, Mapping[str, Any]], Coroutine[Any, Any, Any]]
 
 
 @dataclass(frozen=True, slots=True)
 class Action:
     """An action; one that only answers is for everyone, one that does something for administrators.
 
-    One that `previews` answers what it would do until it is confirmed, and what it did afterwards.
+    One that `previews` answers what it would do until it is confirmed, and what it did afterwards. `rows` names a list of
+    records that is the answer.
     """
 
     name: str
@@ -53,6 +56,7 @@ class Action:
     fields: VolDictType = field(default_factory=dict)
     admin: bool = True
     previews: bool = False
+    rows: str = ""
 
 
 def invalid_input(key: str, **placeholders: str) -> ServiceValidationError:
@@ -117,88 +121,68 @@ PAGE_FIELDS: Final[VolDictType] = {
 }
 
 
-async def _deposit(follower: Engine, data: Mapping[str, Any]) -> None:
-    await follower.deposit(data[ATTR_AMOUNT], data[ATTR_NOTE], data.get(ATTR_AT))
-
-
-async def _withdraw(follower: Engine, data: Mapping[str, Any]) -> None:
-    await follower.withdraw(data[ATTR_AMOUNT], data[ATTR_NOTE], data.get(ATTR_AT))
-
-
-async def _set_net_deposits(follower: Engine, data: Mapping[str, Any]) -> None:
-    await follower.set_net_deposits(data[ATTR_AMOUNT])
-
-
-async def _write_off(follower: Engine, data: Mapping[str, Any]) -> None:
-    await follower.write_off(data[ATTR_COIN], data.get(ATTR_VALUE))
-
-
-async def _reset(follower: Engine, data: Mapping[str, Any]) -> None:
-    if not data[ATTR_CONFIRM]:
-        raise invalid_input("confirm_required")
-    await follower.reset()
-
-
-async def _sync(follower: Engine, _data: Mapping[str, Any]) -> None:
-    await follower.sync()
-
-
-async def _exit(follower: Engine, data: Mapping[str, Any]) -> ServiceResponse:
-    return await follower.exit(confirm=data[ATTR_CONFIRM])
-
-
-async def _approve(follower: Engine, data: Mapping[str, Any]) -> None:
-    await follower.approve(data.get(ATTR_SIGNAL_ID))
-
-
-async def _reject(follower: Engine, data: Mapping[str, Any]) -> None:
-    await follower.reject(data.get(ATTR_SIGNAL_ID))
-
-
-async def _preview(follower: Engine, _data: Mapping[str, Any]) -> ServiceResponse:
-    return await follower.preview()
-
-
-async def _get_portfolio(follower: Engine, _data: Mapping[str, Any]) -> ServiceResponse:
-    return follower.portfolio()
-
-
-async def _get_performance(follower: Engine, _data: Mapping[str, Any]) -> ServiceResponse:
-    return await follower.performance()
-
-
 def _page(data: Mapping[str, Any]) -> tuple[int, datetime | None, int | None]:
     return data[ATTR_LIMIT], data.get(ATTR_SINCE), data.get(ATTR_BOOK)
 
 
-async def _get_trades(follower: Engine, data: Mapping[str, Any]) -> ServiceResponse:
-    return {"trades": [*await follower.trades(*_page(data))]}
+async def _reset(engine: Engine, data: Mapping[str, Any]) -> None:
+    if not data[ATTR_CONFIRM]:
+        raise invalid_input("confirm_required")
+    await engine.commands.reset()
 
 
-async def _get_signals(follower: Engine, data: Mapping[str, Any]) -> ServiceResponse:
-    return {"signals": [*await follower.signals(*_page(data))]}
-
-
-async def _get_cash_flows(follower: Engine, data: Mapping[str, Any]) -> ServiceResponse:
-    return {"cash_flows": [*await follower.cash_flows(*_page(data))]}
+async def _get_portfolio(engine: Engine, _data: Mapping[str, Any]) -> Json:
+    return responses.portfolio(engine.snapshot)
 
 
 ACTIONS: Final = (
-    Action("deposit", _deposit, CASH_FLOW_FIELDS),
-    Action("withdraw", _withdraw, CASH_FLOW_FIELDS),
-    Action("set_net_deposits", _set_net_deposits, {vol.Required(ATTR_AMOUNT): _amount}),
-    Action("write_off", _write_off, {vol.Required(ATTR_COIN): _coin, vol.Optional(ATTR_VALUE): _amount}),
+    Action(
+        "deposit",
+        lambda engine, data: engine.commands.deposit(data[ATTR_AMOUNT], data[ATTR_NOTE], data.get(ATTR_AT)),
+        CASH_FLOW_FIELDS,
+    ),
+    Action(
+        "withdraw",
+        lambda engine, data: engine.commands.withdraw(data[ATTR_AMOUNT], data[ATTR_NOTE], data.get(ATTR_AT)),
+        CASH_FLOW_FIELDS,
+    ),
+    Action(
+        "set_net_deposits",
+        lambda engine, data: engine.commands.set_net_deposits(data[ATTR_AMOUNT]),
+        {vol.Required(ATTR_AMOUNT): _amount},
+    ),
+    Action(
+        "write_off",
+        lambda engine, data: engine.commands.write_off(data[ATTR_COIN], data.get(ATTR_VALUE)),
+        {vol.Required(ATTR_COIN): _coin, vol.Optional(ATTR_VALUE): _amount},
+    ),
     Action("reset", _reset, CONFIRM_FIELDS),
-    Action("sync", _sync),
-    Action("exit", _exit, CONFIRM_FIELDS, previews=True),
-    Action("approve", _approve, SIGNAL_FIELDS),
-    Action("reject", _reject, SIGNAL_FIELDS),
-    Action("preview", _preview, admin=False),
+    Action("sync", lambda engine, _: engine.commands.sync()),
+    Action(
+        "exit", lambda engine, data: engine.commands.exit(confirm=data[ATTR_CONFIRM]), CONFIRM_FIELDS, previews=True
+    ),
+    Action("approve", lambda engine, data: engine.commands.approve(data.get(ATTR_SIGNAL_ID)), SIGNAL_FIELDS),
+    Action("reject", lambda engine, data: engine.commands.reject(data.get(ATTR_SIGNAL_ID)), SIGNAL_FIELDS),
+    Action("preview", lambda engine, _: engine.commands.preview(), admin=False),
     Action("get_portfolio", _get_portfolio, admin=False),
-    Action("get_trades", _get_trades, PAGE_FIELDS, admin=False),
-    Action("get_signals", _get_signals, PAGE_FIELDS, admin=False),
-    Action("get_cash_flows", _get_cash_flows, PAGE_FIELDS, admin=False),
-    Action("get_performance", _get_performance, admin=False),
+    Action(
+        "get_trades", lambda engine, data: engine.queries.trades(*_page(data)), PAGE_FIELDS, admin=False, rows="trades"
+    ),
+    Action(
+        "get_signals",
+        lambda engine, data: engine.queries.signals(*_page(data)),
+        PAGE_FIELDS,
+        admin=False,
+        rows="signals",
+    ),
+    Action(
+        "get_cash_flows",
+        lambda engine, data: engine.queries.cash_flows(*_page(data)),
+        PAGE_FIELDS,
+        admin=False,
+        rows="cash_flows",
+    ),
+    Action("get_performance", lambda engine, _: engine.queries.performance(), admin=False),
 )
 
 
@@ -224,7 +208,10 @@ async def _handle(action: Action, call: ServiceCall) -> ServiceResponse:
     if action.previews and not call.data[ATTR_CONFIRM] and not call.return_response:
         raise invalid_input("exit_not_confirmed")
     with translated_errors():
-        return await entry.runtime_data.async_finish(action.run(entry.runtime_data.engine, call.data))
+        result = await entry.runtime_data.async_finish(action.run(entry.runtime_data.engine, call.data))
+    if not call.return_response:
+        return None
+    return {action.rows: result} if action.rows else result
 
 
 @callback

@@ -37,7 +37,7 @@ class PauseSwitch(CalvalotEntity, SwitchEntity):
     async def async_turn_on(self, **kwargs: Any) -> None:
         """Pause."""
         with translated_errors():
-            await self.coordinator.engine.pause(paused=True)
+            await self.coordinator.engine.commands.pause(paused=True)
 
     @override
     async def async_turn_off(self, **kwargs: Any) -> None:
@@ -47,4 +47,4 @@ class PauseSwitch(CalvalotEntity, SwitchEntity):
             if user is None or not user.is_admin:
                 raise Unauthorized(context=context, entity_id=self.entity_id, permission=POLICY_CONTROL)
         with translated_errors():
-            await self.coordinator.engine.pause(paused=False)
+            await self.coordinator.engine.commands.pause(paused=False)

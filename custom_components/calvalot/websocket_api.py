@@ -115,7 +115,7 @@ def _page_command(name: str) -> WebSocketCommandHandler:
         try:
             entry: CalvalotConfigEntry = service.async_get_config_entry(hass, DOMAIN, msg[ATTR_ENTRY_ID])
             with translated_errors():
-                page = await entry.runtime_data.engine.page(PAGES[name], msg[ATTR_LIMIT], msg.get(ATTR_BEFORE))
+                page = await entry.runtime_data.engine.queries.page(PAGES[name], msg[ATTR_LIMIT], msg.get(ATTR_BEFORE))
         except HomeAssistantError as err:
             connection.send_error(
                 msg["id"],

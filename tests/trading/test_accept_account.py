@@ -62,7 +62,7 @@ async def test_coins_and_cash(rig: Rig, follower: Engine, share: str) -> None:
     assert follower.snapshot.missing == {"BTC": coins, "USDC": cash}
     before = follower.snapshot
 
-    in_kind, money = sorted(await follower.accept_account(), key=lambda flow: flow.coin or "z")
+    in_kind, money = sorted(await follower.commands.accept_account(), key=lambda flow: flow.coin or "z")
     assert (in_kind.kind, in_kind.coin, in_kind.quantity) == (FlowKind.WITHDRAWAL, "BTC", coins)
     assert in_kind.amount_quote == -(coins * rig.exchange.price("BTCUSDC")).quantize(Decimal("1e-8"))
     assert (money.kind, money.coin, money.amount_quote) == (FlowKind.WITHDRAWAL, None, -cash)
@@ -76,7 +76,7 @@ async def test_coins_and_cash(rig: Rig, follower: Engine, share: str) -> None:
     assert after.profit_loss == pytest.approx(before.profit_loss, abs=Decimal("1e-7"))
     assert after.time_weighted_return == pytest.approx(before.time_weighted_return, abs=Decimal("1e-7"))
     balanced(follower)
-    shown = await follower.cash_flows()
+    shown = await follower.queries.cash_flows()
     assert [(flow.get("coin"), flow.get("quantity")) for flow in shown if "coin" in flow] == [("BTC", f"{coins:f}")]
     assert not (await rig.cycle(follower)).ledger_problem
 
@@ -84,14 +84,14 @@ async def test_coins_and_cash(rig: Rig, follower: Engine, share: str) -> None:
 async def test_trades_before_and_after(rig: Rig, follower: Engine) -> None:
     """The book can be computed again from what is written down, trades and withdrawals in their order."""
     lose(rig, "ETH", ".4")
-    await follower.accept_account()
+    await follower.commands.accept_account()
     rig.exchange.set_price("ETHUSDC", rig.exchange.price("ETHUSDC") * Decimal("1.5"), gap=True)
     rig.leader.publish_v2({"ETH": ".5", "SOL": ".2"})
     await rig.cycle(follower)
     balanced(follower)
     lose(rig, "ETH", ".1")
     lose(rig, "SOL", "1")
-    assert len(await follower.accept_account()) == 2
+    assert len(await follower.commands.accept_account()) == 2
     rig.leader.publish_v2({"XRP": ".5"})
     await rig.cycle(follower)
     balanced(follower)
@@ -106,12 +106,12 @@ async def test_everything(rig: Rig, follower: Engine) -> None:
     """Nothing is left, and a deposit begins anew."""
     for asset in (*COINS, "USDC"):
         rig.exchange.set_balance(asset, "0")
-    await follower.accept_account()
+    await follower.commands.accept_account()
     assert follower.snapshot.total_value == 0
     assert follower._ledger.book().portfolio.positions == {}
     balanced(follower)
     rig.exchange.set_balance("USDC", "500")
-    await follower.deposit(Decimal(100))
+    await follower.commands.deposit(Decimal(100))
     assert follower.snapshot.total_value == pytest.approx(100, abs=Decimal("0.01"))
     balanced(follower)
 
@@ -121,7 +121,7 @@ async def test_put_back_meanwhile(rig: Rig, follower: Engine) -> None:
     coins = lose(rig, "BTC", ".5")
     await until_noticed(rig, follower)
     rig.exchange.set_balance("BTC", rig.exchange.balance("BTC") + coins)
-    assert await follower.accept_account() == ()
+    assert await follower.commands.accept_account() == ()
     assert not follower.snapshot.ledger_problem
     assert [flow.kind for flow in follower._ledger.flows()] == [FlowKind.INITIAL]
 
@@ -133,7 +133,7 @@ async def test_not_listed_any_more(rig: Rig, follower: Engine) -> None:
     coins = lose(rig, "ETH", ".5")
     lose(rig, "BTC", ".5")
     await until_noticed(rig, follower)
-    await follower.accept_account()
+    await follower.commands.accept_account()
     assert not follower.snapshot.ledger_problem
     (flow,) = [flow for flow in follower._ledger.flows() if flow.coin == "ETH"]
     assert price
@@ -148,7 +148,7 @@ async def test_price_unknown(rig: Rig, follower: Engine) -> None:
     lose(rig, "ETH", ".5")
     rig.exchange.remove_price("ETHUSDC")
     with pytest.raises(CommandError, match="no_valuation"):
-        await follower.accept_account()
+        await follower.commands.accept_account()
     assert len(follower._ledger.flows()) == 1
 
 
@@ -156,7 +156,7 @@ async def test_account_unknown(rig: Rig, follower: Engine) -> None:
     """An account that does not answer lacks nothing."""
     rig.exchange.fault("status", path="/account", count=None)
     with pytest.raises(CommandError, match="account_unknown"):
-        await follower.accept_account()
+        await follower.commands.accept_account()
     assert len(follower._ledger.flows()) == 1
 
 
@@ -168,7 +168,7 @@ async def test_order_in_flight(rig: Rig, follower: Engine) -> None:
     await rig.cycle(follower)
     assert rig.in_flight(follower)
     with pytest.raises(CommandError, match="account_unknown"):
-        await follower.accept_account()
+        await follower.commands.accept_account()
     rig.exchange.clear_faults()
 
 
@@ -178,4 +178,4 @@ async def test_on_paper(rig: Rig) -> None:
     follower = await rig.start(Mode.DRY_RUN)
     await rig.cycle(follower)
     with pytest.raises(CommandError, match="account_unknown"):
-        await follower.accept_account()
+        await follower.commands.accept_account()

@@ -101,7 +101,7 @@ async def test_approve_plans_again(rig: Rig, follower: Engine) -> None:
     signal_id = await asked(rig, follower)
     told = {order["symbol"]: Decimal(order["quantity"]) for order in waiting_event(rig)["orders"]}
     rig.exchange.set_price("ETHUSDC", rig.exchange.price("ETHUSDC") * 2, gap=True)
-    record = await follower.approve(signal_id)
+    record = await follower.commands.approve(signal_id)
     assert record.result is Result.EXECUTED
     assert follower.snapshot.waiting_signal is None
     assert rig.weights(follower) == pytest.approx({"BTC": 0.2, "ETH": 0.3, "BNB": 0, "SOL": 0, "XRP": 0}, abs=0.006)
@@ -117,14 +117,14 @@ async def test_approve_plans_again(rig: Rig, follower: Engine) -> None:
 async def test_approve_without_an_id(rig: Rig, follower: Engine) -> None:
     """The one that waits is meant."""
     await asked(rig, follower)
-    assert (await follower.approve()).result is Result.EXECUTED
+    assert (await follower.commands.approve()).result is Result.EXECUTED
 
 
 async def test_reject(rig: Rig, follower: Engine) -> None:
     """A rejected signal is skipped for good, and the next one is asked about."""
     before = len(rig.orders())
     signal_id = await asked(rig, follower)
-    record = await follower.reject(signal_id)
+    record = await follower.commands.reject(signal_id)
     assert (record.result, record.reason) == (Result.SKIPPED, "rejected by the owner")
     assert follower.snapshot.waiting_signal is None
     assert rig.types("signal") == ["received", "waiting", "skipped"]
@@ -141,7 +141,7 @@ async def test_another_signal_is_meant(rig: Rig, follower: Engine, answer: str) 
     with pytest.raises(CommandError, match="not_waiting"):
         await getattr(follower, answer)("another")
     assert follower.snapshot.waiting_signal == signal_id
-    await follower.reject()
+    await follower.commands.reject()
     with pytest.raises(CommandError, match="not_waiting"):
         await getattr(follower, answer)(signal_id)
 
@@ -198,7 +198,7 @@ async def test_overtaken_while_being_approved(rig: Rig, follower: Engine) -> Non
     first = await asked(rig, follower)
     second = rig.leader.publish_v2({"SOL": ".5"})
     with pytest.raises(CommandError, match="not_waiting"):
-        await follower.approve(first)
+        await follower.commands.approve(first)
     assert follower.snapshot.waiting_signal is None
     assert (await rig.cycle(follower)).waiting_signal == second
     assert len(rig.orders()) == before
@@ -220,7 +220,7 @@ async def test_leader_without_a_word(rig: Rig, follower: Engine) -> None:
     assert (await rig.cycle(follower)).waiting_signal == signal_id
     rig.leader.withdraw()
     assert (await rig.cycle(follower)).waiting_signal == signal_id
-    assert (await follower.approve(signal_id)).result is Result.EXECUTED
+    assert (await follower.commands.approve(signal_id)).result is Result.EXECUTED
 
 
 @pytest.mark.parametrize("changed", ["XRP", "ETH"])
@@ -230,13 +230,13 @@ async def test_changed_signal_is_asked_about_again(rig: Rig, follower: Engine, c
     rig.leader.publish_v2({"ETH": ".3"}, signal_id="one")
     await rig.cycle(follower)
     rig.leader.publish_v2({changed: ".5"}, signal_id="one")
-    record = await follower.approve("one")
+    record = await follower.commands.approve("one")
     assert record.result is Result.WAITING
     assert len(rig.orders()) == before
     plans = [event.data["summary"] for event in rig.events if event.type == "waiting"]
     assert len(plans) == len(set(plans)) == 2
     assert f"BUY {changed} " in plans[1]
-    assert (await follower.approve("one")).result is Result.EXECUTED
+    assert (await follower.commands.approve("one")).result is Result.EXECUTED
     assert rig.weights(follower)[changed] == pytest.approx(0.5, abs=0.006)
 
 
@@ -247,7 +247,7 @@ async def test_changed_after_approval(rig: Rig, follower: Engine, kept: str) -> 
     await rig.cycle(follower)
     rig.exchange.set_symbol_status("ETHUSDC", "HALT")
     follower._fetcher.forget_rules()
-    assert (await follower.approve("one")).result is Result.OPEN
+    assert (await follower.commands.approve("one")).result is Result.OPEN
     orders = len(rig.orders())
     rig.leader.publish_v2({"BTC": ".4", "SOL": ".3"}, signal_id="one")
     if kept != "whole":
@@ -265,9 +265,9 @@ async def test_another_allocation_behind_a_long_text(rig: Rig, follower: Engine)
     rig.leader.publish_raw(said(reasoning, ETH=0.3))
     await rig.cycle(follower)
     rig.leader.publish_raw(said(reasoning, XRP=0.9))
-    assert (await follower.approve("one")).result is Result.WAITING
+    assert (await follower.commands.approve("one")).result is Result.WAITING
     assert len(rig.orders()) == before
-    assert (await follower.approve("one")).result is Result.EXECUTED
+    assert (await follower.commands.approve("one")).result is Result.EXECUTED
     assert rig.weights(follower)["XRP"] == pytest.approx(0.9, abs=0.01)
 
 
@@ -289,7 +289,7 @@ async def test_a_first_purchase_of_an_older_version(rig: Rig, version: int) -> N
         signal_id = rig.leader.publish_v1([("BTC", "BUY", ".1")], positions, signal_id="one")
     follower = await rig.start(approval=Approval.ASK)
     ledger = follower._ledger
-    await follower.pause(paused=True)
+    await follower.commands.pause(paused=True)
     await rig.cycle(follower)
     now = rig.clock.now()
     ledger.write_signal(
@@ -302,11 +302,13 @@ async def test_a_first_purchase_of_an_older_version(rig: Rig, version: int) -> N
             result=Result.WAITING,
         )
     )
-    await follower.pause(paused=False)
+    await follower.commands.pause(paused=False)
     assert (await rig.cycle(follower)).waiting_signal == SYNC
-    assert len((await follower.preview())["orders"]) == 1
-    assert (await follower.approve(SYNC)).result is Result.WAITING  # what it was asked for is not known any more
-    assert (await follower.approve(SYNC)).result is Result.EXECUTED
+    assert len((await follower.commands.preview())["orders"]) == 1
+    assert (
+        await follower.commands.approve(SYNC)
+    ).result is Result.WAITING  # what it was asked for is not known any more
+    assert (await follower.commands.approve(SYNC)).result is Result.EXECUTED
     for _ in range(2):
         await rig.cycle(follower)
     assert len(rig.orders()) == 1
@@ -320,8 +322,8 @@ async def test_a_question_of_an_older_version_with_a_long_text(rig: Rig, followe
     record = follower._ledger.signal(key("one"))
     assert record
     follower._ledger.write_signal(replace(record, wants=None))
-    assert (await follower.approve("one")).result is Result.WAITING
-    assert (await follower.approve("one")).result is Result.EXECUTED
+    assert (await follower.commands.approve("one")).result is Result.WAITING
+    assert (await follower.commands.approve("one")).result is Result.EXECUTED
 
 
 @pytest.mark.parametrize("version", [1, 2])
@@ -334,7 +336,7 @@ async def test_approved_too_late(rig: Rig, follower: Engine, version: int) -> No
         rig.leader.publish_v1([("ETH", "BUY", ".3")], signal_id="one")
     assert (await rig.cycle(follower)).waiting_signal == "one"
     rig.clock.advance(25 * 60)
-    record = await follower.approve("one")
+    record = await follower.commands.approve("one")
     wanted = (Result.EXECUTED, "") if version == 2 else (Result.SKIPPED, "too old")
     assert (record.result, reason(follower, "one")) == wanted
 
@@ -344,7 +346,7 @@ async def test_other_words_of_the_same_signal(rig: Rig, follower: Engine) -> Non
     rig.leader.publish_v2({"ETH": ".3"}, signal_id="one", served=1)
     await rig.cycle(follower)
     rig.leader.publish_v2({"ETH": ".3"}, signal_id="one", served=2)
-    assert (await follower.approve("one")).result is Result.EXECUTED
+    assert (await follower.commands.approve("one")).result is Result.EXECUTED
 
 
 async def test_retries_need_no_second_word(rig: Rig, follower: Engine) -> None:
@@ -352,7 +354,7 @@ async def test_retries_need_no_second_word(rig: Rig, follower: Engine) -> None:
     signal_id = await asked(rig, follower, {"BTC": ".4", "ETH": ".3"})
     rig.exchange.set_symbol_status("ETHUSDC", "HALT")
     follower._fetcher.forget_rules()
-    assert (await follower.approve(signal_id)).result is Result.OPEN
+    assert (await follower.commands.approve(signal_id)).result is Result.OPEN
     rig.exchange.set_symbol_status("ETHUSDC", "TRADING")
     follower._fetcher.forget_rules()
     await rig.cycle(follower)
@@ -365,9 +367,9 @@ async def test_exchange_fails_at_approval(rig: Rig, follower: Engine) -> None:
     signal_id = await asked(rig, follower)
     rig.exchange.fault("status", path="/ticker/price")
     with pytest.raises(CommandError, match="no_valuation"):
-        await follower.approve(signal_id)
+        await follower.commands.approve(signal_id)
     assert follower._ledger.signal(key(signal_id)).result is Result.WAITING  # type: ignore[union-attr]
-    assert (await follower.approve(signal_id)).result is Result.EXECUTED
+    assert (await follower.commands.approve(signal_id)).result is Result.EXECUTED
 
 
 async def test_figures_missing_when_asked(rig: Rig, follower: Engine) -> None:
@@ -392,7 +394,7 @@ async def test_question_comes_late(rig: Rig, follower: Engine) -> None:
     follower._fetcher.forget_rules()
     assert (await rig.cycle(follower)).waiting_signal == signal_id
     assert len(rig.orders()) == before
-    assert (await follower.approve()).result is Result.EXECUTED
+    assert (await follower.commands.approve()).result is Result.EXECUTED
 
 
 async def test_nothing_to_ask(rig: Rig, follower: Engine) -> None:
@@ -407,25 +409,25 @@ async def test_paused_while_waiting(rig: Rig, follower: Engine) -> None:
     """A pause keeps the owner's word back; after it the signal still waits, as long as its time has not run out."""
     before = len(rig.orders())
     signal_id = await asked(rig, follower)
-    await follower.pause(True)
+    await follower.commands.pause(True)
     with pytest.raises(CommandError, match="paused"):
-        await follower.approve(signal_id)
+        await follower.commands.approve(signal_id)
     assert (await rig.cycle(follower)).waiting_signal == signal_id
     assert len(rig.orders()) == before
-    await follower.pause(False)
-    assert (await follower.approve(signal_id)).result is Result.EXECUTED
+    await follower.commands.pause(False)
+    assert (await follower.commands.approve(signal_id)).result is Result.EXECUTED
 
 
 async def test_paused_until_expiry(rig: Rig, follower: Engine) -> None:
     """The time runs on in a pause, and a signal may be rejected in it."""
     signal_id = await asked(rig, follower)
-    await follower.pause(True)
+    await follower.commands.pause(True)
     await rig.cycle(follower, after=TIMEOUT)
     assert reason(follower, signal_id) == "approval expired"
-    await follower.pause(False)
+    await follower.commands.pause(False)
     signal_id = await asked(rig, follower, {"SOL": ".5"})
-    await follower.pause(True)
-    assert (await follower.reject()).signal_id == signal_id
+    await follower.commands.pause(True)
+    assert (await follower.commands.reject()).signal_id == signal_id
 
 
 async def test_dead_while_waiting(rig: Rig, follower: Engine) -> None:
@@ -434,7 +436,7 @@ async def test_dead_while_waiting(rig: Rig, follower: Engine) -> None:
     before = len(rig.orders())
     follower._risk._dead = True
     with pytest.raises(CommandError, match="dead"):
-        await follower.approve(signal_id)
+        await follower.commands.approve(signal_id)
     await rig.cycle(follower)
     assert follower.snapshot.status is Status.DEAD
     await rig.cycle(follower, after=TIMEOUT)
@@ -451,7 +453,7 @@ async def test_restart_while_waiting(rig: Rig, follower: Engine) -> None:
     assert follower.snapshot.waiting_signal == signal_id
     assert follower.snapshot.waiting_until == until
     rig.events.clear()
-    assert (await follower.approve(signal_id)).result is Result.EXECUTED
+    assert (await follower.commands.approve(signal_id)).result is Result.EXECUTED
     rig.agree(follower)
 
 
@@ -460,7 +462,7 @@ async def test_restart_without_the_leader(rig: Rig, follower: Engine) -> None:
     signal_id = await asked(rig, follower)
     follower = await rig.restart(follower, approval=Approval.ASK)
     rig.leader.misbehave(FaultKind.STATUS)
-    assert (await follower.approve(signal_id)).result is Result.EXECUTED
+    assert (await follower.commands.approve(signal_id)).result is Result.EXECUTED
 
 
 async def test_restart_without_the_leader_of_an_older_version(rig: Rig, follower: Engine) -> None:
@@ -472,10 +474,10 @@ async def test_restart_without_the_leader_of_an_older_version(rig: Rig, follower
     follower = await rig.restart(follower, approval=Approval.ASK)
     rig.leader.misbehave(FaultKind.STATUS)
     with pytest.raises(CommandError, match="signal_unheard"):
-        await follower.approve(signal_id)
+        await follower.commands.approve(signal_id)
     assert (await rig.cycle(follower)).waiting_signal == signal_id
-    assert (await follower.approve(signal_id)).result is Result.WAITING
-    assert (await follower.approve(signal_id)).result is Result.EXECUTED
+    assert (await follower.commands.approve(signal_id)).result is Result.WAITING
+    assert (await follower.commands.approve(signal_id)).result is Result.EXECUTED
 
 
 async def test_option_is_switched_off(rig: Rig, follower: Engine) -> None:
@@ -483,7 +485,7 @@ async def test_option_is_switched_off(rig: Rig, follower: Engine) -> None:
     signal_id = await asked(rig, follower)
     follower = await rig.restart(follower)
     assert (await rig.cycle(follower)).waiting_signal == signal_id
-    assert (await follower.approve(signal_id)).result is Result.EXECUTED
+    assert (await follower.commands.approve(signal_id)).result is Result.EXECUTED
     signal_id = rig.leader.publish_v2({"SOL": ".5"})
     await rig.cycle(follower)
     assert rig.result(follower, signal_id) is Result.EXECUTED
@@ -499,9 +501,9 @@ async def test_initial_sync_asks(rig: Rig, version: int) -> None:
     asked_as = SYNC if version == 1 else signal_id
     follower = await rig.start(approval=Approval.ASK)
     assert (await rig.cycle(follower)).waiting_signal == asked_as
-    assert len((await follower.preview())["orders"]) == 5
+    assert len((await follower.commands.preview())["orders"]) == 5
     assert not rig.orders()
-    assert (await follower.approve(asked_as)).result is Result.EXECUTED
+    assert (await follower.commands.approve(asked_as)).result is Result.EXECUTED
     await rig.cycle(follower)
     assert rig.result(follower, signal_id) is Result.EXECUTED
     assert len(rig.orders()) == 5
@@ -514,7 +516,7 @@ async def test_initial_sync_in_other_words(rig: Rig) -> None:
     follower = await rig.start(approval=Approval.ASK)
     await rig.cycle(follower)
     rig.leader.publish_v1([("BTC", "BUY", ".1")], ALLOCATION, signal_id="one", served=2)
-    assert (await follower.approve(SYNC)).result is Result.EXECUTED
+    assert (await follower.commands.approve(SYNC)).result is Result.EXECUTED
 
 
 @pytest.mark.parametrize("version", [1, 2])
@@ -526,7 +528,7 @@ async def test_initial_sync_is_rejected(rig: Rig, version: int) -> None:
         signal_id = rig.leader.publish_v1([("BTC", "BUY", ".1")], ALLOCATION)
     follower = await rig.start(approval=Approval.ASK)
     await rig.cycle(follower)
-    await follower.reject()
+    await follower.commands.reject()
     assert (await rig.cycle(follower)).waiting_signal is None
     assert rig.result(follower, signal_id) is Result.SKIPPED
     assert reason(follower, signal_id) == (f"covered by {SYNC}" if version == 1 else "rejected by the owner")
@@ -542,7 +544,7 @@ async def test_initial_sync_is_overtaken(rig: Rig) -> None:
     await rig.cycle(follower)
     newer = rig.leader.publish_v1([("ETH", "BUY", ".1")], {"BTC": ".5", "ETH": ".1"})
     assert (await rig.cycle(follower)).waiting_signal == SYNC
-    assert (await follower.approve()).result is Result.EXECUTED
+    assert (await follower.commands.approve()).result is Result.EXECUTED
     await rig.cycle(follower)
     assert rig.result(follower, newer) is Result.EXECUTED
     assert rig.weights(follower) == pytest.approx({"BTC": 0.5, "ETH": 0.1, "BNB": 0, "SOL": 0, "XRP": 0}, abs=0.006)
@@ -556,7 +558,7 @@ async def test_version_1(rig: Rig, follower: Engine) -> None:
     assert (await rig.cycle(follower)).waiting_signal == signal_id
     assert [order["side"] for order in waiting_event(rig)["orders"]] == ["SELL", "BUY"]
     before = len(rig.orders())
-    assert (await follower.approve()).result is Result.EXECUTED
+    assert (await follower.commands.approve()).result is Result.EXECUTED
     assert len(rig.orders()) == before + 2
     await rig.cycle(follower)
     assert len(rig.orders()) == before + 2
@@ -578,7 +580,7 @@ async def test_sync_needs_no_word(rig: Rig, follower: Engine, version: int) -> N
     else:
         signal_id = rig.leader.publish_v1([("ETH", "BUY", ".1")], {"ETH": ".5"})
     assert (await rig.cycle(follower)).waiting_signal == signal_id
-    assert (await follower.sync()).result is Result.EXECUTED
+    assert (await follower.commands.sync()).result is Result.EXECUTED
     assert rig.result(follower, signal_id) is Result.SKIPPED
     orders = len(rig.orders())
     assert (await rig.cycle(follower)).waiting_signal is None
@@ -591,7 +593,7 @@ async def test_sync_instead_of_the_initial_one(rig: Rig) -> None:
     signal_id = rig.leader.publish_v2({"ETH": ".5"})
     follower = await rig.start(approval=Approval.ASK)
     await rig.cycle(follower)
-    await follower.sync()
+    await follower.commands.sync()
     assert (await rig.cycle(follower)).waiting_signal is None
     assert rig.result(follower, signal_id) is Result.SKIPPED
     assert len(rig.orders()) == 1
@@ -618,7 +620,7 @@ async def test_dry_run(rig: Rig) -> None:
     follower = await rig.start(Mode.DRY_RUN, approval=Approval.ASK)
     assert (await rig.cycle(follower)).waiting_signal == signal_id
     assert follower._ledger.trades() == ()
-    await follower.approve()
+    await follower.commands.approve()
     assert len(follower._ledger.trades()) == 5
 
 
@@ -665,11 +667,11 @@ async def test_nothing_without_a_word(rig: Rig, steps: list[str], seed: int) -> 
                     rig.exchange.set_symbol_status("ETHUSDC", "HALT" if step == "halt" else "TRADING")
                     follower._fetcher.forget_rules()
                 case "pause" | "resume":
-                    await follower.pause(step == "pause")
+                    await follower.commands.pause(step == "pause")
                 case "reject" if follower.snapshot.waiting_signal:
-                    await _try(follower.reject())
+                    await _try(follower.commands.reject())
                 case "another":
-                    await _try(follower.approve("another"))
+                    await _try(follower.commands.approve("another"))
                 case "fault":
                     rig.exchange.fault("status", path="/ticker/price")
                 case "leader fault":

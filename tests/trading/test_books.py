@@ -62,7 +62,7 @@ async def test_another_account(rig: Rig, exchange: ExchangeSimulator, leader: Le
     assert there["BTC"] == 1
     assert held(follower) == {"ETH"}
     # It begins with what is free there, which is less than the budget.
-    assert [flow["kind"] for flow in await follower.cash_flows()] == ["initial"]
+    assert [flow["kind"] for flow in await follower.queries.cash_flows()] == ["initial"]
     assert round(snapshot.total_value_quote) == 500
     # The names of its orders are those of no other book.
     names = {order.client_order_id for order in exchange.account(OTHER[0]).orders}
@@ -70,14 +70,14 @@ async def test_another_account(rig: Rig, exchange: ExchangeSimulator, leader: Le
     assert not names & {order.client_order_id for order in exchange.account().orders}
     kept = reading(rig, 1)
     assert kept.book().portfolio == kept.replay() == first
-    assert [trade["symbol"] for trade in await follower.trades(book=1)] == ["BTCUSDC"]
-    assert [flow["kind"] for flow in await follower.cash_flows(book=1)] == ["initial"]
-    assert [signal["signal_id"] for signal in await follower.signals(book=2)] != []
+    assert [trade["symbol"] for trade in await follower.queries.trades(book=1)] == ["BTCUSDC"]
+    assert [flow["kind"] for flow in await follower.queries.cash_flows(book=1)] == ["initial"]
+    assert [signal["signal_id"] for signal in await follower.queries.signals(book=2)] != []
     kept.close()
     for number in (0, 3):
         with pytest.raises(CommandError, match="book_unknown"):
-            await follower.trades(book=number)
-    assert [(book["book"], book["in_use"]) for book in await follower.books()] == [(1, False), (2, True)]
+            await follower.queries.trades(book=number)
+    assert [(book["book"], book["in_use"]) for book in await follower.queries.books()] == [(1, False), (2, True)]
 
     follower = await rig.restart(follower)
     snapshot = await rig.cycle(follower)
@@ -104,13 +104,13 @@ async def test_paused_stays_paused(rig: Rig, exchange: ExchangeSimulator, leader
     leader.publish_v2({"BTC": ".5"})
     follower = await rig.start()
     await follower.cycle()
-    await follower.pause(True)
+    await follower.commands.pause(True)
     other_account(exchange, USDC="5000")
     follower = await rig.restart(follower, on=rig.binance(*OTHER))
     snapshot = await rig.cycle(follower)
     assert (book_of(follower), snapshot.status) == (2, Status.PAUSED)
     assert exchange.account(OTHER[0]).orders == []
-    await follower.pause(False)
+    await follower.commands.pause(False)
     follower = await rig.restart(follower)
     await rig.cycle(follower)
     assert follower.snapshot.status is Status.ACTIVE
@@ -134,7 +134,7 @@ async def test_the_account_cannot_be_asked(
     assert book_of(follower) == 1
     assert not follower.snapshot.exchange_connected
     assert len(exchange.orders) == 1
-    for forbidden in (follower.deposit(Decimal(10)), follower.set_net_deposits(Decimal(10))):
+    for forbidden in (follower.commands.deposit(Decimal(10)), follower.commands.set_net_deposits(Decimal(10))):
         with pytest.raises(CommandError, match="account_unknown"):
             await forbidden
     exchange.clear_faults()
@@ -169,7 +169,7 @@ async def test_a_wiped_account(
     assert kept.book().portfolio == before
     kept.close()
     # Nothing is claimed by the book whose account is no more.
-    assert (await follower.deposit(Decimal(1000))).kind is FlowKind.DEPOSIT
+    assert (await follower.commands.deposit(Decimal(1000))).kind is FlowKind.DEPOSIT
 
 
 async def test_an_order_that_is_missed_once(rig: Rig, exchange: ExchangeSimulator, leader: LeaderSimulator) -> None:
@@ -224,7 +224,7 @@ async def test_a_new_book_is_begun_once(rig: Rig, exchange: ExchangeSimulator, l
         exchange.fault("status", path="/ticker/price", count=None)
         await rig.cycle(follower)
         assert book_of(follower) == 2
-        assert await follower.cash_flows() == []
+        assert await follower.queries.cash_flows() == []
         exchange.clear_faults()
     await rig.cycle(follower)
     assert (book_of(follower), follower.snapshot.net_deposits) == (2, 1000)
@@ -256,14 +256,14 @@ async def test_two_on_one_account(rig: Rig, exchange: ExchangeSimulator, leader:
     assert sum(paid_in) == 1200
     assert paid_in[0] > 1150
     with pytest.raises(CommandError, match="insufficient_free") as caught:
-        await second.deposit(Decimal(20))
+        await second.commands.deposit(Decimal(20))
     assert caught.value.placeholders == {"free": "0.00"}
     exchange.set_balance("USDC", Decimal(1300))
-    await second.deposit(Decimal(20))
+    await second.commands.deposit(Decimal(20))
     # One that is not loaded still has its money.
     await first.stop()
     with pytest.raises(CommandError, match="insufficient_free"):
-        await second.deposit(Decimal(200))
+        await second.commands.deposit(Decimal(200))
 
 
 def paid_into(rig: Rig, name: str) -> Decimal:
@@ -309,10 +309,10 @@ async def test_fees_in_the_coin_of_another(rig: Rig, exchange: ExchangeSimulator
         await rig.cycle(holder)
     assert "ledger_mismatch" not in rig.types("alert")
     assert not holder.snapshot.missing
-    assert await holder.accept_account() == ()
+    assert await holder.commands.accept_account() == ()
     # What is missing beyond that is missing.
     exchange.set_balance("BNB", exchange.balances()["BNB"] - Decimal("0.01"))
-    (flow,) = await holder.accept_account()
+    (flow,) = await holder.commands.accept_account()
     assert (flow.coin, flow.quantity) == ("BNB", Decimal("0.01"))
 
 
@@ -322,7 +322,7 @@ async def test_paper_has_one_book(rig: Rig, leader: LeaderSimulator) -> None:
     follower = await rig.start(Mode.DRY_RUN)
     await follower.cycle()
     assert book_of(follower) == 1
-    assert (await follower.deposit(Decimal(10), "")).kind is FlowKind.DEPOSIT
+    assert (await follower.commands.deposit(Decimal(10), "")).kind is FlowKind.DEPOSIT
 
 
 async def test_a_pair_that_is_gone(rig: Rig, exchange: ExchangeSimulator, leader: LeaderSimulator) -> None:
@@ -354,9 +354,9 @@ async def test_claims_of_one_that_broke(rig: Rig, exchange: ExchangeSimulator, l
         connection.execute(f"PRAGMA user_version={VERSION}")
     (rig.folder / "broken.db").write_bytes(b"no ledger")
     with pytest.raises(CommandError, match="insufficient_free"):
-        await second.deposit(Decimal(100))
+        await second.commands.deposit(Decimal(100))
     exchange.set_balance("USDC", Decimal(1400))
-    assert (await second.deposit(Decimal(100))).amount == 100
+    assert (await second.commands.deposit(Decimal(100))).amount == 100
 
 
 async def test_claims_of_a_book_from_before(rig: Rig, exchange: ExchangeSimulator, leader: LeaderSimulator) -> None:

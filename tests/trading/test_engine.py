@@ -547,7 +547,7 @@ async def test_a_lost_ledger_whose_money_is_all_invested(
     sim.set_balance("USDC", "120")
     follower = await rig.start(budget="50")
     await follower.cycle()
-    await follower.deposit(Decimal(50))
+    await follower.commands.deposit(Decimal(50))
     leader.publish_v2({"BTC": "1"})
     await rig.cycle(follower)
     sim.set_balance("USDC", "0")
@@ -589,7 +589,7 @@ async def test_a_broken_ledger(rig: Rig, leader: LeaderSimulator, monkeypatch: p
     assert list(rig.folder.glob("entry.broken-*.db"))
     if mode is Mode.LIVE:
         rig.agree(follower)
-    await follower.forget_restore()
+    await follower.commands.forget_restore()
     assert follower.snapshot.restored is None
     assert follower._ledger.fact(RESTORED) is None
 
@@ -705,7 +705,7 @@ async def test_a_stop_with_an_order_in_flight(rig: Rig, leader: LeaderSimulator,
     assert [order.symbol for order in rig.orders()] == ["BTCUSDC", "BTCUSDC"]
     requests = len(sim.requests)
     assert await follower.cycle() == follower.snapshot
-    await refused(follower.sync(), "ledger_unavailable")
+    await refused(follower.commands.sync(), "ledger_unavailable")
     assert len(sim.requests) == requests
     follower = await rig.restart(follower)
     assert rig.in_flight(follower) == ()
@@ -768,21 +768,21 @@ async def test_never_two_cycles_at_a_time(rig: Rig, leader: LeaderSimulator) -> 
 async def test_pause(rig: Rig, leader: LeaderSimulator, mode: Mode) -> None:
     """No new signal is taken up; on resuming, the latest one counts. Kept over a restart."""
     follower = await rig.start(mode)
-    await follower.pause(paused=True)
+    await follower.commands.pause(paused=True)
     assert follower.snapshot.status is Status.PAUSED
     skipped = [leader.publish_v2({coin: "1"}) for coin in ("BTC", "ETH") if await rig.cycle(follower)]
     latest = leader.publish_v2({"SOL": ".5"})
     follower = await rig.restart(follower)
     picture = await rig.cycle(follower)
     assert (picture.status, picture.last_signal) == (Status.PAUSED, None)
-    await refused(follower.sync(), "paused")
-    await refused(follower.approve(), "paused")
-    await follower.pause(paused=False)
+    await refused(follower.commands.sync(), "paused")
+    await refused(follower.commands.approve(), "paused")
+    await follower.commands.pause(paused=False)
     picture = await rig.cycle(follower)
     assert picture.status is Status.ACTIVE
     assert (picture.last_signal_id, picture.last_signal_result) == (latest, Result.EXECUTED)
     assert [rig.result(follower, each) for each in skipped] == [None, None]
-    assert {each["symbol"] for each in await follower.trades()} == {"SOLUSDC"}
+    assert {each["symbol"] for each in await follower.queries.trades()} == {"SOLUSDC"}
 
 
 async def test_dead(rig: Rig, leader: LeaderSimulator, sim: ExchangeSimulator, mode: Mode) -> None:
@@ -797,27 +797,27 @@ async def test_dead(rig: Rig, leader: LeaderSimulator, sim: ExchangeSimulator, m
     statuses += [(await rig.cycle(follower)).status for _ in range(5)]
     sim.restore_price("BTCUSDC")
     assert set(statuses) == {Status.ACTIVE}
-    await refused(follower.reset(), "not_dead")
+    await refused(follower.commands.reset(), "not_dead")
     assert (await rig.cycle(follower)).status is Status.DEAD
     assert rig.types("alert") == ["dead"]
     follower = await rig.restart(follower, budget="20")
-    await follower.pause(paused=True)
+    await follower.commands.pause(paused=True)
     leader.publish_v2({})
-    trades = len(await follower.trades())
+    trades = len(await follower.queries.trades())
     assert (await rig.cycle(follower)).status is Status.DEAD
-    assert len(await follower.trades()) == trades
-    await refused(follower.sync(), "dead")
-    assert (await refused(follower.reset(), "under_floor")).placeholders["floor"] == "5"
+    assert len(await follower.queries.trades()) == trades
+    await refused(follower.commands.sync(), "dead")
+    assert (await refused(follower.commands.reset(), "under_floor")).placeholders["floor"] == "5"
     sim.remove_price("BTCUSDC")
-    await refused(follower.reset(), "no_valuation")
+    await refused(follower.commands.reset(), "no_valuation")
     sim.restore_price("BTCUSDC")
     sim.set_price("BTCUSDC", price)
-    await follower.reset()
+    await follower.commands.reset()
     assert follower.snapshot.status is Status.PAUSED
     assert rig.types("alert") == ["revived"]
-    await follower.pause(paused=False)
+    await follower.commands.pause(paused=False)
     await rig.cycle(follower)
-    assert len(await follower.trades()) == trades + 1
+    assert len(await follower.queries.trades()) == trades + 1
 
 
 async def test_one_good_valuation_starts_the_count_anew(
@@ -860,7 +860,7 @@ async def test_stop_loss(rig: Rig, leader: LeaderSimulator, sim: ExchangeSimulat
     if mode is Mode.LIVE:
         rig.agree(follower)
     # Resuming counts from here.
-    await follower.pause(paused=False)
+    await follower.commands.pause(paused=False)
     assert (await rig.cycle(follower)).status is Status.ACTIVE
 
 
@@ -898,8 +898,8 @@ async def test_the_account_is_right(rig: Rig, leader: LeaderSimulator, sim: Exch
         picture = await rig.cycle(follower)
     assert dict(picture.missing) == {"BTC": taken}
     sim.fault("status", path="/account")
-    await refused(follower.accept_account(), "account_unknown")
-    (flow,) = await follower.accept_account()
+    await refused(follower.commands.accept_account(), "account_unknown")
+    (flow,) = await follower.commands.accept_account()
     assert abs(flow.amount_quote + taken * sim.price("BTCUSDC")) < Decimal("1e-7")
     assert follower.snapshot.missing == {}
     book = follower._ledger.book().portfolio
@@ -908,7 +908,7 @@ async def test_the_account_is_right(rig: Rig, leader: LeaderSimulator, sim: Exch
     assert picture.time_weighted_return is not None
     assert follower.snapshot.time_weighted_return is not None
     assert abs(follower.snapshot.time_weighted_return - picture.time_weighted_return) < Decimal("1e-6")
-    assert await follower.accept_account() == ()
+    assert await follower.commands.accept_account() == ()
 
 
 async def test_the_owner_s_fees_are_no_mismatch(rig: Rig, leader: LeaderSimulator, sim: ExchangeSimulator) -> None:
@@ -929,12 +929,12 @@ async def test_the_owner_s_fees_are_no_mismatch(rig: Rig, leader: LeaderSimulato
 async def test_flows(rig: Rig, leader: LeaderSimulator, sim: ExchangeSimulator, mode: Mode) -> None:
     """They move cash, never the return, and are refused where they cannot be."""
     follower = await rig.start(mode)
-    await refused(follower.withdraw(Decimal(1001)), "withdrawal_above_cash")
+    await refused(follower.commands.withdraw(Decimal(1001)), "withdrawal_above_cash")
     leader.publish_v2({"BTC": ".5"})
     await follower.cycle()
     sim.set_price("BTCUSDC", sim.price("BTCUSDC") * Decimal("1.1"))
     before = await rig.cycle(follower)
-    flow = await follower.deposit(Decimal(50), "birthday")
+    flow = await follower.commands.deposit(Decimal(50), "birthday")
     after = follower.snapshot
     assert before.cash is not None
     assert after.cash == before.cash + flow.amount_quote
@@ -948,44 +948,53 @@ async def test_flows(rig: Rig, leader: LeaderSimulator, sim: ExchangeSimulator, 
         ("NaN", "amount_not_positive"),
         ("1000001", "amount_too_large"),
     ):
-        await refused(follower.deposit(Decimal(amount)), error)
-        await refused(follower.withdraw(Decimal(amount)), error)
-    await refused(follower.deposit(Decimal(1), at=rig.clock.now() + timedelta(hours=1)), "at_in_future")
-    error = await refused(follower.withdraw(Decimal(600)), "withdrawal_above_cash")
+        await refused(follower.commands.deposit(Decimal(amount)), error)
+        await refused(follower.commands.withdraw(Decimal(amount)), error)
+    await refused(follower.commands.deposit(Decimal(1), at=rig.clock.now() + timedelta(hours=1)), "at_in_future")
+    error = await refused(follower.commands.withdraw(Decimal(600)), "withdrawal_above_cash")
     assert Decimal(error.placeholders["cash"]) < 560
     if mode is Mode.LIVE:
-        await refused(follower.deposit(Decimal(1000)), "insufficient_free")
+        await refused(follower.commands.deposit(Decimal(1000)), "insufficient_free")
         rig.agree(follower)
-    error = await refused(follower.withdraw(Decimal(100), at=rig.clock.now() - timedelta(days=1)), "before_start")
+    error = await refused(
+        follower.commands.withdraw(Decimal(100), at=rig.clock.now() - timedelta(days=1)), "before_start"
+    )
     assert error.placeholders["start"].startswith(f"{follower.snapshot.since:%Y-%m-%d %H:%M}")
     rig.clock.advance(3600)
     earlier = rig.clock.now() - timedelta(minutes=30)
-    await follower.withdraw(Decimal(100), at=earlier)
+    await follower.commands.withdraw(Decimal(100), at=earlier)
     assert follower.snapshot.revalued
     assert follower.snapshot.net_deposits == 950
-    await follower.set_net_deposits(Decimal(500))
+    await follower.commands.set_net_deposits(Decimal(500))
     assert follower.snapshot.net_deposits == 500
-    flows = await follower.cash_flows()
+    flows = await follower.queries.cash_flows()
     assert [each["kind"] for each in flows] == ["correction", "withdrawal", "deposit", "initial"]
     assert (flows[2]["amount"], flows[2]["note"]) == ("50", "birthday")
     assert flows[1]["time"] == responses.iso(earlier)
-    assert [each["kind"] for each in await follower.cash_flows(limit=1)] == ["correction"]
-    json.dumps([*flows, await follower.performance(), follower.portfolio(), await follower.signals()])
+    assert [each["kind"] for each in await follower.queries.cash_flows(limit=1)] == ["correction"]
+    json.dumps(
+        [
+            *flows,
+            await follower.queries.performance(),
+            responses.portfolio(follower.snapshot),
+            await follower.queries.signals(),
+        ]
+    )
 
 
 async def test_flows_without_a_valuation(rig: Rig, leader: LeaderSimulator, sim: ExchangeSimulator, mode: Mode) -> None:
     """What a flow is worth has to be known."""
     leader.publish_v2({"BTC": ".5"})
     follower = await rig.start(mode)
-    await refused(follower.set_net_deposits(Decimal(1)), "no_valuation")
+    await refused(follower.commands.set_net_deposits(Decimal(1)), "no_valuation")
     await follower.cycle()
     sim.remove_price("BTCUSDC")
-    await refused(follower.deposit(Decimal(1)), "no_valuation")
+    await refused(follower.commands.deposit(Decimal(1)), "no_valuation")
     sim.restore_price("BTCUSDC")
     if mode is Mode.LIVE:
         sim.fault("status", path="/account")
-        await refused(follower.deposit(Decimal(1)), "no_valuation")
-    assert (await follower.deposit(Decimal(1))).amount == 1
+        await refused(follower.commands.deposit(Decimal(1)), "no_valuation")
+    assert (await follower.commands.deposit(Decimal(1))).amount == 1
 
 
 # What the owner can ask for
@@ -994,31 +1003,31 @@ async def test_flows_without_a_valuation(rig: Rig, leader: LeaderSimulator, sim:
 async def test_sync_and_preview(rig: Rig, leader: LeaderSimulator, sim: ExchangeSimulator, mode: Mode) -> None:
     """A whole rebalance to what the leader holds now; the preview shows it and trades nothing."""
     follower = await rig.start(mode)
-    await refused(follower.sync(), "no_allocation")
-    await refused(follower.preview(), "no_allocation")
+    await refused(follower.commands.sync(), "no_allocation")
+    await refused(follower.commands.preview(), "no_allocation")
     leader.publish_v2({"BTC": ".5"})
-    shown = await follower.preview()
+    shown = await follower.commands.preview()
     assert [(each["symbol"], each["side"]) for each in shown["orders"]] == [("BTCUSDC", "BUY")]
-    assert await follower.trades() == []
-    record = await follower.sync()
+    assert await follower.queries.trades() == []
+    record = await follower.commands.sync()
     assert (record.result, record.signal_id[:5]) == (Result.EXECUTED, "sync-")
-    assert len(await follower.trades()) == 1
+    assert len(await follower.queries.trades()) == 1
     await rig.cycle(follower)
     sim.set_price("BTCUSDC", sim.price("BTCUSDC") * 3)
     await rig.cycle(follower)
-    assert len(await follower.trades()) == 1
-    record = await follower.sync()
-    assert [each["side"] for each in await follower.trades()] == ["SELL", "BUY"]
+    assert len(await follower.queries.trades()) == 1
+    record = await follower.commands.sync()
+    assert [each["side"] for each in await follower.queries.trades()] == ["SELL", "BUY"]
     assert abs(rig.weights(follower)["BTC"] - 0.5) < 0.006
     sim.remove_price("BTCUSDC")
-    await refused(follower.sync(), "no_valuation")
-    await refused(follower.preview(), "no_valuation")
+    await refused(follower.commands.sync(), "no_valuation")
+    await refused(follower.commands.preview(), "no_valuation")
     sim.restore_price("BTCUSDC")
     if mode is Mode.LIVE:
         rig.agree(follower)
         sim.fault("status", path="/account", count=None)
-        await refused(follower.sync(), "no_valuation")
-        await refused(follower.preview(), "no_valuation")
+        await refused(follower.commands.sync(), "no_valuation")
+        await refused(follower.commands.preview(), "no_valuation")
 
 
 async def test_a_preview_counts_the_proceeds(rig: Rig, leader: LeaderSimulator) -> None:
@@ -1027,7 +1036,7 @@ async def test_a_preview_counts_the_proceeds(rig: Rig, leader: LeaderSimulator) 
     leader.publish_v2({"BTC": "1"})
     await follower.cycle()
     leader.publish_v2({"ETH": ".8"})
-    orders = (await follower.preview())["orders"]
+    orders = (await follower.commands.preview())["orders"]
     assert [(each["symbol"], each["side"]) for each in orders] == [("BTCUSDC", "SELL"), ("ETHUSDC", "BUY")]
     assert abs(float(orders[1]["amount"]) / 1161 - 0.8) < 0.01
 
@@ -1040,53 +1049,53 @@ async def test_settled_by_hand(rig: Rig, leader: LeaderSimulator, sim: ExchangeS
     sim.fault("status", method="GET", path="/order", count=None)
     (order,) = (await follower.cycle()).open_orders
     right = Execution(quantity=order.quantity, amount=Decimal(580), fee=ZERO, fee_asset="USDC")
-    await refused(follower.settle_by_hand("cv-nothing", right), "order_not_open")
+    await refused(follower.commands.settle_by_hand("cv-nothing", right), "order_not_open")
     wrong = Execution(quantity=order.quantity * 2, amount=Decimal(580), fee=ZERO, fee_asset="USDC")
-    await refused(follower.settle_by_hand(order.client_order_id, wrong), "execution_impossible")
+    await refused(follower.commands.settle_by_hand(order.client_order_id, wrong), "execution_impossible")
     rig.types("trade")
-    record = await follower.settle_by_hand(order.client_order_id, right)
+    record = await follower.commands.settle_by_hand(order.client_order_id, right)
     assert record.state is OrderState.BOOKED
     assert rig.types("trade") == ["buy"]
     assert follower.snapshot.open_orders == ()
     assert follower.snapshot.positions["BTC"].quantity == order.quantity
-    await refused(follower.settle_by_hand(order.client_order_id, None), "order_not_open")
+    await refused(follower.commands.settle_by_hand(order.client_order_id, None), "order_not_open")
 
 
 async def test_approval(rig: Rig, leader: LeaderSimulator, mode: Mode) -> None:
     """A signal waits for the owner's word, and is planned again on it."""
     follower = await rig.start(mode, approval=Approval.ASK)
-    await refused(follower.approve(), "not_waiting")
-    await refused(follower.reject(), "not_waiting")
+    await refused(follower.commands.approve(), "not_waiting")
+    await refused(follower.commands.reject(), "not_waiting")
     first = leader.publish_v2({"BTC": ".5"})
     picture = await follower.cycle()
     assert picture.waiting_signal == first
     assert rig.types("signal") == ["received", "waiting"]
-    assert await follower.trades() == []
+    assert await follower.queries.trades() == []
     follower = await rig.restart(follower, approval=Approval.ASK)
     await rig.cycle(follower)
-    await refused(follower.approve("another"), "not_waiting")
-    record = await follower.approve(first)
+    await refused(follower.commands.approve("another"), "not_waiting")
+    record = await follower.commands.approve(first)
     assert record.result is Result.EXECUTED
-    assert len(await follower.trades()) == 1
+    assert len(await follower.queries.trades()) == 1
     signal_id = leader.publish_v2({"ETH": ".5"})
     picture = await rig.cycle(follower)
     assert (picture.waiting_signal, picture.waiting_until) == (signal_id, rig.clock.now() + timedelta(minutes=30)) or (
         picture.waiting_until
     )
-    record = await follower.reject(signal_id)
+    record = await follower.commands.reject(signal_id)
     assert (record.result, record.reason) == (Result.SKIPPED, "rejected by the owner")
     signal_id = leader.publish_v2({"ETH": ".4"})
     await rig.cycle(follower)
     rig.clock.advance(1801)
-    await refused(follower.approve(), "not_waiting")
+    await refused(follower.commands.approve(), "not_waiting")
     await rig.cycle(follower)
     assert rig.result(follower, signal_id) is Result.SKIPPED
     leader.publish_v2({"ETH": ".3"})
     await rig.cycle(follower)
     if mode is Mode.LIVE:
         rig.exchange.fault("status", path="/account", count=None)
-        await refused(follower.approve(), "no_valuation")
-    assert len(await follower.trades()) == 1
+        await refused(follower.commands.approve(), "no_valuation")
+    assert len(await follower.queries.trades()) == 1
 
 
 async def test_owner_s_actions_on_a_ledger_that_fails(
@@ -1103,8 +1112,8 @@ async def test_owner_s_actions_on_a_ledger_that_fails(
     for name in ("book", "remember", "trades", "trades_before", "signals", "flows"):
         monkeypatch.setattr(follower._ledger, name, fails)
     actions: list[Callable[[], Any]] = [
-        lambda: follower.pause(paused=True),
-        lambda: follower.deposit(Decimal(1)),
+        lambda: follower.commands.pause(paused=True),
+        lambda: follower.commands.deposit(Decimal(1)),
         follower.sync,
         follower.preview,
         follower.forget_restore,
@@ -1112,7 +1121,7 @@ async def test_owner_s_actions_on_a_ledger_that_fails(
         follower.signals,
         follower.cash_flows,
         follower.performance,
-        lambda: follower.page(responses.trades, 1, None),
+        lambda: follower.queries.page(responses.trades, 1, None),
     ]
     for action in actions:
         await refused(action(), "ledger_unavailable")
@@ -1142,20 +1151,20 @@ async def test_what_is_told(rig: Rig, leader: LeaderSimulator, mode: Mode) -> No
     follower = await rig.start(mode)
     leader.publish_v2({"BTC": ".5", "ETH": ".003"}, reasoning="because", confidence=0.7)
     await follower.cycle()
-    (signal,) = await follower.signals()
+    (signal,) = await follower.queries.signals()
     assert signal["signal_id"] == (leader.latest and leader.latest["signal_id"])
     (leg,) = signal["legs"]
     assert (leg["symbol"], leg["side"], leg["result"]) == ("BTCUSDC", "BUY", "booked")
-    (trade,) = await follower.trades()
+    (trade,) = await follower.queries.trades()
     assert (trade["symbol"], trade["simulated"]) == ("BTCUSDC", mode is Mode.DRY_RUN)
-    assert await follower.trades(since=rig.clock.now() + timedelta(days=1)) == []
-    assert [each["symbol"] for each in await follower.page(responses.trades, 1, None)] == ["BTCUSDC"]
-    assert (await follower.counts())["orders"] == 1
-    told = await follower.performance()
+    assert await follower.queries.trades(since=rig.clock.now() + timedelta(days=1)) == []
+    assert [each["symbol"] for each in await follower.queries.page(responses.trades, 1, None)] == ["BTCUSDC"]
+    assert (await follower.queries.counts())["orders"] == 1
+    told = await follower.queries.performance()
     assert [close["day"] for close in told["closes"]] == [rig.clock.now().date().isoformat()]
     assert rig.types("trade") == ["buy"]
     assert [event.type for event in rig.events if event.kind == "signal"] == ["received", "executed"]
-    assert follower.portfolio()["positions"][0]["coin"] == "BTC"
+    assert responses.portfolio(follower.snapshot)["positions"][0]["coin"] == "BTC"
 
 
 # Secrets

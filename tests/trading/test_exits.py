@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from custom_components.calvalot.trading import responses
 from custom_components.calvalot.trading.engine import Engine
 from custom_components.calvalot.trading.errors import CommandError
 from custom_components.calvalot.trading.exchanges.base import Mode
@@ -49,14 +50,16 @@ async def held(rig: Rig, follower: Engine) -> set[str]:
     """Coins that are worth more than dust."""
     return {
         position["coin"]
-        for position in follower.portfolio()["positions"]
+        for position in responses.portfolio(follower.snapshot)["positions"]
         if Decimal(position["quantity"]) * rig.exchange.price(f"{position['coin']}USDC") > 5
     }
 
 
 async def in_history(follower: Engine) -> dict[str, Any]:
     """The only sale of everything, as the history tells it."""
-    (signal,) = [each for each in await follower.signals() if each["signal_id"].startswith(("stop_loss-", "exit-"))]
+    (signal,) = [
+        each for each in await follower.queries.signals() if each["signal_id"].startswith(("stop_loss-", "exit-"))
+    ]
     return signal
 
 
@@ -238,9 +241,9 @@ async def test_one_at_a_time(rig: Rig) -> None:
     """A stop loss during the owner's exit, or a second exit, goes on with the first."""
     follower = await holding(rig, **STOP)
     rig.exchange.set_symbol_status("BTCUSDC", "BREAK")
-    first = await follower.exit(confirm=True)
-    assert (await follower.exit(confirm=True))["signal_id"] == first["signal_id"]
-    await follower.pause(paused=False)
+    first = await follower.commands.exit(confirm=True)
+    assert (await follower.commands.exit(confirm=True))["signal_id"] == first["signal_id"]
+    await follower.commands.pause(paused=False)
     await rig.cycle(follower)
     await falls(rig, follower)
     assert follower.snapshot.status is Status.PAUSED
@@ -253,11 +256,11 @@ async def test_resumed(rig: Rig) -> None:
     follower = await holding(rig, **STOP)
     rig.exchange.set_symbol_status("BTCUSDC", "BREAK")
     await falls(rig, follower)
-    await follower.pause(paused=False)
+    await follower.commands.pause(paused=False)
     rig.leader.publish_v2({"SOL": ".5"})
     await rig.cycle(follower)
     assert await held(rig, follower) == {"BTC"}
-    await follower.sync()
+    await follower.commands.sync()
     assert "SOL" in await held(rig, follower)
     signal = await in_history(follower)
     assert (signal["result"], signal["reason"]) == ("partial", "overtaken by a newer signal")
@@ -270,7 +273,7 @@ async def test_what_was_open_is_given_up(rig: Rig) -> None:
     follower = await rig.restart(follower, approval=Approval.ASK)
     rig.leader.publish_v2({"SOL": ".5"}, signal_id="waits")
     assert (await rig.cycle(follower)).waiting_signal == "waits"
-    await follower.exit(confirm=True)
+    await follower.commands.exit(confirm=True)
     assert follower.snapshot.waiting_signal is None
     assert rig.result(follower, "waits") is Result.SKIPPED
 
@@ -284,12 +287,12 @@ async def test_preview(rig: Rig, mode: Mode) -> None:
     follower = await holding(rig, mode)
     rig.exchange.set_symbol_status("ETHUSDC", "BREAK")
     await rig.cycle(follower, after=25 * 3600)  # the rules of a new day
-    shown = await follower.exit(confirm=False)
+    shown = await follower.commands.exit(confirm=False)
     json.dumps(shown)
     assert shown["confirmed"] is False
     (order,) = shown["orders"]
     assert (order["symbol"], order["side"]) == ("BTCUSDC", "SELL")
-    rate = Decimal(follower.portfolio()["rate"])
+    rate = Decimal(responses.portfolio(follower.snapshot)["rate"])
     proceeds = Decimal(shown["proceeds"])
     assert proceeds == pytest.approx(Decimal(order["amount"]) * Decimal("0.999"), abs=Decimal("0.001"))
     assert Decimal(shown["proceeds_eur"]) == pytest.approx(proceeds * rate, abs=Decimal("0.01"))
@@ -298,7 +301,7 @@ async def test_preview(rig: Rig, mode: Mode) -> None:
     assert stays["ETH"] == "not_trading"
     assert follower.snapshot.status is Status.ACTIVE
     assert sold(rig) == []
-    assert len(await follower.signals()) == 1
+    assert len(await follower.queries.signals()) == 1
 
 
 @pytest.mark.parametrize("mode", Mode)
@@ -306,13 +309,13 @@ async def test_exit(rig: Rig, mode: Mode) -> None:
     """It pauses, sells what was bought, leaves what the owner held, and says what it brought."""
     before = {coin: rig.exchange.balance(coin) for coin in TARGETS}
     follower = await holding(rig, mode)
-    cash = Decimal(follower.portfolio()["cash"])
-    answer = await follower.exit(confirm=True)
+    cash = Decimal(responses.portfolio(follower.snapshot)["cash"])
+    answer = await follower.commands.exit(confirm=True)
     json.dumps(answer)
     assert (answer["confirmed"], answer["finished"], answer["result"]) == (True, True, "executed")
     assert answer["cause"] == "owner"
     assert sorted(leg["symbol"] for leg in answer["legs"]) == ["BTCUSDC", "ETHUSDC"]
-    after = Decimal(follower.portfolio()["cash"])
+    after = Decimal(responses.portfolio(follower.snapshot)["cash"])
     assert Decimal(answer["proceeds"]) == pytest.approx(after - cash, abs=Decimal("1e-8"))
     assert all(Decimal(coin["value"]) < 5 and coin["reason"] == "dust" for coin in answer["remaining"])
     assert follower.snapshot.status is Status.PAUSED
@@ -334,8 +337,8 @@ async def test_exit_while_the_exchange_is_away(rig: Rig) -> None:
     follower = await holding(rig)
     rig.exchange.fault("status", path="/account", count=2)
     with pytest.raises(CommandError, match="no_valuation"):
-        await follower.exit(confirm=False)
-    answer = await follower.exit(confirm=True)
+        await follower.commands.exit(confirm=False)
+    answer = await follower.commands.exit(confirm=True)
     assert (answer["finished"], answer["proceeds"], answer["legs"]) == (False, "0", [])
     assert {coin["coin"] for coin in answer["remaining"]} == set(TARGETS)
     assert follower.snapshot.status is Status.PAUSED
@@ -348,10 +351,10 @@ async def test_exit_without_a_price(rig: Rig) -> None:
     follower = await holding(rig)
     rig.exchange.remove_price("ETHUSDC")
     with pytest.raises(CommandError, match="no_valuation"):
-        await follower.exit(confirm=False)
+        await follower.commands.exit(confirm=False)
     rig.exchange.remove_price("EURUSDC")
     rig.exchange.remove_price("EURUSDT")
-    answer = await follower.exit(confirm=True)
+    answer = await follower.commands.exit(confirm=True)
     values = {coin["coin"]: coin["value"] for coin in answer["remaining"]}
     assert values["ETH"] is None
     assert values["BTC"]
@@ -363,9 +366,9 @@ async def test_exit_of_nothing(rig: Rig) -> None:
     """Done at once; a leader with moves is joined afterwards as if nothing had been."""
     follower = await rig.start()
     await follower.cycle()
-    answer = await follower.exit(confirm=True)
+    answer = await follower.commands.exit(confirm=True)
     assert (answer["finished"], answer["result"], answer["remaining"]) == (True, "executed", [])
-    await follower.pause(paused=False)
+    await follower.commands.pause(paused=False)
     rig.leader.publish_v1([("BTC", "BUY", ".1")], {"BTC": ".5"})
     await rig.cycle(follower)
     assert rig.result(follower, "initial_sync") is Result.EXECUTED
@@ -380,7 +383,7 @@ async def test_exit_with_a_ledger_that_fails(rig: Rig, monkeypatch: pytest.Monke
 
     monkeypatch.setattr(Ledger, "write_signal", fails)
     with pytest.raises(CommandError, match="ledger_unavailable"):
-        await follower.exit(confirm=True)
+        await follower.commands.exit(confirm=True)
     assert follower.snapshot.status is Status.ACTIVE
     assert sold(rig) == []
 
@@ -388,11 +391,11 @@ async def test_exit_with_a_ledger_that_fails(rig: Rig, monkeypatch: pytest.Monke
 async def test_moves_after_an_exit(rig: Rig) -> None:
     """What the leader moved while everything was sold is not made up for when it is too old."""
     follower = await holding(rig)
-    await follower.exit(confirm=True)
+    await follower.commands.exit(confirm=True)
     rig.leader.publish_v1([("SOL", "BUY", ".3")])
     await rig.cycle(follower)
     rig.clock.advance(timedelta(hours=5).total_seconds())
-    await follower.pause(paused=False)
+    await follower.commands.pause(paused=False)
     assert (await rig.cycle(follower)).last_signal_reason == "too old"
     assert await held(rig, follower) == set()
 

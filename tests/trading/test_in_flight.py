@@ -108,13 +108,13 @@ async def test_what_an_unclear_purchase_may_cost_is_not_withdrawn(
     """The refusal names what can be; that much can, and the cash stays above nothing."""
     follower = await rig.following(max_slippage=max_slippage)
     await unclear(rig, follower, {"BTC": ".6"})
-    error = await refused(follower.withdraw(Decimal(800)))
+    error = await refused(follower.commands.withdraw(Decimal(800)))
     assert error.key == "order_unclear"
     amount = Decimal(error.placeholders["amount"])
     assert 390 < amount < 400
-    assert (await refused(follower.withdraw(Decimal(1001)))).placeholders == {"cash": f"{amount}"}
-    await refused(follower.withdraw(amount + 1))
-    await follower.withdraw(amount)
+    assert (await refused(follower.commands.withdraw(Decimal(1001)))).placeholders == {"cash": f"{amount}"}
+    await refused(follower.commands.withdraw(amount + 1))
+    await follower.commands.withdraw(amount)
     sim.clear_faults()
     await rig.cycle(follower)
     assert not rig.in_flight(follower)
@@ -130,14 +130,14 @@ async def test_the_proceeds_of_an_unclear_sale_are_not_deposited(rig: Rig, sim: 
     await rig.cycle(follower)
     sim.set_balance("USDC", follower._ledger.book().portfolio.cash)
     await unclear(rig, follower, {})
-    error = await refused(follower.deposit(Decimal(700)))
+    error = await refused(follower.commands.deposit(Decimal(700)))
     assert (error.key, error.placeholders) == ("order_unclear", {"amount": "0.00"})
-    await follower.withdraw(Decimal(10))
+    await follower.commands.withdraw(Decimal(10))
     sim.clear_faults()
     await rig.cycle(follower)
-    assert (await refused(follower.deposit(Decimal(700)))).key == "insufficient_free"
+    assert (await refused(follower.commands.deposit(Decimal(700)))).key == "insufficient_free"
     sim.set_balance("USDC", sim.balance("USDC") + 1000)
-    await follower.deposit(Decimal(700))
+    await follower.commands.deposit(Decimal(700))
 
 
 async def test_a_purchase_in_flight_holds_no_deposit_up(rig: Rig, sim: ExchangeSimulator) -> None:
@@ -145,7 +145,7 @@ async def test_a_purchase_in_flight_holds_no_deposit_up(rig: Rig, sim: ExchangeS
     sim.set_balance("USDC", "5000")
     follower = await rig.following()
     await unclear(rig, follower, {"BTC": ".6"})
-    await follower.deposit(Decimal(100))
+    await follower.commands.deposit(Decimal(100))
     sim.clear_faults()
     await rig.cycle(follower)
     assert not rig.in_flight(follower)

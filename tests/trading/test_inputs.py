@@ -73,7 +73,7 @@ async def test_an_exchange_that_is_lost_and_back(rig: Rig, sim: ExchangeSimulato
         if fails:
             sim.fault("status", path="/ticker/price", count=None)
             with pytest.raises(CommandError, match="no_valuation"):
-                await follower.deposit(Decimal(10))
+                await follower.commands.deposit(Decimal(10))
         picture = await rig.cycle(follower)
         assert picture.exchange_connected is not fails
         assert all(event.data["reason"] for event in rig.events if event.type == "exchange_lost")
@@ -109,7 +109,7 @@ async def test_an_answer_that_is_no_signal(
     picture = await rig.cycle(follower)
     assert picture.leader_connected is False
     assert type(picture.leader_problem) is problem
-    assert await follower.trades() == []
+    assert await follower.queries.trades() == []
     leader.behave()
     picture = await rig.cycle(follower)
     assert (picture.leader_connected, picture.last_signal_result) == (True, Result.EXECUTED)

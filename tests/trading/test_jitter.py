@@ -153,10 +153,10 @@ async def test_newer_signal_overtakes(rig: Rig, follower: Engine) -> None:
 async def test_pause_holds(rig: Rig, follower: Engine) -> None:
     """A turn that comes in a pause is not taken, and asks for no cycle; resuming takes it."""
     await heard(rig, follower)
-    await follower.pause(paused=True)
+    await follower.commands.pause(paused=True)
     assert (await rig.cycle(follower, after=3600)).due is None
     assert rig.orders() == []
-    await follower.pause(paused=False)
+    await follower.commands.pause(paused=False)
     await rig.cycle(follower)
     assert len(rig.orders()) == 1
 
@@ -187,7 +187,7 @@ async def test_age_holds(rig: Rig) -> None:
 async def test_owner_does_not_wait(rig: Rig, follower: Engine) -> None:
     """A sync is traded at once, and what waited is overtaken by it."""
     signal_id = await heard(rig, follower)
-    record = await follower.sync()
+    record = await follower.commands.sync()
     assert record.result is Result.EXECUTED
     assert rig.result(follower, signal_id) is Result.SKIPPED
     await rig.cycle(follower, after=3600)
@@ -200,7 +200,7 @@ async def test_approval_does_not_wait(rig: Rig) -> None:
     await rig.cycle(follower)
     signal_id = rig.leader.publish_v2({"BTC": ".3"})
     assert (await rig.cycle(follower)).waiting_signal == signal_id
-    assert (await follower.approve()).result is Result.EXECUTED
+    assert (await follower.commands.approve()).result is Result.EXECUTED
     assert len(rig.orders()) == 1
 
 

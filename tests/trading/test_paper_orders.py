@@ -37,7 +37,7 @@ async def test_a_booking_that_fails(rig: Rig, leader: LeaderSimulator, monkeypat
         signal_id,
         Result.EXECUTED,
     )
-    assert (await follower.counts())["fills"] == 1
+    assert (await follower.queries.counts())["fills"] == 1
     assert not rig.in_flight(follower)
     assert rig.weights(follower)["BTC"] == pytest.approx(0.3, abs=0.01)
 

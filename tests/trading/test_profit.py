@@ -8,6 +8,7 @@ from random import Random
 from hypothesis import given, strategies as st
 import pytest
 
+from custom_components.calvalot.trading import responses
 from custom_components.calvalot.trading.decimals import EXACT, ZERO
 from custom_components.calvalot.trading.engine import Engine
 from custom_components.calvalot.trading.errors import CommandError
@@ -95,7 +96,7 @@ async def test_random_histories_of_a_follower(rig: Rig, mode: Mode) -> None:
         whole = (await rig.cycle(follower)).profit
         assert whole
         assert sum_of(whole) == whole.total == follower.snapshot.profit_loss
-        told = follower.portfolio()["profit"]
+        told = responses.portfolio(follower.snapshot)["profit"]
         assert sum(Decimal(told[name]) for name in PARTS) == Decimal(told["total"]) == round(whole.total, 2)
         assert whole.fees < 0
         await follower.stop()
@@ -114,11 +115,11 @@ async def _live(rig: Rig, follower: Engine, dice: Random) -> None:
     with suppress(CommandError):  # more than there is
         match dice.randrange(3):
             case 0:
-                await follower.deposit(amount)
+                await follower.commands.deposit(amount)
             case 1:
-                await follower.withdraw(amount)
+                await follower.commands.withdraw(amount)
             case _:
-                await follower.set_net_deposits(amount * 10)
+                await follower.commands.set_net_deposits(amount * 10)
 
 
 # Today
@@ -174,8 +175,8 @@ async def test_money_in_and_out_is_no_profit_of_the_day(rig: Rig) -> None:
     """Neither is a correction; and without a price today's profit is unknown."""
     follower = await rig.start(Mode.DRY_RUN)
     await rig.cycle(follower)
-    await follower.deposit(Decimal(100))
-    await follower.set_net_deposits(Decimal(5))
+    await follower.commands.deposit(Decimal(100))
+    await follower.commands.set_net_deposits(Decimal(5))
     assert follower.snapshot.profit_loss
     assert follower.snapshot.profit_loss > 1000
     assert follower.snapshot.profit_today is not None

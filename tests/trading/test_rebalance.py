@@ -314,7 +314,7 @@ async def test_a_price_of_a_wanted_coin_is_missing(rig: Rig, leader: LeaderSimul
     leader.publish_v2({"ETH": ".5"})
     picture = await rig.cycle(follower)
     assert (picture.last_signal_result, picture.last_signal_reason) == (Result.OPEN, "no_price")
-    assert len(await follower.trades()) == 1
+    assert len(await follower.queries.trades()) == 1
     assert (await rig.cycle(follower, after=5 * 3600)).last_signal_result is Result.OPEN
     leader.publish_v1([("ETH", "BUY", ".1"), ("SOL", "HOLD", "0")])
     assert (await rig.cycle(follower)).last_signal_result is Result.OPEN

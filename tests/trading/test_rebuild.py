@@ -179,9 +179,9 @@ async def test_an_older_ledger_half_rebuilt(rig: Rig, leader: LeaderSimulator, s
         assert (picture.total_value, picture.status) == (None, "active")
         assert picture.exchange_problem
     with pytest.raises(CommandError, match="no_valuation"):
-        await follower.deposit(Decimal(10))
+        await follower.commands.deposit(Decimal(10))
     with pytest.raises(CommandError, match="no_valuation"):
-        await follower.withdraw(Decimal(10))
+        await follower.commands.withdraw(Decimal(10))
     sim.clear_faults()
     assert await rebuilt(rig, follower, truth) == 1
 
@@ -243,7 +243,7 @@ async def test_an_unclear_order_comes_first(rig: Rig, leader: LeaderSimulator, s
     follower = await rig.start()
     for _ in range(2):
         assert (await rig.cycle(follower)).total_value is None
-    assert (await follower.counts())["fills"] == 0
+    assert (await follower.queries.counts())["fills"] == 0
     sim.clear_faults()
     assert await rebuilt(rig, follower, truth) <= 2
 

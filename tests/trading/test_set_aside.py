@@ -5,6 +5,7 @@ from decimal import Decimal
 from hypothesis import given, strategies as st
 import pytest
 
+from custom_components.calvalot.trading import responses
 from custom_components.calvalot.trading.decimals import EXACT
 from custom_components.calvalot.trading.engine import Engine
 from custom_components.calvalot.trading.errors import CommandError
@@ -53,7 +54,7 @@ def adds_up(follower: Engine) -> None:
 async def refused(follower: Engine, coin: str) -> str:
     """Why a coin is not written off."""
     with pytest.raises(CommandError) as caught:
-        await follower.write_off(coin)
+        await follower.commands.write_off(coin)
     return caught.value.key
 
 
@@ -79,7 +80,7 @@ async def test_it_is_valued_at_its_last_price_and_shown(rig: Rig, follower: Engi
     assert (position.coin, position.price, position.set_aside) == ("SOL", price, True)
     assert position.value == position.quantity * price
     assert picture.total_value == pytest.approx(before.total_value, rel=Decimal("0.01"))
-    told = {each["coin"]: each["set_aside"] for each in follower.portfolio()["positions"]}
+    told = {each["coin"]: each["set_aside"] for each in responses.portfolio(follower.snapshot)["positions"]}
     assert told == {"BTC": False, "ETH": False, "SOL": True}
 
 
@@ -91,8 +92,8 @@ async def test_everything_else_goes_on(rig: Rig, leader: LeaderSimulator, follow
     picture = await rig.cycle(follower)
     assert (picture.last_signal_result, picture.last_signal_reason) == (Result.EXECUTED, "")
     assert (picture.cash or ZERO) < 20
-    await follower.deposit(Decimal(100))
-    await follower.withdraw(Decimal(50))
+    await follower.commands.deposit(Decimal(100))
+    await follower.commands.withdraw(Decimal(50))
     follower = await rig.restart(follower)
     leader.publish_v2({"BTC": ".5"})
     picture = await rig.cycle(follower)
@@ -144,7 +145,7 @@ async def test_a_stop_loss_waits_for_a_closed_pair(rig: Rig, leader: LeaderSimul
         picture = await rig.cycle(follower)
     assert [order.symbol for order in rig.orders(side="SELL")] == ["BTCUSDC"]
     assert (picture.last_signal_result, picture.last_signal_reason) == (Result.OPEN, "not_trading: SOLUSDC")
-    await follower.write_off("SOL")
+    await follower.commands.write_off("SOL")
     assert (await rig.cycle(follower)).last_signal_result is Result.EXECUTED
     adds_up(follower)
 
@@ -153,7 +154,7 @@ async def test_an_exit_of_what_is_listed_again(rig: Rig, follower: Engine, sim: 
     """What the exchange said of its pairs before the exit began does not end it."""
     await delisted(rig, follower)
     sim.relist("SOLUSDC")
-    await follower.exit(confirm=True)
+    await follower.commands.exit(confirm=True)
     await rig.cycle(follower)
     assert (follower.snapshot.last_signal_result, follower.snapshot.exiting) == (Result.EXECUTED, None)
     assert (follower.snapshot.positions["SOL"].value or ZERO) < 6
@@ -222,7 +223,7 @@ async def test_a_missing_price_is_unknown(rig: Rig, follower: Engine, sim: Excha
         assert picture.set_aside == ()
         assert picture.total_value is None
     with pytest.raises(CommandError, match="no_valuation"):
-        await follower.withdraw(Decimal(1))
+        await follower.commands.withdraw(Decimal(1))
     assert await refused(follower, "SOL") == "not_set_aside"
 
 
@@ -295,7 +296,7 @@ async def test_written_off(rig: Rig, follower: Engine, value: str | None) -> Non
     price = await delisted(rig, follower)
     before, quantity = follower.snapshot, follower.snapshot.positions["SOL"].quantity
     assert before.rate
-    flow = await follower.write_off("SOL", None if value is None else Decimal(value))
+    flow = await follower.commands.write_off("SOL", None if value is None else Decimal(value))
     assert (flow.kind, flow.coin, flow.quantity) == (FlowKind.WITHDRAWAL, "SOL", quantity)
     worth = quantity * price * before.rate if value is None else Decimal(value)
     assert flow.amount == pytest.approx(-worth, abs=Decimal("1e-7"))
@@ -327,7 +328,7 @@ async def test_not_while_an_order_of_it_is_unclear(rig: Rig, leader: LeaderSimul
     await delisted(rig, follower)
     assert rig.in_flight(follower)
     assert await refused(follower, "SOL") == "order_unclear"
-    await follower.withdraw(Decimal(100))
+    await follower.commands.withdraw(Decimal(100))
 
 
 @pytest.mark.parametrize("coin", ["BTC", "XRP", "NOPE"])

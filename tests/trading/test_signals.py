@@ -117,11 +117,11 @@ async def test_a_stale_action(rig: Rig, leader: LeaderSimulator, created: dict[s
 async def test_the_age_counts_from_first_sight(rig: Rig, leader: LeaderSimulator) -> None:
     """Where the leader tells no time: seen while paused, it grows old there."""
     follower = await rig.following(Mode.DRY_RUN)
-    await follower.pause(paused=True)
+    await follower.commands.pause(paused=True)
     leader.publish_v1([("BTC", "BUY", ".3")], created_at=None)
     await rig.cycle(follower)
     rig.clock.advance(5 * 3600)
-    await follower.pause(paused=False)
+    await follower.commands.pause(paused=False)
     assert (await rig.cycle(follower)).last_signal_reason == "too old"
     leader.publish_v1([("BTC", "BUY", ".3")], created_at=None)
     assert (await rig.cycle(follower)).last_signal_result is Result.EXECUTED
@@ -137,7 +137,7 @@ async def late_for_an_unknown_coin(rig: Rig, follower: Engine) -> Engine:
 async def late_for_a_pause(rig: Rig, follower: Engine) -> Engine:
     """Seen while paused, with another one in between, and resumed after a restart."""
     follower = await rig.restart(follower, coins=COINS)
-    await follower.pause(paused=True)
+    await follower.commands.pause(paused=True)
     first = rig.leader.signals[-1]
     await rig.cycle(follower)
     rig.leader.publish_v1([("ETH", "BUY", ".1")], created_at=None)
@@ -145,7 +145,7 @@ async def late_for_a_pause(rig: Rig, follower: Engine) -> Engine:
     rig.leader.publish_raw(json.dumps(first))
     follower = await rig.restart(follower, coins=COINS)
     await rig.cycle(follower, after=3 * 24 * 3600)
-    await follower.pause(paused=False)
+    await follower.commands.pause(paused=False)
     return follower
 
 
@@ -153,12 +153,12 @@ async def late_for_a_mode(rig: Rig, follower: Engine) -> Engine:
     """Seen on paper, and still there when the follower goes live."""
     rig.crash(follower)
     paper = await rig.start(Mode.DRY_RUN, coins=COINS)
-    await paper.pause(paused=True)
+    await paper.commands.pause(paused=True)
     await rig.cycle(paper)
     rig.crash(paper)
     rig.clock.advance(3 * 24 * 3600)
     follower = await rig.start(Mode.LIVE, coins=COINS)
-    await follower.pause(paused=False)
+    await follower.commands.pause(paused=False)
     return follower
 
 
@@ -229,7 +229,7 @@ async def test_a_pause_between_sells_and_buys(
 
     async def pauses(*args: Any) -> Any:
         done = await execute(*args)
-        await follower.pause(paused=True)
+        await follower.commands.pause(paused=True)
         return done
 
     with monkeypatch.context() as patched:
@@ -238,7 +238,7 @@ async def test_a_pause_between_sells_and_buys(
     assert legs(rig)[2:] == [("SELL", "BTCUSDC")]
     assert rig.result(follower, signal_id) is Result.OPEN
     await rig.cycle(follower, after=5 * 3600)
-    await follower.pause(paused=False)
+    await follower.commands.pause(paused=False)
     await rig.cycle(follower)
     assert legs(rig)[3:] == [("SELL", "BNBUSDC"), ("BUY", "ETHUSDC")]
 
@@ -254,7 +254,7 @@ async def test_a_pause_before_the_first_batch(
     blocked = Rebalancer._blocked
 
     async def pauses(*args: Any) -> Any:
-        await follower.pause(paused=True)
+        await follower.commands.pause(paused=True)
         return await blocked(*args)
 
     monkeypatch.setattr(Rebalancer, "_blocked", pauses)
@@ -377,7 +377,7 @@ async def test_a_first_purchase_that_came_to_nothing(
     follower = await rig.start()
     for _ in range(3):
         await rig.cycle(follower)
-    assert await follower.trades() == []
+    assert await follower.queries.trades() == []
     assert rig.result(follower, first) is (None if fails == "unfilled" else Result.ERROR)
     sim.set_depth("BTCUSDC", None)
     newer = leader.publish_v1([("ETH", "BUY", ".1")], {"BTC": ".8", "ETH": ".1"})
@@ -414,10 +414,10 @@ async def test_no_joining_of_a_leader_in_cash(rig: Rig, leader: LeaderSimulator)
     await follower.cycle()
     leader.publish_v1([("BTC", "BUY", ".1")])
     await rig.cycle(follower)
-    assert [each["signal_id"] for each in await follower.signals()] == [
+    assert [each["signal_id"] for each in await follower.queries.signals()] == [
         each["signal_id"] for each in reversed(leader.signals)
     ]
-    assert len(await follower.trades()) == 2
+    assert len(await follower.queries.trades()) == 2
 
 
 # Refused signals
@@ -586,14 +586,14 @@ async def test_sync_covers_actions(rig: Rig, leader: LeaderSimulator) -> None:
     """The owner's whole rebalance takes the leader's latest actions as done, once."""
     follower = await rig.following()
     signal_id = leader.publish_v1([("BTC", "BUY", ".3")], positions={"BTC": ".4"})
-    record = await follower.sync()
+    record = await follower.commands.sync()
     assert record.result is Result.EXECUTED
     covered = follower._ledger.signal(key(signal_id))
     assert covered
     assert (covered.result, covered.reason) == (Result.EXECUTED, "covered by sync")
     for _ in range(2):
         await rig.cycle(follower)
-    await follower.sync()
+    await follower.commands.sync()
     assert len(rig.orders()) == 1
     rig.agree(follower)
 
@@ -605,7 +605,7 @@ async def test_sync_without_an_allocation(rig: Rig, leader: LeaderSimulator) -> 
     await rig.cycle(follower)
     leader.publish_v1([("BTC", "HOLD", "0")])
     with pytest.raises(Exception, match="no_allocation"):
-        await follower.sync()
+        await follower.commands.sync()
     assert len(rig.orders()) == 1
 
 
@@ -617,13 +617,13 @@ async def test_sync_while_the_latest_signal_is_refused(rig: Rig, leader: LeaderS
     leader.publish_v2({"DOGE": ".4"})
     for _ in range(2):
         with pytest.raises(CommandError, match="signal_refused"):
-            await follower.sync()
+            await follower.commands.sync()
         with pytest.raises(CommandError, match="signal_refused"):
-            await follower.preview()
+            await follower.commands.preview()
         leader.misbehave("status", None)
     leader.behave()
     leader.publish_v2({"BTC": ".2"})
-    assert (await follower.sync()).result is Result.EXECUTED
+    assert (await follower.commands.sync()).result is Result.EXECUTED
 
 
 async def test_a_signal_that_returns(rig: Rig, leader: LeaderSimulator, caplog: pytest.LogCaptureFixture) -> None:
@@ -650,7 +650,7 @@ async def test_sync_overtakes_what_is_open(rig: Rig, leader: LeaderSimulator, si
     sim.set_depth("BTCUSDC", "200")
     signal_id = leader.publish_v2({"BTC": ".6"})
     await rig.cycle(follower)
-    record = await follower.sync()
+    record = await follower.commands.sync()
     assert record.result is Result.OPEN
     assert rig.result(follower, signal_id) is Result.PARTIAL
     follower = await rig.restart(follower)
@@ -666,7 +666,7 @@ async def test_an_open_sync_whose_allocation_is_gone(rig: Rig, leader: LeaderSim
     follower = await rig.following()
     sim.set_depth("BTCUSDC", "200")
     leader.publish_v1([("BTC", "BUY", ".3")], positions={"BTC": ".4"}, signal_id="same")
-    record = await follower.sync()
+    record = await follower.commands.sync()
     assert record.result is Result.OPEN
     leader.publish_v1([("BTC", "BUY", ".3")], signal_id="same")
     await rig.cycle(follower)
@@ -695,7 +695,7 @@ async def test_an_exit_over_a_restart(rig: Rig, leader: LeaderSimulator, sim: Ex
     assert rig.result(follower, exit_.signal_id) is Result.OPEN
     sim.restore_price("BTCUSDC")
     sells = len(rig.orders(side="SELL"))
-    await follower.pause(paused=False)  # resumed, it comes before the leader's signal
+    await follower.commands.pause(paused=False)  # resumed, it comes before the leader's signal
     await rig.cycle(follower)
     assert len(rig.orders(side="SELL")) == sells + 1
     assert rig.result(follower, exit_.signal_id) is Result.EXECUTED
@@ -709,7 +709,7 @@ async def test_other_words_while_joining_waits(rig: Rig, leader: LeaderSimulator
     follower = await rig.start(approval=Approval.ASK)
     assert (await follower.cycle()).waiting_signal == "one"
     leader.publish_v2({"BTC": ".4"}, signal_id="one", reasoning="all the more")
-    assert (await follower.approve()).result is Result.EXECUTED
+    assert (await follower.commands.approve()).result is Result.EXECUTED
     assert legs(rig) == [("BUY", "BTCUSDC")]
     rig.agree(follower)
 

@@ -60,7 +60,7 @@ async def test_nothing_is_ordered(rig: Rig, fault: Fault) -> None:
         assert picture is follower.snapshot
         assert posted(rig) == before
         with pytest.raises(CommandError, match="ledger_unavailable"):
-            await follower.deposit(Decimal(5), note="n" * 5000)
+            await follower.commands.deposit(Decimal(5), note="n" * 5000)
         assert posted(rig) == before
     assert follower._ledger.book().portfolio == book.portfolio
     picture = await rig.cycle(follower)
@@ -193,7 +193,7 @@ async def test_restored_while_running(rig: Rig, damage: Callable[[Path], None]) 
     follower = await bought(rig, BTC=".3", ETH=".2")
     ledger = follower._ledger
     (copy,) = copies.copies(ledger.path)
-    await follower.deposit(Decimal(20))  # after the copy: no trade, so nobody knows of it but the broken file
+    await follower.commands.deposit(Decimal(20))  # after the copy: no trade, so nobody knows of it but the broken file
     rig.leader.publish_v2({"BTC": ".1", "ETH": ".2", "SOL": ".3"}, signal_id="second")
     await rig.cycle(follower)
     held = {coin: position.quantity for coin, position in ledger.book().portfolio.positions.items()}
@@ -220,7 +220,7 @@ async def test_restored_while_running(rig: Rig, damage: Callable[[Path], None]) 
     assert rig.result(follower, "third") in {Result.EXECUTED, Result.PARTIAL}
     rig.agree(follower)
 
-    await follower.forget_restore()
+    await follower.commands.forget_restore()
     assert follower.snapshot.restored is None
     assert (await rig.cycle(follower)).restored is None
 
@@ -264,7 +264,7 @@ async def test_rebuilt_from_the_exchange(rig: Rig, damage: Callable[[Path], None
 async def test_what_stopped_it_still_does(rig: Rig) -> None:
     """Paused and dead outlive a copy that knows of neither."""
     follower = await bought(rig, BTC=".3")
-    await follower.pause(True)
+    await follower.commands.pause(True)
     await follower._risk._remember("dead", "now")
     follower._risk._dead = True
     damage_ledger(follower._ledger, scratch)

@@ -1,0 +1,154 @@
+"""What has to be known before anything is traded: orders looked up, everything fetched, the account locked, the book begun."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from decimal import Decimal, localcontext
+
+from .account import Account
+from .books import Books
+from .cash_flows import CashFlows
+from .decimals import EXACT
+from .exchanges.base import Mode
+from .executor import Executor
+from .inputs import Fetcher, Inputs
+from .ledger.ledger import Ledger
+from .ledger.records import Book
+from .rebuild import Rebuild
+from .risk import Risk
+from .settings import Settings
+from .signals import Signals
+from .sources.state import SourceState
+
+
+class Preparation:
+    """Brings a cycle, or what the owner asks for, to where it may trade. `inputs` are the last ones."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        ledger: Ledger,
+        fetcher: Fetcher,
+        executor: Executor,
+        books: Books,
+        rebuild: Rebuild,
+        cash_flows: CashFlows,
+        risk: Risk,
+        signals: Signals,
+    ) -> None:
+        self._settings = settings
+        self._ledger = ledger
+        self._fetcher = fetcher
+        self._executor = executor
+        self._books = books
+        self._rebuild = rebuild
+        self._cash_flows = cash_flows
+        self._risk = risk
+        self._signals = signals
+        self.inputs: Inputs | None = None
+
+    @property
+    def is_account_known(self) -> bool:
+        """Whether it is known whose the account is."""
+        return self._books.known
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the ledger has everything that the exchange knows of."""
+        return self._rebuild.done
+
+    def forget(self) -> None:
+        """Look at the account anew: the ledger may be another one."""
+        self._rebuild.begin()
+        self._books.forget()
+
+    async def fetch(self, sources: Sequence[SourceState] = ()) -> Inputs:
+        """Settle what is in flight, then fetch everything."""
+        problem = self._fetcher.exchange_problem = None
+        if not self._books.known:
+            if await self._fetcher.asked(self._books.establish()):
+                await self._change_book()
+            problem = self._fetcher.exchange_problem
+        in_flight = await asyncio.to_thread(self._ledger.in_flight)
+        if self._books.known and in_flight:
+            if not self._fetcher.fee_prices:
+                await self._fetcher.fetch()
+            await self._signals.outcomes.orders(await self._executor.settle(self._fetcher.fee_prices))
+        await self._books.count()
+        self.inputs = await self._fetcher.fetch(sources)
+        self._fetcher.exchange_problem = self._fetcher.exchange_problem or problem
+        return self.inputs
+
+    @asynccontextmanager
+    async def ready(self, sources: Sequence[SourceState] = ()) -> AsyncIterator[Inputs]:
+        """What is known now, with what the sources say, and the account locked meanwhile."""
+        inputs = await self.fetch(sources)
+        async with self._books.turn():
+            inputs = self.inputs = await self._with_account(inputs)
+            if sources:
+                weights = await self._weights(inputs)
+                for source in sources:
+                    await source.decide(inputs.market.prices, weights)
+            yield inputs
+
+    async def value(self, inputs: Inputs) -> Decimal | None:
+        """Value in EUR; None as soon as anything in it is unknown."""
+        book = await asyncio.to_thread(self._ledger.book)
+        valuation = book.portfolio.value(inputs.market.prices)
+        if book.net_deposits is None or valuation is None or inputs.rate is None or not self._rebuild.done:
+            return None
+        return valuation.total * inputs.rate
+
+    # Inside
+
+    async def _weights(self, inputs: Inputs) -> Mapping[str, Decimal] | None:
+        """The portfolio's own weights by coin; None without a complete valuation."""
+        book = await asyncio.to_thread(self._ledger.book)
+        valuation = book.portfolio.value(inputs.market.prices)
+        if inputs.account is None or valuation is None or not valuation.total:
+            return None
+        with localcontext(EXACT):
+            return {coin: value / valuation.total for coin, value in valuation.values.items()}
+
+    async def _with_account(self, inputs: Inputs) -> Inputs:
+        """The inputs with the account: the book begun, and with what the exchange knows and the ledger did not."""
+        book = await asyncio.to_thread(self._ledger.book)
+        if self._settings.mode is Mode.LIVE:
+            if inputs.balances is None or not self._books.known:
+                return inputs
+            if not await self._books.is_same(inputs.balances, book.portfolio):
+                return inputs
+            inputs = replace(inputs, claimed=await self._books.claimed())
+        if not self._rebuild.done:
+            if not await self._rebuilt(inputs, book):
+                return inputs
+            book = await asyncio.to_thread(self._ledger.book)
+        if book.net_deposits is None:
+            if await asyncio.to_thread(self._ledger.in_flight):
+                return inputs
+            book = await self._cash_flows.open(inputs, book) or book
+        if book.net_deposits is None:
+            return inputs
+        account = Account(book.portfolio, inputs.balances, self._settings.quote, inputs.claimed.quote)
+        return replace(inputs, account=account)
+
+    async def _rebuilt(self, inputs: Inputs, book: Book) -> bool:
+        """Book what the exchange knows and the ledger does not; whether all of it is booked."""
+        quote = self._settings.quote
+        # Listed or not: rules that could not be had must not hide an order.
+        chosen = {f"{coin}{quote}": coin for coin in {*self._settings.coins, *book.portfolio.positions} - {quote}}
+        held = {f"{coin}{quote}": coin for coin in {*(inputs.balances or ())} - {quote}}
+        found = await self._rebuild.go_on(chosen, held, self._fetcher.fee_prices)
+        await self._signals.outcomes.orders(found)
+        if found:
+            self._fetcher.forget_rules()  # coins may be held now that nobody asked for
+        return self._rebuild.done
+
+    async def _change_book(self) -> None:
+        """Go on in another book; what has stopped the follower still does."""
+        self._rebuild.begin()
+        self._risk.begin_anew()
+        await self._signals.exits.open()
+        self._fetcher.hold((await asyncio.to_thread(self._ledger.book)).portfolio.positions)
+        self._fetcher.forget_rules()

@@ -1,0 +1,84 @@
+"""What the owner can read, as plain JSON."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+
+from . import responses
+from .errors import CommandError
+from .ledger.ledger import Ledger
+from .ledger.storage import LedgerError
+from .responses import Json
+from .settings import Settings
+
+
+class Queries:
+    """Answers questions out of one portfolio's ledger; every one raises CommandError."""
+
+    def __init__(self, settings: Settings, ledger: Ledger, clock: Callable[[], datetime]) -> None:
+        self._settings = settings
+        self._ledger = ledger
+        self._clock = clock
+
+    async def trades(self, limit: int = 100, since: datetime | None = None, book: int | None = None) -> list[Json]:
+        """Trades of the book in use or another one, newest first. Raises CommandError."""
+        trades = await guarded(asyncio.to_thread((await self._book(book)).trades, limit, since))
+        return [responses.trade(trade, self._settings.mode) for trade in trades]
+
+    async def signals(self, limit: int = 100, since: datetime | None = None, book: int | None = None) -> list[Json]:
+        """Signals of the book in use or another one with their legs, newest first. Raises CommandError."""
+        ledger = await self._book(book)
+
+        def read() -> list[Json]:
+            records = ledger.signals(limit, since)
+            return [responses.signal(record, ledger.orders(record.key)) for record in records]
+
+        return await guarded(asyncio.to_thread(read))
+
+    async def cash_flows(self, limit: int = 100, since: datetime | None = None, book: int | None = None) -> list[Json]:
+        """Cash flows of the book in use or another one, newest first. Raises CommandError."""
+        flows = await guarded(asyncio.to_thread((await self._book(book)).flows, limit, since))
+        return [responses.cash_flow(flow) for flow in flows]
+
+    async def page(
+        self, read: Callable[[Ledger, int, int | None], list[Json]], limit: int, before: int | None
+    ) -> list[Json]:
+        """A page of the ledger, one of `pages`; `before` is the last `seq` of the page before. Raises CommandError."""
+        return await guarded(asyncio.to_thread(read, self._ledger, limit, before))
+
+    async def books(self) -> list[Json]:
+        """The books of this mode that an account is known of. Raises CommandError."""
+        accounts = await guarded(asyncio.to_thread(self._ledger.account_ids))
+        return [
+            {"book": number, "host": account.host, "in_use": number == self._ledger.number}
+            for number, account in sorted(accounts.items())
+        ]
+
+    async def counts(self) -> dict[str, int]:
+        """How much of everything is written down. Raises CommandError."""
+        return await guarded(asyncio.to_thread(self._ledger.counts))
+
+    async def performance(self) -> Json:
+        """Returns by period. Raises CommandError."""
+        book = await guarded(asyncio.to_thread(self._ledger.book))
+        closes = await guarded(asyncio.to_thread(self._ledger.closes))
+        return responses.performance(book, closes, self._clock())
+
+    # Inside
+
+    async def _book(self, number: int | None) -> Ledger:
+        """The ledger, to read one of its books. Raises CommandError."""
+        if number is None:
+            return self._ledger
+        last = await guarded(asyncio.to_thread(self._ledger.next_number)) - 1
+        if not 1 <= number <= last:
+            raise CommandError("book_unknown", last=f"{last}")
+        return self._ledger.in_book(number)
+
+
+async def guarded[T](work: Awaitable[T]) -> T:
+    """What a question to the ledger comes to; trouble with it in the owner's words. Raises CommandError."""
+    try:
+        return await work
+    except LedgerError as err:
+        raise CommandError("ledger_unavailable") from err

@@ -1,0 +1,131 @@
+"""Builds the snapshot of a portfolio; the day's figures are written down on the way."""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields, replace
+from datetime import datetime
+from decimal import Decimal
+
+from .cash_flows import REVALUED, CashFlows
+from .executor import Executor
+from .inputs import Fetcher, Inputs
+from .ledger.ledger import Ledger
+from .ledger.records import Book
+from .portfolio import Valuation
+from .preparation import Preparation
+from .profit import Today
+from .risk import Risk
+from .settings import Settings
+from .signals import Signals
+from .snapshot import Figures, Snapshot, figures
+from .sources.state import SourceState
+from .upkeep import RESTORED
+
+
+class SnapshotBuilder:
+    """Reads what every room knows into one snapshot."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        sources: Sequence[SourceState],
+        ledger: Ledger,
+        fetcher: Fetcher,
+        executor: Executor,
+        preparation: Preparation,
+        cash_flows: CashFlows,
+        risk: Risk,
+        signals: Signals,
+        today: Today,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._settings = settings
+        self._sources = sources
+        self._ledger = ledger
+        self._fetcher = fetcher
+        self._executor = executor
+        self._preparation = preparation
+        self._cash_flows = cash_flows
+        self._risk = risk
+        self._signals = signals
+        self._today = today
+        self._clock = clock
+        self._valued: datetime | None = None
+
+    async def build(self, inputs: Inputs | None) -> Snapshot:
+        """Everything the entities show; the day's figures are written down on the way."""
+        book = await asyncio.to_thread(self._ledger.book)
+        prices = inputs.market.prices if inputs else {}
+        whole = book.net_deposits is not None and self._preparation.is_whole
+        valuation = book.portfolio.value(prices) if whole and inputs else None
+        now = self._clock()
+        if valuation and inputs and inputs.rate:
+            self._valued = now
+            book = await self._close_day(book, valuation, inputs.rate, prices)
+        signal, trade = await asyncio.to_thread(self._ledger.latest)
+        waiting = await self._signals.approvals.waiting()
+        first = self._sources[0] if self._sources else None
+        leader = first if first and first.source.remote else None
+        latest = first.latest if first else None
+        quote = self._settings.quote
+        started, corrections = await asyncio.to_thread(self._ledger.beginning)
+        revalued = await asyncio.to_thread(self._ledger.fact, REVALUED)
+        shown = figures(
+            book,
+            valuation,
+            inputs.rate if inputs else None,
+            prices,
+            first.source.targets if first else None,
+            {coin: f"{coin}{quote}" for coin in (*self._settings.coins, *book.portfolio.positions)},
+            self._valued,
+            inputs.market.aside if inputs else (),
+            corrections,
+        )
+        today = await self._today.profit(shown.profit, now, started) if shown.profit and started else None
+        for source in self._sources:
+            newest = await asyncio.to_thread(self._ledger.newest_of, source.key)
+            source.watch_silence(newest.seen_at if newest else None)
+        problem = self._fetcher.exchange_problem or self._executor.problem
+        return Snapshot(
+            **{item.name: getattr(shown, item.name) for item in fields(Figures)},
+            mode=self._settings.mode,
+            status=self._risk.status,
+            book=self._ledger.number,
+            paused=self._risk.paused,
+            last_signal=(signal.created_at or signal.seen_at) if signal else None,
+            last_signal_id=signal.signal_id if signal else None,
+            last_signal_result=signal.result if signal else None,
+            last_signal_reason=signal.reason if signal else None,
+            last_trade=trade.time if trade else None,
+            leader_connected=leader.connected if leader else None,
+            leader_problem=leader.problem if leader else None,
+            exchange_connected=problem is None if self._fetcher.asked_exchange else None,
+            exchange_problem=problem,
+            unknown_coins=first.unknown_coins if first else (),
+            update_required=latest.latest_version if latest and latest.update_required else None,
+            open_orders=await asyncio.to_thread(self._ledger.in_flight),
+            missing=self._risk.missing,
+            short_of_quote=self._cash_flows.short(inputs, book) if inputs else None,
+            spare=self._cash_flows.spare(inputs, book) if inputs else None,
+            permissions=self._fetcher.permissions,
+            waiting_signal=waiting.signal_id if waiting else None,
+            waiting_until=self._signals.approvals.expires(waiting) if waiting else None,
+            due=min(filter(None, (source.due for source in self._sources)), default=None),
+            fall=self._risk.fall,
+            exiting=await self._signals.exits.open(),
+            returned_signal=first.returned if first else None,
+            profit_today=today,
+            since=started,
+            revalued=datetime.fromisoformat(revalued) if revalued else None,
+            restored=await asyncio.to_thread(self._ledger.fact, RESTORED),
+        )
+
+    # Inside
+
+    async def _close_day(self, book: Book, valuation: Valuation, rate: Decimal, prices: Mapping[str, Decimal]) -> Book:
+        value = valuation.total * rate
+        units = book.units.valued(value)
+        drawdown = book.drawdown.seen(units.price)
+        day, held = self._clock().date(), {coin: prices[coin] for coin in valuation.values}
+        await asyncio.to_thread(self._ledger.write_close, day, value, valuation.total, units, drawdown, held)
+        return replace(book, units=units, drawdown=drawdown)
