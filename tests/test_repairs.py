@@ -104,14 +104,14 @@ async def test_issues(
     await set_up(hass, entry)
     follower = entry.runtime_data.engine
     good: Snapshot = follower.snapshot
-    follower._show(replace(good, **change))
+    follower.publisher.send(replace(good, **change))
     raised = {found.translation_key for (domain, _), found in ir.async_get(hass).issues.items() if domain == DOMAIN}
     assert raised == {key}
     found = issue(hass, entry, key)
     assert found
     assert found.translation_placeholders == {"name": "Calv-a-lot"} | placeholders
     assert found.is_fixable == (key in FIXABLE)
-    follower._show(good)
+    follower.publisher.send(good)
     assert issue(hass, entry, key) is None
 
 
@@ -120,7 +120,7 @@ async def test_order_is_given_time(hass: HomeAssistant, entry: MockConfigEntry, 
     """An order that was not sent, or just now, is nothing to worry about."""
     await set_up(hass, entry)
     follower = entry.runtime_data.engine
-    follower._show(replace(follower.snapshot, open_orders=(order(timedelta(hours=1), sent),)))
+    follower.publisher.send(replace(follower.snapshot, open_orders=(order(timedelta(hours=1), sent),)))
     assert issue(hass, entry, "order_unknown") is None
 
 

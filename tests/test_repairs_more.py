@@ -54,13 +54,13 @@ async def test_leader_over_plain_http(
     assert issue(hass, entry, "plain_http") is None
     # No host outside can be reached from here, so the follower goes on with what it was set up with.
     hass.config_entries.async_update_entry(entry, data=entry_data | {"leader_url": "http://leader.example.com:81/x"})
-    follower._show(follower.snapshot)
+    follower.publisher.send(follower.snapshot)
     found = issue(hass, entry, "plain_http")
     assert found
     assert found.severity is ir.IssueSeverity.WARNING
     assert found.translation_placeholders == {"name": "Calv-a-lot", "host": "leader.example.com"}
     hass.config_entries.async_update_entry(entry, data=entry_data | {"leader_url": "https://leader.example.com"})
-    follower._show(follower.snapshot)
+    follower.publisher.send(follower.snapshot)
     assert issue(hass, entry, "plain_http") is None
 
 

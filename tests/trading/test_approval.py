@@ -139,11 +139,11 @@ async def test_another_signal_is_meant(rig: Rig, follower: Engine, answer: str) 
     """A word on a signal that does not wait is refused, and the one that does goes on waiting."""
     signal_id = await asked(rig, follower)
     with pytest.raises(CommandError, match="not_waiting"):
-        await getattr(follower, answer)("another")
+        await getattr(follower.commands, answer)("another")
     assert follower.snapshot.waiting_signal == signal_id
     await follower.commands.reject()
     with pytest.raises(CommandError, match="not_waiting"):
-        await getattr(follower, answer)(signal_id)
+        await getattr(follower.commands, answer)(signal_id)
 
 
 async def test_expiry(rig: Rig, follower: Engine) -> None:
@@ -169,7 +169,7 @@ async def test_too_late(rig: Rig, follower: Engine, answer: str) -> None:
     signal_id = await asked(rig, follower)
     rig.clock.advance(TIMEOUT)
     with pytest.raises(CommandError, match="not_waiting"):
-        await getattr(follower, answer)(signal_id)
+        await getattr(follower.commands, answer)(signal_id)
     assert follower.snapshot.waiting_signal is None
     assert reason(follower, signal_id) == "approval expired"
     assert len(rig.orders()) == before

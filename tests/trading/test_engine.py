@@ -14,15 +14,17 @@ from typing import Any
 
 import pytest
 
-from custom_components.calvalot.trading import engine as follower_room, responses
-from custom_components.calvalot.trading.engine import RESTORED, Engine
+from custom_components.calvalot.trading import responses, upkeep
+from custom_components.calvalot.trading.engine import Engine
 from custom_components.calvalot.trading.errors import CommandError, NotSent, RateLimited
 from custom_components.calvalot.trading.exchanges.base import Mode, OrderRequest, Side
-from custom_components.calvalot.trading.executor import RECOVERED, Execution, follower_tag
+from custom_components.calvalot.trading.executor import Execution, follower_tag
 from custom_components.calvalot.trading.ledger.records import OrderState, Result
 from custom_components.calvalot.trading.ledger.storage import LedgerCorrupt, LedgerError
 from custom_components.calvalot.trading.settings import Approval
+from custom_components.calvalot.trading.signal import RECOVERED
 from custom_components.calvalot.trading.snapshot import Status
+from custom_components.calvalot.trading.upkeep import RESTORED
 from simulators.exchange import ExchangeSimulator
 from simulators.leader import LeaderSimulator
 
@@ -672,7 +674,7 @@ async def test_a_copy_that_takes_long(rig: Rig, leader: LeaderSimulator, monkeyp
     follower = await rig.start()
     go_on = threading.Event()
     days: list[Any] = []
-    monkeypatch.setattr(follower_room, "COPY_TIMEOUT", 0.01)
+    monkeypatch.setattr(upkeep, "COPY_TIMEOUT", 0.01)
     monkeypatch.setattr(follower._ledger, "keep_copy", lambda day: (days.append(day), go_on.wait(30)))
     assert (await follower.cycle()).last_signal_result is Result.EXECUTED
     await rig.cycle(follower)
@@ -1114,13 +1116,13 @@ async def test_owner_s_actions_on_a_ledger_that_fails(
     actions: list[Callable[[], Any]] = [
         lambda: follower.commands.pause(paused=True),
         lambda: follower.commands.deposit(Decimal(1)),
-        follower.sync,
-        follower.preview,
-        follower.forget_restore,
-        follower.trades,
-        follower.signals,
-        follower.cash_flows,
-        follower.performance,
+        follower.commands.sync,
+        follower.commands.preview,
+        follower.commands.forget_restore,
+        follower.queries.trades,
+        follower.queries.signals,
+        follower.queries.cash_flows,
+        follower.queries.performance,
         lambda: follower.queries.page(responses.trades, 1, None),
     ]
     for action in actions:

@@ -539,7 +539,7 @@ def test_dry_run_and_live_never_mix(ledger: Ledger) -> None:
     assert ledger.book().portfolio.cash == 990
     assert live.book().portfolio.cash == 3
     assert ledger.counts() == {"signals": 1, "orders": 2, "fills": 1, "cash_flows": 1, "closes": 1}
-    assert live.queries.counts() == {"signals": 1, "orders": 1, "fills": 1, "cash_flows": 1, "closes": 1}
+    assert live.counts() == {"signals": 1, "orders": 1, "fills": 1, "cash_flows": 1, "closes": 1}
     for each, quantity, reason in ((ledger, 1, "dry"), (live, Decimal("0.1"), "live")):
         assert [told.quantity for told in each.trades()] == [quantity]
         assert [record.reason for record in each.signals()] == [reason]

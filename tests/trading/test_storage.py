@@ -251,7 +251,7 @@ def test_upgrade(tmp_path: Path, ledger: Ledger, version: int) -> None:
     paper = Ledger(path, Mode.DRY_RUN, "USDC")
     paper.open()
     assert paper.replay() == paper.book().portfolio
-    assert (len(paper.queries.trades()), paper.fact("paused")) == (int(version >= 4), None)
+    assert (len(paper.trades()), paper.fact("paused")) == (int(version >= 4), None)
     paper.close()
 
 

@@ -106,7 +106,7 @@ class Engine:
             Today(ledger, midnight),
             clock,
         )
-        self._publisher = Publisher(settings.mode, snapshots, events, publish)
+        self.publisher = Publisher(settings.mode, snapshots, events, publish)
         self.queries = Queries(settings, ledger, clock)
         self.commands = Commands(
             settings,
@@ -119,19 +119,19 @@ class Engine:
             self._risk,
             self._signals,
             self._lock,
-            self._publisher,
+            self.publisher,
         )
 
     @property
     def snapshot(self) -> Snapshot:
         """The portfolio as it was published last."""
-        return self._publisher.snapshot
+        return self.publisher.snapshot
 
     async def start(self) -> None:
         """Open the book; nothing goes over the network. Raises LedgerError."""
         await self._upkeep.open()
         self._fetcher.hold((await asyncio.to_thread(self._ledger.book)).portfolio.positions)
-        await self._publisher.prepare()
+        await self.publisher.prepare()
 
     async def stop(self, timeout: float = 30) -> None:
         """Send nothing new, wait (seconds, bounded) until a running cycle wrote down what it did, close the book."""
@@ -157,20 +157,20 @@ class Engine:
                     await self._upkeep.reopen()
                 async with self._preparation.ready(self.sources) as inputs:
                     await self._act(inputs)
-                snapshot = await self._publisher.build(inputs)
+                snapshot = await self.publisher.build(inputs)
                 self._fetcher.watch_exchange(snapshot.exchange_problem)
             except LedgerError as err:
                 storage = err
                 snapshot = await self._without_ledger(err)
             seconds = time.monotonic() - clock
-            self._publisher.send(snapshot)
+            self.publisher.send(snapshot)
             if storage is None and (storage := await self._upkeep.keep_copy()):
                 snapshot = await self._without_ledger(storage)
-                self._publisher.send(snapshot)
+                self.publisher.send(snapshot)
             problems = [source.problem for source in self.sources]
             self.health.note(CycleTiming(started, seconds), (*problems, snapshot.exchange_problem, storage))
             if not self._executor.stopping and await self._fetcher.ask_permissions():
-                self._publisher.change(permissions=self._fetcher.permissions)
+                self.publisher.change(permissions=self._fetcher.permissions)
             return self.snapshot
 
     @asynccontextmanager
