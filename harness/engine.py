@@ -39,6 +39,16 @@ def exchange_for(ledger: Ledger, market: BinanceExchange, clock: Clock = now) ->
     return market if ledger.mode is Mode.LIVE else PaperExchange(market, clock, ledger.last_trade_id)
 
 
+class OpenEngine(Engine):
+    """An engine that shows what it was made with."""
+
+    def __init__(self, settings: Settings, *, exchange: Exchange, ledger: Ledger, **others: Any) -> None:
+        """As for every engine."""
+        super().__init__(settings, exchange=exchange, ledger=ledger, **others)
+        self.exchange = exchange
+        self.ledger = ledger
+
+
 def make_engine(
     session: ClientSession,
     leader: LeaderAddress,
@@ -52,9 +62,9 @@ def make_engine(
     accounts: Accounts | None = None,
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     **settings: Any,
-) -> Engine:
+) -> OpenEngine:
     """Return an engine that follows this leader, not started yet; ``settings`` are further ones of `Settings`."""
-    return Engine(
+    return OpenEngine(
         Settings(
             entry_id=entry_id,
             mode=ledger.mode,

@@ -55,4 +55,4 @@ async def rig(
         rig = Rig(exchange, leader, session, tmp_path, clock)
         yield rig
         for follower in rig.followers:
-            follower._ledger.close()
+            follower.ledger.close()

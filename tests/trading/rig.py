@@ -10,7 +10,6 @@ from aiohttp import ClientSession
 from sqlalchemy import select
 
 from custom_components.calvalot.trading.accounts import Accounts
-from custom_components.calvalot.trading.engine import Engine
 from custom_components.calvalot.trading.events import Event
 from custom_components.calvalot.trading.exchanges.base import Mode
 from custom_components.calvalot.trading.exchanges.binance import BinanceExchange
@@ -20,7 +19,7 @@ from custom_components.calvalot.trading.ledger.records import OrderRecord, Resul
 from custom_components.calvalot.trading.ledger.tables import fills
 from custom_components.calvalot.trading.portfolio import Portfolio
 from custom_components.calvalot.trading.snapshot import Snapshot
-from harness.engine import exchange_for, make_engine
+from harness.engine import OpenEngine, exchange_for, make_engine
 from harness.portfolio import COINS
 from simulators.exchange import ExchangeSimulator
 from simulators.exchange.account import Order
@@ -71,9 +70,9 @@ class Rig:
         self.folder = folder
         self.clock = clock
         self.events: list[Event] = []
-        self.followers: list[Engine] = []
+        self.followers: list[OpenEngine] = []
         self.accounts = Accounts(lambda: [file for file in folder.glob("*.db") if "." not in file.stem])
-        self._before: dict[str, Decimal] | None = None
+        self.before: dict[str, Decimal] | None = None
 
     def binance(self, api_key: str | None = None, api_secret: str | None = None) -> BinanceExchange:
         """The exchange as a follower knows it."""
@@ -93,10 +92,10 @@ class Rig:
         on: BinanceExchange | None = None,
         budget: str = "1000",
         **settings: object,
-    ) -> Engine:
+    ) -> OpenEngine:
         """A follower on its ledger file, a new one or the one that an earlier one of that name left behind."""
-        if self._before is None:
-            self._before = self.exchange.balances()
+        if self.before is None:
+            self.before = self.exchange.balances()
         ledger = self.ledger(entry_id, mode)
         follower = make_engine(
             self.session,
@@ -115,7 +114,7 @@ class Rig:
         self.followers.append(follower)
         return follower
 
-    async def following(self, mode: Mode = Mode.LIVE, **settings: object) -> Engine:
+    async def following(self, mode: Mode = Mode.LIVE, **settings: object) -> OpenEngine:
         """A follower that has joined its leader already, both all in cash: what comes now is no initial sync."""
         self.leader.publish_v2({})
         follower = await self.start(mode, **settings)
@@ -123,16 +122,16 @@ class Rig:
         self.events.clear()
         return follower
 
-    def crash(self, follower: Engine) -> None:
+    def crash(self, follower: OpenEngine) -> None:
         """Nothing is left of a follower but its ledger file."""
-        follower._ledger.close()
+        follower.ledger.close()
 
-    async def restart(self, follower: Engine, **settings: object) -> Engine:
+    async def restart(self, follower: OpenEngine, **settings: object) -> OpenEngine:
         """Crash, and start again."""
         self.crash(follower)
         return await self.start(follower.settings.mode, entry_id=follower.settings.entry_id, **settings)
 
-    async def cycle(self, follower: Engine, *, after: float = 120) -> Snapshot:
+    async def cycle(self, follower: OpenEngine, *, after: float = 120) -> Snapshot:
         """The next cycle."""
         self.clock.advance(after)
         return await follower.cycle()
@@ -152,35 +151,35 @@ class Rig:
             if order.client_order_id.startswith(tag) and side in {None, order.side}
         ]
 
-    def agree(self, follower: Engine, *, lent: Decimal = ZERO) -> Portfolio:
+    def agree(self, follower: OpenEngine, *, lent: Decimal = ZERO) -> Portfolio:
         """The ledger tells exactly what happened on the account; returns the book.
 
         `lent` is what the book paid in quote for fees that the owner lent it.
         """
-        ledger = follower._ledger
+        ledger = follower.ledger
         book = ledger.book().portfolio
         assert ledger.replay() == book
         with ledger._transaction() as connection:
             booked = [tuple(row) for row in connection.execute(select(fills.c.symbol, fills.c.trade_id))]
         done = [(trade.symbol, trade.id) for order in self.orders(follower.settings.entry_id) for trade in order.trades]
         assert sorted(booked) == sorted(done)
-        there, before = self.exchange.balances(), self._before or {}
+        there, before = self.exchange.balances(), self.before or {}
         for coin in COINS:
             if coin != "BNB" or not self.exchange.account().bnb_burn:
                 assert there.get(coin, ZERO) - before.get(coin, ZERO) == book.quantity(coin), coin
         assert there.get("USDC", ZERO) - before.get("USDC", ZERO) == book.cash - book.paid_in + lent
         return book
 
-    def in_flight(self, follower: Engine) -> tuple[OrderRecord, ...]:
+    def in_flight(self, follower: OpenEngine) -> tuple[OrderRecord, ...]:
         """Orders whose end is not known."""
-        return follower._ledger.in_flight()
+        return follower.ledger.in_flight()
 
-    def result(self, follower: Engine, signal_id: str) -> Result | None:
+    def result(self, follower: OpenEngine, signal_id: str) -> Result | None:
         """What became of a signal."""
-        record = follower._ledger.signal(key(signal_id))
+        record = follower.ledger.signal(key(signal_id))
         return record.result if record else None
 
-    def weights(self, follower: Engine) -> dict[str, float]:
+    def weights(self, follower: OpenEngine) -> dict[str, float]:
         """Shares of capital as the follower sees them."""
         return {coin: float(view.weight or 0) for coin, view in follower.snapshot.positions.items()}
 

@@ -4,10 +4,10 @@ from decimal import Decimal
 
 import pytest
 
-from custom_components.calvalot.trading.engine import Engine
 from custom_components.calvalot.trading.errors import CommandError
 from custom_components.calvalot.trading.exchanges.base import Mode
 from custom_components.calvalot.trading.ledger.records import FlowKind
+from harness.engine import OpenEngine
 
 from .rig import ALLOCATION, COINS, Rig
 
@@ -15,7 +15,7 @@ ZERO = Decimal(0)
 
 
 @pytest.fixture
-async def follower(rig: Rig) -> Engine:
+async def follower(rig: Rig) -> OpenEngine:
     """One that holds its leader's allocation."""
     rig.leader.publish_v2(ALLOCATION)
     follower = await rig.start()
@@ -31,19 +31,19 @@ def lose(rig: Rig, asset: str, share: str) -> Decimal:
     return taken
 
 
-def balanced(follower: Engine) -> None:
+def balanced(follower: OpenEngine) -> None:
     """The book adds up, and follows from what is written down."""
-    book = follower._ledger.book()
+    book = follower.ledger.book()
     portfolio = book.portfolio
     cost = sum((position.cost for position in portfolio.positions.values()), ZERO)
     assert portfolio.cash + cost == portfolio.paid_in + portfolio.realised
-    assert follower._ledger.replay() == portfolio
-    flows = follower._ledger.flows()
+    assert follower.ledger.replay() == portfolio
+    flows = follower.ledger.flows()
     assert sum((flow.amount_quote for flow in flows), ZERO) == portfolio.paid_in
     assert sum((flow.amount for flow in flows), ZERO) == book.net_deposits
 
 
-async def until_noticed(rig: Rig, follower: Engine) -> None:
+async def until_noticed(rig: Rig, follower: OpenEngine) -> None:
     """Three cycles later it is a problem."""
     for _ in range(3):
         await rig.cycle(follower)
@@ -51,10 +51,10 @@ async def until_noticed(rig: Rig, follower: Engine) -> None:
 
 
 @pytest.mark.parametrize("share", ["0.3", "1"])
-async def test_coins_and_cash(rig: Rig, follower: Engine, share: str) -> None:
+async def test_coins_and_cash(rig: Rig, follower: OpenEngine, share: str) -> None:
     """Book and account agree to the last digit afterwards, and neither profit nor return has moved."""
     rig.exchange.set_price("BTCUSDC", rig.exchange.price("BTCUSDC") * Decimal("1.2"), gap=True)
-    rig.exchange.set_balance("USDC", follower._ledger.book().portfolio.cash)
+    rig.exchange.set_balance("USDC", follower.ledger.book().portfolio.cash)
     await rig.cycle(follower)
     cash = lose(rig, "USDC", ".5")
     coins = lose(rig, "BTC", share)
@@ -81,7 +81,7 @@ async def test_coins_and_cash(rig: Rig, follower: Engine, share: str) -> None:
     assert not (await rig.cycle(follower)).ledger_problem
 
 
-async def test_trades_before_and_after(rig: Rig, follower: Engine) -> None:
+async def test_trades_before_and_after(rig: Rig, follower: OpenEngine) -> None:
     """The book can be computed again from what is written down, trades and withdrawals in their order."""
     lose(rig, "ETH", ".4")
     await follower.commands.accept_account()
@@ -102,13 +102,13 @@ async def test_trades_before_and_after(rig: Rig, follower: Engine) -> None:
         assert snapshot.positions[coin].quantity == rig.exchange.balance(coin)
 
 
-async def test_everything(rig: Rig, follower: Engine) -> None:
+async def test_everything(rig: Rig, follower: OpenEngine) -> None:
     """Nothing is left, and a deposit begins anew."""
     for asset in (*COINS, "USDC"):
         rig.exchange.set_balance(asset, "0")
     await follower.commands.accept_account()
     assert follower.snapshot.total_value == 0
-    assert follower._ledger.book().portfolio.positions == {}
+    assert follower.ledger.book().portfolio.positions == {}
     balanced(follower)
     rig.exchange.set_balance("USDC", "500")
     await follower.commands.deposit(Decimal(100))
@@ -116,17 +116,17 @@ async def test_everything(rig: Rig, follower: Engine) -> None:
     balanced(follower)
 
 
-async def test_put_back_meanwhile(rig: Rig, follower: Engine) -> None:
+async def test_put_back_meanwhile(rig: Rig, follower: OpenEngine) -> None:
     """What is there again is not withdrawn."""
     coins = lose(rig, "BTC", ".5")
     await until_noticed(rig, follower)
     rig.exchange.set_balance("BTC", rig.exchange.balance("BTC") + coins)
     assert await follower.commands.accept_account() == ()
     assert not follower.snapshot.ledger_problem
-    assert [flow.kind for flow in follower._ledger.flows()] == [FlowKind.INITIAL]
+    assert [flow.kind for flow in follower.ledger.flows()] == [FlowKind.INITIAL]
 
 
-async def test_not_listed_any_more(rig: Rig, follower: Engine) -> None:
+async def test_not_listed_any_more(rig: Rig, follower: OpenEngine) -> None:
     """What is missing of it left at its last price, and what is missing beside it at today's."""
     price = follower.snapshot.positions["ETH"].price
     rig.exchange.delist("ETHUSDC")
@@ -135,32 +135,32 @@ async def test_not_listed_any_more(rig: Rig, follower: Engine) -> None:
     await until_noticed(rig, follower)
     await follower.commands.accept_account()
     assert not follower.snapshot.ledger_problem
-    (flow,) = [flow for flow in follower._ledger.flows() if flow.coin == "ETH"]
+    (flow,) = [flow for flow in follower.ledger.flows() if flow.coin == "ETH"]
     assert price
     assert (flow.quantity, flow.amount_quote) == (coins, -coins * price)
     assert follower.snapshot.set_aside[0].quantity == rig.exchange.balance("ETH")
     balanced(follower)
 
 
-async def test_price_unknown(rig: Rig, follower: Engine) -> None:
+async def test_price_unknown(rig: Rig, follower: OpenEngine) -> None:
     """Without a price of what is listed nothing can be said of its worth, and nothing is written."""
     lose(rig, "BTC", ".5")
     lose(rig, "ETH", ".5")
     rig.exchange.remove_price("ETHUSDC")
     with pytest.raises(CommandError, match="no_valuation"):
         await follower.commands.accept_account()
-    assert len(follower._ledger.flows()) == 1
+    assert len(follower.ledger.flows()) == 1
 
 
-async def test_account_unknown(rig: Rig, follower: Engine) -> None:
+async def test_account_unknown(rig: Rig, follower: OpenEngine) -> None:
     """An account that does not answer lacks nothing."""
     rig.exchange.fault("status", path="/account", count=None)
     with pytest.raises(CommandError, match="account_unknown"):
         await follower.commands.accept_account()
-    assert len(follower._ledger.flows()) == 1
+    assert len(follower.ledger.flows()) == 1
 
 
-async def test_order_in_flight(rig: Rig, follower: Engine) -> None:
+async def test_order_in_flight(rig: Rig, follower: OpenEngine) -> None:
     """While it is not known what an order did, a gap may be its doing."""
     rig.exchange.fault("drop", when="after", path="/order", method="POST", count=None)
     rig.exchange.fault("status", path="/order", method="GET", count=None)

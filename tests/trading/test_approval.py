@@ -11,13 +11,13 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings, strategies as st
 import pytest
 
-from custom_components.calvalot.trading.engine import Engine
 from custom_components.calvalot.trading.errors import CommandError
 from custom_components.calvalot.trading.exchanges.base import Mode
 from custom_components.calvalot.trading.ledger.records import Result, SignalRecord
 from custom_components.calvalot.trading.settings import Approval
 from custom_components.calvalot.trading.signal import Kind
 from custom_components.calvalot.trading.snapshot import Status
+from harness.engine import OpenEngine
 from simulators.leader import FaultKind
 
 from .builders import key
@@ -28,7 +28,7 @@ SYNC = "initial_sync"
 
 
 @pytest.fixture
-async def follower(rig: Rig) -> Engine:
+async def follower(rig: Rig) -> OpenEngine:
     """One that holds its leader's first allocation, and asks from now on."""
     rig.leader.publish_v2({"BTC": ".4"})
     follower = await rig.start()
@@ -40,7 +40,7 @@ async def follower(rig: Rig) -> Engine:
     return follower
 
 
-async def asked(rig: Rig, follower: Engine, targets: dict[str, str] | None = None) -> str:
+async def asked(rig: Rig, follower: OpenEngine, targets: dict[str, str] | None = None) -> str:
     """A new signal that waits now; its id."""
     signal_id = rig.leader.publish_v2(targets or {"BTC": ".2", "ETH": ".3"})
     snapshot = await rig.cycle(follower)
@@ -48,9 +48,9 @@ async def asked(rig: Rig, follower: Engine, targets: dict[str, str] | None = Non
     return signal_id
 
 
-def reason(follower: Engine, signal_id: str) -> str:
+def reason(follower: OpenEngine, signal_id: str) -> str:
     """Why a signal ended as it did."""
-    record = follower._ledger.signal(key(signal_id))
+    record = follower.ledger.signal(key(signal_id))
     assert record
     return record.reason
 
@@ -61,7 +61,7 @@ def waiting_event(rig: Rig) -> dict[str, Any]:
     return event.data
 
 
-async def test_new_signal_waits(rig: Rig, follower: Engine) -> None:
+async def test_new_signal_waits(rig: Rig, follower: OpenEngine) -> None:
     """It is planned and told, in words and numbers, and not traded however long the follower polls."""
     before = len(rig.orders())
     rig.leader.publish_v2({"BTC": ".2", "ETH": ".3"}, signal_id="new", reasoning="ETH is cheap", confidence=0.7)
@@ -96,7 +96,7 @@ async def test_new_signal_waits(rig: Rig, follower: Engine) -> None:
     rig.agree(follower)
 
 
-async def test_approve_plans_again(rig: Rig, follower: Engine) -> None:
+async def test_approve_plans_again(rig: Rig, follower: OpenEngine) -> None:
     """What is traded fits the prices of the approval, not those of the question."""
     signal_id = await asked(rig, follower)
     told = {order["symbol"]: Decimal(order["quantity"]) for order in waiting_event(rig)["orders"]}
@@ -114,13 +114,13 @@ async def test_approve_plans_again(rig: Rig, follower: Engine) -> None:
     rig.agree(follower)
 
 
-async def test_approve_without_an_id(rig: Rig, follower: Engine) -> None:
+async def test_approve_without_an_id(rig: Rig, follower: OpenEngine) -> None:
     """The one that waits is meant."""
     await asked(rig, follower)
     assert (await follower.commands.approve()).result is Result.EXECUTED
 
 
-async def test_reject(rig: Rig, follower: Engine) -> None:
+async def test_reject(rig: Rig, follower: OpenEngine) -> None:
     """A rejected signal is skipped for good, and the next one is asked about."""
     before = len(rig.orders())
     signal_id = await asked(rig, follower)
@@ -135,7 +135,7 @@ async def test_reject(rig: Rig, follower: Engine) -> None:
 
 
 @pytest.mark.parametrize("answer", ["approve", "reject"])
-async def test_another_signal_is_meant(rig: Rig, follower: Engine, answer: str) -> None:
+async def test_another_signal_is_meant(rig: Rig, follower: OpenEngine, answer: str) -> None:
     """A word on a signal that does not wait is refused, and the one that does goes on waiting."""
     signal_id = await asked(rig, follower)
     with pytest.raises(CommandError, match="not_waiting"):
@@ -146,7 +146,7 @@ async def test_another_signal_is_meant(rig: Rig, follower: Engine, answer: str) 
         await getattr(follower.commands, answer)(signal_id)
 
 
-async def test_expiry(rig: Rig, follower: Engine) -> None:
+async def test_expiry(rig: Rig, follower: OpenEngine) -> None:
     """Without a word in time it is skipped, and stays so."""
     before = len(rig.orders())
     signal_id = await asked(rig, follower)
@@ -163,7 +163,7 @@ async def test_expiry(rig: Rig, follower: Engine) -> None:
 
 
 @pytest.mark.parametrize("answer", ["approve", "reject"])
-async def test_too_late(rig: Rig, follower: Engine, answer: str) -> None:
+async def test_too_late(rig: Rig, follower: OpenEngine, answer: str) -> None:
     """A word after the time counts no more, whether or not a cycle has noticed."""
     before = len(rig.orders())
     signal_id = await asked(rig, follower)
@@ -175,7 +175,7 @@ async def test_too_late(rig: Rig, follower: Engine, answer: str) -> None:
     assert len(rig.orders()) == before
 
 
-async def test_own_timeout(rig: Rig, follower: Engine) -> None:
+async def test_own_timeout(rig: Rig, follower: OpenEngine) -> None:
     """The time to answer is a setting."""
     follower = await rig.restart(follower, approval=Approval.ASK, approval_timeout=timedelta(minutes=5))
     await asked(rig, follower)
@@ -183,16 +183,16 @@ async def test_own_timeout(rig: Rig, follower: Engine) -> None:
     assert (await rig.cycle(follower, after=2)).waiting_signal is None
 
 
-async def test_overtaken(rig: Rig, follower: Engine) -> None:
+async def test_overtaken(rig: Rig, follower: OpenEngine) -> None:
     """A newer signal takes the place of the one that waits."""
     first = await asked(rig, follower)
     second = await asked(rig, follower, {"SOL": ".5"})
-    assert follower._ledger.open_signals(Result.WAITING) == (follower._ledger.signal(key(second)),)
+    assert follower.ledger.open_signals(Result.WAITING) == (follower.ledger.signal(key(second)),)
     assert reason(follower, first) == "overtaken by a newer signal"
     assert rig.types("signal") == ["received", "waiting", "skipped", "received", "waiting"]
 
 
-async def test_overtaken_while_being_approved(rig: Rig, follower: Engine) -> None:
+async def test_overtaken_while_being_approved(rig: Rig, follower: OpenEngine) -> None:
     """Who approves what the leader has given up meanwhile trades nothing; the newer one is asked about next."""
     before = len(rig.orders())
     first = await asked(rig, follower)
@@ -204,16 +204,16 @@ async def test_overtaken_while_being_approved(rig: Rig, follower: Engine) -> Non
     assert len(rig.orders()) == before
 
 
-async def test_refused_signal_overtakes(rig: Rig, follower: Engine) -> None:
+async def test_refused_signal_overtakes(rig: Rig, follower: OpenEngine) -> None:
     """One that cannot be understood is newer all the same."""
     first = await asked(rig, follower)
     rig.leader.publish_v2({"DOGE": ".5"})
     await rig.cycle(follower)
     assert follower.snapshot.waiting_signal is None
-    assert follower._ledger.signal(key(first)).result is Result.SKIPPED  # type: ignore[union-attr]
+    assert follower.ledger.signal(key(first)).result is Result.SKIPPED  # type: ignore[union-attr]
 
 
-async def test_leader_without_a_word(rig: Rig, follower: Engine) -> None:
+async def test_leader_without_a_word(rig: Rig, follower: OpenEngine) -> None:
     """A leader that is away or has withdrawn its signal takes nothing back; the owner's word counts."""
     signal_id = await asked(rig, follower)
     rig.leader.misbehave(FaultKind.STATUS)
@@ -224,7 +224,7 @@ async def test_leader_without_a_word(rig: Rig, follower: Engine) -> None:
 
 
 @pytest.mark.parametrize("changed", ["XRP", "ETH"])
-async def test_changed_signal_is_asked_about_again(rig: Rig, follower: Engine, changed: str) -> None:
+async def test_changed_signal_is_asked_about_again(rig: Rig, follower: OpenEngine, changed: str) -> None:
     """A word on one content is none on another that the leader publishes under the same id."""
     before = len(rig.orders())
     rig.leader.publish_v2({"ETH": ".3"}, signal_id="one")
@@ -241,7 +241,7 @@ async def test_changed_signal_is_asked_about_again(rig: Rig, follower: Engine, c
 
 
 @pytest.mark.parametrize("kept", ["whole", "the start of it"])
-async def test_changed_after_approval(rig: Rig, follower: Engine, kept: str) -> None:
+async def test_changed_after_approval(rig: Rig, follower: OpenEngine, kept: str) -> None:
     """What stays open of an approved signal is bound to what was approved, as far as its text could be kept."""
     rig.leader.publish_v2({"BTC": ".4", "ETH": ".3"}, signal_id="one")
     await rig.cycle(follower)
@@ -251,14 +251,14 @@ async def test_changed_after_approval(rig: Rig, follower: Engine, kept: str) -> 
     orders = len(rig.orders())
     rig.leader.publish_v2({"BTC": ".4", "SOL": ".3"}, signal_id="one")
     if kept != "whole":
-        record = follower._ledger.signal(key("one"))
+        record = follower.ledger.signal(key("one"))
         assert record
-        follower._ledger.write_signal(replace(record, wants=None))
+        follower.ledger.write_signal(replace(record, wants=None))
     assert (await rig.cycle(follower)).waiting_signal == "one"
     assert len(rig.orders()) == orders
 
 
-async def test_another_allocation_behind_a_long_text(rig: Rig, follower: Engine) -> None:
+async def test_another_allocation_behind_a_long_text(rig: Rig, follower: OpenEngine) -> None:
     """All that is traded is compared, however much is told before it."""
     before = len(rig.orders())
     reasoning = "x" * 17_000
@@ -288,7 +288,7 @@ async def test_a_first_purchase_of_an_older_version(rig: Rig, version: int) -> N
     else:
         signal_id = rig.leader.publish_v1([("BTC", "BUY", ".1")], positions, signal_id="one")
     follower = await rig.start(approval=Approval.ASK)
-    ledger = follower._ledger
+    ledger = follower.ledger
     await follower.commands.pause(paused=True)
     await rig.cycle(follower)
     now = rig.clock.now()
@@ -315,19 +315,19 @@ async def test_a_first_purchase_of_an_older_version(rig: Rig, version: int) -> N
     assert (rig.result(follower, signal_id), reason(follower, signal_id)) == (Result.EXECUTED, f"covered by {SYNC}")
 
 
-async def test_a_question_of_an_older_version_with_a_long_text(rig: Rig, follower: Engine) -> None:
+async def test_a_question_of_an_older_version_with_a_long_text(rig: Rig, follower: OpenEngine) -> None:
     """What was not kept whole cannot be compared: it is asked anew."""
     rig.leader.publish_v2({"ETH": ".3"}, signal_id="one")
     await rig.cycle(follower)
-    record = follower._ledger.signal(key("one"))
+    record = follower.ledger.signal(key("one"))
     assert record
-    follower._ledger.write_signal(replace(record, wants=None))
+    follower.ledger.write_signal(replace(record, wants=None))
     assert (await follower.commands.approve("one")).result is Result.WAITING
     assert (await follower.commands.approve("one")).result is Result.EXECUTED
 
 
 @pytest.mark.parametrize("version", [1, 2])
-async def test_approved_too_late(rig: Rig, follower: Engine, version: int) -> None:
+async def test_approved_too_late(rig: Rig, follower: OpenEngine, version: int) -> None:
     """Moves that have grown too old while they waited are not traded; an allocation is."""
     follower = await rig.restart(follower, approval=Approval.ASK, max_signal_age=timedelta(minutes=20))
     if version == 2:
@@ -341,7 +341,7 @@ async def test_approved_too_late(rig: Rig, follower: Engine, version: int) -> No
     assert (record.result, reason(follower, "one")) == wanted
 
 
-async def test_other_words_of_the_same_signal(rig: Rig, follower: Engine) -> None:
+async def test_other_words_of_the_same_signal(rig: Rig, follower: OpenEngine) -> None:
     """Only what would be traded counts, not what the leader tells beside it."""
     rig.leader.publish_v2({"ETH": ".3"}, signal_id="one", served=1)
     await rig.cycle(follower)
@@ -349,7 +349,7 @@ async def test_other_words_of_the_same_signal(rig: Rig, follower: Engine) -> Non
     assert (await follower.commands.approve("one")).result is Result.EXECUTED
 
 
-async def test_retries_need_no_second_word(rig: Rig, follower: Engine) -> None:
+async def test_retries_need_no_second_word(rig: Rig, follower: OpenEngine) -> None:
     """What could not be placed at once is placed later under the same approval."""
     signal_id = await asked(rig, follower, {"BTC": ".4", "ETH": ".3"})
     rig.exchange.set_symbol_status("ETHUSDC", "HALT")
@@ -362,17 +362,17 @@ async def test_retries_need_no_second_word(rig: Rig, follower: Engine) -> None:
     assert rig.types("signal") == ["received", "waiting", "executed"]
 
 
-async def test_exchange_fails_at_approval(rig: Rig, follower: Engine) -> None:
+async def test_exchange_fails_at_approval(rig: Rig, follower: OpenEngine) -> None:
     """Without figures the word cannot be taken; it may be given again."""
     signal_id = await asked(rig, follower)
     rig.exchange.fault("status", path="/ticker/price")
     with pytest.raises(CommandError, match="no_valuation"):
         await follower.commands.approve(signal_id)
-    assert follower._ledger.signal(key(signal_id)).result is Result.WAITING  # type: ignore[union-attr]
+    assert follower.ledger.signal(key(signal_id)).result is Result.WAITING  # type: ignore[union-attr]
     assert (await follower.commands.approve(signal_id)).result is Result.EXECUTED
 
 
-async def test_figures_missing_when_asked(rig: Rig, follower: Engine) -> None:
+async def test_figures_missing_when_asked(rig: Rig, follower: OpenEngine) -> None:
     """Without a price there is no plan to show: the question comes when there is one."""
     rig.exchange.remove_price("ETHUSDC")
     rig.leader.publish_v2({"ETH": ".3"})
@@ -382,7 +382,7 @@ async def test_figures_missing_when_asked(rig: Rig, follower: Engine) -> None:
     assert not rig.exchange.open_orders()
 
 
-async def test_question_comes_late(rig: Rig, follower: Engine) -> None:
+async def test_question_comes_late(rig: Rig, follower: OpenEngine) -> None:
     """A signal that could not be traded at first is asked about when it can, not simply traded."""
     before = len(rig.orders())
     rig.exchange.set_symbol_status("ETHUSDC", "HALT")
@@ -397,7 +397,7 @@ async def test_question_comes_late(rig: Rig, follower: Engine) -> None:
     assert (await follower.commands.approve()).result is Result.EXECUTED
 
 
-async def test_nothing_to_ask(rig: Rig, follower: Engine) -> None:
+async def test_nothing_to_ask(rig: Rig, follower: OpenEngine) -> None:
     """Where there is nothing to trade there is nothing to ask."""
     signal_id = rig.leader.publish_v2({"BTC": ".401"})
     assert (await rig.cycle(follower)).waiting_signal is None
@@ -405,7 +405,7 @@ async def test_nothing_to_ask(rig: Rig, follower: Engine) -> None:
     assert rig.types("signal") == ["received", "executed"]
 
 
-async def test_paused_while_waiting(rig: Rig, follower: Engine) -> None:
+async def test_paused_while_waiting(rig: Rig, follower: OpenEngine) -> None:
     """A pause keeps the owner's word back; after it the signal still waits, as long as its time has not run out."""
     before = len(rig.orders())
     signal_id = await asked(rig, follower)
@@ -418,7 +418,7 @@ async def test_paused_while_waiting(rig: Rig, follower: Engine) -> None:
     assert (await follower.commands.approve(signal_id)).result is Result.EXECUTED
 
 
-async def test_paused_until_expiry(rig: Rig, follower: Engine) -> None:
+async def test_paused_until_expiry(rig: Rig, follower: OpenEngine) -> None:
     """The time runs on in a pause, and a signal may be rejected in it."""
     signal_id = await asked(rig, follower)
     await follower.commands.pause(True)
@@ -430,7 +430,7 @@ async def test_paused_until_expiry(rig: Rig, follower: Engine) -> None:
     assert (await follower.commands.reject()).signal_id == signal_id
 
 
-async def test_dead_while_waiting(rig: Rig, follower: Engine) -> None:
+async def test_dead_while_waiting(rig: Rig, follower: OpenEngine) -> None:
     """The dead trade nothing."""
     signal_id = await asked(rig, follower)
     before = len(rig.orders())
@@ -444,7 +444,7 @@ async def test_dead_while_waiting(rig: Rig, follower: Engine) -> None:
     assert len(rig.orders()) == before
 
 
-async def test_restart_while_waiting(rig: Rig, follower: Engine) -> None:
+async def test_restart_while_waiting(rig: Rig, follower: OpenEngine) -> None:
     """The question outlives a crash, and its time runs from when it was asked."""
     signal_id = await asked(rig, follower)
     until = follower.snapshot.waiting_until
@@ -457,7 +457,7 @@ async def test_restart_while_waiting(rig: Rig, follower: Engine) -> None:
     rig.agree(follower)
 
 
-async def test_restart_without_the_leader(rig: Rig, follower: Engine) -> None:
+async def test_restart_without_the_leader(rig: Rig, follower: OpenEngine) -> None:
     """What it wants is written down: the word may be given though the leader does not answer."""
     signal_id = await asked(rig, follower)
     follower = await rig.restart(follower, approval=Approval.ASK)
@@ -465,12 +465,12 @@ async def test_restart_without_the_leader(rig: Rig, follower: Engine) -> None:
     assert (await follower.commands.approve(signal_id)).result is Result.EXECUTED
 
 
-async def test_restart_without_the_leader_of_an_older_version(rig: Rig, follower: Engine) -> None:
+async def test_restart_without_the_leader_of_an_older_version(rig: Rig, follower: OpenEngine) -> None:
     """What an older version wrote down without what it wants waits until the leader says it again."""
     signal_id = await asked(rig, follower)
-    record = follower._ledger.signal(key(signal_id))
+    record = follower.ledger.signal(key(signal_id))
     assert record
-    follower._ledger.write_signal(replace(record, wants=None))
+    follower.ledger.write_signal(replace(record, wants=None))
     follower = await rig.restart(follower, approval=Approval.ASK)
     rig.leader.misbehave(FaultKind.STATUS)
     with pytest.raises(CommandError, match="signal_unheard"):
@@ -480,7 +480,7 @@ async def test_restart_without_the_leader_of_an_older_version(rig: Rig, follower
     assert (await follower.commands.approve(signal_id)).result is Result.EXECUTED
 
 
-async def test_option_is_switched_off(rig: Rig, follower: Engine) -> None:
+async def test_option_is_switched_off(rig: Rig, follower: OpenEngine) -> None:
     """What waits goes on waiting when new signals need no word any more."""
     signal_id = await asked(rig, follower)
     follower = await rig.restart(follower)
@@ -552,7 +552,7 @@ async def test_initial_sync_is_overtaken(rig: Rig) -> None:
     assert (await rig.cycle(follower)).waiting_signal == newer
 
 
-async def test_version_1(rig: Rig, follower: Engine) -> None:
+async def test_version_1(rig: Rig, follower: OpenEngine) -> None:
     """A list of actions is asked about and traded once."""
     signal_id = rig.leader.publish_v1([("ETH", "BUY", ".1"), ("BTC", "SELL", ".1")])
     assert (await rig.cycle(follower)).waiting_signal == signal_id
@@ -564,7 +564,7 @@ async def test_version_1(rig: Rig, follower: Engine) -> None:
     assert len(rig.orders()) == before + 2
 
 
-async def test_version_1_too_old(rig: Rig, follower: Engine) -> None:
+async def test_version_1_too_old(rig: Rig, follower: OpenEngine) -> None:
     """Nobody is asked about what is too old to be traded."""
     signal_id = rig.leader.publish_v1([("ETH", "BUY", ".1")], created_at="2020-01-01T00:00:00Z")
     assert (await rig.cycle(follower)).waiting_signal is None
@@ -573,7 +573,7 @@ async def test_version_1_too_old(rig: Rig, follower: Engine) -> None:
 
 
 @pytest.mark.parametrize("version", [1, 2])
-async def test_sync_needs_no_word(rig: Rig, follower: Engine, version: int) -> None:
+async def test_sync_needs_no_word(rig: Rig, follower: OpenEngine, version: int) -> None:
     """The owner's own sync is his word; what waited is given up and not traded on top."""
     if version == 2:
         signal_id = rig.leader.publish_v2({"ETH": ".5"})
@@ -619,9 +619,9 @@ async def test_dry_run(rig: Rig) -> None:
     signal_id = rig.leader.publish_v2(ALLOCATION)
     follower = await rig.start(Mode.DRY_RUN, approval=Approval.ASK)
     assert (await rig.cycle(follower)).waiting_signal == signal_id
-    assert follower._ledger.trades() == ()
+    assert follower.ledger.trades() == ()
     await follower.commands.approve()
-    assert len(follower._ledger.trades()) == 5
+    assert len(follower.ledger.trades()) == 5
 
 
 STEPS = st.lists(

@@ -7,7 +7,6 @@ import sqlite3
 
 import pytest
 
-from custom_components.calvalot.trading.engine import Engine
 from custom_components.calvalot.trading.errors import CommandError
 from custom_components.calvalot.trading.exchanges.base import AccountId, Mode
 from custom_components.calvalot.trading.exchanges.binance import host_of
@@ -15,6 +14,7 @@ from custom_components.calvalot.trading.ledger.ledger import Ledger
 from custom_components.calvalot.trading.ledger.records import FlowKind, OrderState
 from custom_components.calvalot.trading.ledger.upgrades import VERSION
 from custom_components.calvalot.trading.snapshot import Status
+from harness.engine import OpenEngine
 from simulators.exchange import ExchangeSimulator
 from simulators.leader import LeaderSimulator
 
@@ -23,12 +23,12 @@ from .rig import Rig
 OTHER = ("k" * 64, "s" * 64)
 
 
-def book_of(follower: Engine) -> int:
+def book_of(follower: OpenEngine) -> int:
     """Number of the book in use."""
     return follower.snapshot.book
 
 
-def held(follower: Engine) -> set[str]:
+def held(follower: OpenEngine) -> set[str]:
     """Coins that the book in use holds, but for dust."""
     return {coin for coin, view in follower.snapshot.positions.items() if view.value and view.value > 1}
 

@@ -15,7 +15,6 @@ from typing import Any
 import pytest
 
 from custom_components.calvalot.trading import responses, upkeep
-from custom_components.calvalot.trading.engine import Engine
 from custom_components.calvalot.trading.errors import CommandError, NotSent, RateLimited
 from custom_components.calvalot.trading.exchanges.base import Mode, OrderRequest, Side
 from custom_components.calvalot.trading.executor import Execution, follower_tag
@@ -25,6 +24,7 @@ from custom_components.calvalot.trading.settings import Approval
 from custom_components.calvalot.trading.signal import RECOVERED
 from custom_components.calvalot.trading.snapshot import Status
 from custom_components.calvalot.trading.upkeep import RESTORED
+from harness.engine import OpenEngine
 from simulators.exchange import ExchangeSimulator
 from simulators.leader import LeaderSimulator
 
@@ -116,7 +116,7 @@ async def test_thirty_signals_in_a_row(rig: Rig, leader: LeaderSimulator, sim: E
         leader.publish_v2(random_targets(chance) if number < 30 else {})
         sim.walk(5)
         picture = await rig.cycle(follower)
-        orders = follower._ledger.orders(key(picture.last_signal_id or ""))
+        orders = follower.ledger.orders(key(picture.last_signal_id or ""))
         assert {order.state for order in orders} <= {OrderState.BOOKED}, number
         assert picture.last_signal_result is Result.EXECUTED, (number, picture.last_signal_reason)
         lent_bnb, lent_cash = lent(follower)
@@ -131,9 +131,9 @@ async def test_thirty_signals_in_a_row(rig: Rig, leader: LeaderSimulator, sim: E
     assert picture.total_value_quote == book.paid_in + profit
 
 
-def lent(follower: Engine) -> tuple[Decimal, Decimal]:
+def lent(follower: OpenEngine) -> tuple[Decimal, Decimal]:
     """BNB that the owner lent for fees, and what the book paid for it: fills replayed one by one."""
-    ledger = follower._ledger
+    ledger = follower.ledger
     with ledger._transaction() as connection:
         rows = connection.exec_driver_sql(
             "SELECT f.quantity, f.fee, f.fee_asset, f.fee_price, o.side, o.coin FROM fills f"
@@ -171,14 +171,14 @@ async def test_money_that_is_not_there(rig: Rig, leader: LeaderSimulator, sim: E
     sim.set_balance("BTC", "0.5")
     follower = await rig.start()
     picture = await follower.cycle()
-    assert follower._ledger.book().portfolio.paid_in == 100
+    assert follower.ledger.book().portfolio.paid_in == 100
     assert picture.net_deposits
     assert picture.net_deposits < 100
     sim.set_balance("USDC", "10")  # the owner took the rest away
     leader.publish_v2({"BTC": "1"})
     picture = await rig.cycle(follower)
     assert sim.balance("USDC") < 5
-    assert {order.state for order in follower._ledger.orders(key(picture.last_signal_id or ""))} == {OrderState.BOOKED}
+    assert {order.state for order in follower.ledger.orders(key(picture.last_signal_id or ""))} == {OrderState.BOOKED}
 
 
 @pytest.mark.parametrize("free", ["0", "4"])
@@ -191,7 +191,7 @@ async def test_an_empty_wallet(rig: Rig, leader: LeaderSimulator, sim: ExchangeS
     assert (picture.net_deposits, picture.total_value, picture.last_signal) == (None, None, None)
     sim.set_balance("USDC", "50")
     assert (await rig.cycle(follower)).net_deposits
-    rig._before = {"USDC": Decimal(50)}
+    rig.before = {"USDC": Decimal(50)}
     rig.agree(follower)
 
 
@@ -202,7 +202,7 @@ async def test_two_followers_on_one_account(rig: Rig, leader: LeaderSimulator, s
     await asyncio.gather(*(each.cycle() for each in followers))
     followers = [await rig.restart(each) for each in followers]
     await asyncio.gather(*(rig.cycle(each) for each in followers))
-    books = [each._ledger.book().portfolio for each in followers]
+    books = [each.ledger.book().portfolio for each in followers]
     for coin in COINS:
         assert sum((book.quantity(coin) for book in books), ZERO) == sim.balance(coin)
     assert sum((book.cash - book.paid_in for book in books), ZERO) == sim.balance("USDC") - 2000
@@ -416,11 +416,11 @@ async def test_a_crash_in_a_cycle(
     assert all(abs(weights[coin] - float(targets.get(coin, "0"))) < 0.006 for coin in COINS)
 
 
-def dies(follower: Engine, name: str, number: int, when: str) -> None:
+def dies(follower: OpenEngine, name: str, number: int, when: str) -> None:
     """Let the process die at the n-th of a kind of step; after that nothing works any more."""
-    exchange = follower._executor._exchange
+    exchange = follower.exchange
     in_thread = name != "place"
-    target: Any = follower._ledger if in_thread else exchange
+    target: Any = follower.ledger if in_thread else exchange
     step, calls = getattr(target, name), itertools.count(1)
 
     def dies(*args: Any) -> Any:
@@ -459,7 +459,7 @@ async def test_a_ledger_that_fails(
     """Nothing further is sent, it is told in words, and once the disk is back everything is found."""
     follower = await rig.start(mode)
     signal_id = leader.publish_v2(ALLOCATION)
-    step, calls = getattr(follower._ledger, name), itertools.count(1)
+    step, calls = getattr(follower.ledger, name), itertools.count(1)
     broken = True
 
     def fails(*args: Any) -> Any:
@@ -467,7 +467,7 @@ async def test_a_ledger_that_fails(
             raise LedgerError("the ledger failed: the disk is full")
         return step(*args)
 
-    monkeypatch.setattr(follower._ledger, name, fails)
+    monkeypatch.setattr(follower.ledger, name, fails)
     picture = await follower.cycle()
     sent = len(rig.orders())
     for _ in range(2):
@@ -479,11 +479,11 @@ async def test_a_ledger_that_fails(
         picture = await rig.cycle(follower)
     assert picture.storage_problem is None
     assert rig.result(follower, signal_id) is Result.EXECUTED
-    assert len(follower._ledger.trades()) == len(COINS)
+    assert len(follower.ledger.trades()) == len(COINS)
     if mode is Mode.DRY_RUN:
         assert not rig.orders()
-        assert not follower._ledger.in_flight()
-        assert follower._ledger.replay() == follower._ledger.book().portfolio
+        assert not follower.ledger.in_flight()
+        assert follower.ledger.replay() == follower.ledger.book().portfolio
     else:
         assert len(rig.orders()) == len(COINS)
         rig.agree(follower)
@@ -498,8 +498,8 @@ async def test_a_ledger_older_than_the_account(
     sim.set_balance("USDC", free)
     follower = await rig.start()
     await follower.cycle()  # the book begins
-    follower._ledger.checkpoint()
-    shutil.copyfile(follower._ledger.path, rig.folder / "backup")
+    follower.ledger.checkpoint()
+    shutil.copyfile(follower.ledger.path, rig.folder / "backup")
     leader.publish_v2({"BTC": ".5", "ETH": ".4"})
     await rig.cycle(follower)
     leader.publish_v2({"BTC": ".2", "ETH": ".7"})
@@ -519,14 +519,14 @@ async def test_a_ledger_older_than_the_account(
     for file in rig.folder.glob("entry.*"):
         file.unlink()
     if lost == "restored":
-        shutil.copyfile(rig.folder / "backup", follower._ledger.path)
+        shutil.copyfile(rig.folder / "backup", follower.ledger.path)
     orders = len(sim.orders)
     follower = await rig.start()
     picture = await rig.cycle(follower)
-    book = follower._ledger.book().portfolio
+    book = follower.ledger.book().portfolio
     assert {coin: book.quantity(coin) for coin in COINS} == {coin: truth.quantity(coin) for coin in COINS}
     assert abs(book.cash - truth.cash) < Decimal("1e-7")
-    assert follower._ledger.replay() == book
+    assert follower.ledger.replay() == book
     assert len(sim.orders) == orders
     assert picture.last_signal_result is Result.EXECUTED
     assert picture.total_value
@@ -536,10 +536,10 @@ async def test_a_ledger_older_than_the_account(
     assert {record.signal_id for record in recovered(follower)} == {RECOVERED, picture.last_signal_id}
 
 
-def recovered(follower: Engine) -> list[Any]:
+def recovered(follower: OpenEngine) -> list[Any]:
     """All orders of the ledger."""
-    ids = (RECOVERED, *(record.signal_id for record in follower._ledger.signals()))
-    return [order for signal_id in ids for order in follower._ledger.orders(key(signal_id))]
+    ids = (RECOVERED, *(record.signal_id for record in follower.ledger.signals()))
+    return [order for signal_id in ids for order in follower.ledger.orders(key(signal_id))]
 
 
 async def test_a_lost_ledger_whose_money_is_all_invested(
@@ -558,7 +558,7 @@ async def test_a_lost_ledger_whose_money_is_all_invested(
         file.unlink()
     follower = await rig.start(budget="50")
     picture = await rig.cycle(follower)
-    book = follower._ledger.book().portfolio
+    book = follower.ledger.book().portfolio
     assert book.quantity("BTC") == sim.balance("BTC")
     assert book.cash == 0
     assert picture.net_deposits
@@ -573,7 +573,7 @@ async def test_a_broken_ledger(rig: Rig, leader: LeaderSimulator, monkeypatch: p
     await follower.cycle()
     leader.publish_v2({"BTC": ".2"})
     await rig.cycle(follower)
-    book = follower._ledger.book
+    book = follower.ledger.book
     calls = itertools.count()
 
     def broken() -> Any:
@@ -581,7 +581,7 @@ async def test_a_broken_ledger(rig: Rig, leader: LeaderSimulator, monkeypatch: p
             raise LedgerCorrupt("the ledger failed: malformed")
         return book()
 
-    monkeypatch.setattr(follower._ledger, "book", broken)
+    monkeypatch.setattr(follower.ledger, "book", broken)
     picture = await rig.cycle(follower)
     assert picture.storage_problem
     assert "ledger_restored" in rig.types("alert")
@@ -593,7 +593,7 @@ async def test_a_broken_ledger(rig: Rig, leader: LeaderSimulator, monkeypatch: p
         rig.agree(follower)
     await follower.commands.forget_restore()
     assert follower.snapshot.restored is None
-    assert follower._ledger.fact(RESTORED) is None
+    assert follower.ledger.fact(RESTORED) is None
 
 
 async def test_a_ledger_that_is_broken_at_the_start(
@@ -603,7 +603,7 @@ async def test_a_ledger_that_is_broken_at_the_start(
     leader.publish_v2({"BTC": ".5"})
     follower = await rig.start()
     await follower.cycle()
-    path = follower._ledger.path
+    path = follower.ledger.path
     rig.crash(follower)
     path.write_bytes(b"no database" * 1000)
     follower = await rig.start()
@@ -626,8 +626,8 @@ async def test_a_ledger_that_was_taken_away(rig: Rig, leader: LeaderSimulator) -
     """Nothing is traded on a file that lost its name; an older one in its place is brought up to date."""
     follower = await rig.start()
     await follower.cycle()
-    follower._ledger.checkpoint()
-    path = follower._ledger.path
+    follower.ledger.checkpoint()
+    path = follower.ledger.path
     shutil.copyfile(path, rig.folder / "backup")
     leader.publish_v2({"BTC": ".5"})
     await rig.cycle(follower)
@@ -658,7 +658,7 @@ async def test_a_copy_that_cannot_be_made(
         days.append(day)
         raise error("the ledger failed")
 
-    monkeypatch.setattr(follower._ledger, "keep_copy", fails)
+    monkeypatch.setattr(follower.ledger, "keep_copy", fails)
     picture = await follower.cycle()
     assert (picture.storage_problem is None) == (error is LedgerError)
     await rig.cycle(follower, after=1)
@@ -675,15 +675,15 @@ async def test_a_copy_that_takes_long(rig: Rig, leader: LeaderSimulator, monkeyp
     go_on = threading.Event()
     days: list[Any] = []
     monkeypatch.setattr(upkeep, "COPY_TIMEOUT", 0.01)
-    monkeypatch.setattr(follower._ledger, "keep_copy", lambda day: (days.append(day), go_on.wait(30)))
+    monkeypatch.setattr(follower.ledger, "keep_copy", lambda day: (days.append(day), go_on.wait(30)))
     assert (await follower.cycle()).last_signal_result is Result.EXECUTED
     await rig.cycle(follower)
     stopping = asyncio.create_task(follower.stop())
     assert not (await asyncio.wait((stopping,), timeout=0.1))[0]
-    assert follower._ledger.is_open
+    assert follower.ledger.is_open
     go_on.set()
     await stopping
-    assert not follower._ledger.is_open
+    assert not follower.ledger.is_open
     assert len(days) == 1
 
 
@@ -856,7 +856,7 @@ async def test_stop_loss(rig: Rig, leader: LeaderSimulator, sim: ExchangeSimulat
     leader.publish_v2({"BTC": "1"})  # not taken up, and in nobody's way
     for _ in range(3):
         picture = await rig.cycle(follower)
-    held = follower._ledger.book().portfolio.quantity("BTC") * sim.price("BTCUSDC")
+    held = follower.ledger.book().portfolio.quantity("BTC") * sim.price("BTCUSDC")
     assert held < 6 if sell else held > 1000
     assert told + rig.types("alert") == ["stop_loss", "exit"] if sell else ["stop_loss"]
     if mode is Mode.LIVE:
@@ -904,8 +904,8 @@ async def test_the_account_is_right(rig: Rig, leader: LeaderSimulator, sim: Exch
     (flow,) = await follower.commands.accept_account()
     assert abs(flow.amount_quote + taken * sim.price("BTCUSDC")) < Decimal("1e-7")
     assert follower.snapshot.missing == {}
-    book = follower._ledger.book().portfolio
-    assert follower._ledger.replay() == book
+    book = follower.ledger.book().portfolio
+    assert follower.ledger.replay() == book
     assert book.quantity("BTC") == sim.balance("BTC")
     assert picture.time_weighted_return is not None
     assert follower.snapshot.time_weighted_return is not None
@@ -1112,7 +1112,7 @@ async def test_owner_s_actions_on_a_ledger_that_fails(
         raise LedgerError("the ledger failed")
 
     for name in ("book", "remember", "trades", "trades_before", "signals", "flows"):
-        monkeypatch.setattr(follower._ledger, name, fails)
+        monkeypatch.setattr(follower.ledger, name, fails)
     actions: list[Callable[[], Any]] = [
         lambda: follower.commands.pause(paused=True),
         lambda: follower.commands.deposit(Decimal(1)),
@@ -1143,7 +1143,7 @@ async def test_still_while_a_backup_is_made(rig: Rig, leader: LeaderSimulator, m
     def fails() -> None:
         raise LedgerError("the ledger failed")
 
-    monkeypatch.setattr(follower._ledger, "checkpoint", fails)
+    monkeypatch.setattr(follower.ledger, "checkpoint", fails)
     async with follower.still():
         pass
 

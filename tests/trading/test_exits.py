@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from custom_components.calvalot.trading import responses
-from custom_components.calvalot.trading.engine import Engine
 from custom_components.calvalot.trading.errors import CommandError
 from custom_components.calvalot.trading.exchanges.base import Mode
 from custom_components.calvalot.trading.exits import exiting
@@ -18,6 +17,7 @@ from custom_components.calvalot.trading.ledger.records import OrderState, Result
 from custom_components.calvalot.trading.ledger.storage import LedgerError
 from custom_components.calvalot.trading.settings import Approval
 from custom_components.calvalot.trading.snapshot import Status
+from harness.engine import OpenEngine
 
 from .faults import flush, scratch
 from .rig import ALLOCATION, Rig
@@ -26,13 +26,15 @@ STOP: dict[str, Any] = {"stop_loss_drawdown": Decimal("0.1"), "stop_loss_sell": 
 TARGETS = {"BTC": ".5", "ETH": ".4"}
 
 
-async def falls(rig: Rig, follower: Engine, coin: str = "BTC") -> None:
+async def falls(rig: Rig, follower: OpenEngine, coin: str = "BTC") -> None:
     """The price of a coin falls by half, and a cycle sees it."""
     rig.exchange.set_price(f"{coin}USDC", rig.exchange.price(f"{coin}USDC") / 2)
     await rig.cycle(follower)
 
 
-async def holding(rig: Rig, mode: Mode = Mode.LIVE, targets: dict[str, str] | None = None, **settings: Any) -> Engine:
+async def holding(
+    rig: Rig, mode: Mode = Mode.LIVE, targets: dict[str, str] | None = None, **settings: Any
+) -> OpenEngine:
     """A follower that holds what its leader holds."""
     rig.leader.publish_v2(targets or TARGETS)
     follower = await rig.start(mode, **settings)
@@ -46,7 +48,7 @@ def sold(rig: Rig) -> list[str]:
     return [order.symbol for order in rig.orders(side="SELL")]
 
 
-async def held(rig: Rig, follower: Engine) -> set[str]:
+async def held(rig: Rig, follower: OpenEngine) -> set[str]:
     """Coins that are worth more than dust."""
     return {
         position["coin"]
@@ -55,7 +57,7 @@ async def held(rig: Rig, follower: Engine) -> set[str]:
     }
 
 
-async def in_history(follower: Engine) -> dict[str, Any]:
+async def in_history(follower: OpenEngine) -> dict[str, Any]:
     """The only sale of everything, as the history tells it."""
     (signal,) = [
         each for each in await follower.queries.signals() if each["signal_id"].startswith(("stop_loss-", "exit-"))

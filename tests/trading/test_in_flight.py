@@ -5,10 +5,10 @@ from decimal import Decimal
 
 import pytest
 
-from custom_components.calvalot.trading.engine import Engine
 from custom_components.calvalot.trading.errors import CommandError
 from custom_components.calvalot.trading.exchanges.base import Side
 from custom_components.calvalot.trading.ledger.records import OrderState, Result
+from harness.engine import OpenEngine
 from simulators.exchange import ExchangeSimulator
 from simulators.leader import LeaderSimulator
 
@@ -59,7 +59,7 @@ async def test_a_purchase_in_flight_is_not_spent_twice(
     assert {order.symbol for order in rig.orders()} == {"BTCUSDC", "ETHUSDC"}
     await rig.cycle(follower)
     assert not rig.in_flight(follower)
-    assert follower._ledger.replay().cash >= Decimal(0)
+    assert follower.ledger.replay().cash >= Decimal(0)
     rig.agree(follower)
 
 
@@ -81,11 +81,11 @@ async def test_fees_leave_what_a_sale_in_flight_has_sold(
     await rig.cycle(follower)
     await rig.cycle(follower)
     assert not rig.in_flight(follower)
-    assert follower._ledger.replay() == follower._ledger.book().portfolio
-    assert follower._ledger.book().portfolio.quantity("BNB") < Decimal("0.001")
+    assert follower.ledger.replay() == follower.ledger.book().portfolio
+    assert follower.ledger.book().portfolio.quantity("BNB") < Decimal("0.001")
 
 
-async def unclear(rig: Rig, follower: Engine, targets: dict[str, str]) -> None:
+async def unclear(rig: Rig, follower: OpenEngine, targets: dict[str, str]) -> None:
     """A cycle whose order was executed, and of which nothing can be learnt."""
     rig.exchange.fault("drop", when="after", method="POST")
     rig.exchange.fault("status", path="/order", method="GET", count=None)
@@ -118,9 +118,9 @@ async def test_what_an_unclear_purchase_may_cost_is_not_withdrawn(
     sim.clear_faults()
     await rig.cycle(follower)
     assert not rig.in_flight(follower)
-    assert follower._ledger.book().portfolio.cash >= 0
+    assert follower.ledger.book().portfolio.cash >= 0
     assert [order.side for order in rig.orders()] == ["BUY", "SELL"]  # of the capital that is left, 60 % as well
-    assert follower._ledger.replay() == follower._ledger.book().portfolio
+    assert follower.ledger.replay() == follower.ledger.book().portfolio
 
 
 async def test_the_proceeds_of_an_unclear_sale_are_not_deposited(rig: Rig, sim: ExchangeSimulator) -> None:
@@ -128,7 +128,7 @@ async def test_the_proceeds_of_an_unclear_sale_are_not_deposited(rig: Rig, sim: 
     rig.leader.publish_v2({"BTC": ".9"})
     follower = await rig.start()
     await rig.cycle(follower)
-    sim.set_balance("USDC", follower._ledger.book().portfolio.cash)
+    sim.set_balance("USDC", follower.ledger.book().portfolio.cash)
     await unclear(rig, follower, {})
     error = await refused(follower.commands.deposit(Decimal(700)))
     assert (error.key, error.placeholders) == ("order_unclear", {"amount": "0.00"})

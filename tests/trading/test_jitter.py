@@ -7,13 +7,13 @@ from decimal import Decimal
 from hypothesis import given, strategies as st
 import pytest
 
-from custom_components.calvalot.trading.engine import Engine
 from custom_components.calvalot.trading.exchanges.base import Mode
 from custom_components.calvalot.trading.ledger.ledger import Ledger
 from custom_components.calvalot.trading.ledger.records import Result
 from custom_components.calvalot.trading.ledger.storage import LedgerError
 from custom_components.calvalot.trading.settings import Approval, Settings
 from custom_components.calvalot.trading.signals import WAITS
+from harness.engine import OpenEngine
 from simulators.exchange import ExchangeSimulator
 from simulators.leader import LeaderSimulator
 
@@ -40,14 +40,14 @@ def delay(signal_id: str) -> float:
 
 
 @pytest.fixture
-async def follower(rig: Rig) -> Engine:
+async def follower(rig: Rig) -> OpenEngine:
     """One that has joined its leader and spreads its entries over an hour from now on."""
     follower = await rig.restart(await rig.following(), entry_jitter=HOUR)
     await rig.cycle(follower)
     return follower
 
 
-async def heard(rig: Rig, follower: Engine, *, version: int = 2, **fields: object) -> str:
+async def heard(rig: Rig, follower: OpenEngine, *, version: int = 2, **fields: object) -> str:
     """A new signal that waits for its turn now; its id. Its turn lies far enough away to do something before."""
     while True:
         signal_id = (
@@ -95,7 +95,7 @@ async def test_off_by_default(rig: Rig) -> None:
 
 
 @pytest.mark.parametrize("version", [1, 2])
-async def test_waits_for_its_turn(rig: Rig, follower: Engine, exchange: ExchangeSimulator, version: int) -> None:
+async def test_waits_for_its_turn(rig: Rig, follower: OpenEngine, exchange: ExchangeSimulator, version: int) -> None:
     """Not a second before it, in one go after it, at the price of that moment."""
     seen = rig.clock.now() + timedelta(seconds=120)
     signal_id = await heard(rig, follower, version=version)
@@ -119,7 +119,7 @@ async def test_waits_for_its_turn(rig: Rig, follower: Engine, exchange: Exchange
     rig.agree(follower)
 
 
-async def test_survives_a_restart(rig: Rig, follower: Engine) -> None:
+async def test_survives_a_restart(rig: Rig, follower: OpenEngine) -> None:
     """The turn is the same after a crash, counted from the first sight."""
     await heard(rig, follower)
     due = follower.snapshot.due
@@ -131,7 +131,7 @@ async def test_survives_a_restart(rig: Rig, follower: Engine) -> None:
     assert len(rig.orders()) == 1
 
 
-async def test_switched_off_while_it_waits(rig: Rig, follower: Engine) -> None:
+async def test_switched_off_while_it_waits(rig: Rig, follower: OpenEngine) -> None:
     """What waits is traded with the next cycle."""
     await heard(rig, follower)
     follower = await rig.restart(follower)
@@ -139,7 +139,7 @@ async def test_switched_off_while_it_waits(rig: Rig, follower: Engine) -> None:
     assert len(rig.orders()) == 1
 
 
-async def test_newer_signal_overtakes(rig: Rig, follower: Engine) -> None:
+async def test_newer_signal_overtakes(rig: Rig, follower: OpenEngine) -> None:
     """Nothing of the older one is ever traded; the newer one has a turn of its own."""
     older = await heard(rig, follower)
     newer = await heard(rig, follower)
@@ -150,7 +150,7 @@ async def test_newer_signal_overtakes(rig: Rig, follower: Engine) -> None:
     assert rig.result(follower, newer) is Result.EXECUTED
 
 
-async def test_pause_holds(rig: Rig, follower: Engine) -> None:
+async def test_pause_holds(rig: Rig, follower: OpenEngine) -> None:
     """A turn that comes in a pause is not taken, and asks for no cycle; resuming takes it."""
     await heard(rig, follower)
     await follower.commands.pause(paused=True)
@@ -161,7 +161,7 @@ async def test_pause_holds(rig: Rig, follower: Engine) -> None:
     assert len(rig.orders()) == 1
 
 
-async def test_stop_holds(rig: Rig, follower: Engine) -> None:
+async def test_stop_holds(rig: Rig, follower: OpenEngine) -> None:
     """A follower that stops sends nothing when the turn comes."""
     await heard(rig, follower)
     await follower.stop()
@@ -184,7 +184,7 @@ async def test_age_holds(rig: Rig) -> None:
     assert len(rig.orders()) == 1
 
 
-async def test_owner_does_not_wait(rig: Rig, follower: Engine) -> None:
+async def test_owner_does_not_wait(rig: Rig, follower: OpenEngine) -> None:
     """A sync is traded at once, and what waited is overtaken by it."""
     signal_id = await heard(rig, follower)
     record = await follower.commands.sync()
@@ -218,7 +218,7 @@ async def test_initial_sync_waits_once(rig: Rig) -> None:
 
 
 async def test_a_ledger_that_fails_when_the_time_comes(
-    rig: Rig, follower: Engine, monkeypatch: pytest.MonkeyPatch
+    rig: Rig, follower: OpenEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No further cycle is wanted before the next one by the clock: a turn that has come would be taken over and over."""
     signal_id = await heard(rig, follower)
@@ -238,7 +238,7 @@ async def test_a_ledger_that_fails_when_the_time_comes(
     assert len(rig.orders()) == 1
 
 
-async def test_retries_do_not_wait_again(rig: Rig, follower: Engine, exchange: ExchangeSimulator) -> None:
+async def test_retries_do_not_wait_again(rig: Rig, follower: OpenEngine, exchange: ExchangeSimulator) -> None:
     """Only the first orders are spread."""
     signal_id = await heard(rig, follower)
     exchange.fault("error", code=-2010, path="/order", method="POST", count=1)

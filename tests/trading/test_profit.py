@@ -10,11 +10,11 @@ import pytest
 
 from custom_components.calvalot.trading import responses
 from custom_components.calvalot.trading.decimals import EXACT, ZERO
-from custom_components.calvalot.trading.engine import Engine
 from custom_components.calvalot.trading.errors import CommandError
 from custom_components.calvalot.trading.exchanges.base import Mode
 from custom_components.calvalot.trading.ledger.ledger import Ledger
 from custom_components.calvalot.trading.profit import CENT, TODAY, Profit, Today, midnight_utc
+from harness.engine import OpenEngine
 from tests.histories import COUNT, random_figures, random_portfolios
 
 from .rig import COINS, Rig
@@ -102,7 +102,7 @@ async def test_random_histories_of_a_follower(rig: Rig, mode: Mode) -> None:
         await follower.stop()
 
 
-async def _live(rig: Rig, follower: Engine, dice: Random) -> None:
+async def _live(rig: Rig, follower: OpenEngine, dice: Random) -> None:
     """One of the things that happen to a follower, and a cycle."""
     amount = Decimal(f"{dice.uniform(5, 60):.2f}")
     for coin in COINS:

@@ -4,10 +4,10 @@ import asyncio
 
 import pytest
 
-from custom_components.calvalot.trading.engine import Engine
 from custom_components.calvalot.trading.errors import RateLimited
 from custom_components.calvalot.trading.exchanges.base import Mode
 from custom_components.calvalot.trading.ledger.records import Result
+from harness.engine import OpenEngine
 
 from .rig import Rig
 
@@ -15,7 +15,7 @@ FOLLOWERS = 10
 PAUSE = 300
 
 
-async def followers(rig: Rig) -> list[Engine]:
+async def followers(rig: Rig) -> list[OpenEngine]:
     """Half of them live, each with a key of its own; half on paper."""
     started = []
     for number in range(FOLLOWERS):
@@ -26,7 +26,7 @@ async def followers(rig: Rig) -> list[Engine]:
     return started
 
 
-async def cycle_all(rig: Rig, started: list[Engine], after: float) -> None:
+async def cycle_all(rig: Rig, started: list[OpenEngine], after: float) -> None:
     """All of them at once."""
     rig.clock.advance(after)
     await asyncio.gather(*(follower.cycle() for follower in started))
@@ -58,6 +58,6 @@ async def test_ban(rig: Rig, path: str, status: int) -> None:
     for follower in started:
         assert follower.snapshot.exchange_connected is True
         assert rig.result(follower, "first") is Result.EXECUTED
-        coins = [trade.coin for trade in follower._ledger.trades()]
+        coins = [trade.coin for trade in follower.ledger.trades()]
         assert sorted(coins) == ["BTC", "ETH"]
     assert len(rig.exchange.orders) == FOLLOWERS  # two for each live one, none twice

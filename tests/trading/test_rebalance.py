@@ -7,11 +7,11 @@ import pytest
 from sqlalchemy import select
 
 from custom_components.calvalot.trading.account import Account, committed
-from custom_components.calvalot.trading.engine import Engine
 from custom_components.calvalot.trading.exchanges.base import Balance, Mode, Side
 from custom_components.calvalot.trading.ledger.records import OrderState, Result
 from custom_components.calvalot.trading.ledger.tables import fills
 from custom_components.calvalot.trading.rebalance import reserve_fee
+from harness.engine import OpenEngine
 from simulators.exchange import ExchangeSimulator
 from simulators.leader import LeaderSimulator
 
@@ -101,7 +101,7 @@ async def test_sells_come_before_buys(rig: Rig, leader: LeaderSimulator, sim: Ex
     await rig.cycle(follower)
     assert [order.side for order in rig.orders()] == ["BUY"] * 2 + ["SELL"] * 2 + ["BUY"] * 2
     assert {order.status for order in rig.orders()} == {"FILLED"}
-    assert follower._ledger.book().portfolio.cash >= 0
+    assert follower.ledger.book().portfolio.cash >= 0
     rig.agree(follower)
 
 
@@ -121,7 +121,7 @@ async def test_the_fee_coin_is_sold_last(rig: Rig, leader: LeaderSimulator, sim:
     assert len(sold) == len(COINS)
     assert (sold[-1] == "BNBUSDC") == (fees == "BNB")
     assert {order.status for order in rig.orders()} == {"FILLED"}
-    book = follower._ledger.book().portfolio
+    book = follower.ledger.book().portfolio
     assert book.quantity("BNB") == sim.balance("BNB")
 
 
@@ -133,7 +133,7 @@ async def test_the_fee_coin_alone(rig: Rig, leader: LeaderSimulator, sim: Exchan
     await follower.cycle()
     leader.publish_v2({})
     assert (await rig.cycle(follower)).last_signal_result is Result.EXECUTED
-    book = follower._ledger.book().portfolio
+    book = follower.ledger.book().portfolio
     assert book.quantity("BNB") == sim.balance("BNB")
     assert book.quantity("BNB") * sim.price("BNBUSDC") < 6
 
@@ -159,7 +159,7 @@ async def test_the_fee_coin_when_fees_have_eaten_it(
     picture = await rig.cycle(follower)
     assert [order.symbol for order in rig.orders(side="SELL")] == ["BTCUSDC"] + ([] if blind else ["BNBUSDC"])
     assert picture.last_signal_result is (Result.OPEN if blind else Result.EXECUTED)
-    assert follower._ledger.book().portfolio.quantity("BNB") == sim.balance("BNB")
+    assert follower.ledger.book().portfolio.quantity("BNB") == sim.balance("BNB")
 
 
 # What is blocked
@@ -242,15 +242,15 @@ async def test_a_jump_spends_nothing_of_the_owner_s(
     assert fault.hits == 2
     assert len(rig.orders()) == 2
     assert {bool(order.quote_quantity) for order in rig.orders()} == {quote_orders}
-    cash = follower._ledger.book().portfolio.cash
+    cash = follower.ledger.book().portfolio.cash
     assert ZERO <= cash < (10 if quote_orders else 70)
     assert picture.last_signal_result is not None
     rig.agree(follower, lent=sum((fee for fee in _lent(follower)), ZERO))
 
 
-def _lent(follower: Engine) -> list[Decimal]:
+def _lent(follower: OpenEngine) -> list[Decimal]:
     """What the book paid for each fee in a coin that it does not hold."""
-    with follower._ledger._reading() as connection:
+    with follower.ledger._reading() as connection:
         rows = connection.execute(select(fills.c.fee, fills.c.fee_price).where(fills.c.fee_asset == "BNB"))
         return [(fee * price).quantize(Decimal("1e-8")) for fee, price in rows]
 
@@ -337,7 +337,7 @@ async def test_orders_that_are_never_sent(rig: Rig, leader: LeaderSimulator, sim
     assert picture.last_signal_result is Result.ERROR
     assert rig.types("signal") == ["received", "failed"]
     assert sim.orders == []
-    assert {order.state for order in follower._ledger.orders(key(signal_id))} == {OrderState.NOT_PLACED}
+    assert {order.state for order in follower.ledger.orders(key(signal_id))} == {OrderState.NOT_PLACED}
 
 
 async def test_an_order_in_flight_keeps_a_signal_open(

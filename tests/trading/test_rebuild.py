@@ -6,7 +6,6 @@ import shutil
 
 import pytest
 
-from custom_components.calvalot.trading.engine import Engine
 from custom_components.calvalot.trading.errors import CommandError
 from custom_components.calvalot.trading.exchanges import binance, binance_format, host
 from custom_components.calvalot.trading.exchanges.base import OrderRequest, Side
@@ -14,6 +13,7 @@ from custom_components.calvalot.trading.executor import RECOVERED
 from custom_components.calvalot.trading.ledger.records import OrderState, Result
 from custom_components.calvalot.trading.portfolio import Portfolio
 from custom_components.calvalot.trading.snapshot import Snapshot
+from harness.engine import OpenEngine
 from simulators.exchange import ExchangeSimulator
 from simulators.leader import LeaderSimulator
 
@@ -29,7 +29,7 @@ def sim(rig: Rig) -> ExchangeSimulator:
     return rig.exchange
 
 
-async def traded(rig: Rig, leader: LeaderSimulator, **settings: object) -> Engine:
+async def traded(rig: Rig, leader: LeaderSimulator, **settings: object) -> OpenEngine:
     """A follower with orders on several coins, some of them several on one leg: the book is thin."""
     follower = await rig.following(**settings)
     rig.exchange.set_depth("BTCUSDC", "100")
@@ -44,7 +44,7 @@ async def traded(rig: Rig, leader: LeaderSimulator, **settings: object) -> Engin
     return follower
 
 
-def lose(rig: Rig, follower: Engine) -> None:
+def lose(rig: Rig, follower: OpenEngine) -> None:
     """Nothing is left of the ledger, nor of its copies."""
     rig.crash(follower)
     for file in rig.folder.rglob("entry*"):
@@ -52,23 +52,23 @@ def lose(rig: Rig, follower: Engine) -> None:
             file.unlink()
 
 
-def is_whole(rig: Rig, follower: Engine, truth: Portfolio, picture: Snapshot) -> bool:
+def is_whole(rig: Rig, follower: OpenEngine, truth: Portfolio, picture: Snapshot) -> bool:
     """Whether the book is open; it is only with everything in it, and until then there are no figures."""
     if picture.net_deposits is None or picture.total_value is None:
         assert picture.total_value is None
         return False
-    book = follower._ledger.book().portfolio
+    book = follower.ledger.book().portfolio
     assert {coin: held.quantity for coin, held in book.positions.items()} == {
         coin: held.quantity for coin, held in truth.positions.items()
     }
     assert abs(book.realised - truth.realised) < Decimal("1e-8")
     assert abs(book.cash - truth.cash) < Decimal("1e-7")
-    assert follower._ledger.replay() == book
+    assert follower.ledger.replay() == book
     assert not picture.open_orders
     return True
 
 
-async def rebuilt(rig: Rig, follower: Engine, truth: Portfolio) -> int:
+async def rebuilt(rig: Rig, follower: OpenEngine, truth: Portfolio) -> int:
     """Cycle until the book is open; returns how many cycles it took."""
     for number in range(1, MOST_CYCLES):
         picture = await rig.cycle(follower, after=61)
@@ -78,9 +78,9 @@ async def rebuilt(rig: Rig, follower: Engine, truth: Portfolio) -> int:
     raise AssertionError("the book was never opened")
 
 
-def legs(follower: Engine, signal_id: str) -> list[tuple[str, str, int]]:
+def legs(follower: OpenEngine, signal_id: str) -> list[tuple[str, str, int]]:
     """Symbol, side and leg of a signal's orders."""
-    return sorted((order.symbol, order.side, order.leg) for order in follower._ledger.orders(key(signal_id)))
+    return sorted((order.symbol, order.side, order.leg) for order in follower.ledger.orders(key(signal_id)))
 
 
 async def test_several_orders_of_one_leg(rig: Rig, leader: LeaderSimulator, sim: ExchangeSimulator) -> None:
@@ -163,14 +163,14 @@ async def test_an_older_ledger_half_rebuilt(rig: Rig, leader: LeaderSimulator, s
     follower = await rig.following()
     leader.publish_v2({"SOL": ".5"})
     await rig.cycle(follower)
-    follower._ledger.checkpoint()
+    follower.ledger.checkpoint()
     backup = rig.folder / "backup"
-    shutil.copyfile(follower._ledger.path, backup)
+    shutil.copyfile(follower.ledger.path, backup)
     leader.publish_v2({"BTC": ".9"})
     await rig.cycle(follower)
     truth = rig.agree(follower)
     lose(rig, follower)
-    shutil.copyfile(backup, follower._ledger.path)
+    shutil.copyfile(backup, follower.ledger.path)
     # The purchase cannot be read: with the sale alone the book would be worth half.
     sim.fault("status", method="GET", path="/myTrades", symbol="SOLUSDC", count=None)
     follower = await rig.start(survival_floor=Decimal(700))
@@ -230,15 +230,15 @@ async def test_an_unclear_order_comes_first(rig: Rig, leader: LeaderSimulator, s
     sim.fault("drop", when="after", method="POST", path="/order")
     sim.fault("status", method="GET", path="/order", count=None)
     await rig.cycle(follower)
-    follower._ledger.checkpoint()
-    shutil.copyfile(follower._ledger.path, rig.folder / "backup")
+    follower.ledger.checkpoint()
+    shutil.copyfile(follower.ledger.path, rig.folder / "backup")
     sim.clear_faults()
     leader.publish_v2({"SOL": ".1", "BTC": ".3"})
     for _ in range(2):
         await rig.cycle(follower)
     truth = rig.agree(follower)
     lose(rig, follower)
-    shutil.copyfile(rig.folder / "backup", follower._ledger.path)
+    shutil.copyfile(rig.folder / "backup", follower.ledger.path)
     sim.fault("status", method="GET", path="/order", count=None)
     follower = await rig.start()
     for _ in range(2):
@@ -253,7 +253,7 @@ async def test_a_fee_whose_price_is_missing(rig: Rig, leader: LeaderSimulator, s
     sim.set_balance("BNB", "1")
     sim.set_account(bnb_burn=True)
     follower = await traded(rig, leader)
-    truth = follower._ledger.book().portfolio
+    truth = follower.ledger.book().portfolio
     lose(rig, follower)
     sim.remove_price("BNBUSDC")
     follower = await rig.start()
@@ -304,17 +304,17 @@ async def test_a_coin_that_is_no_longer_chosen(
     """Orders are missing on a chosen coin: what the account holds is looked through as well."""
     sim.set_balance("DOGE", "500")
     follower = await rig.following()
-    follower._ledger.checkpoint()
-    shutil.copyfile(follower._ledger.path, rig.folder / "backup")
+    follower.ledger.checkpoint()
+    shutil.copyfile(follower.ledger.path, rig.folder / "backup")
     leader.publish_v2({"BTC": ".3", "SOL": ".3"})
     await rig.cycle(follower)
     truth = rig.agree(follower)
     lose(rig, follower)
     if not lost:
-        shutil.copyfile(rig.folder / "backup", follower._ledger.path)
+        shutil.copyfile(rig.folder / "backup", follower.ledger.path)
     follower = await rig.start(coins=("BTC",))
     assert await rebuilt(rig, follower, truth) <= 2
-    assert "DOGE" not in follower._ledger.book().portfolio.positions
+    assert "DOGE" not in follower.ledger.book().portfolio.positions
 
 
 async def test_no_book_is_opened_beside_an_order_in_flight(
@@ -374,7 +374,7 @@ async def test_nothing_is_read_on_while_stopping(rig: Rig, leader: LeaderSimulat
 async def test_the_owner_s_own_orders_stay_his(rig: Rig, leader: LeaderSimulator, sim: ExchangeSimulator) -> None:
     """Whatever he trades on the same pairs."""
     follower = await traded(rig, leader)
-    truth = follower._ledger.book().portfolio
+    truth = follower.ledger.book().portfolio
     await rig.binance().place(
         OrderRequest(
             symbol="BTCUSDC", side=Side.BUY, quantity=Decimal("0.0005"), limit_price=None, client_order_id="web_1"

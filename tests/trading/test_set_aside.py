@@ -7,12 +7,12 @@ import pytest
 
 from custom_components.calvalot.trading import responses
 from custom_components.calvalot.trading.decimals import EXACT
-from custom_components.calvalot.trading.engine import Engine
 from custom_components.calvalot.trading.errors import CommandError
 from custom_components.calvalot.trading.exchanges.base import Mode
 from custom_components.calvalot.trading.ledger.ledger import Ledger
 from custom_components.calvalot.trading.ledger.records import FlowKind, Result
 from custom_components.calvalot.trading.snapshot import Status
+from harness.engine import OpenEngine
 from simulators.exchange import ExchangeSimulator
 from simulators.leader import LeaderSimulator
 
@@ -30,7 +30,7 @@ def sim(rig: Rig) -> ExchangeSimulator:
 
 
 @pytest.fixture(params=list(Mode))
-async def follower(rig: Rig, leader: LeaderSimulator, request: pytest.FixtureRequest) -> Engine:
+async def follower(rig: Rig, leader: LeaderSimulator, request: pytest.FixtureRequest) -> OpenEngine:
     """One that holds BTC, ETH and SOL, in either mode."""
     leader.publish_v2({"BTC": ".4", "ETH": ".2", "SOL": ".1"})
     follower = await rig.start(request.param)
@@ -38,27 +38,27 @@ async def follower(rig: Rig, leader: LeaderSimulator, request: pytest.FixtureReq
     return follower
 
 
-def adds_up(follower: Engine) -> None:
+def adds_up(follower: OpenEngine) -> None:
     """Realised and unrealised are the value less what was paid in, to the last digit, and the book follows from its records."""
-    book = follower._ledger.book()
+    book = follower.ledger.book()
     portfolio = book.portfolio
     cost = sum((position.cost for position in portfolio.positions.values()), ZERO)
     assert portfolio.cash + cost == portfolio.paid_in + portfolio.realised
     assert portfolio.cash >= 0
-    assert follower._ledger.replay() == portfolio
-    flows = follower._ledger.flows()
+    assert follower.ledger.replay() == portfolio
+    flows = follower.ledger.flows()
     assert sum((flow.amount_quote for flow in flows), ZERO) == portfolio.paid_in
     assert sum((flow.amount for flow in flows), ZERO) == book.net_deposits
 
 
-async def refused(follower: Engine, coin: str) -> str:
+async def refused(follower: OpenEngine, coin: str) -> str:
     """Why a coin is not written off."""
     with pytest.raises(CommandError) as caught:
         await follower.commands.write_off(coin)
     return caught.value.key
 
 
-async def delisted(rig: Rig, follower: Engine, symbol: str = "SOLUSDC") -> Decimal:
+async def delisted(rig: Rig, follower: OpenEngine, symbol: str = "SOLUSDC") -> Decimal:
     """Take a pair off the list; returns the last price that was seen."""
     price = follower.snapshot.positions[symbol.removesuffix("USDC")].price
     rig.exchange.delist(symbol)
@@ -71,7 +71,7 @@ async def delisted(rig: Rig, follower: Engine, symbol: str = "SOLUSDC") -> Decim
 # Delisted
 
 
-async def test_it_is_valued_at_its_last_price_and_shown(rig: Rig, follower: Engine) -> None:
+async def test_it_is_valued_at_its_last_price_and_shown(rig: Rig, follower: OpenEngine) -> None:
     """In the figures and in what the actions tell."""
     before = follower.snapshot
     price = await delisted(rig, follower)
@@ -84,7 +84,7 @@ async def test_it_is_valued_at_its_last_price_and_shown(rig: Rig, follower: Engi
     assert told == {"BTC": False, "ETH": False, "SOL": True}
 
 
-async def test_everything_else_goes_on(rig: Rig, leader: LeaderSimulator, follower: Engine) -> None:
+async def test_everything_else_goes_on(rig: Rig, leader: LeaderSimulator, follower: OpenEngine) -> None:
     """Trades, deposits, withdrawals; a restart knows the price, and shares are of what can be traded."""
     rig.exchange.set_balance("USDC", rig.exchange.balance("USDC") + 500)
     price = await delisted(rig, follower)
@@ -128,7 +128,7 @@ async def test_a_stop_loss_sells_the_rest(rig: Rig, leader: LeaderSimulator, sim
     assert picture.status is Status.PAUSED
     assert [order.symbol for order in rig.orders(side="SELL")] == ["BTCUSDC"]
     assert (picture.last_signal_result, picture.last_signal_reason) == (Result.PARTIAL, "not_listed: SOLUSDC")
-    assert follower._ledger.open_signals() == ()
+    assert follower.ledger.open_signals() == ()
 
 
 async def test_a_stop_loss_waits_for_a_closed_pair(rig: Rig, leader: LeaderSimulator, sim: ExchangeSimulator) -> None:
@@ -150,7 +150,7 @@ async def test_a_stop_loss_waits_for_a_closed_pair(rig: Rig, leader: LeaderSimul
     adds_up(follower)
 
 
-async def test_an_exit_of_what_is_listed_again(rig: Rig, follower: Engine, sim: ExchangeSimulator) -> None:
+async def test_an_exit_of_what_is_listed_again(rig: Rig, follower: OpenEngine, sim: ExchangeSimulator) -> None:
     """What the exchange said of its pairs before the exit began does not end it."""
     await delisted(rig, follower)
     sim.relist("SOLUSDC")
@@ -188,7 +188,7 @@ async def test_a_signal_that_names_it(rig: Rig, leader: LeaderSimulator, action:
     assert picture.positions["BTC"].quantity
 
 
-async def test_listed_again(rig: Rig, leader: LeaderSimulator, follower: Engine, sim: ExchangeSimulator) -> None:
+async def test_listed_again(rig: Rig, leader: LeaderSimulator, follower: OpenEngine, sim: ExchangeSimulator) -> None:
     """It has a price of its own again, and is traded."""
     await delisted(rig, follower)
     sim.relist("SOLUSDC")
@@ -200,7 +200,7 @@ async def test_listed_again(rig: Rig, leader: LeaderSimulator, follower: Engine,
     assert (follower.snapshot.positions["SOL"].value or ZERO) < 6
 
 
-async def test_delisted_while_the_follower_was_off(rig: Rig, follower: Engine, sim: ExchangeSimulator) -> None:
+async def test_delisted_while_the_follower_was_off(rig: Rig, follower: OpenEngine, sim: ExchangeSimulator) -> None:
     """The price of the last valuation stands in the ledger."""
     await rig.cycle(follower)
     price = follower.snapshot.positions["SOL"].price
@@ -215,7 +215,7 @@ async def test_delisted_while_the_follower_was_off(rig: Rig, follower: Engine, s
 
 
 @pytest.mark.parametrize("zero", [True, False])
-async def test_a_missing_price_is_unknown(rig: Rig, follower: Engine, sim: ExchangeSimulator, zero: bool) -> None:
+async def test_a_missing_price_is_unknown(rig: Rig, follower: OpenEngine, sim: ExchangeSimulator, zero: bool) -> None:
     """The pair is listed: no valuation, no flow, and nothing to write off."""
     sim.remove_price("SOLUSDC", zero=zero)
     for after in (120, DAY + 1):
@@ -227,7 +227,7 @@ async def test_a_missing_price_is_unknown(rig: Rig, follower: Engine, sim: Excha
     assert await refused(follower, "SOL") == "not_set_aside"
 
 
-async def test_a_missing_answer_delists_nothing(rig: Rig, follower: Engine, sim: ExchangeSimulator) -> None:
+async def test_a_missing_answer_delists_nothing(rig: Rig, follower: OpenEngine, sim: ExchangeSimulator) -> None:
     """Neither before the rules were had, nor when they cannot be had again."""
     sim.fault("status", path="/exchangeInfo", count=None)
     assert (await rig.cycle(follower, after=DAY + 1)).set_aside == ()
@@ -239,7 +239,7 @@ async def test_a_missing_answer_delists_nothing(rig: Rig, follower: Engine, sim:
     assert picture.total_value is not None
 
 
-async def test_an_exchange_that_lists_nothing(rig: Rig, follower: Engine, sim: ExchangeSimulator) -> None:
+async def test_an_exchange_that_lists_nothing(rig: Rig, follower: OpenEngine, sim: ExchangeSimulator) -> None:
     """It is not the one that the coins are on."""
     for symbol in list(sim.prices()):
         sim.delist(symbol)
@@ -252,7 +252,7 @@ async def test_an_exchange_that_lists_nothing(rig: Rig, follower: Engine, sim: E
 @pytest.mark.parametrize(("status", "aside"), [("BREAK", True), ("HALT", False)])
 @pytest.mark.parametrize("priced", [True, False])
 async def test_a_pair_that_is_closed(
-    rig: Rig, follower: Engine, sim: ExchangeSimulator, status: str, aside: bool, priced: bool
+    rig: Rig, follower: OpenEngine, sim: ExchangeSimulator, status: str, aside: bool, priced: bool
 ) -> None:
     """A planned pause ends; one that lasts a day was the end, also across a restart. A halt never is."""
     sim.set_symbol_status("SOLUSDC", status)
@@ -273,7 +273,7 @@ async def test_a_pair_that_is_closed(
     assert (await rig.cycle(follower, after=DAY + 1)).set_aside == ()
 
 
-async def test_a_missing_price_asks_for_the_rules(rig: Rig, follower: Engine, sim: ExchangeSimulator) -> None:
+async def test_a_missing_price_asks_for_the_rules(rig: Rig, follower: OpenEngine, sim: ExchangeSimulator) -> None:
     """Before the day is over: they say whether the pair is closed."""
     sim.remove_price("SOLUSDC")
     await rig.cycle(follower)
@@ -291,7 +291,7 @@ async def test_a_missing_price_asks_for_the_rules(rig: Rig, follower: Engine, si
 
 
 @pytest.mark.parametrize("value", [None, "0", "12.34"])
-async def test_written_off(rig: Rig, follower: Engine, value: str | None) -> None:
+async def test_written_off(rig: Rig, follower: OpenEngine, value: str | None) -> None:
     """A withdrawal in kind at what it is worth: at the last price no profit and no return moves, else by the difference."""
     price = await delisted(rig, follower)
     before, quantity = follower.snapshot, follower.snapshot.positions["SOL"].quantity
@@ -301,7 +301,7 @@ async def test_written_off(rig: Rig, follower: Engine, value: str | None) -> Non
     worth = quantity * price * before.rate if value is None else Decimal(value)
     assert flow.amount == pytest.approx(-worth, abs=Decimal("1e-7"))
     after = follower.snapshot
-    assert "SOL" not in follower._ledger.book().portfolio.positions
+    assert "SOL" not in follower.ledger.book().portfolio.positions
     assert after.set_aside == ()
     lost = quantity * price * before.rate - worth
     assert after.profit_loss == pytest.approx((before.profit_loss or ZERO) - lost, abs=Decimal("0.02"))
@@ -332,7 +332,7 @@ async def test_not_while_an_order_of_it_is_unclear(rig: Rig, leader: LeaderSimul
 
 
 @pytest.mark.parametrize("coin", ["BTC", "XRP", "NOPE"])
-async def test_only_what_was_set_aside(rig: Rig, follower: Engine, coin: str) -> None:
+async def test_only_what_was_set_aside(rig: Rig, follower: OpenEngine, coin: str) -> None:
     """Neither what is listed nor what is not held."""
     await delisted(rig, follower)
     assert await refused(follower, coin) == "not_set_aside"
@@ -360,16 +360,16 @@ def test_the_identity_holds_whatever_it_is_worth(cash: Decimal, held: Decimal, s
 # What the ledger knows of prices
 
 
-async def test_the_last_fill_is_a_price_too(rig: Rig, follower: Engine) -> None:
+async def test_the_last_fill_is_a_price_too(rig: Rig, follower: OpenEngine) -> None:
     """Where a book was never valued; a coin that never had one has none."""
-    ledger: Ledger = follower._ledger
+    ledger: Ledger = follower.ledger
     assert ledger.last_prices(["SOL", "NOPE"]) == {"SOL": follower.snapshot.positions["SOL"].price}
     fresh = await rig.start(follower.settings.mode, entry_id="fresh")
-    assert fresh._ledger.last_prices(["SOL"]) == {}
+    assert fresh.ledger.last_prices(["SOL"]) == {}
     await rig.cycle(fresh)
-    sold = fresh._ledger.trades()
-    fresh._ledger.write_close(
-        rig.clock.now().date(), ZERO, ZERO, fresh._ledger.book().units, fresh._ledger.book().drawdown
+    sold = fresh.ledger.trades()
+    fresh.ledger.write_close(
+        rig.clock.now().date(), ZERO, ZERO, fresh.ledger.book().units, fresh.ledger.book().drawdown
     )
     price = next(trade.price for trade in sold if trade.coin == "SOL")
-    assert fresh._ledger.last_prices(["SOL"])["SOL"] == pytest.approx(price, rel=Decimal("0.001"))
+    assert fresh.ledger.last_prices(["SOL"])["SOL"] == pytest.approx(price, rel=Decimal("0.001"))

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from custom_components.calvalot.trading.engine import Engine
 from custom_components.calvalot.trading.errors import CommandError
 from custom_components.calvalot.trading.exchanges.base import Mode
 from custom_components.calvalot.trading.executor import Executor
@@ -16,6 +15,7 @@ from custom_components.calvalot.trading.ledger.records import OrderState, Result
 from custom_components.calvalot.trading.rebalance import Rebalancer
 from custom_components.calvalot.trading.settings import Approval
 from custom_components.calvalot.trading.signal import Kind
+from harness.engine import OpenEngine
 from simulators.exchange import ExchangeSimulator
 from simulators.leader import LeaderSimulator
 
@@ -79,7 +79,7 @@ async def test_an_unclear_action(rig: Rig, leader: LeaderSimulator, sim: Exchang
         await rig.cycle(follower)
     assert rig.result(follower, signal_id) is Result.EXECUTED
     assert sorted(legs(rig)) == [("BUY", "BTCUSDC"), ("BUY", "ETHUSDC")]
-    attempts = [order.attempt for order in follower._ledger.orders(key(signal_id)) if order.coin == "BTC"]
+    attempts = [order.attempt for order in follower.ledger.orders(key(signal_id)) if order.coin == "BTC"]
     assert attempts == ([1] if when == "after" else [1, 2])
     rig.agree(follower)
 
@@ -127,14 +127,14 @@ async def test_the_age_counts_from_first_sight(rig: Rig, leader: LeaderSimulator
     assert (await rig.cycle(follower)).last_signal_result is Result.EXECUTED
 
 
-async def late_for_an_unknown_coin(rig: Rig, follower: Engine) -> Engine:
+async def late_for_an_unknown_coin(rig: Rig, follower: OpenEngine) -> OpenEngine:
     """Refused for a coin that is added three days later."""
     await rig.cycle(follower)
     rig.clock.advance(3 * 24 * 3600)
     return await rig.restart(follower, coins=COINS)
 
 
-async def late_for_a_pause(rig: Rig, follower: Engine) -> Engine:
+async def late_for_a_pause(rig: Rig, follower: OpenEngine) -> OpenEngine:
     """Seen while paused, with another one in between, and resumed after a restart."""
     follower = await rig.restart(follower, coins=COINS)
     await follower.commands.pause(paused=True)
@@ -149,7 +149,7 @@ async def late_for_a_pause(rig: Rig, follower: Engine) -> Engine:
     return follower
 
 
-async def late_for_a_mode(rig: Rig, follower: Engine) -> Engine:
+async def late_for_a_mode(rig: Rig, follower: OpenEngine) -> OpenEngine:
     """Seen on paper, and still there when the follower goes live."""
     rig.crash(follower)
     paper = await rig.start(Mode.DRY_RUN, coins=COINS)
@@ -164,14 +164,14 @@ async def late_for_a_mode(rig: Rig, follower: Engine) -> Engine:
 
 @pytest.mark.parametrize("delayed", [late_for_an_unknown_coin, late_for_a_pause, late_for_a_mode])
 async def test_moves_are_never_placed_late(
-    rig: Rig, leader: LeaderSimulator, delayed: Callable[[Rig, Engine], Awaitable[Engine]]
+    rig: Rig, leader: LeaderSimulator, delayed: Callable[[Rig, OpenEngine], Awaitable[OpenEngine]]
 ) -> None:
     """First sight is written down: whatever came between, the age counts from there."""
     follower = await rig.following(coins=("BTC", "ETH"))
     signal_id = leader.publish_v1([("SOL", "BUY", ".3")], created_at=None)
     follower = await delayed(rig, follower)
     await rig.cycle(follower)
-    record = follower._ledger.signal(key(signal_id))
+    record = follower.ledger.signal(key(signal_id))
     assert record
     assert (record.result, record.reason) == (Result.SKIPPED, "too old")
     assert rig.orders() == []
@@ -189,7 +189,7 @@ async def test_the_rest_of_moves_is_not_placed_late(rig: Rig, leader: LeaderSimu
     rig.clock.advance(3 * 24 * 3600)
     follower = await rig.restart(follower)
     await rig.cycle(follower)
-    record = follower._ledger.signal(key(signal_id))
+    record = follower.ledger.signal(key(signal_id))
     assert record
     assert (record.result, record.reason) == (Result.PARTIAL, "too old")
     assert legs(rig) == [("BUY", "BTCUSDC")]
@@ -287,10 +287,10 @@ async def test_joining_with_actions(rig: Rig, leader: LeaderSimulator) -> None:
     assert abs(weights["BTC"] - 0.4) < 0.006
     assert abs(weights["ETH"] - 0.2) < 0.006
     assert len(rig.orders()) == 2
-    record = follower._ledger.signal(key(signal_id))
+    record = follower.ledger.signal(key(signal_id))
     assert record
     assert (record.result, record.reason) == (Result.EXECUTED, "covered by initial_sync")
-    sync = follower._ledger.signal(key("initial_sync"))
+    sync = follower.ledger.signal(key("initial_sync"))
     assert sync
     assert (sync.result, sync.kind, sync.origin) == (Result.EXECUTED, Kind.JOINING, signal_id)
     leader.publish_v1([("SOL", "BUY", ".1")], positions={"BTC": ".4", "ETH": ".2", "SOL": ".1"})
@@ -325,7 +325,7 @@ async def test_a_crash_while_joining(rig: Rig, leader: LeaderSimulator, number: 
     """Whatever was written of it: the allocation is bought once, the actions never."""
     leader.publish_v1([("BTC", "BUY", ".3")], positions={"BTC": ".4", "ETH": ".2"})
     follower = await rig.start()
-    write, calls = follower._ledger.write_signal, iter(range(1, 100))
+    write, calls = follower.ledger.write_signal, iter(range(1, 100))
 
     def dies(record: Any, *facts: Any) -> Any:
         if (call := next(calls)) < number:
@@ -334,7 +334,7 @@ async def test_a_crash_while_joining(rig: Rig, leader: LeaderSimulator, number: 
             write(record, *facts)
         raise Crash
 
-    follower._ledger.write_signal = dies
+    follower.ledger.write_signal = dies
     try:
         await follower.cycle()
     except Crash:
@@ -345,7 +345,7 @@ async def test_a_crash_while_joining(rig: Rig, leader: LeaderSimulator, number: 
     for _ in range(2):
         await rig.cycle(follower)
     assert sorted(legs(rig)) == [("BUY", "BTCUSDC"), ("BUY", "ETHUSDC")]
-    assert {record.result for record in follower._ledger.signals()} == {Result.EXECUTED}
+    assert {record.result for record in follower.ledger.signals()} == {Result.EXECUTED}
     rig.agree(follower)
 
 
@@ -358,7 +358,7 @@ async def test_an_allocation_is_joined_by_taking_it_up(
     follower = await rig.start()
     for _ in range(4):
         picture = await rig.cycle(follower)
-    assert [record.signal_id for record in follower._ledger.signals()] == [signal_id]
+    assert [record.signal_id for record in follower.ledger.signals()] == [signal_id]
     assert (picture.last_signal_id, picture.last_signal_result) == (signal_id, Result.PARTIAL)
     assert rig.types("signal") == ["received", "partial"]
     assert rig.types("trade") == ["buy", "failed", "failed"]
@@ -469,7 +469,7 @@ async def test_an_unknown_coin_that_is_added(rig: Rig, leader: LeaderSimulator, 
     assert (picture.unknown_coins, picture.storage_problem) == ((), None)
     assert rig.result(follower, signal_id) is Result.EXECUTED
     assert sorted(legs(rig)) == [("BUY", "BTCUSDC"), ("BUY", "SOLUSDC")]
-    assert len(follower._ledger.signals()) == 3 - version
+    assert len(follower.ledger.signals()) == 3 - version
     rig.agree(follower)
 
 
@@ -484,7 +484,7 @@ async def test_a_refused_signal_does_not_stop_what_is_open_but_closes_it(
     assert rig.result(follower, signal_id) is Result.OPEN
     leader.publish_raw(json.dumps({"signal_id": "bad", "version": 3}))
     await rig.cycle(follower)
-    record = follower._ledger.signal(key(signal_id))
+    record = follower.ledger.signal(key(signal_id))
     assert record
     assert (record.result, record.reason) == (Result.PARTIAL, "overtaken by a newer signal")
     await rig.cycle(follower)
@@ -588,7 +588,7 @@ async def test_sync_covers_actions(rig: Rig, leader: LeaderSimulator) -> None:
     signal_id = leader.publish_v1([("BTC", "BUY", ".3")], positions={"BTC": ".4"})
     record = await follower.commands.sync()
     assert record.result is Result.EXECUTED
-    covered = follower._ledger.signal(key(signal_id))
+    covered = follower.ledger.signal(key(signal_id))
     assert covered
     assert (covered.result, covered.reason) == (Result.EXECUTED, "covered by sync")
     for _ in range(2):
@@ -686,7 +686,7 @@ async def test_an_exit_over_a_restart(rig: Rig, leader: LeaderSimulator, sim: Ex
     sim.set_depth("BTCUSDC", "120")  # of 232, a part of it in each cycle
     sim.set_price("BTCUSDC", sim.price("BTCUSDC") / 2)
     await rig.cycle(follower)
-    (exit_,) = follower._ledger.open_signals()
+    (exit_,) = follower.ledger.open_signals()
     assert exit_.signal_id.startswith("stop_loss-")
     leader.publish_v2({"BTC": "1"})
     follower = await rig.restart(follower, **options)
@@ -699,7 +699,7 @@ async def test_an_exit_over_a_restart(rig: Rig, leader: LeaderSimulator, sim: Ex
     await rig.cycle(follower)
     assert len(rig.orders(side="SELL")) == sells + 1
     assert rig.result(follower, exit_.signal_id) is Result.EXECUTED
-    assert all(order.state is OrderState.BOOKED for order in follower._ledger.orders(key(exit_.signal_id)))
+    assert all(order.state is OrderState.BOOKED for order in follower.ledger.orders(key(exit_.signal_id)))
     rig.agree(follower)
 
 
@@ -722,7 +722,7 @@ async def test_an_exit_without_the_account(rig: Rig, leader: LeaderSimulator, si
     sim.set_price("BTCUSDC", sim.price("BTCUSDC") / 2)
     sim.fault("status", path="/account")
     await rig.cycle(follower)
-    (exit_,) = follower._ledger.open_signals()
+    (exit_,) = follower.ledger.open_signals()
     assert rig.orders(side="SELL") == []
     await rig.cycle(follower)
     assert rig.result(follower, exit_.signal_id) is Result.EXECUTED
@@ -733,7 +733,7 @@ async def test_an_exit_without_the_account(rig: Rig, leader: LeaderSimulator, si
 async def test_what_the_leader_asks_of_its_followers(rig: Rig, leader: LeaderSimulator) -> None:
     """A newer version is shown, never acted on."""
     leader.publish_v2({"BTC": ".1"}, update={"required": True, "latest_version": "c3f9ff3"})
-    follower: Engine = await rig.start(Mode.DRY_RUN)
+    follower: OpenEngine = await rig.start(Mode.DRY_RUN)
     assert (await follower.cycle()).update_required == "c3f9ff3"
     leader.publish_v2({"BTC": ".1"})
     assert (await rig.cycle(follower)).update_required is None

@@ -11,7 +11,6 @@ from unittest.mock import patch
 
 import pytest
 
-from custom_components.calvalot.trading.engine import Engine
 from custom_components.calvalot.trading.errors import CommandError
 from custom_components.calvalot.trading.exchanges.base import Mode
 from custom_components.calvalot.trading.ledger import copies
@@ -19,6 +18,7 @@ from custom_components.calvalot.trading.ledger.ledger import Ledger
 from custom_components.calvalot.trading.ledger.records import Result
 from custom_components.calvalot.trading.ledger.storage import LedgerCorrupt, LedgerError
 from custom_components.calvalot.trading.snapshot import Status
+from harness.engine import OpenEngine
 
 from .faults import DAMAGES, FAULTS, Fault, empty, failing_disk, flush, locked, read_only, scratch
 from .rig import Rig
@@ -37,7 +37,7 @@ def damage_ledger(ledger: Ledger, damage: Callable[[Path], None]) -> None:
     damage(ledger.path)
 
 
-async def bought(rig: Rig, **targets: str) -> Engine:
+async def bought(rig: Rig, **targets: str) -> OpenEngine:
     """A follower that has bought the leader's targets."""
     rig.leader.publish_v2(targets, signal_id="first")
     follower = await rig.start()
@@ -51,10 +51,10 @@ async def bought(rig: Rig, **targets: str) -> Engine:
 async def test_nothing_is_ordered(rig: Rig, fault: Fault) -> None:
     """Under a fault nothing is ordered and the owner is told; when it is gone the signal is followed."""
     follower = await bought(rig, BTC=".2")
-    book = follower._ledger.book()
+    book = follower.ledger.book()
     rig.leader.publish_v2({"BTC": ".5"}, signal_id="second", **LONG)
     before = posted(rig)
-    with fault(follower._ledger):
+    with fault(follower.ledger):
         picture = await rig.cycle(follower)
         assert picture.storage_problem
         assert picture is follower.snapshot
@@ -62,7 +62,7 @@ async def test_nothing_is_ordered(rig: Rig, fault: Fault) -> None:
         with pytest.raises(CommandError, match="ledger_unavailable"):
             await follower.commands.deposit(Decimal(5), note="n" * 5000)
         assert posted(rig) == before
-    assert follower._ledger.book().portfolio == book.portfolio
+    assert follower.ledger.book().portfolio == book.portfolio
     picture = await rig.cycle(follower)
     assert picture.storage_problem is None
     assert picture.restored is None
@@ -79,7 +79,7 @@ async def test_fault_between_order_and_booking(rig: Rig, fault: Fault, commit: i
     The commits are the intent, the sending, what the exchange said, and the booking.
     """
     follower = await bought(rig, BTC=".2")
-    ledger = follower._ledger
+    ledger = follower.ledger
     rig.leader.publish_v2({"BTC": ".5"}, signal_id="second")
     before = posted(rig)
     commits = itertools.count()
@@ -126,7 +126,7 @@ async def test_locked_ledger_blocks_nobody(rig: Rig) -> None:
             longest = max(longest, time.perf_counter() - begun)
 
     ticking = asyncio.create_task(tick())
-    with locked(follower._ledger):
+    with locked(follower.ledger):
         begun = time.perf_counter()
         assert (await rig.cycle(follower)).storage_problem == "the ledger failed: database is locked"
         assert time.perf_counter() - begun > 4.5
@@ -138,7 +138,7 @@ async def test_lock_that_is_given_back(rig: Rig) -> None:
     """A lock of two seconds delays a cycle, and nothing else."""
     follower = await bought(rig, BTC=".2")
     rig.leader.publish_v2({"BTC": ".5"}, signal_id="second")
-    window = locked(follower._ledger)
+    window = locked(follower.ledger)
     window.__enter__()
     cycle = asyncio.create_task(rig.cycle(follower))
     await asyncio.sleep(2)
@@ -152,7 +152,7 @@ async def test_start_under_a_fault(rig: Rig, fault: Fault) -> None:
     """A follower whose ledger cannot be opened does not start, and does when the fault is gone."""
     follower = await bought(rig, BTC=".2")
     rig.crash(follower)
-    ledger = follower._ledger
+    ledger = follower.ledger
     with fault(ledger), pytest.raises(LedgerError):
         await rig.start()
     follower = await rig.start()
@@ -168,11 +168,11 @@ async def test_a_copy_a_day(rig: Rig) -> None:
     follower = await rig.start(Mode.DRY_RUN)
     for _ in range(10):
         await rig.cycle(follower, after=86_400)
-        newest = copies.copies(follower._ledger.path)
+        newest = copies.copies(follower.ledger.path)
         await rig.cycle(follower)
-        assert copies.copies(follower._ledger.path) == newest
+        assert copies.copies(follower.ledger.path) == newest
     assert len(newest) == 7
-    assert newest[0] == copies.copy_of_day(follower._ledger.path, rig.clock.now().date())
+    assert newest[0] == copies.copy_of_day(follower.ledger.path, rig.clock.now().date())
     assert all(copies.is_whole(copy) for copy in newest)
 
 
@@ -191,7 +191,7 @@ async def test_trading_goes_on_without_a_copy(rig: Rig, caplog: pytest.LogCaptur
 async def test_restored_while_running(rig: Rig, damage: Callable[[Path], None]) -> None:
     """A ledger that breaks is restored from the last copy, and what was traded since is had from the exchange."""
     follower = await bought(rig, BTC=".3", ETH=".2")
-    ledger = follower._ledger
+    ledger = follower.ledger
     (copy,) = copies.copies(ledger.path)
     await follower.commands.deposit(Decimal(20))  # after the copy: no trade, so nobody knows of it but the broken file
     rig.leader.publish_v2({"BTC": ".1", "ETH": ".2", "SOL": ".3"}, signal_id="second")
@@ -215,7 +215,7 @@ async def test_restored_while_running(rig: Rig, damage: Callable[[Path], None]) 
     booked = {trade.signal_id for trade in ledger.trades()}
     assert booked >= {"first", "recovered"}
     rig.agree(follower)
-    assert follower._ledger.book().portfolio.quantity("SOL") == held["SOL"]
+    assert follower.ledger.book().portfolio.quantity("SOL") == held["SOL"]
     await rig.cycle(follower)
     assert rig.result(follower, "third") in {Result.EXECUTED, Result.PARTIAL}
     rig.agree(follower)
@@ -231,9 +231,9 @@ async def test_restored_at_the_start(rig: Rig, damage: Callable[[Path], None]) -
     follower = await bought(rig, BTC=".3")
     rig.leader.publish_v2({"BTC": ".1", "SOL": ".3"}, signal_id="second")
     await rig.cycle(follower)
-    flush(follower._ledger)
+    flush(follower.ledger)
     rig.crash(follower)
-    damage(follower._ledger.path)
+    damage(follower.ledger.path)
     follower = await rig.start()
     assert follower.snapshot.restored
     await rig.cycle(follower)
@@ -247,16 +247,16 @@ async def test_rebuilt_from_the_exchange(rig: Rig, damage: Callable[[Path], None
     rig.leader.publish_v2({"BTC": ".1", "ETH": ".3"}, signal_id="second")
     await rig.cycle(follower)
     before = posted(rig)
-    flush(follower._ledger)
+    flush(follower.ledger)
     rig.crash(follower)
-    for copy in copies.copies(follower._ledger.path):
+    for copy in copies.copies(follower.ledger.path):
         copy.unlink()
-    damage(follower._ledger.path)
+    damage(follower.ledger.path)
     follower = await rig.start()
     assert follower.snapshot.restored == ""
     await rig.cycle(follower)
-    assert len(follower._ledger.trades()) == before
-    book = follower._ledger.book().portfolio
+    assert len(follower.ledger.trades()) == before
+    book = follower.ledger.book().portfolio
     for coin in ("BTC", "ETH"):
         assert book.quantity(coin) == rig.exchange.balance(coin)
 
@@ -267,7 +267,7 @@ async def test_what_stopped_it_still_does(rig: Rig) -> None:
     await follower.commands.pause(True)
     await follower._risk._remember("dead", "now")
     follower._risk._dead = True
-    damage_ledger(follower._ledger, scratch)
+    damage_ledger(follower.ledger, scratch)
     await rig.cycle(follower)
     assert follower.snapshot.storage_problem
     assert (await rig.cycle(follower)).status is Status.DEAD
@@ -282,9 +282,9 @@ async def test_restore_waits_for_the_disk(rig: Rig, fault: Fault) -> None:
     """A broken ledger on a disk that takes nothing stops trading; when the disk is back all is had again."""
     follower = await bought(rig, BTC=".3")
     rig.leader.publish_v2({"BTC": ".1"}, signal_id="second")
-    damage_ledger(follower._ledger, scratch)
+    damage_ledger(follower.ledger, scratch)
     before = posted(rig)
-    with fault(follower._ledger):
+    with fault(follower.ledger):
         for _ in range(2):
             assert (await rig.cycle(follower)).storage_problem
         assert posted(rig) == before
@@ -299,9 +299,9 @@ async def test_restore_waits_for_the_disk(rig: Rig, fault: Fault) -> None:
 async def test_start_without_a_way_back(rig: Rig) -> None:
     """A broken ledger that cannot be restored either does not start."""
     follower = await bought(rig, BTC=".3")
-    flush(follower._ledger)
+    flush(follower.ledger)
     rig.crash(follower)
-    scratch(follower._ledger.path)
+    scratch(follower.ledger.path)
     full = OSError(28, "No space left on device")
     with patch.object(shutil, "copyfile", side_effect=full), pytest.raises(LedgerCorrupt):
         await rig.start()
@@ -315,8 +315,8 @@ async def test_file_is_taken_away(rig: Rig) -> None:
     follower = await bought(rig, BTC=".3")
     rig.leader.publish_v2({"BTC": ".1"}, signal_id="second")
     await rig.cycle(follower)
-    flush(follower._ledger)
-    follower._ledger.path.unlink()
+    flush(follower.ledger)
+    follower.ledger.path.unlink()
     before = posted(rig)
     for _ in range(2):
         assert (await rig.cycle(follower)).storage_problem
@@ -330,11 +330,11 @@ async def test_damage_in_dry_run(rig: Rig) -> None:
     rig.leader.publish_v2({"BTC": ".3"}, signal_id="first")
     follower = await rig.start(Mode.DRY_RUN)
     await rig.cycle(follower)
-    damage_ledger(follower._ledger, scratch)
+    damage_ledger(follower.ledger, scratch)
     await rig.cycle(follower)
     picture = await rig.cycle(follower)
     assert picture.restored
-    assert [trade.signal_id for trade in follower._ledger.trades()] == ["first"]
+    assert [trade.signal_id for trade in follower.ledger.trades()] == ["first"]
 
 
 # Backup
@@ -349,7 +349,7 @@ async def test_still(rig: Rig) -> None:
         await asyncio.sleep(0.3)
         assert not cycle.done()
         copy = rig.ledger("backup")
-        copy.path.write_bytes(follower._ledger.path.read_bytes())
+        copy.path.write_bytes(follower.ledger.path.read_bytes())
     await cycle
     assert rig.result(follower, "second") is Result.EXECUTED
     copy.open()
@@ -360,7 +360,7 @@ async def test_still(rig: Rig) -> None:
 async def test_still_under_a_fault(rig: Rig) -> None:
     """A ledger that cannot be written is no reason to hold a backup up."""
     follower = await bought(rig, BTC=".3")
-    with failing_disk(follower._ledger):
+    with failing_disk(follower.ledger):
         async with follower.still():
             pass
     assert (await rig.cycle(follower)).storage_problem is None
