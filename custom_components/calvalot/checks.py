@@ -15,75 +15,16 @@ from .const import (
     CONF_COINS,
     CONF_EXCHANGE_URL,
     CONF_INITIAL_BUDGET,
-    CONF_LEADER_URL,
     CONF_QUOTE_ASSET,
-    CONF_SIGNAL_SECRET,
     CONF_TRADING_MODE,
 )
 from .coordinator import CalvalotCoordinator
-from .settings import exchange_of, leader_of, version
+from .form_input import InvalidInput
+from .settings import exchange_of
 from .texts import figure
-from .trading.errors import (
-    ExchangeError,
-    InvalidKey,
-    LeaderForbidden,
-    LeaderInvalidResponse,
-    LeaderSignalsOff,
-    LeaderUnreachable,
-)
+from .trading.errors import ExchangeError, InvalidKey
 from .trading.exchanges.base import Mode, eur_rate, rate_symbols
 from .trading.exchanges.binance import BinanceExchange
-from .trading.signal import InvalidSignal
-from .trading.sources.leader_format import parse_signal
-from .trading.urls import is_private, normalise_url
-
-
-class InvalidInput(Exception):
-    """Input that cannot be taken: an error key by field, and what the messages name."""
-
-    def __init__(self, errors: dict[str, str], **placeholders: str) -> None:
-        super().__init__(errors)
-        self.errors = errors
-        self.placeholders = placeholders
-
-
-def checked_url(url: str, field: str, *, accept_plain_http: bool) -> str:
-    """Normal form of a URL. Raises InvalidInput where it is none, or sends secrets in the open without consent."""
-    try:
-        normal = normalise_url(url)
-    except ValueError as err:
-        scheme, found, _ = url.strip().partition("://")
-        if not found:
-            raise InvalidInput({field: "url_without_scheme"}) from err
-        if scheme.lower() not in {"http", "https"}:
-            raise InvalidInput({field: "url_scheme"}) from err
-        raise InvalidInput({field: "invalid_url"}) from err
-    if normal.startswith("http://") and not is_private(normal) and not accept_plain_http:
-        raise InvalidInput({field: "plain_http"})
-    return normal
-
-
-async def check_leader(hass: HomeAssistant, data: Mapping[str, Any]) -> None:
-    """Ask the leader for its signal, signed. Raises InvalidInput."""
-    leader = leader_of(hass, data, await version(hass))
-    try:
-        if (body := await leader.fetch()) is not None:
-            parse_signal(body, ())
-    except LeaderForbidden as err:
-        errors = {CONF_SIGNAL_SECRET: "invalid_auth"}
-        if err.clocks_differ:
-            raise InvalidInput(errors | {"base": "clock_skew"}, seconds=f"{abs(err.clock_skew or 0):.0f}") from err
-        raise InvalidInput(errors) from err
-    except LeaderSignalsOff as err:
-        raise InvalidInput({CONF_LEADER_URL: "signal_disabled"}) from err
-    except LeaderUnreachable as err:
-        raise InvalidInput({CONF_LEADER_URL: "cannot_connect"}) from err
-    except LeaderInvalidResponse as err:
-        raise InvalidInput({CONF_LEADER_URL: "invalid_response"}) from err
-    except InvalidSignal as err:
-        # With a signal_id the leader is the right one, whatever it says today.
-        if err.signal_id is None:
-            raise InvalidInput({CONF_LEADER_URL: "invalid_response"}) from err
 
 
 async def check_exchange(hass: HomeAssistant, data: Mapping[str, Any], *, accept_withdrawal_key: bool) -> None:
@@ -105,16 +46,14 @@ async def check_exchange(hass: HomeAssistant, data: Mapping[str, Any], *, accept
         raise InvalidInput({CONF_API_KEY: "key_can_withdraw"})
 
 
-async def is_followed(hass: HomeAssistant, data: Mapping[str, Any], others: Iterable[ConfigEntry[Any]]) -> bool:
-    """Whether one of other followers that are loaded trades for the same leader on the same account, with whatever key."""
-    if data[CONF_TRADING_MODE] != Mode.LIVE:
-        return False
+async def trades_on(hass: HomeAssistant, data: Mapping[str, Any], others: Iterable[ConfigEntry[Any]]) -> bool:
+    """Whether one of other live portfolios that are loaded trades on the same account, with whatever key."""
     with suppress(ExchangeError):
         account = await exchange_of(hass, data).account_id()
         for entry in others:
-            same = all(entry.data[key] == data[key] for key in (CONF_LEADER_URL, CONF_TRADING_MODE))
             coordinator: CalvalotCoordinator | None = getattr(entry, "runtime_data", None)
-            if same and coordinator and account.is_same(await coordinator.exchange.account_id()):
+            live = entry.data[CONF_TRADING_MODE] == Mode.LIVE
+            if live and coordinator and account.is_same(await coordinator.exchange.account_id()):
                 return True
     return False
 

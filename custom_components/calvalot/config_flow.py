@@ -1,6 +1,6 @@
 """The flows by which an owner sets a follower up and changes it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Coroutine, Mapping
 import hashlib
 import json
 from typing import Any, override
@@ -9,10 +9,9 @@ from homeassistant.config_entries import ConfigEntry, ConfigFlow, ConfigFlowResu
 from homeassistant.core import callback
 from homeassistant.data_entry_flow import AbortFlow
 import voluptuous as vol
-from yarl import URL
 
 from . import forms
-from .checks import InvalidInput, check_budget, check_exchange, check_leader, checked_url, is_followed
+from .checks import check_budget, check_exchange, trades_on
 from .const import (
     CONF_ACCEPT_PLAIN_HTTP,
     CONF_ACCEPT_WITHDRAWAL_KEY,
@@ -20,9 +19,9 @@ from .const import (
     CONF_COINS,
     CONF_EXCHANGE_URL,
     CONF_INITIAL_BUDGET,
-    CONF_LEADER_URL,
     CONF_QUOTE_ASSET,
     CONF_REFUSED_BY,
+    CONF_SOURCE,
     CONF_TRADING_MODE,
     DEFAULT_COINS,
     DEFAULT_QUOTE_ASSET,
@@ -33,35 +32,44 @@ from .const import (
     SECRETS,
 )
 from .dashboard import DASHBOARD_URL
+from .form_input import InvalidInput, checked_url
 from .going_live import async_budget_facts, async_summary
+from .kinds.base import Fields
 from .options_flow import CalvalotOptionsFlow
+from .registry import SOURCES, type_of
 from .settings import coin_codes
 from .texts import async_text, figure
 from .trading.exchanges.base import Mode
+from .trading.signal import SourceKind
 
 CONSENTS = {"plain_http": CONF_ACCEPT_PLAIN_HTTP, "key_can_withdraw": CONF_ACCEPT_WITHDRAWAL_KEY}
-IDENTITY = (CONF_LEADER_URL, CONF_EXCHANGE_URL, CONF_TRADING_MODE, CONF_API_KEY)
 
 
-def follower_hash(data: Mapping[str, Any]) -> str | None:
-    """Hash of what makes two live followers the same: leader, exchange, mode and key. On paper any number may be alike."""
-    if data.get(CONF_TRADING_MODE) != Mode.LIVE:
+def portfolio_hash(data: Mapping[str, Any]) -> str | None:
+    """Hash of what no two live portfolios may have in common: leader, exchange, mode and key. Others may be alike."""
+    identity = type_of(data).identity(data)
+    if data.get(CONF_TRADING_MODE) != Mode.LIVE or identity is None:
         return None
-    return hashlib.sha256(json.dumps([data.get(key, "") for key in IDENTITY]).encode()).hexdigest()
+    same = [identity, *(data.get(key, "") for key in (CONF_EXCHANGE_URL, CONF_TRADING_MODE, CONF_API_KEY))]
+    return hashlib.sha256(json.dumps(same).encode()).hexdigest()
 
 
 class CalvalotConfigFlow(ConfigFlow, domain=DOMAIN):
-    """Sets a follower up: menu → leader → exchange → budget, live → summary."""
+    """Sets a portfolio up: menu → source → exchange → budget, live → summary."""
 
     VERSION = 1
 
     def __init__(self) -> None:
         """Start with nothing known; a flow about an entry starts with what that one stores."""
         self._data: dict[str, Any] = {}
+        self._options: dict[str, Any] = {}
+        self._source = SOURCES[SourceKind.LEADER]
         self._coins: tuple[str, ...] = DEFAULT_COINS
         self._summary: dict[str, str] = {}
         self._entry: ConfigEntry[Any] | None = None
         self._refused_by: str | None = None
+        # What was put into the budget's form before the source's had to be mended.
+        self._budget: dict[str, Any] | None = None
 
     @staticmethod
     @callback
@@ -72,35 +80,38 @@ class CalvalotConfigFlow(ConfigFlow, domain=DOMAIN):
 
     @override
     async def async_step_user(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
-        """Let the owner choose whom to follow."""
-        return self.async_show_menu(step_id="user", menu_options=["leader"])
+        """Let the owner choose what decides."""
+        return self.async_show_menu(step_id="user", menu_options=list(SOURCES))
 
     async def async_step_reconfigure(self, _user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
         """Let the owner choose what to change."""
-        self._entry = self._get_reconfigure_entry()
-        self._data = dict(self._entry.data)
-        return self.async_show_menu(step_id="reconfigure", menu_options=["leader", "exchange"])
+        self._take(self._get_reconfigure_entry())
+        return self.async_show_menu(step_id="reconfigure", menu_options=[self._source.kind, "exchange"])
 
-    async def async_step_leader(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
-        """Ask for the leader and try it."""
-        problem = None
-        if user_input is not None:
+    async def async_step_source(
+        self, kind: str, user_input: dict[str, Any] | None = None, problem: InvalidInput | None = None
+    ) -> ConfigFlowResult:
+        """Ask for a source and try it; where it is stored, the form says what stays if left empty."""
+        self._source = SOURCES[kind]
+        if user_input is not None and problem is None:
             try:
-                data = self._merged(user_input)
-                data[CONF_LEADER_URL] = self._url(user_input, CONF_LEADER_URL)
-                await check_leader(self.hass, data)
+                fields = await self._source.check(self.hass, Fields(data=self._data, options=self._options), user_input)
             except InvalidInput as err:
                 problem = err
             else:
-                self._data = data
-                return await (self._update(self._entry) if self._entry else self.async_step_exchange())
+                self._data |= {CONF_SOURCE: kind} if kind != SourceKind.LEADER else {}
+                self._data |= fields.data
+                self._options |= fields.options
+                if self._entry:
+                    return await self._update(self._entry, {**self._entry.options, **self._options})
+                # Back here from the budget, for a coin that the exchange does not list.
+                return await (self.async_step_budget() if self._budget else self.async_step_exchange())
         stored = self._entry is not None
-        step_id = "reconfigure_leader" if stored else "leader"
-        return self._form(step_id, forms.leader(stored=stored), user_input, problem)
-
-    async def async_step_reconfigure_leader(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
-        """Ask for the leader where a secret is stored: the form says that it stays if left empty."""
-        return await self.async_step_leader(user_input)
+        shown = user_input
+        if shown is None:
+            shown = dict(self._source.shown(Fields(data=self._data, options=self._options)))
+        step_id = f"reconfigure_{kind}" if stored else kind
+        return self._form(step_id, self._source.form(stored=stored), shown, problem)
 
     async def async_step_exchange(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
         """Ask for the exchange and, for live trading, try the key."""
@@ -120,7 +131,6 @@ class CalvalotConfigFlow(ConfigFlow, domain=DOMAIN):
                     await self.async_set_unique_id(unique_id)
                     return await self.async_step_budget()
                 if self._goes_live(self._entry):
-                    self._coins = coin_codes(self._entry.options.get(CONF_COINS, DEFAULT_COINS))
                     return await self.async_step_reconfigure_budget()
                 return await self._update(self._entry)
         stored = self._entry is not None and self._entry.data.get(CONF_API_KEY)
@@ -139,19 +149,27 @@ class CalvalotConfigFlow(ConfigFlow, domain=DOMAIN):
                 CONF_INITIAL_BUDGET: user_input[CONF_INITIAL_BUDGET],
                 CONF_QUOTE_ASSET: user_input[CONF_QUOTE_ASSET].strip().upper(),
             }
-            self._coins = coin_codes(user_input[CONF_COINS])
+            if self._source.coins(self._options) is None:
+                self._coins = coin_codes(user_input[CONF_COINS])
             try:
                 forms.check_ranges([forms.BUDGET], user_input, self._coins)
                 terms = await check_budget(self.hass, data, self._coins)
             except InvalidInput as err:
                 problem = err
+                if CONF_COINS in err.errors and self._source.coins(self._options) is not None:
+                    self._budget = user_input
+                    return await self._mend_source(err)
             else:
                 self._data = data
                 if data[CONF_TRADING_MODE] != Mode.LIVE:
                     return await self._create()
-                self._summary = await async_summary(self.hass, data, self._coins, terms)
+                stored = Fields(data=data, options=self._options)
+                self._summary = await async_summary(self.hass, self._source, stored, self._coins, terms)
                 return await self.async_step_summary()
-        shown = user_input
+        coins = self._source.coins(self._options)
+        if coins is not None:
+            self._coins = coins
+        shown = user_input or self._budget
         if shown is None and self._entry:
             shown = {**self._data, CONF_COINS: list(self._coins)}
         facts = await async_budget_facts(self.hass, self._data, self._coins)
@@ -161,7 +179,7 @@ class CalvalotConfigFlow(ConfigFlow, domain=DOMAIN):
             )
         facts["minimum"] = figure(self.hass, MIN_BUDGET)
         step_id = "reconfigure_budget" if self._entry else "budget"
-        return self._form(step_id, forms.budget(), shown, problem, facts)
+        return self._form(step_id, forms.budget(with_coins=coins is None), shown, problem, facts)
 
     async def async_step_reconfigure_budget(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
         """Ask for the budget of a follower that goes live."""
@@ -177,14 +195,13 @@ class CalvalotConfigFlow(ConfigFlow, domain=DOMAIN):
 
     async def async_step_reauth(self, entry_data: Mapping[str, Any]) -> ConfigFlowResult:
         """Start when the leader or the exchange refused a secret."""
-        self._entry = self._get_reauth_entry()
-        self._data = dict(self._entry.data)
+        self._take(self._get_reauth_entry())
         self._refused_by = entry_data.get(CONF_REFUSED_BY)
         return await self.async_step_reauth_confirm()
 
     async def async_step_reauth_confirm(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
         """Ask for the new secret and try it."""
-        leader = self._refused_by != "exchange"
+        leader = self._refused_by != "exchange" and self._source.address(self._data) is not None
         exchange = self._data.get(CONF_TRADING_MODE) == Mode.LIVE and self._refused_by != "leader"
         problem = None
         if user_input is not None:
@@ -192,7 +209,8 @@ class CalvalotConfigFlow(ConfigFlow, domain=DOMAIN):
             accepts = user_input.get(CONF_ACCEPT_WITHDRAWAL_KEY, False)
             try:
                 if leader:
-                    await check_leader(self.hass, data)
+                    asked = {**self._source.shown(Fields(data=data)), **user_input}
+                    data |= (await self._source.check(self.hass, Fields(data=data), asked)).data
                 if exchange:
                     await check_exchange(self.hass, data, accept_withdrawal_key=accepts)
             except InvalidInput as err:
@@ -201,6 +219,21 @@ class CalvalotConfigFlow(ConfigFlow, domain=DOMAIN):
                 self._data = data
                 return await self._update(self._get_reauth_entry())
         return self._form("reauth_confirm", forms.reauth(leader=leader, exchange=exchange), user_input, problem)
+
+    async def _mend_source(self, problem: InvalidInput) -> ConfigFlowResult:
+        """Go back to the source's form, which names a coin that the exchange does not list."""
+        field = next(iter(self._source.form(stored=False).schema))
+        named = InvalidInput({str(field): problem.errors[CONF_COINS]}, **problem.placeholders)
+        shown = dict(self._source.shown(Fields(data=self._data, options=self._options)))
+        return await self.async_step_source(self._source.kind, shown, named)
+
+    def _take(self, entry: ConfigEntry[Any]) -> None:
+        """Begin with what an entry stores."""
+        self._entry = entry
+        self._data = dict(entry.data)
+        self._options = dict(entry.options)
+        self._source = type_of(entry.data)
+        self._coins = coin_codes(entry.options.get(CONF_COINS, DEFAULT_COINS))
 
     def _merged(self, user_input: Mapping[str, Any]) -> dict[str, Any]:
         """What is known with the input on top; a stored secret that was left empty stays."""
@@ -249,22 +282,27 @@ class CalvalotConfigFlow(ConfigFlow, domain=DOMAIN):
 
     async def _unused_hash(self) -> str | None:
         """Hash of the follower, None where others may be alike. Aborts where another entry is the same."""
-        own = follower_hash(self._data)
-        others = [entry for entry in self._async_current_entries() if entry is not self._entry]
-        same = own is not None and any(follower_hash(entry.data) == own for entry in others)
-        if same or await is_followed(self.hass, self._data, others):
+        own = portfolio_hash(self._data)
+        identity = self._source.identity(self._data)
+        alike = [
+            entry
+            for entry in self._async_current_entries()
+            if entry is not self._entry and type_of(entry.data).identity(entry.data) == identity
+        ]
+        same = own is not None and any(portfolio_hash(entry.data) == own for entry in alike)
+        if same or (own is not None and await trades_on(self.hass, self._data, alike)):
             raise AbortFlow("already_configured")
         return own
 
     async def _create(self) -> ConfigFlowResult:
         """Make the entry, or let the one that was reconfigured begin anew."""
         if self._entry:
-            return await self._update(self._entry, options={**self._entry.options, CONF_COINS: list(self._coins)})
+            return await self._update(self._entry, {**self._entry.options, CONF_COINS: list(self._coins)})
         await self._unused_hash()
         return self.async_create_entry(
             title=await self._title(),
             data=self._data,
-            options={CONF_COINS: list(self._coins)},
+            options={**self._options, CONF_COINS: list(self._coins)},
             description="dashboard",
             description_placeholders={"dashboard_url": DASHBOARD_URL},
         )
@@ -281,9 +319,9 @@ class CalvalotConfigFlow(ConfigFlow, domain=DOMAIN):
         )
 
     async def _name(self, data: Mapping[str, Any]) -> str:
-        """Leader and mode of a follower."""
+        """Source and mode of a portfolio."""
         mode = await async_text(self.hass, f"setup_{data[CONF_TRADING_MODE]}")
-        return f"Calv-a-lot {URL(data[CONF_LEADER_URL]).host} ({mode})"
+        return f"Calv-a-lot {await type_of(data).name(self.hass, data)} ({mode})"
 
     async def _title(self) -> str:
         """Leader and mode, and a number where another follower bears that name."""
@@ -294,3 +332,17 @@ class CalvalotConfigFlow(ConfigFlow, domain=DOMAIN):
             number += 1
             title = f"{name} {number}"
         return title
+
+
+def _step(kind: str) -> Callable[..., Coroutine[Any, Any, ConfigFlowResult]]:
+    """The step of a kind of source, as Home Assistant calls it."""
+
+    async def step(flow: CalvalotConfigFlow, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
+        return await flow.async_step_source(kind, user_input)
+
+    return step
+
+
+for _kind in SOURCES:
+    setattr(CalvalotConfigFlow, f"async_step_{_kind}", _step(_kind))
+    setattr(CalvalotConfigFlow, f"async_step_reconfigure_{_kind}", _step(_kind))

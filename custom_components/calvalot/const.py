@@ -7,6 +7,7 @@ from typing import Final
 DOMAIN: Final = "calvalot"
 LOGGER = logging.getLogger(__package__)
 
+CONF_SOURCE: Final = "source"
 CONF_LEADER_URL: Final = "leader_url"
 CONF_SIGNAL_SECRET: Final = "signal_secret"  # noqa: S105
 CONF_TRADING_MODE: Final = "trading_mode"

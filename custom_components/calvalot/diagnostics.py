@@ -10,15 +10,9 @@ from homeassistant.core import HomeAssistant
 from homeassistant.util import dt as dt_util
 from yarl import URL
 
-from .const import (
-    CONF_DUST_THRESHOLD,
-    CONF_EXCHANGE_URL,
-    CONF_LEADER_URL,
-    CONF_MIN_ORDER,
-    CONF_SURVIVAL_FLOOR,
-    DEFAULT_EXCHANGE_URL,
-)
+from .const import CONF_DUST_THRESHOLD, CONF_EXCHANGE_URL, CONF_MIN_ORDER, CONF_SURVIVAL_FLOOR, DEFAULT_EXCHANGE_URL
 from .coordinator import CalvalotConfigEntry
+from .registry import type_of
 from .settings import version
 from .trading.errors import CommandError
 from .trading.snapshot import Figures
@@ -33,7 +27,8 @@ async def async_get_config_entry_diagnostics(hass: HomeAssistant, entry: Calvalo
     snapshot = coordinator.data
     health = coordinator.engine.health
     verifier = coordinator.verifier
-    leader_url = URL(entry.data[CONF_LEADER_URL])
+    source = type_of(entry.data)
+    address = source.address(entry.data)
     now = dt_util.utcnow()
     return {
         "version": await version(hass),
@@ -43,9 +38,11 @@ async def async_get_config_entry_diagnostics(hass: HomeAssistant, entry: Calvalo
         "coins": list(coordinator.settings.coins),
         "options": async_redact_data(entry.options, AMOUNTS),
         "status": snapshot.status,
-        "leader": {
-            "scheme": leader_url.scheme,
-            "private": is_private(str(leader_url)),
+        "source": source.kind,
+        "leader": address
+        and {
+            "scheme": URL(address).scheme,
+            "private": is_private(address),
             "connected": snapshot.leader_connected,
             "problem": _kind(snapshot.leader_problem),
             "pushes": {"accepted": verifier.accepted, "refused": verifier.refused} if verifier else None,

@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any
 
 from homeassistant.core import HomeAssistant
@@ -16,12 +15,12 @@ from homeassistant.helpers.selector import (
     SelectSelectorConfig,
     TextSelector,
     TextSelectorConfig,
-    TextSelectorType,
 )
 import voluptuous as vol
 
 from . import const
-from .checks import InvalidInput
+from .form_input import InvalidInput
+from .selectors import PASSWORD_FIELD, URL_FIELD, choice, coin_list
 from .texts import async_field_name, async_text, figure
 from .trading.exchanges.base import Mode
 from .trading.settings import Approval
@@ -122,39 +121,36 @@ SECTIONS: Mapping[str, tuple[str, ...]] = {
     "connection": (const.CONF_POLL_INTERVAL, const.CONF_PUSH, const.CONF_PUSH_URL),
 }
 
-_PASSWORD = TextSelector(TextSelectorConfig(type=TextSelectorType.PASSWORD, autocomplete="off"))
-_URL = TextSelector(TextSelectorConfig(type=TextSelectorType.URL))
+# Every option that the form of the options stores.
+TUNED = frozenset(key for keys in SECTIONS.values() for key in keys)
+
 # A text this long would push the switch beside it out of the dialog; a field that is read only could not be copied from.
 _ADDRESS = TextSelector(TextSelectorConfig(multiline=True))
-
-
-def leader(*, stored: bool) -> vol.Schema:
-    """Form of the leader; a secret that is stored may be left empty."""
-    secret = vol.Optional if stored else vol.Required
-    return vol.Schema({vol.Required(const.CONF_LEADER_URL): _URL, secret(const.CONF_SIGNAL_SECRET): _PASSWORD})
 
 
 def exchange() -> vol.Schema:
     """Form of the exchange; keys are needed for live trading only."""
     return vol.Schema(
         {
-            vol.Required(const.CONF_TRADING_MODE, default=Mode.DRY_RUN.value): _choice(Mode, const.CONF_TRADING_MODE),
-            vol.Required(const.CONF_EXCHANGE_URL, default=const.DEFAULT_EXCHANGE_URL): _URL,
-            vol.Optional(const.CONF_API_KEY): _PASSWORD,
-            vol.Optional(const.CONF_API_SECRET): _PASSWORD,
+            vol.Required(const.CONF_TRADING_MODE, default=Mode.DRY_RUN.value): choice(Mode, const.CONF_TRADING_MODE),
+            vol.Required(const.CONF_EXCHANGE_URL, default=const.DEFAULT_EXCHANGE_URL): URL_FIELD,
+            vol.Optional(const.CONF_API_KEY): PASSWORD_FIELD,
+            vol.Optional(const.CONF_API_SECRET): PASSWORD_FIELD,
         }
     )
 
 
-def budget() -> vol.Schema:
-    """Form of the budget."""
+def budget(*, with_coins: bool) -> vol.Schema:
+    """Form of the budget; the coins are asked for where the source does not name them."""
     quotes = SelectSelector(SelectSelectorConfig(options=list(QUOTE_ASSETS), custom_value=True))
     return vol.Schema(
         {
             vol.Required(BUDGET.key, description={"suggested_value": const.SUGGESTED_BUDGET}): BUDGET.selector(
                 const.DEFAULT_QUOTE_ASSET
             ),
-            vol.Required(const.CONF_COINS, default=list(const.DEFAULT_COINS)): _coins(const.DEFAULT_COINS),
+            **(
+                {vol.Required(const.CONF_COINS, default=list(const.DEFAULT_COINS)): coin_list(())} if with_coins else {}
+            ),
             vol.Required(const.CONF_QUOTE_ASSET, default=const.DEFAULT_QUOTE_ASSET): quotes,
         }
     )
@@ -163,18 +159,20 @@ def budget() -> vol.Schema:
 def reauth(*, leader: bool, exchange: bool) -> vol.Schema:
     """Form of the secrets that may be wrong; what is left empty stays."""
     keys = [const.CONF_SIGNAL_SECRET] * leader + [const.CONF_API_KEY, const.CONF_API_SECRET] * exchange
-    return vol.Schema({vol.Optional(key): _PASSWORD for key in keys})
+    return vol.Schema({vol.Optional(key): PASSWORD_FIELD for key in keys})
 
 
-def options(coins: Iterable[str], quote: str, opened: Collection[str] = ()) -> vol.Schema:
-    """Form of what may be tuned, in sections; `opened` are open beside the first one."""
+def options(
+    coins: Iterable[str], quote: str, opened: Collection[str] = (), hidden: frozenset[str] = frozenset()
+) -> vol.Schema:
+    """Form of what may be tuned, in sections but for what is `hidden`; `opened` are open beside the first one."""
     fields: dict[str, tuple[vol.Marker, Any]] = {
-        const.CONF_COINS: (vol.Required(const.CONF_COINS), _coins(coins)),
+        const.CONF_COINS: (vol.Required(const.CONF_COINS), coin_list(coins)),
         **{number.key: (number.marker, number.selector(quote)) for number in OPTIONS},
         const.CONF_STOP_LOSS_SELL: (vol.Required(const.CONF_STOP_LOSS_SELL, default=False), BooleanSelector()),
         const.CONF_APPROVAL: (
             vol.Required(const.CONF_APPROVAL, default=Approval.AUTOMATIC.value),
-            _choice(Approval, const.CONF_APPROVAL),
+            choice(Approval, const.CONF_APPROVAL),
         ),
         const.CONF_PUSH: (vol.Required(const.CONF_PUSH, default=False), BooleanSelector()),
         const.CONF_PUSH_URL: (vol.Optional(const.CONF_PUSH_URL), _ADDRESS),
@@ -182,9 +180,11 @@ def options(coins: Iterable[str], quote: str, opened: Collection[str] = ()) -> v
     return vol.Schema(
         {
             vol.Required(name): section(
-                vol.Schema(dict(fields[key] for key in keys)), {"collapsed": name not in {"trade", *opened}}
+                vol.Schema(dict(fields[key] for key in keys if key not in hidden)),
+                {"collapsed": name not in {"trade", *opened}},
             )
             for name, keys in SECTIONS.items()
+            if not hidden.issuperset(keys)
         }
     )
 
@@ -246,14 +246,3 @@ async def async_ranges(hass: HomeAssistant, numbers: Iterable[Number], flow: str
             )
         )
     return ", ".join(ranges)
-
-
-def _choice(values: type[StrEnum], translation_key: str) -> SelectSelector:
-    return SelectSelector(
-        SelectSelectorConfig(options=[value.value for value in values], translation_key=translation_key)
-    )
-
-
-def _coins(listed: Iterable[str]) -> SelectSelector:
-    codes = dict.fromkeys((*const.DEFAULT_COINS, *listed))
-    return SelectSelector(SelectSelectorConfig(options=list(codes), multiple=True, custom_value=True))

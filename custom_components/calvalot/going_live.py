@@ -10,13 +10,13 @@ from homeassistant.util import dt as dt_util
 from .budget import Terms, async_spare, costs, market_of, rates_of, whole
 from .const import CONF_INITIAL_BUDGET, CONF_QUOTE_ASSET, CONF_TRADING_MODE, DEFAULT_QUOTE_ASSET
 from .forms import QUOTE_ASSETS
-from .settings import exchange_of, leader_of, version
+from .kinds.base import Fields, SourceType
+from .settings import exchange_of
 from .texts import async_text, figure
 from .trading.decimals import ZERO
-from .trading.errors import ExchangeError, LeaderError
+from .trading.errors import ExchangeError, SourceError
 from .trading.exchanges.base import Mode
 from .trading.signal import InvalidSignal, UnknownCoin
-from .trading.sources.leader_format import parse_signal
 
 UNKNOWN = "–"
 CENT = Decimal("0.01")
@@ -48,9 +48,10 @@ async def async_budget_facts(hass: HomeAssistant, data: Mapping[str, Any], coins
 
 
 async def async_summary(
-    hass: HomeAssistant, data: Mapping[str, Any], coins: Collection[str], terms: Terms
+    hass: HomeAssistant, source: SourceType, stored: Fields, coins: Collection[str], terms: Terms
 ) -> dict[str, str]:
     """What the last page says before real money is traded."""
+    data = stored.data
     quote = data[CONF_QUOTE_ASSET]
     budget = Decimal(str(data[CONF_INITIAL_BUDGET]))
     amount = (budget / terms.rate).quantize(CENT, ROUND_DOWN)
@@ -59,18 +60,17 @@ async def async_summary(
         "amount": figure(hass, amount, 2),
         "free": figure(hass, terms.free or ZERO, 2),
         "quote": quote,
-        "first": await _first(hass, data, coins, terms, amount),
+        "first": await _first(hass, source, stored, coins, terms, amount),
     }
 
 
 async def _first(
-    hass: HomeAssistant, data: Mapping[str, Any], coins: Collection[str], terms: Terms, budget: Decimal
+    hass: HomeAssistant, source: SourceType, stored: Fields, coins: Collection[str], terms: Terms, budget: Decimal
 ) -> str:
     """What is bought at once with a budget in quote, and what that costs."""
     try:
-        body = await leader_of(hass, data, await version(hass)).fetch()
-        signal = None if body is None else parse_signal(body, coins)
-    except LeaderError:
+        signal = await source.first_signal(hass, stored, coins)
+    except SourceError:
         return await async_text(hass, "setup_leader_away")
     except UnknownCoin as err:
         return await async_text(hass, "setup_unknown_coins", coins=", ".join(err.coins))

@@ -11,7 +11,8 @@ from homeassistant.helpers import issue_registry as ir
 from homeassistant.util import dt as dt_util
 from yarl import URL
 
-from .const import CONF_LEADER_URL, CONF_QUOTE_ASSET, CONF_REFUSED_BY, DEFAULT_QUOTE_ASSET, DOMAIN, UNKNOWN_ORDER_GRACE
+from .const import CONF_QUOTE_ASSET, CONF_REFUSED_BY, DEFAULT_QUOTE_ASSET, DOMAIN, UNKNOWN_ORDER_GRACE
+from .registry import type_of
 from .trading.decimals import ZERO
 from .trading.errors import InvalidKey, LeaderForbidden, LeaderSignalsOff
 from .trading.ledger.records import OrderRecord
@@ -97,7 +98,7 @@ def _coin_set_aside(snapshot: Snapshot, entry: ConfigEntry[Any]) -> Mapping[str,
 
 
 def _plain_http(_snapshot: Snapshot, entry: ConfigEntry[Any]) -> Mapping[str, str] | None:
-    url = URL(entry.data[CONF_LEADER_URL])
+    url = URL(type_of(entry.data).address(entry.data) or "")
     return {"host": url.host or ""} if url.scheme == "http" and not is_private(str(url)) else None
 
 

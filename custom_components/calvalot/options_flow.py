@@ -7,9 +7,11 @@ from typing import Any
 from homeassistant.config_entries import ConfigFlowResult, OptionsFlowWithReload
 
 from . import forms
-from .checks import InvalidInput, check_coins
+from .checks import check_coins
 from .const import CONF_COINS, CONF_PUSH_URL, CONF_QUOTE_ASSET, CONF_SURVIVAL_FLOOR, DEFAULT_COINS, DEFAULT_QUOTE_ASSET
 from .coordinator import CalvalotCoordinator
+from .form_input import InvalidInput
+from .registry import type_of
 from .settings import coin_codes, exchange_of
 from .texts import figure
 from .webhook import webhook_url
@@ -23,13 +25,15 @@ class CalvalotOptionsFlow(OptionsFlowWithReload):
         entry = self.config_entry
         quote = entry.data.get(CONF_QUOTE_ASSET, DEFAULT_QUOTE_ASSET)
         known = coin_codes(entry.options.get(CONF_COINS, DEFAULT_COINS))
+        source = type_of(entry.data)
+        hidden = source.hidden | ({CONF_COINS} if source.coins(entry.options) is not None else set())
         url = webhook_url(self.hass, entry)
         shown: Mapping[str, Any] = {CONF_COINS: list(known)} | entry.options
         errors: dict[str, str] = {}
         placeholders = {"push_url": url}
         if user_input is not None:
             shown = forms.flat(user_input)
-            coins = coin_codes(shown[CONF_COINS])
+            coins = coin_codes(shown.get(CONF_COINS, known))
             try:
                 forms.check_ranges(forms.OPTIONS, shown, coins)
                 self._check_floor(shown)
@@ -41,11 +45,12 @@ class CalvalotOptionsFlow(OptionsFlowWithReload):
                 fields = await forms.async_ranges(self.hass, wrong, "options", "init", quote)
                 placeholders |= {"fields": fields, **err.placeholders}
             else:
-                return self.async_create_entry(data={**shown, CONF_COINS: list(coins)})
+                kept = {key: value for key, value in entry.options.items() if key not in forms.TUNED}
+                return self.async_create_entry(data={**kept, **shown, CONF_COINS: list(coins)})
         return self.async_show_form(
             step_id="init",
             data_schema=self.add_suggested_values_to_schema(
-                forms.options(known, quote, errors), forms.in_sections({**shown, CONF_PUSH_URL: url})
+                forms.options(known, quote, errors, hidden), forms.in_sections({**shown, CONF_PUSH_URL: url})
             ),
             errors=errors,
             description_placeholders=placeholders,

@@ -1,17 +1,31 @@
 """Which kinds of source there are, and how those of an entry are made."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from homeassistant.config_entries import ConfigEntry
 from homeassistant.core import HomeAssistant
 
-from .settings import leader_of
+from .const import CONF_SOURCE
+from .kinds.base import SourceType
+from .kinds.leader import LeaderType
 from .trading.signal import SourceKind
 from .trading.sources.base import Source
-from .trading.sources.leader import LeaderSource
+
+SOURCES: Final[Mapping[str, SourceType]] = {
+    source.kind: source
+    for source in (
+        LeaderType(),
+    )
+}  # fmt: skip
+
+
+def type_of(data: Mapping[str, Any]) -> SourceType:
+    """Kind of the first source of an entry."""
+    return SOURCES[data.get(CONF_SOURCE, SourceKind.LEADER)]
 
 
 def sources_of(hass: HomeAssistant, entry: ConfigEntry[Any], version: str) -> Mapping[str, Source]:
     """The sources of an entry by their keys. Raises InvalidSettings."""
-    return {SourceKind.LEADER: LeaderSource(leader_of(hass, entry.data, version))}
+    first = type_of(entry.data)
+    return {first.kind: first.build(hass, entry, version)}

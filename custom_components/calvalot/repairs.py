@@ -12,9 +12,10 @@ from homeassistant.data_entry_flow import UnknownStep
 from homeassistant.helpers.selector import NumberSelector, NumberSelectorConfig, NumberSelectorMode, TextSelector
 import voluptuous as vol
 
-from .checks import InvalidInput, check_coins
+from .checks import check_coins
 from .const import CONF_COINS, CONF_QUOTE_ASSET, DEFAULT_COINS, DEFAULT_QUOTE_ASSET
 from .coordinator import CalvalotConfigEntry
+from .form_input import InvalidInput
 from .issues import COINS_LEFT, order_text, unknown_orders
 from .settings import amount, coin_codes, exchange_of
 from .trading.engine import Engine

@@ -12,8 +12,9 @@ from homeassistant.core import HomeAssistant, callback
 from homeassistant.helpers.network import NoURLAvailableError
 from homeassistant.util import dt as dt_util
 
-from .const import CONF_LEADER_URL, CONF_PUSH, CONF_SIGNAL_SECRET, DOMAIN
+from .const import CONF_PUSH, CONF_SIGNAL_SECRET, DOMAIN
 from .coordinator import CalvalotConfigEntry
+from .registry import type_of
 from .trading.sources.push import MAX_BODY, PushVerifier
 from .trading.urls import is_private
 
@@ -34,7 +35,9 @@ def webhook_url(hass: HomeAssistant, entry: ConfigEntry) -> str:
     """Where the leader of an entry pushes to; only the path where Home Assistant does not know its own address."""
     own = webhook_id(hass, entry)
     try:
-        return webhook.async_generate_url(hass, own, prefer_external=not is_private(entry.data[CONF_LEADER_URL]))
+        return webhook.async_generate_url(
+            hass, own, prefer_external=not is_private(type_of(entry.data).address(entry.data) or "")
+        )
     except NoURLAvailableError:
         return webhook.async_generate_path(own)
 
@@ -43,7 +46,8 @@ def webhook_url(hass: HomeAssistant, entry: ConfigEntry) -> str:
 def async_setup_webhook(hass: HomeAssistant, entry: CalvalotConfigEntry) -> None:
     """Listen to the leader until the entry is unloaded, where its owner wants that."""
     own = webhook_id(hass, entry)
-    if not entry.options.get(CONF_PUSH, False):
+    address = type_of(entry.data).address(entry.data)
+    if address is None or not entry.options.get(CONF_PUSH, False):
         return
     coordinator = entry.runtime_data
     verifier = PushVerifier(entry.data[CONF_SIGNAL_SECRET], webhook.async_generate_path(own), dt_util.utcnow)
@@ -63,7 +67,7 @@ def async_setup_webhook(hass: HomeAssistant, entry: CalvalotConfigEntry) -> None
         entry.title,
         own,
         handle,
-        local_only=is_private(entry.data[CONF_LEADER_URL]),
+        local_only=is_private(address),
         allowed_methods=webhook.SUPPORTED_METHODS,
     )
     entry.async_on_unload(lambda: webhook.async_unregister(hass, own))

@@ -1,0 +1,69 @@
+"""What the flows, entities and the coordinator need to know of a kind of source."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from homeassistant.config_entries import ConfigEntry
+from homeassistant.core import HomeAssistant
+import voluptuous as vol
+
+from ..trading.signal import Signal, SourceKind
+from ..trading.sources.base import Source
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fields:
+    """What a source's form is stored as: what connects in the entry's data, what may be tuned in its options."""
+
+    data: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    options: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+
+class SourceType(ABC):
+    """One kind of source; its step in the config flow is named like it.
+
+    `secrets` are those of its fields that a form never shows. `hidden` are options that mean nothing to it.
+    """
+
+    kind: ClassVar[SourceKind]
+    secrets: ClassVar[tuple[str, ...]] = ()
+    hidden: ClassVar[frozenset[str]] = frozenset()
+
+    @abstractmethod
+    def form(self, *, stored: bool) -> vol.Schema:
+        """Form of its step; `stored`: an entry has it already."""
+
+    @abstractmethod
+    async def check(self, hass: HomeAssistant, known: Fields, user_input: Mapping[str, Any]) -> Fields:
+        """What was put in, checked and as it is stored; `known` is what is stored already. Raises InvalidInput."""
+
+    @abstractmethod
+    def build(self, hass: HomeAssistant, entry: ConfigEntry[Any], version: str) -> Source:
+        """The source of an entry. Raises InvalidSettings."""
+
+    @abstractmethod
+    async def name(self, hass: HomeAssistant, data: Mapping[str, Any]) -> str:
+        """What a portfolio with this source is called, in Home Assistant's language."""
+
+    @abstractmethod
+    async def first_signal(self, hass: HomeAssistant, stored: Fields, coins: Collection[str]) -> Signal | None:
+        """What a new portfolio would take up at once. Raises SourceError, InvalidSignal."""
+
+    def address(self, data: Mapping[str, Any]) -> str | None:  # noqa: ARG002
+        """URL that the source is asked at; None for one in the house."""
+        return None
+
+    def identity(self, data: Mapping[str, Any]) -> str | None:  # noqa: ARG002
+        """What two live portfolios on one account must not have in common; None where they may have everything."""
+        return None
+
+    def coins(self, options: Mapping[str, Any]) -> tuple[str, ...] | None:  # noqa: ARG002
+        """Coins that its own fields name; None where the owner chooses them with the budget."""
+        return None
+
+    def shown(self, stored: Fields) -> Mapping[str, Any]:
+        """What its form shows of what is stored, without secrets."""
+        fields = {str(marker) for marker in self.form(stored=True).schema} - {*self.secrets}
+        return {key: value for key, value in {**stored.data, **stored.options}.items() if key in fields}
