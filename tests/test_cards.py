@@ -16,7 +16,7 @@ from custom_components.calvalot.settings import version
 from custom_components.calvalot.trading import signals as desk
 from custom_components.calvalot.trading.exchanges.base import Mode
 from custom_components.calvalot.trading.ledger.records import OVERTAKEN, FlowKind, OrderState, Result
-from custom_components.calvalot.trading.signal import SYNC
+from custom_components.calvalot.trading.signal import INITIAL_SYNC, Kind
 from custom_components.calvalot.trading.snapshot import Status
 
 from .test_translations import PLACEHOLDER, calls
@@ -49,7 +49,7 @@ def reasons() -> set[str]:
         for name, call in calls()
         if name in {"drop", "_end", "_close"} and call.args and isinstance(call.args[-1], ast.Constant)
     }
-    covered = {f"covered by {by}" for by in (desk.INITIAL_SYNC, SYNC.rstrip("-"))}
+    covered = {f"covered by {by}" for by in (INITIAL_SYNC, Kind.SYNC)}
     return {*given, *covered, OVERTAKEN, desk.WAITS, desk.TOO_OLD}
 
 

@@ -16,7 +16,7 @@ import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 from custom_components import calvalot
-from custom_components.calvalot.config_flow import follower_hash
+from custom_components.calvalot.config_flow import portfolio_hash
 from custom_components.calvalot.const import DOMAIN
 from custom_components.calvalot.forms import OPTIONS, SECTIONS, in_sections
 from custom_components.calvalot.settings import entry_settings
@@ -176,7 +176,7 @@ async def test_live(hass: HomeAssistant, leader: LeaderSimulator, exchange: Exch
     )
     result = await confirm(hass, result)
     assert result["title"] == "Calv-a-lot 127.0.0.1 (live)"
-    assert result["result"].unique_id == follower_hash(result["data"])
+    assert result["result"].unique_id == portfolio_hash(result["data"])
     assert leader.url not in result["result"].unique_id
     assert result["data"]["api_key"] == exchange.api_key
     assert result["data"]["api_secret"] == exchange.api_secret
@@ -284,7 +284,7 @@ async def test_plain_http(hass: HomeAssistant, leader: LeaderSimulator, exchange
     result = await hass.config_entries.flow.async_configure(flow_id, public | {"accept_plain_http": False})
     assert_form(result, "leader", {"leader_url": "plain_http"})
 
-    with patch("custom_components.calvalot.config_flow.check_leader"):
+    with patch("custom_components.calvalot.kinds.leader.check_leader"):
         result = await hass.config_entries.flow.async_configure(flow_id, public | {"accept_plain_http": True})
     assert_form(result, "exchange", {})
 
@@ -630,7 +630,7 @@ async def test_reconfigure_leader(
     assert result["type"] is FlowResultType.ABORT
     assert result["reason"] == "reconfigure_successful"
     assert live_entry.data == before | {"leader_url": other.url}
-    assert live_entry.unique_id == follower_hash(live_entry.data)
+    assert live_entry.unique_id == portfolio_hash(live_entry.data)
 
 
 async def test_reconfigure_leader_error(hass: HomeAssistant, entry: MockConfigEntry, leader: LeaderSimulator) -> None:
@@ -648,7 +648,7 @@ async def test_reconfigure_keeps_consent(hass: HomeAssistant, entry_data: dict[s
     """What was consented to once is not asked again for the same address."""
     entry = add_entry(hass, entry_data | {"leader_url": PUBLIC_LEADER})
     form = await reconfigure(hass, entry, "leader")
-    with patch("custom_components.calvalot.config_flow.check_leader"):
+    with patch("custom_components.calvalot.kinds.leader.check_leader"):
         result = await hass.config_entries.flow.async_configure(
             form["flow_id"], {"leader_url": PUBLIC_LEADER, "signal_secret": "new"}
         )
@@ -712,7 +712,7 @@ async def test_reconfigure_into_live(
     assert result["reason"] == "reconfigure_successful"
     assert (entry.data["trading_mode"], entry.data["initial_budget"]) == ("live", 500)
     assert entry.options == {"coins": ["BTC"], "min_order": 6}
-    assert entry.unique_id == follower_hash(entry.data)
+    assert entry.unique_id == portfolio_hash(entry.data)
     assert entry.title == ("My savings" if title == "My savings" else "Calv-a-lot 127.0.0.1 (live)")
 
 
@@ -769,7 +769,7 @@ async def test_reauth(
     assert result["type"] is FlowResultType.ABORT
     assert result["reason"] == "reauth_successful"
     assert live_entry.data == before | new
-    assert live_entry.unique_id == follower_hash(live_entry.data)
+    assert live_entry.unique_id == portfolio_hash(live_entry.data)
 
 
 async def test_reauth_dry_run(hass: HomeAssistant, entry: MockConfigEntry, leader: LeaderSimulator) -> None:

@@ -231,7 +231,9 @@ def test_diagnostics() -> None:
     constants = {name for name, value in vars(calvalot.const).items() if value in SECRETS}
     assert len(constants) == len(SECRETS)
     assert not names & constants
-    code = re.sub(r"entry\.data(\[|\.get\()CONF_(LEADER|EXCHANGE)_URL", "", path.read_text("utf-8"))
+    code = re.sub(
+        r"entry\.data(\[|\.get\()CONF_EXCHANGE_URL|(type_of|\.address)\(entry\.data\)", "", path.read_text("utf-8")
+    )
     assert "entry.data" not in code
     assert "as_dict" not in code
 

@@ -19,6 +19,7 @@ import pytest
 from custom_components import calvalot
 from custom_components.calvalot import binary_sensor, button, event, forms, sensor, services, switch
 from custom_components.calvalot.issues import PROBLEMS
+from custom_components.calvalot.registry import SOURCES
 from custom_components.calvalot.trading import responses
 from custom_components.calvalot.trading.events import EventQueue
 from custom_components.calvalot.trading.exchanges.base import Mode, Side
@@ -208,12 +209,22 @@ def test_entity_states() -> None:
             assert set(icon.get("state", ())) <= {"on", "off"}, key
 
 
+def alert_name(argument: ast.expr) -> str | None:
+    """The name of an alert; of those that begin with the kind of a source, as a leader's."""
+    match argument:
+        case ast.Constant(value=str(name)):
+            return name
+        case ast.JoinedStr(values=[_, ast.Constant(value=str(rest))]):
+            return f"leader{rest}"
+    return None
+
+
 def test_alerts() -> None:
     """The follower raises the alerts that the event entity knows, and their details have names."""
     alerts = {
-        call.args[0].value: {keyword.arg for keyword in call.keywords}
+        alert: {keyword.arg for keyword in call.keywords}
         for name, call in calls()
-        if name == "alert" and isinstance(call.args[0], ast.Constant)
+        if name == "alert" and (alert := alert_name(call.args[0]))
     }
     description = next(description for description in event.EVENTS if description.key == "alert")
     assert alerts.keys() == set(description.event_types or ())
@@ -292,7 +303,7 @@ def test_selectors() -> None:
                 walk(inner)
 
     sections = [section.schema for section in forms.options((), "USDC").schema.values()]
-    for schema in (forms.exchange(), forms.budget(), *sections):
+    for schema in (forms.exchange(), forms.budget(with_coins=True), *sections):
         for selector in schema.schema.values():
             if isinstance(selector, SelectSelector):
                 collect(selector.config)
@@ -343,20 +354,26 @@ def test_issues() -> None:
         assert ("fix_flow" in translated[problem.key]) == problem.fixable, problem.key
 
 
+# Where the flows and what they ask for are written.
+FLOW_FILES = tuple(
+    ROOT / name for name in ("config_flow.py", "options_flow.py", "const.py", "checks.py", "forms.py", "form_input.py")
+)
+
+
 @pytest.mark.parametrize("part", ["step", "error", "abort", "progress", "create_entry"])
 @pytest.mark.parametrize("flow", ["config", "options"])
 def test_flow_texts_are_used(flow: str, part: str) -> None:
     """Steps, fields, errors and aborts of the flows are words of their code."""
     words = {
         node.value
-        for name in ("config_flow.py", "options_flow.py", "const.py", "checks.py", "forms.py")
-        if (ROOT / name).exists()
-        for node in ast.walk(ast.parse((ROOT / name).read_text("utf-8")))
+        for path in (*FLOW_FILES, *(ROOT / "kinds").glob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
         if isinstance(node, ast.Constant) and isinstance(node.value, str)
     }
     # Set by Home Assistant's own helpers and by the name of a step's method.
     words |= {"reauth_successful", "reconfigure_successful", "already_configured", "init"}
     words |= set(re.findall(r"def async_step_(\w+)", (ROOT / "config_flow.py").read_text("utf-8")))
+    words |= {f"{start}{kind}" for start in ("", "reconfigure_") for kind in SOURCES}
     tree = load("translations/en.json").get(flow, {}).get(part, {})
     assert set(tree) - words == set()
     if part == "step":
