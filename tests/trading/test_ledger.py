@@ -493,6 +493,26 @@ def test_a_booking_that_cannot_be_true_leaves_nothing(ledger: Ledger) -> None:
     assert ledger.in_flight() == (order,)
 
 
+@pytest.mark.parametrize("recovered", [False, True])
+def test_more_than_is_held_of_the_fee_coin(ledger: Ledger, recovered: bool) -> None:
+    """Recovered it is sold, as far as fees were taken in it; a sale of our own never sells more than is held."""
+    add_flow(ledger, "1000")
+    trade(ledger, make_order(coin="BNB"), make_fill("1", "10", trade_id=1))
+    trade(ledger, make_order(), make_fill("1", "10", "0.1", "BNB", trade_id=2))
+    for quantity, booked in (("1.01", False), ("1", recovered)):
+        (order,) = ledger.add_orders([make_order(Side.SELL, quantity, "BNB", leg=len(quantity))])
+        fill = make_fill(quantity, "12", trade_id=3)
+        if not booked:
+            with pytest.raises(BookError, match="less than"):
+                ledger.book_order(order, make_report(order, fill), [fill], PRICES, recovered=recovered)
+            continue
+        _, book = ledger.book_order(order, make_report(order, fill), [fill], PRICES, recovered=recovered)
+        assert book.portfolio.quantity("BNB") == 0
+        assert book.portfolio.cash == 1000 - 10 - 10 + 12 - Decimal("1.2")
+        assert ledger.replay() == book.portfolio
+        assert ledger.fact("lent") == "0.1"
+
+
 def test_a_page_of_orders(ledger: Ledger) -> None:
     """New and known orders in one commit with how far they were read, and with a fact where there is one."""
     (known,) = ledger.add_orders([make_order()])

@@ -203,6 +203,17 @@ def test_more_than_is_held_is_not_sold(coin: str) -> None:
     assert portfolio == make_portfolio("100", BTC="1")
 
 
+def test_fees_that_were_lent_after_all_are_paid_back() -> None:
+    """At the price of the sale, which then is neither profit nor loss on them; no more than may have been lent."""
+    portfolio = make_portfolio("0", BNB="10")
+    fill = make_fill("12", "5")
+    sold = portfolio.with_fill(fill, Side.SELL, "BNB", QUOTE, Decimal(1), lendable=Decimal(2))
+    assert not sold.positions
+    assert (sold.cash, sold.realised) == (50, 49)
+    with pytest.raises(BookError, match="less than"):
+        portfolio.with_fill(fill, Side.SELL, "BNB", QUOTE, Decimal(1), lendable=Decimal("1.9"))
+
+
 def test_a_fee_above_what_was_bought_is_refused() -> None:
     """A position cannot fall under 0."""
     with pytest.raises(BookError, match="a fee of 2 BTC"):

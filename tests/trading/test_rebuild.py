@@ -263,6 +263,37 @@ async def test_a_fee_whose_price_is_missing(rig: Rig, leader: LeaderSimulator, s
     assert await rebuilt(rig, follower, truth) <= 2
 
 
+async def test_a_fee_that_was_not_known_when_its_coin_was_sold(
+    rig: Rig, leader: LeaderSimulator, sim: ExchangeSimulator
+) -> None:
+    """All of the fee coin was sold while another sale was unclear: its fee was paid out of what is the owner's."""
+    sim.set_balance("BNB", "1")
+    sim.set_account(bnb_burn=True)
+    sim.set_price("BNBUSDC", 300)
+    follower = await rig.following()
+    leader.publish_v2({"BNB": ".1", "ETH": ".8"})
+    await rig.cycle(follower)
+    sim.fault("drop", when="after", method="POST", symbol="ETHUSDC")
+    sim.fault("status", method="GET", path="/order", count=None)
+    leader.publish_v2({})
+    await rig.cycle(follower)
+    sim.clear_faults()
+    await rig.cycle(follower)
+    truth = follower._ledger.book().portfolio
+    assert not follower._ledger.in_flight()
+    assert [order.symbol for order in rig.orders(side="SELL")] == ["ETHUSDC", "BNBUSDC"]
+    assert truth.quantity("BNB") < Decimal("0.001")
+    lose(rig, follower)
+    follower = await rig.start()
+    picture = await rig.cycle(follower, after=61)
+    book = follower._ledger.book().portfolio
+    assert (picture.open_orders, follower._ledger.replay()) == ((), book)
+    assert picture.total_value is not None
+    assert book.quantity("BNB") == 0
+    # The fee is worth the same, whoever of the two lent it.
+    assert abs(book.cash + book.quantity("BNB") * sim.price("BNBUSDC") - truth.cash) < Decimal("1.5")
+
+
 @pytest.mark.parametrize("page", [1, 2, 7])
 async def test_page_boundaries(
     rig: Rig, leader: LeaderSimulator, sim: ExchangeSimulator, monkeypatch: pytest.MonkeyPatch, page: int

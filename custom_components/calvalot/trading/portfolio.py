@@ -96,15 +96,21 @@ class Portfolio:
                 positions=book.positions,
             )
 
-    def with_fill(self, fill: Fill, side: Side, coin: str, quote: str, fee_price: Decimal) -> Portfolio:
+    def with_fill(
+        self, fill: Fill, side: Side, coin: str, quote: str, fee_price: Decimal, lendable: Decimal = ZERO
+    ) -> Portfolio:
         """Book one fill. `fee_price` is the price in quote of one unit of the fee's asset.
 
         A fee in the coin reduces its quantity, one in quote the cash, one in another coin that the book holds that
         position at its average cost; what the book does not hold of it was lent by the owner and is paid back in cash.
-        Raises BookError where more is sold than held.
+        Of a coin that fees were taken in up to `lendable` more than held may be sold: so much of them was lent after all.
+        Raises BookError where more is sold.
         """
         with localcontext(EXACT):
             book = _Draft(self)
+            short = fill.quantity - self.quantity(coin)
+            if side is Side.SELL and ZERO < short <= lendable:
+                book.borrow(coin, short, fill.price)
             fee_cost = book.pay_fee(fill, coin, quote, side, fee_price)
             if side is Side.BUY:
                 book.add(coin, fill.quantity, fill.amount + fee_cost)
@@ -161,6 +167,12 @@ class _Draft:
     def add(self, coin: str, quantity: Decimal, cost: Decimal) -> None:
         held = self.positions.get(coin, Position())
         self.positions[coin] = Position(held.quantity + quantity, held.cost + cost)
+
+    def borrow(self, coin: str, quantity: Decimal, price: Decimal) -> None:
+        """Have back what paid fees and was not known to be lent; the owner is paid for it in cash."""
+        cost = (quantity * price).quantize(CASH_DIGITS)
+        self.cash -= cost
+        self.add(coin, quantity, cost)
 
     def reduce(self, coin: str, quantity: Decimal) -> None:
         """Take a fee out of the position it was paid from: fewer coins for the same cost."""

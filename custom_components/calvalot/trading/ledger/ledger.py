@@ -459,12 +459,19 @@ class Ledger(Storage):
             return asset
 
     def book_order(
-        self, record: OrderRecord, report: OrderReport, trades: Sequence[Fill], fee_prices: Mapping[str, Decimal]
+        self,
+        record: OrderRecord,
+        report: OrderReport,
+        trades: Sequence[Fill],
+        fee_prices: Mapping[str, Decimal],
+        *,
+        recovered: bool = False,
     ) -> tuple[OrderRecord, Book]:
         """Book the fills of a finished order, each exactly once, and close it; returns it and the new book.
 
-        `fee_prices` holds the price in quote of each fee asset. Raises BookError where the fills do not add up to what was
-        executed or more is sold than held.
+        `fee_prices` holds the price in quote of each fee asset. `recovered`: which fees the owner lent is not known any
+        more; where less is held of their coin than was sold, it was so many of them. Raises BookError where the fills do not
+        add up to what was executed or more is sold than held.
         """
         if sum((fill.quantity for fill in trades), ZERO) != report.executed_quantity:
             raise BookError(f"the fills of order {report.order_id} do not add up to what was executed")
@@ -482,10 +489,10 @@ class Ledger(Storage):
                     **{key: value for key, value in _columns(fill).items() if key != "order_id"},
                 }
                 connection.execute(insert(fills), row)
-                before, portfolio = (
-                    portfolio,
-                    portfolio.with_fill(fill, record.side, record.coin, self.quote, fee_price),
-                )
+                before = portfolio
+                short = record.side is Side.SELL and fill.quantity > before.quantity(record.coin)
+                lendable = self._fees_in(connection, record.coin) if recovered and short else ZERO
+                portfolio = before.with_fill(fill, record.side, record.coin, self.quote, fee_price, lendable)
                 lent += _lent(fill, record, before, portfolio)
             if lent:
                 self._lend(connection, lent)
@@ -557,7 +564,8 @@ class Ledger(Storage):
                 while in_kind and (in_kind[0].after_fill or 0) < row["seq"]:
                     portfolio = _without(portfolio, in_kind.pop(0))
                 fill = Fill(**{key: row[key] for key in Fill.__slots__})
-                portfolio = portfolio.with_fill(fill, Side(row["side"]), row["coin"], self.quote, row["fee_price"])
+                side, coin, fee_price = Side(row["side"]), row["coin"], row["fee_price"]
+                portfolio = portfolio.with_fill(fill, side, coin, self.quote, fee_price, lendable=fill.quantity)
         for flow in in_kind:
             portfolio = _without(portfolio, flow)
         return portfolio
@@ -697,6 +705,15 @@ class Ledger(Storage):
                 for row in rows
             }
 
+    def _fees_in(self, connection: Connection, coin: str) -> Decimal:
+        """What was taken of a coin for fees of others."""
+        taken = (
+            select(fills.c.fee)
+            .join(orders, orders.c.seq == fills.c.order_seq)
+            .where(self._own(fills), fills.c.fee_asset == coin, orders.c.coin != coin)
+        )
+        return sum(connection.execute(taken).scalars(), ZERO)
+
     def _lend(self, connection: Connection, quantity: Decimal) -> None:
         """Add to what of the fee coin was lent for fees."""
         known = connection.execute(select(facts.c.value).where(*self._fact(LENT))).scalar_one_or_none()
@@ -725,11 +742,12 @@ def _without_key(row: RowMapping) -> dict[str, Any]:
 
 
 def _lent(fill: Fill, order: OrderRecord, before: Portfolio, after: Portfolio) -> Decimal:
-    """How much of a fee in the fee coin the book did not hold, and paid back in cash."""
-    if fill.fee_asset != FEE_COIN or (order.coin == FEE_COIN and order.side is Side.BUY):
+    """How much of the fee coin the book did not hold when it paid fees, and paid back in cash."""
+    if order.coin == FEE_COIN and order.side is Side.BUY:
         return ZERO
+    fee = fill.fee if fill.fee_asset == FEE_COIN else ZERO
     sold = fill.quantity if order.coin == FEE_COIN else ZERO
-    return fill.fee - (before.quantity(FEE_COIN) - after.quantity(FEE_COIN) - sold)
+    return fee + sold - (before.quantity(FEE_COIN) - after.quantity(FEE_COIN))
 
 
 def _without(portfolio: Portfolio, flow: CashFlow) -> Portfolio:
