@@ -113,9 +113,7 @@ class Executor:
             if not in_order:
                 await self._wait_for_fee_coin({fill.fee_asset for fill in fills} - {record.coin, self._ledger.quote})
             fee_prices = self._fee_prices(record, report, fills, prices)
-            booked, _ = await asyncio.to_thread(
-                self._ledger.book_order, record, report, fills, fee_prices, recovered=in_order
-            )
+            booked, _ = await asyncio.to_thread(self._ledger.book_order, record, report, fills, fee_prices, in_order)
         except BookError as err:
             _LOGGER.warning("Order %s was executed but cannot be booked yet: %s", record.client_order_id, err)
             return record

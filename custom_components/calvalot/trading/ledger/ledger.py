@@ -464,7 +464,6 @@ class Ledger(Storage):
         report: OrderReport,
         trades: Sequence[Fill],
         fee_prices: Mapping[str, Decimal],
-        *,
         recovered: bool = False,
     ) -> tuple[OrderRecord, Book]:
         """Book the fills of a finished order, each exactly once, and close it; returns it and the new book.
