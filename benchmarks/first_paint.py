@@ -1,11 +1,9 @@
 """How long a browser needs until the dashboard shows its figures, with 5,000 trades and two years of history."""
 
 import argparse
-from contextlib import closing
 from datetime import timedelta
 import json
 import os
-import sqlite3
 from statistics import median
 import sys
 import time
@@ -14,6 +12,7 @@ from playwright.sync_api import Page, sync_playwright
 
 from demo.history import Story, seed_history
 from harness.dashboard import URL_PATH, show_dashboard
+from harness.database import rows
 from harness.forms import add_follower, entities
 from harness.home import Home, running_home
 from harness.process import free_port
@@ -84,8 +83,9 @@ def main() -> int:
         ids = entities(home, entry_id)
         seed_history(home, leader, exchange, entry_id, ids, language="en", story=STORY)
         show_dashboard(home)
-        with closing(sqlite3.connect(home.folder / "calvalot" / f"{entry_id}.db")) as ledger:
-            (trades,) = ledger.execute("SELECT count(*) FROM orders WHERE state = 'booked'").fetchone()
+        ((trades,),) = rows(
+            home.folder / "calvalot" / f"{entry_id}.db", "SELECT count(*) FROM orders WHERE state = 'booked'"
+        )
         figures = measure(home, arguments.times)
     result = {name: median(seconds) for name, seconds in figures.items()}
     if arguments.json:

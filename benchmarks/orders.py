@@ -15,7 +15,7 @@ from .stage import AFTER, BEFORE, LATENCY, World, entry, home, world
 
 ORDERS = 5
 # What the follower may take by itself, in W.
-OWN = 4.5
+OWN = 5
 SELLS = {"BTCUSDC": "0.002", "ETHUSDC": "0.05"}
 BUYS = {"BNBUSDC": "0.2", "SOLUSDC": "1", "XRPUSDC": "90"}
 OTHER_KEY, OTHER_SECRET = "sequential".ljust(64, "0"), "sequentialSecret".ljust(64, "0")

@@ -16,6 +16,7 @@ from typing import Any
 
 from homeassistant.core import Event, HomeAssistant, callback
 
+from .calibration import work
 from .figure import Figure
 from .stage import AFTER, BEFORE, LATENCY, World, entry, home, world
 
@@ -26,6 +27,8 @@ INTERVAL = 30
 PAUSE = 6
 # What bounds it: leader, prices and account together, then the sells, then the buys.
 BOUND = 3 * LATENCY
+# What the follower may take by itself, in W.
+OWN = 12
 
 
 class Fills:
@@ -78,15 +81,17 @@ async def run(signals: int = SIGNALS, interval: int = INTERVAL, seed: int = 1) -
 
 async def measure(*, quick: bool) -> list[Figure]:
     """The same for the table of all benchmarks."""
+    before = work()
     figures = await run(3 if quick else SIGNALS)
+    unit = (before + work()) / 2
     how = f"median of {figures['signals']} signals, from the publication on; L = {LATENCY * 1000:.0f} ms"
     return [
         Figure(
             name="publication to last fill, pushed",
             value=figures["push"]["median"] / LATENCY,
             unit="× L",
-            bound=5,
-            by=how,
+            bound=3 + OWN * unit / LATENCY,
+            by=f"{how}, W = {unit * 1000:.1f} ms; bound 3 × L + {OWN} × W",
         ),
         Figure(name=f"… polled every {INTERVAL} s", value=figures["polling"]["median"], unit="s", by=how),
     ]

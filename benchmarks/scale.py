@@ -13,8 +13,8 @@ from .stage import AFTER, BEFORE, LATENCY, World, follow, home, world
 
 FOLLOWERS = 50
 # What each of them may take by itself, in W.
-IDLE = 3
-TRADING = 10
+IDLE = 4
+TRADING = 12
 # Weight that the exchange allows an address in a minute.
 LIMIT = 6000
 
@@ -36,7 +36,9 @@ async def measure(*, quick: bool) -> list[Figure]:
             Figure(name=name, value=idle, unit="s", bound=bound, by=f"{how}; bound for each L + {IDLE} × W"), asked
         )
         await there.publish(AFTER)
+        before = unit
         trading, asked = await _round(there, coordinators)
+        unit = (before + work()) / 2
         if (orders := sum(each["method"] == "POST" for each in asked)) != 5 * count:
             raise RuntimeError(f"{orders} orders, not {5 * count}")
         bound = count * (3 * latency + TRADING * unit)

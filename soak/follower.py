@@ -13,6 +13,7 @@ from typing import Any
 from custom_components.calvalot.trading.exchanges.base import Mode
 from custom_components.calvalot.trading.ledger.records import FIRST_BOOK
 from harness import forms
+from harness.database import change, rows
 from harness.home import Home
 from harness.http import ApiError
 
@@ -127,8 +128,7 @@ class Follower:
 
     async def pass_refusals(self) -> None:
         """As if hours had passed since anything was refused: what waits before it is sent again waits no longer."""
-        with closing(sqlite3.connect(self.ledger, timeout=5)) as connection, connection:
-            connection.execute(LONG_AGO)
+        change(self.ledger, LONG_AGO)
         await self.reload()
 
     def lose_ledger(self) -> None:
@@ -148,8 +148,7 @@ class Follower:
             connection.execute("ROLLBACK")
 
     def _rows(self, query: str, *parameters: str | int) -> list[tuple[Any, ...]]:
-        with closing(sqlite3.connect(f"{self.ledger.as_uri()}?mode=ro", uri=True, timeout=5)) as connection:
-            return connection.execute(query, parameters).fetchall()
+        return rows(self.ledger, query, *parameters)
 
     async def _try(self, call: Callable[..., Any], *arguments: object, **data: object) -> Any:
         try:

@@ -1,10 +1,16 @@
 """What the entity tests share: find an entity by its key, run a cycle."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from homeassistant.core import HomeAssistant, State
 from homeassistant.helpers import entity_registry as er
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 from custom_components.calvalot.const import DOMAIN
+from custom_components.calvalot.coordinator import ledger_path
+from custom_components.calvalot.settings import entry_settings
+from custom_components.calvalot.trading.ledger.ledger import Ledger
 
 ALLOCATION = {"BTC": "0.4", "ETH": "0.2", "BNB": "0.1", "SOL": "0.1", "XRP": "0.1"}
 
@@ -31,6 +37,23 @@ def keys(hass: HomeAssistant, entry: MockConfigEntry, platform: str, *, enabled_
         for entity in entities
         if entity.domain == platform and not (enabled_only and entity.disabled_by)
     }
+
+
+def ledger_of(hass: HomeAssistant, entry: MockConfigEntry) -> Ledger:
+    """The ledger of an entry, to be opened beside the one that is in use."""
+    settings = entry_settings(entry)
+    return Ledger(ledger_path(hass, entry.entry_id), settings.mode, settings.quote)
+
+
+@contextmanager
+def reading(hass: HomeAssistant, entry: MockConfigEntry) -> Iterator[Ledger]:
+    """The ledger of an entry as it lies on disk."""
+    ledger = ledger_of(hass, entry)
+    ledger.open()
+    try:
+        yield ledger
+    finally:
+        ledger.close()
 
 
 async def poll(hass: HomeAssistant, entry: MockConfigEntry, times: int = 1) -> None:

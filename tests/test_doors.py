@@ -17,7 +17,7 @@ from simulators.exchange import ExchangeSimulator
 from simulators.leader import LeaderSimulator
 
 from .conftest import add_entry, set_up
-from .entities import poll
+from .entities import poll, reading
 
 INPUT: dict[str, dict[str, Any]] = {
     "write_off": {"coin": "BTC"},
@@ -65,15 +65,16 @@ async def test_only_administrators_move_money(
     """Whatever changes something is refused to everybody else, and changes nothing."""
     leader.publish_v2({"BTC": "0.4"})
     await set_up(hass, entry)
-    ledger = entry.runtime_data.engine._ledger
     leader.publish_v2({"BTC": "0.1"})
-    before = ledger.book(), ledger.trades(), ledger.signals()
+    with reading(hass, entry) as ledger:
+        before = ledger.book(), ledger.trades(), ledger.signals()
     hass_read_only_user.mock_policy({"entities": True})
     with pytest.raises(Unauthorized):
         await hass.services.async_call(
             DOMAIN, name, INPUT.get(name, {}), blocking=True, context=Context(user_id=hass_read_only_user.id)
         )
-    assert (ledger.book(), ledger.trades(), ledger.signals()) == before
+    with reading(hass, entry) as ledger:
+        assert (ledger.book(), ledger.trades(), ledger.signals()) == before
 
 
 def test_what_is_for_everybody_only_reads() -> None:
@@ -146,7 +147,7 @@ async def test_webhook_hears_its_leader_only(
     assert answers[0] == answers[1]
     await hass.async_block_till_done()
     assert len(leader.requests) == asked
-    assert entry.runtime_data.engine._ledger.signals() == ()
+    assert await entry.runtime_data.engine.queries.signals() == []
 
 
 @pytest.mark.parametrize("expected_lingering_timers", [True])  # the server's, of the connections that it refused
@@ -244,10 +245,10 @@ async def test_answer_that_is_not_to_be_trusted(
     await poll(hass, entry)
     follower = entry.runtime_data.engine
     assert follower.snapshot.leader_connected is False
-    assert follower._ledger.trades() == ()
-    assert follower._ledger.signals() == ()
+    assert await follower.queries.trades() == []
+    assert await follower.queries.signals() == []
     await poll(hass, entry)
-    assert len(follower._ledger.trades()) == 1
+    assert len(await follower.queries.trades()) == 1
 
 
 @pytest.mark.parametrize("forged", [True, False])
@@ -259,7 +260,7 @@ async def test_signed_answers(
     leader.publish_v2({"BTC": "0.4"})
     leader.set_sign_answers(True)
     if forged:
-        signed = leader._sign
-        leader._sign_answer = lambda body: signed(body.replace(b"0.4", b"0.1"))
+        signed = leader.sign
+        leader.signature_of = lambda body: signed(body.replace(b"0.4", b"0.1"))
     await poll(hass, entry)
-    assert len(entry.runtime_data.engine._ledger.trades()) == (not forged)
+    assert len(await entry.runtime_data.engine.queries.trades()) == (not forged)

@@ -18,7 +18,7 @@ from custom_components.calvalot.trading.ledger.ledger import Ledger
 from simulators.leader import LeaderSimulator
 
 from .conftest import set_up
-from .entities import poll
+from .entities import ledger_of, poll
 from .trading.faults import failing_disk, flush, scratch
 
 
@@ -36,15 +36,15 @@ async def test_failing_disk(hass: HomeAssistant, live_entry: MockConfigEntry, le
     await set_up(hass, live_entry)
     leader.publish_v2({"BTC": "0.4"})
     follower = live_entry.runtime_data.engine
-    with failing_disk(follower._ledger):
+    with failing_disk(ledger_of(hass, live_entry)):
         await live_entry.runtime_data.async_poll()
     assert issues(hass, live_entry) == {
         "ledger_failed": {"name": "Calv-a-lot", "error": "the ledger failed: disk I/O error"}
     }
-    assert not follower._ledger.trades()
+    assert await follower.queries.trades() == []
     await poll(hass, live_entry)
     assert issues(hass, live_entry) == {}
-    assert [trade.coin for trade in follower._ledger.trades()] == ["BTC"]
+    assert [trade["coin"] for trade in await follower.queries.trades()] == ["BTC"]
 
 
 async def test_broken_ledger(hass: HomeAssistant, live_entry: MockConfigEntry, leader: LeaderSimulator) -> None:
@@ -52,7 +52,7 @@ async def test_broken_ledger(hass: HomeAssistant, live_entry: MockConfigEntry, l
     leader.publish_v2({"BTC": "0.4"})
     await set_up(hass, live_entry)
     copies = [copy.name for copy in ledger_path(hass, live_entry.entry_id).parent.glob("*.copy.db")]
-    flush(live_entry.runtime_data.engine._ledger)
+    flush(ledger_of(hass, live_entry))
     scratch(ledger_path(hass, live_entry.entry_id))
     await poll(hass, live_entry, 2)
     assert await hass.config_entries.async_reload(live_entry.entry_id)

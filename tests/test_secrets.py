@@ -1,6 +1,5 @@
 """Secrets are looked for everywhere that something leaves the follower, whatever goes wrong."""
 
-import asyncio
 from collections.abc import Iterator
 import json
 import logging
@@ -207,7 +206,7 @@ async def test_pushed_to(
     leader.set_clock(1)  # nothing from the second of the start is heard
     leader.set_webhooks([str(client.make_url(path))])
     leader.publish_v2({"BTC": "0.4"})
-    await asyncio.gather(*leader._pusher._calls)
+    await leader.pushed()
     await hass.async_block_till_done()
     assert entry.runtime_data.data.positions["BTC"].quantity > 0
     for method in ("GET", "HEAD", "POST", "PUT"):
@@ -397,8 +396,8 @@ async def test_objects(hass: HomeAssistant, secret_data: dict[str, Any]) -> None
         coordinator,
         follower,
         follower.settings,
-        follower._fetcher,
-        follower._fetcher._leader,
+        *follower.sources,
+        *(state.source for state in follower.sources),
         coordinator.verifier,
         coordinator.exchange,
     ):

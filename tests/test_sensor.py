@@ -252,4 +252,4 @@ async def test_added_coin(hass: HomeAssistant, entry_data: dict[str, Any]) -> No
 )
 def test_plain(value: str, digits: int, text: str) -> None:
     """Figures are plain decimal text."""
-    assert sensor._plain(Decimal(value), digits) == text
+    assert sensor.plain(Decimal(value), digits) == text

@@ -24,9 +24,12 @@ from pytest_homeassistant_custom_component.typing import ClientSessionGenerator,
 
 from custom_components.calvalot import webhook
 from custom_components.calvalot.const import DOMAIN, PUSH_COOLDOWN
+from custom_components.calvalot.coordinator import ledger_path
 from custom_components.calvalot.diagnostics import async_get_config_entry_diagnostics
 from custom_components.calvalot.forms import in_sections
+from custom_components.calvalot.trading.signals import Signals
 from custom_components.calvalot.trading.sources.push import MAX_BODY
+from harness.database import rows
 from simulators.exchange import ExchangeSimulator
 from simulators.leader import LeaderSimulator
 
@@ -88,7 +91,8 @@ async def counts(hass: HomeAssistant, entry: MockConfigEntry) -> Counted:
 
 def trades(entry: MockConfigEntry) -> int:
     """How much was traded."""
-    return len(entry.runtime_data.engine._ledger.trades())
+    path = ledger_path(entry.runtime_data.hass, entry.entry_id)
+    return len(rows(path, "SELECT seq FROM orders WHERE state = 'booked'"))
 
 
 async def cool_down(hass: HomeAssistant, freezer: FrozenDateTimeFactory) -> None:
@@ -120,7 +124,7 @@ async def test_leader_pushes(
     leader.set_clock(1)  # nothing from the second of the start is heard
     leader.set_webhooks([str(client.make_url(path_of(entry)))])
     leader.publish_v2({"BTC": "0.4"})
-    await asyncio.gather(*leader._pusher._calls)
+    await leader.pushed()
     await hass.async_block_till_done()
     assert [pushed.status for pushed in leader.pushes] == [202]
     assert trades(entry) == 1
@@ -541,7 +545,7 @@ async def test_turn_comes_during_a_cycle(
     """The cycle that runs may have looked at the clock already: another one follows it."""
     entry, due = await waiting(hass, entry_data, leader)
     coordinator = entry.runtime_data
-    decide = coordinator.engine._signals.decide
+    decide = Signals.decide
 
     async def late(*args: Any, **arguments: Any) -> None:
         """Decide just before the turn, and be done just after it."""
@@ -549,7 +553,7 @@ async def test_turn_comes_during_a_cycle(
         freezer.move_to(due)
         async_fire_time_changed(hass, due)
 
-    with patch.object(coordinator.engine._signals, "decide", late):
+    with patch.object(Signals, "decide", late):
         await coordinator.async_poll()
     await hass.async_block_till_done()
     assert trades(entry) == 1

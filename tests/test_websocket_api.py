@@ -11,6 +11,7 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry
 from pytest_homeassistant_custom_component.typing import MockHAClientWebSocket, WebSocketGenerator
 
 from custom_components.calvalot.const import DOMAIN
+from custom_components.calvalot.trading.ledger.ledger import Ledger
 from custom_components.calvalot.trading.ledger.storage import LedgerError
 from simulators.exchange import ExchangeSimulator
 from simulators.leader import LeaderSimulator
@@ -270,7 +271,7 @@ async def test_pages_of_a_follower_that_is_away(
     assert unknown["error"]["translation_key"] == "service_config_entry_not_found"
     with pytest.MonkeyPatch.context() as patch:
         for name in ("signals", "trades_before", "flows"):
-            patch.setattr(entry.runtime_data.engine._ledger, name, _broken)
+            patch.setattr(Ledger, name, _broken)
         broken = await ask(client, command, entry_id=entry.entry_id)
     assert broken["error"]["translation_domain"] == DOMAIN
     assert broken["error"]["translation_key"] == "ledger_unavailable"

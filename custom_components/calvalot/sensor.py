@@ -212,7 +212,7 @@ def _remove_stale_sensors(hass: HomeAssistant, coordinator: CalvalotCoordinator)
             registry.async_remove(entity.entity_id)
 
 
-def _plain(value: Decimal, digits: int) -> str:
+def plain(value: Decimal, digits: int) -> str:
     """Plain decimal text, without an exponent, trailing zeros or a negative zero."""
     text = f"{round(value, digits) + 0:f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
@@ -250,7 +250,7 @@ class CalvalotSensor(CalvalotEntity, SensorEntity):
         value = self._value
         if not isinstance(value, Decimal):
             return value
-        return _plain(value, 2 if self.native_unit_of_measurement in {EUR, PERCENTAGE} else 8)
+        return plain(value, 2 if self.native_unit_of_measurement in {EUR, PERCENTAGE} else 8)
 
     @property
     @override

@@ -24,7 +24,8 @@ or 400 ``{"ok": false, "error": …}``. ``GET /control/state`` shows the latest 
 ``publish_every(seconds, first=0)``: what a steady leader wants next (small changes, now and then a large one) at this pace.
 ``take_over(document, weights)``: go on as the leader whose latest signal and weights these are.
 ``signals`` (documents, oldest first), ``latest``, ``requests`` (``Request``: time, status, version of the follower, fault; status None =
-    no answer), ``await stop()`` refuses connections, ``await start()`` listens on the same port again.
+    no answer), ``sign(body)``, ``signature_of`` (what signs an answer's body, to be replaced by a forger), ``await pushed()`` waits until
+    every push is over, ``await stop()`` refuses connections, ``await start()`` listens on the same port again.
 """
 
 from .faults import FaultKind

@@ -43,6 +43,10 @@ class Pusher:
             self._calls.add(call)
             call.add_done_callback(self._calls.discard)
 
+    async def settled(self) -> None:
+        """Wait until every call is over."""
+        await asyncio.gather(*self._calls)
+
     async def stop(self) -> None:
         """Give up what is not answered yet."""
         for call in self._calls:

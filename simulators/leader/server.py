@@ -83,9 +83,9 @@ class LeaderSimulator:
         self._seed = seed
         self._versions = versions
         self._strategist = Strategist(seed, coins, language)
-        self._sign_answer: Callable[[bytes], str] = self._sign
+        self.signature_of: Callable[[bytes], str] = self.sign
         self._body: bytes | None = None
-        self._pusher = Pusher(self._sign)
+        self._pusher = Pusher(self.sign)
         self._runner: web.AppRunner | None = None
         self._publisher: asyncio.Task[None] | None = None
 
@@ -112,6 +112,10 @@ class LeaderSimulator:
     def pushes(self) -> list[Push]:
         """What was pushed, oldest first."""
         return self._pusher.pushes
+
+    async def pushed(self) -> None:
+        """Wait until every push was answered or got lost."""
+        await self._pusher.settled()
 
     async def start(self) -> None:
         """Listen, and publish at the set pace."""
@@ -240,7 +244,8 @@ class LeaderSimulator:
     def _now(self, offset: float | None = None) -> datetime:
         return datetime.fromtimestamp(time.time() + (self.clock_offset if offset is None else offset), UTC)
 
-    def _sign(self, message: bytes) -> str:
+    def sign(self, message: bytes) -> str:
+        """Sign with the secret that the followers share."""
         return hmac.new(self.secret.encode(), message, hashlib.sha256).hexdigest()
 
     def _allows(self, request: web.Request, now: datetime) -> bool:
@@ -250,7 +255,7 @@ class LeaderSimulator:
             timestamp.isascii()
             and timestamp.isdigit()
             and abs(int(timestamp) - now.timestamp()) <= FRESHNESS
-            and hmac.compare_digest(signature.encode(errors="replace"), self._sign(timestamp.encode()).encode())
+            and hmac.compare_digest(signature.encode(errors="replace"), self.sign(timestamp.encode()).encode())
         )
 
     def _next_fault(self, request: web.Request) -> Fault | None:
@@ -286,7 +291,7 @@ class LeaderSimulator:
     def _ok(self, body: bytes, content_type: str = "application/json") -> web.Response:
         response = web.Response(body=body, content_type=content_type)
         if self.sign_answers:
-            response.headers["X-Signal-Signature"] = self._sign_answer(body)
+            response.headers["X-Signal-Signature"] = self.signature_of(body)
         return response
 
     async def _fault(self, request: web.Request, fault: Fault) -> web.StreamResponse | None:
@@ -331,7 +336,7 @@ class LeaderSimulator:
             response.headers["Content-Encoding"] = "gzip"
             return response
         response = self._ok(body)
-        response.headers["X-Signal-Signature"] = self._sign(body + b" ")
+        response.headers["X-Signal-Signature"] = self.sign(body + b" ")
         return response
 
     async def _control(self, request: web.Request) -> web.Response:

@@ -120,7 +120,7 @@ async def test_public_requests_speak_binance(sim: ExchangeSimulator, client: Asy
     assert await client.ping() == {}
     assert abs((await client.get_server_time())["serverTime"] - sim.server_time) < 5000
     assert await client.get_symbol_ticker(symbol="BTCUSDC") == {"symbol": "BTCUSDC", "price": "91250.00000000"}
-    two = await client._get("ticker/price", data={"symbols": '["SOLUSDC","BTCUSDC"]'})
+    two = await client.get_symbol_ticker(symbols='["SOLUSDC","BTCUSDC"]')
     assert [row["symbol"] for row in two] == ["BTCUSDC", "SOLUSDC"]
     assert len(await client.get_all_tickers()) == 17
     book = await client.get_orderbook_ticker(symbol="ETHUSDC")
@@ -133,7 +133,7 @@ async def test_public_requests_speak_binance(sim: ExchangeSimulator, client: Asy
 
 async def test_rules_differ_by_symbol(client: AsyncClient) -> None:
     """Steps, ticks and kinds of filters are not alike."""
-    info = await client._get("exchangeInfo", data={"symbols": '["BTCUSDC","SOLUSDC","DOGEUSDC","ADAUSDC"]'})
+    info = await client.get_exchange_info()
     filters = {s["symbol"]: {f["filterType"]: f for f in s["filters"]} for s in info["symbols"]}
     assert filters["BTCUSDC"]["LOT_SIZE"]["stepSize"] == "0.00001000"
     assert filters["BTCUSDC"]["MARKET_LOT_SIZE"]["stepSize"] == "0.00000000"
@@ -174,7 +174,7 @@ async def test_malformed_public_requests(
 async def test_missing_and_zero_price(sim: ExchangeSimulator, client: AsyncClient) -> None:
     """A price may be missing, or zero."""
     sim.remove_price("BTCUSDC")
-    rows = await client._get("ticker/price", data={"symbols": '["ETHUSDC","BTCUSDC"]'})
+    rows = await client.get_symbol_ticker(symbols='["ETHUSDC","BTCUSDC"]')
     assert [row["symbol"] for row in rows] == ["ETHUSDC"]
     sim.remove_price("BTCUSDC", zero=True)
     assert (await client.get_symbol_ticker(symbol="BTCUSDC"))["price"] == "0.00000000"
@@ -404,8 +404,9 @@ async def test_refused_orders(
 async def test_symbol_that_does_not_trade(sim: ExchangeSimulator, client: AsyncClient) -> None:
     """A halted symbol shows its status and takes no order."""
     sim.set_symbol_status("BTCUSDC", "HALT")
-    info = await client._get("exchangeInfo", data={"symbol": "BTCUSDC"})
-    assert info["symbols"][0]["status"] == "HALT"
+    info = await client.get_symbol_info("BTCUSDC")
+    assert info
+    assert info["status"] == "HALT"
     assert await refused(buy(client, quantity="0.001")) == (400, -1013, "Market is closed.")
 
 
@@ -614,7 +615,7 @@ def begin_minute(sim: ExchangeSimulator) -> int:
 async def test_weights_and_log(sim: ExchangeSimulator, client: AsyncClient) -> None:
     """Each request is logged with its weight and without its signature."""
     client.timestamp_offset = begin_minute(sim)
-    await client._get("ticker/price", data={"symbols": '["BTCUSDC","ETHUSDC"]'})
+    await client.get_symbol_ticker(symbols='["BTCUSDC","ETHUSDC"]')
     await client.get_account()
     await buy(client, quantity="0.001", newClientOrderId="seen")
     await client.get_order(symbol="BTCUSDC", origClientOrderId="seen")

@@ -232,7 +232,7 @@ async def webhook(socket_enabled: None) -> AsyncIterator[tuple[Webhook, str]]:
 
 async def answered(leader: LeaderSimulator) -> list[int | None]:
     """Statuses of all pushes, once they are over."""
-    await asyncio.gather(*leader._pusher._calls)
+    await leader.pushed()
     return [push.status for push in leader.pushes]
 
 

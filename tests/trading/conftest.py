@@ -1,6 +1,7 @@
 """Fixtures of the follower's tests: an open ledger; followers on the two simulators, on a clock that the test moves."""
 
 from collections.abc import AsyncGenerator, Iterator
+from datetime import timedelta
 import logging
 from pathlib import Path
 import time
@@ -10,6 +11,7 @@ from aiohttp import ClientSession
 from hypothesis import settings
 import pytest
 
+from custom_components.calvalot.trading import inputs
 from custom_components.calvalot.trading.exchanges import binance, host
 from custom_components.calvalot.trading.exchanges.base import Mode
 from custom_components.calvalot.trading.exchanges.host import HostLimits
@@ -42,6 +44,13 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     monkeypatch.setattr(host, "time", SimpleNamespace(time=clock.time, monotonic=clock.time))
     monkeypatch.setattr(HostLimits, "_gates", {})
     return clock
+
+
+@pytest.fixture
+def fresh_rules(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The exchange's rules are asked for in each cycle, as if a day were between two of them."""
+    for name in ("RULES_AGE", "HALTED_AGE"):
+        monkeypatch.setattr(inputs, name, timedelta())
 
 
 @pytest.fixture

@@ -7,16 +7,31 @@ from pathlib import Path
 import resource
 import sqlite3
 from typing import Any
+from weakref import WeakValueDictionary
 
-from sqlalchemy import event
+from sqlalchemy import Connection, Engine, event
+from sqlalchemy.exc import OperationalError
 
 from custom_components.calvalot.trading.ledger.ledger import Ledger
-from custom_components.calvalot.trading.ledger.storage import LedgerError
+from harness.database import change
 
 PAGE = 4096
 NOBODY = 65534
 
+_ENGINES: WeakValueDictionary[str, Engine] = WeakValueDictionary()
+
 type Fault = Callable[[Ledger], AbstractContextManager[None]]
+
+
+@event.listens_for(Engine, "engine_connect")
+def _remember(connection: Connection) -> None:
+    if not connection.get_execution_options().get("reads"):
+        _ENGINES[connection.engine.url.database or ""] = connection.engine
+
+
+def engine_of(ledger: Ledger) -> Engine:
+    """What keeps the connections of a ledger."""
+    return _ENGINES[str(ledger.path)]
 
 
 @contextmanager
@@ -27,24 +42,21 @@ def full_disk(ledger: Ledger) -> Iterator[None]:
         (pages,) = connection.execute("PRAGMA page_count").fetchone()
         connection.execute(f"PRAGMA max_page_count={pages}")
 
-    with ledger._transaction() as connection:
-        connection.exec_driver_sql("CREATE TABLE ballast (x)")
-    engine = ledger._engine
-    assert engine
+    change(ledger.path, "CREATE TABLE ballast (x)")
+    engine = engine_of(ledger)
     event.listen(engine, "connect", limit)
     engine.dispose()
     for size in (4000, 400, 40, 4):
-        with suppress(LedgerError):
+        with suppress(OperationalError):
             while True:
-                with ledger._transaction() as connection:
+                with engine.begin() as connection:
                     connection.exec_driver_sql(f"INSERT INTO ballast VALUES (zeroblob({size}))")
     try:
         yield
     finally:
         event.remove(engine, "connect", limit)
         engine.dispose()
-        with ledger._transaction() as connection:
-            connection.exec_driver_sql("DROP TABLE ballast")
+        change(ledger.path, "DROP TABLE ballast")
 
 
 @contextmanager
@@ -65,7 +77,7 @@ def read_only(ledger: Ledger) -> Iterator[None]:
     files = [folder, *folder.iterdir()]
     modes = {file: file.stat().st_mode for file in files}
     root = os.geteuid() == 0
-    engine = ledger._engine
+    engine = engine_of(ledger) if ledger.is_open else None
     if engine:
         engine.dispose()
     for file in files:
@@ -104,9 +116,8 @@ FAULTS: tuple[Fault, ...] = (full_disk, failing_disk, read_only, locked)
 
 def flush(ledger: Ledger) -> None:
     """Bring everything into the main file, so that damage to it counts."""
-    ledger.checkpoint()
-    assert ledger._engine
-    ledger._engine.dispose()
+    engine_of(ledger).dispose()
+    change(ledger.path, "PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 def scratch(path: Path) -> None:

@@ -7,7 +7,6 @@ from pathlib import Path
 import time
 
 from aiohttp import ClientSession
-from sqlalchemy import select
 
 from custom_components.calvalot.trading.accounts import Accounts
 from custom_components.calvalot.trading.events import Event
@@ -16,9 +15,9 @@ from custom_components.calvalot.trading.exchanges.binance import BinanceExchange
 from custom_components.calvalot.trading.executor import follower_tag
 from custom_components.calvalot.trading.ledger.ledger import Ledger
 from custom_components.calvalot.trading.ledger.records import OrderRecord, Result
-from custom_components.calvalot.trading.ledger.tables import fills
 from custom_components.calvalot.trading.portfolio import Portfolio
 from custom_components.calvalot.trading.snapshot import Snapshot
+from harness.database import rows
 from harness.engine import OpenEngine, exchange_for, make_engine
 from harness.portfolio import COINS
 from simulators.exchange import ExchangeSimulator
@@ -107,7 +106,7 @@ class Rig:
             clock=self.clock.now,
             publish=self._publish,
             accounts=self.accounts,
-            sleep=self.clock.sleep,
+            sleep=self.sleep,
             **settings,
         )
         await follower.start()
@@ -121,6 +120,10 @@ class Rig:
         await follower.cycle()
         self.events.clear()
         return follower
+
+    async def sleep(self, seconds: float) -> None:
+        """Pause on the clock of the test."""
+        await self.clock.sleep(seconds)
 
     def crash(self, follower: OpenEngine) -> None:
         """Nothing is left of a follower but its ledger file."""
@@ -159,8 +162,7 @@ class Rig:
         ledger = follower.ledger
         book = ledger.book().portfolio
         assert ledger.replay() == book
-        with ledger._transaction() as connection:
-            booked = [tuple(row) for row in connection.execute(select(fills.c.symbol, fills.c.trade_id))]
+        booked = rows(ledger.path, "SELECT symbol, trade_id FROM fills")
         done = [(trade.symbol, trade.id) for order in self.orders(follower.settings.entry_id) for trade in order.trades]
         assert sorted(booked) == sorted(done)
         there, before = self.exchange.balances(), self.before or {}

@@ -240,13 +240,13 @@ async def test_changed_signal_is_asked_about_again(rig: Rig, follower: OpenEngin
     assert rig.weights(follower)[changed] == pytest.approx(0.5, abs=0.006)
 
 
+@pytest.mark.usefixtures("fresh_rules")
 @pytest.mark.parametrize("kept", ["whole", "the start of it"])
 async def test_changed_after_approval(rig: Rig, follower: OpenEngine, kept: str) -> None:
     """What stays open of an approved signal is bound to what was approved, as far as its text could be kept."""
     rig.leader.publish_v2({"BTC": ".4", "ETH": ".3"}, signal_id="one")
     await rig.cycle(follower)
     rig.exchange.set_symbol_status("ETHUSDC", "HALT")
-    follower._fetcher.forget_rules()
     assert (await follower.commands.approve("one")).result is Result.OPEN
     orders = len(rig.orders())
     rig.leader.publish_v2({"BTC": ".4", "SOL": ".3"}, signal_id="one")
@@ -349,14 +349,13 @@ async def test_other_words_of_the_same_signal(rig: Rig, follower: OpenEngine) ->
     assert (await follower.commands.approve("one")).result is Result.EXECUTED
 
 
+@pytest.mark.usefixtures("fresh_rules")
 async def test_retries_need_no_second_word(rig: Rig, follower: OpenEngine) -> None:
     """What could not be placed at once is placed later under the same approval."""
     signal_id = await asked(rig, follower, {"BTC": ".4", "ETH": ".3"})
     rig.exchange.set_symbol_status("ETHUSDC", "HALT")
-    follower._fetcher.forget_rules()
     assert (await follower.commands.approve(signal_id)).result is Result.OPEN
     rig.exchange.set_symbol_status("ETHUSDC", "TRADING")
-    follower._fetcher.forget_rules()
     await rig.cycle(follower)
     assert rig.result(follower, signal_id) is Result.EXECUTED
     assert rig.types("signal") == ["received", "waiting", "executed"]
@@ -382,16 +381,15 @@ async def test_figures_missing_when_asked(rig: Rig, follower: OpenEngine) -> Non
     assert not rig.exchange.open_orders()
 
 
+@pytest.mark.usefixtures("fresh_rules")
 async def test_question_comes_late(rig: Rig, follower: OpenEngine) -> None:
     """A signal that could not be traded at first is asked about when it can, not simply traded."""
     before = len(rig.orders())
     rig.exchange.set_symbol_status("ETHUSDC", "HALT")
-    follower._fetcher.forget_rules()
     signal_id = rig.leader.publish_v2({"BTC": ".4", "ETH": ".3"})
     assert (await rig.cycle(follower)).waiting_signal is None
     assert rig.result(follower, signal_id) is Result.OPEN
     rig.exchange.set_symbol_status("ETHUSDC", "TRADING")
-    follower._fetcher.forget_rules()
     assert (await rig.cycle(follower)).waiting_signal == signal_id
     assert len(rig.orders()) == before
     assert (await follower.commands.approve()).result is Result.EXECUTED
@@ -434,7 +432,8 @@ async def test_dead_while_waiting(rig: Rig, follower: OpenEngine) -> None:
     """The dead trade nothing."""
     signal_id = await asked(rig, follower)
     before = len(rig.orders())
-    follower._risk._dead = True
+    follower.ledger.remember("dead", "now")
+    follower = await rig.restart(follower, approval=Approval.ASK)
     with pytest.raises(CommandError, match="dead"):
         await follower.commands.approve(signal_id)
     await rig.cycle(follower)
@@ -636,6 +635,7 @@ STEPS = st.lists(
 )
 
 
+@pytest.mark.usefixtures("fresh_rules")
 @given(steps=STEPS, seed=st.integers(0, 3))
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 async def test_nothing_without_a_word(rig: Rig, steps: list[str], seed: int) -> None:  # noqa: PLR0912
@@ -665,7 +665,6 @@ async def test_nothing_without_a_word(rig: Rig, steps: list[str], seed: int) -> 
                     rig.exchange.walk(3)
                 case "halt" | "trade again":
                     rig.exchange.set_symbol_status("ETHUSDC", "HALT" if step == "halt" else "TRADING")
-                    follower._fetcher.forget_rules()
                 case "pause" | "resume":
                     await follower.commands.pause(step == "pause")
                 case "reject" if follower.snapshot.waiting_signal:

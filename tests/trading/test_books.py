@@ -14,6 +14,7 @@ from custom_components.calvalot.trading.ledger.ledger import Ledger
 from custom_components.calvalot.trading.ledger.records import FlowKind, OrderState
 from custom_components.calvalot.trading.ledger.upgrades import VERSION
 from custom_components.calvalot.trading.snapshot import Status
+from harness.database import change
 from harness.engine import OpenEngine
 from simulators.exchange import ExchangeSimulator
 from simulators.leader import LeaderSimulator
@@ -199,10 +200,8 @@ async def test_a_book_from_before(
     await follower.cycle()
     rig.crash(follower)
     ledger = reading(rig)
-    with ledger._transaction() as connection:
-        connection.exec_driver_sql("DELETE FROM accounts")
-        connection.exec_driver_sql("DELETE FROM facts WHERE key = 'book'")
     ledger.close()
+    change(ledger.path, "DELETE FROM accounts", "DELETE FROM facts WHERE key = 'book'")
     other_account(exchange, USDC="5000", BTC="1")
     follower = await rig.start(on=rig.binance(*(() if fits else OTHER)))
     for _ in range(4):
@@ -366,11 +365,7 @@ async def test_claims_of_a_book_from_before(rig: Rig, exchange: ExchangeSimulato
     first = await rig.start(entry_id="first")
     await first.cycle()
     rig.crash(first)
-    ledger = rig.ledger("first")
-    ledger.open()
-    with ledger._transaction() as connection:
-        connection.exec_driver_sql("DELETE FROM accounts")
-    ledger.close()
+    change(rig.ledger("first").path, "DELETE FROM accounts")
     first = await rig.start(entry_id="first")
     second = await rig.start(entry_id="second")
     await second.cycle()

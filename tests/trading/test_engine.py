@@ -24,6 +24,7 @@ from custom_components.calvalot.trading.settings import Approval
 from custom_components.calvalot.trading.signal import RECOVERED
 from custom_components.calvalot.trading.snapshot import Status
 from custom_components.calvalot.trading.upkeep import RESTORED
+from harness.database import rows
 from harness.engine import OpenEngine
 from simulators.exchange import ExchangeSimulator
 from simulators.leader import LeaderSimulator
@@ -133,14 +134,13 @@ async def test_thirty_signals_in_a_row(rig: Rig, leader: LeaderSimulator, sim: E
 
 def lent(follower: OpenEngine) -> tuple[Decimal, Decimal]:
     """BNB that the owner lent for fees, and what the book paid for it: fills replayed one by one."""
-    ledger = follower.ledger
-    with ledger._transaction() as connection:
-        rows = connection.exec_driver_sql(
-            "SELECT f.quantity, f.fee, f.fee_asset, f.fee_price, o.side, o.coin FROM fills f"
-            " JOIN orders o ON o.seq = f.order_seq ORDER BY f.seq"
-        ).all()
+    booked = rows(
+        follower.ledger.path,
+        "SELECT f.quantity, f.fee, f.fee_asset, f.fee_price, o.side, o.coin FROM fills f"
+        " JOIN orders o ON o.seq = f.order_seq ORDER BY f.seq",
+    )
     held = coins = cash = ZERO
-    for quantity, fee, asset, price, side, coin in rows:
+    for quantity, fee, asset, price, side, coin in booked:
         amount = Decimal(quantity) * (1 if side == "BUY" else -1) if coin == "BNB" else ZERO
         held += amount
         if asset == "BNB":

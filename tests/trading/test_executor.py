@@ -109,7 +109,7 @@ class Bench:
 
 def make_executor(rig: Rig, exchange: Any, ledger: Ledger) -> Executor:
     """An executor whose pauses move the clock only."""
-    return Executor(exchange, ledger, ENTRY, rig.clock.now, rig.clock.sleep)
+    return Executor(exchange, ledger, ENTRY, rig.clock.now, rig.sleep)
 
 
 @pytest.fixture
@@ -646,8 +646,8 @@ async def test_a_cancelled_task(bench: Bench, side: Side, until: str, patches: p
     """A cancelled order is unknown; the next cycle finds out, and nothing is sent twice."""
     reached, go_on = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
-    target: Any = bench.ledger if hasattr(bench.ledger, until) else bench.exchange
-    step = bench.rig.clock.sleep if until == "sleep" else getattr(target, until)
+    target: Any = next(each for each in (bench.ledger, bench.exchange, bench.rig.clock) if hasattr(each, until))
+    step = getattr(target, until)
 
     def waits(*args: Any) -> Any:
         loop.call_soon_threadsafe(reached.set)
@@ -660,10 +660,7 @@ async def test_a_cancelled_task(bench: Bench, side: Side, until: str, patches: p
         await go_on.wait()
         return result
 
-    if until == "sleep":
-        bench.executor._sleep = waits_here
-    else:
-        patches.setattr(target, until, waits if target is bench.ledger else waits_here)
+    patches.setattr(target, until, waits if target is bench.ledger else waits_here)
     if until in {"find", "fills", "sleep"}:
         bench.rig.exchange.fault("drop", when="after", method="POST", path="/order")
     task = asyncio.create_task(bench.execute(side))
@@ -674,7 +671,6 @@ async def test_a_cancelled_task(bench: Bench, side: Side, until: str, patches: p
     go_on.set()
     await asyncio.sleep(0.1)  # the thread that was not cancelled comes to its end
     patches.undo()
-    bench.executor._sleep = bench.rig.clock.sleep
     posts = bench.rig.exchange.count("POST", "/order")
     await bench.settle()
     assert not bench.ledger.in_flight()

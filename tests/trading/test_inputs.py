@@ -158,7 +158,8 @@ async def test_rules_once_a_day(rig: Rig, sim: ExchangeSimulator) -> None:
     assert isinstance(follower.snapshot.exchange_problem, Refused)
     assert await asked(120) > 1  # all, then one by one
     assert follower.snapshot.exchange_connected
-    assert "XRPUSDC" not in follower._fetcher._rules
+    await rig.cycle(follower)
+    assert "XRPUSDC" not in sim.requests[-1].params["symbols"]
 
 
 async def test_a_refused_order_asks_for_the_rules_again(

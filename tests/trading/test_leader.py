@@ -130,14 +130,14 @@ async def test_skewed_clock(sim: LeaderSimulator, leader: Leader, offset: int) -
 )
 def test_dates_that_tell_nothing(date: str) -> None:
     """Then nothing is known of the leader's clock."""
-    assert leader_module._clock_skew(date) is None
+    assert leader_module.clock_skew(date) is None
     assert not LeaderForbidden(None).clocks_differ
 
 
 @given(st.text() | st.from_regex(r"(Mon, )?\d+ Jan \d+ \d+:\d+(:\d+)?( [+-]?\d+| GMT)?"))
 def test_any_date_header(date: str) -> None:
     """Whatever it says, nothing is raised."""
-    skew = leader_module._clock_skew(date)
+    skew = leader_module.clock_skew(date)
     assert skew is None or math.isfinite(skew)
 
 
@@ -235,10 +235,10 @@ async def test_signed_answers(sim: LeaderSimulator, leader: Leader, monkeypatch:
     error = await failure(leader)
     assert isinstance(error, LeaderInvalidResponse)
     assert "signature" in str(error)
-    monkeypatch.setattr(sim, "_sign_answer", lambda body: sim._sign(body).upper())
+    monkeypatch.setattr(sim, "signature_of", lambda body: sim.sign(body).upper())
     assert await leader.fetch()
-    for wrong in "", "é" * 64, "0" * 64, sim._sign(b"another body"):
-        monkeypatch.setattr(sim, "_sign_answer", MagicMock(return_value=wrong))
+    for wrong in "", "é" * 64, "0" * 64, sim.sign(b"another body"):
+        monkeypatch.setattr(sim, "signature_of", MagicMock(return_value=wrong))
         assert isinstance(await failure(leader), LeaderInvalidResponse)
 
 
@@ -288,8 +288,8 @@ async def test_a_redirect_to_nowhere(sim: LeaderSimulator, leader: Leader) -> No
 def test_only_https_may_take_over() -> None:
     """The same host made safe is the one change of port that is followed; the other way never."""
     http, https = URL("http://nas.lan:8080/x"), URL("https://nas.lan/x")
-    assert str(leader_module._redirect(http, "https://nas.lan/x")) == "https://nas.lan/x"
-    assert str(leader_module._redirect(https, "/y")) == "https://nas.lan/y"
+    assert str(leader_module.redirect(http, "https://nas.lan/x")) == "https://nas.lan/x"
+    assert str(leader_module.redirect(https, "/y")) == "https://nas.lan/y"
     for url, location in (
         (https, "http://nas.lan/x"),
         (https, "http://nas.lan:443/x"),
@@ -298,7 +298,7 @@ def test_only_https_may_take_over() -> None:
         (http, "http://nas.lan:8080@evil.example/"),
     ):
         with pytest.raises(LeaderInvalidResponse, match="another host"):
-            leader_module._redirect(url, location)
+            leader_module.redirect(url, location)
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,7 @@ from .builders import (
     make_report,
     steps,
 )
-from .faults import Fault, failing_disk, full_disk, read_only
+from .faults import Fault, engine_of, failing_disk, full_disk, read_only
 
 PRICES = decimals({"USDC": "1", "BTC": "50000", "BNB": "600", "ETH": "2000"})
 MINUTE = timedelta(minutes=1)
@@ -585,10 +585,11 @@ def test_a_power_cut_leaves_all_or_nothing(ledger: Ledger, tmp_path: Path) -> No
     def cut(*_: object) -> None:
         seen.append(book_after_a_cut(ledger, tmp_path / str(len(seen))))
 
-    event.listen(ledger._engine, "after_cursor_execute", cut)
+    engine = engine_of(ledger)
+    event.listen(engine, "after_cursor_execute", cut)
     fills = [make_fill("0.5", "10", trade_id=number) for number in (1, 2)]
     _, after = ledger.book_order(order, make_report(order, *fills), fills, PRICES)
-    event.remove(ledger._engine, "after_cursor_execute", cut)
+    event.remove(engine, "after_cursor_execute", cut)
     assert len(seen) > 6
     assert all(book == before for book in seen)
     assert after != before

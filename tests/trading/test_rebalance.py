@@ -4,13 +4,12 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from sqlalchemy import select
 
 from custom_components.calvalot.trading.account import Account, committed
 from custom_components.calvalot.trading.exchanges.base import Balance, Mode, Side
 from custom_components.calvalot.trading.ledger.records import OrderState, Result
-from custom_components.calvalot.trading.ledger.tables import fills
-from custom_components.calvalot.trading.rebalance import reserve_fee
+from custom_components.calvalot.trading.rebalance import Rebalancer, reserve_fee
+from harness.database import rows
 from harness.engine import OpenEngine
 from simulators.exchange import ExchangeSimulator
 from simulators.leader import LeaderSimulator
@@ -147,14 +146,13 @@ async def test_the_fee_coin_when_fees_have_eaten_it(
     leader.publish_v2({"BTC": ".9", "BNB": ".0075"})
     follower = await rig.start()
     await follower.cycle()
-    rebalancer = follower._signals._rebalancer
-    order_plan, seen = rebalancer.order_plan, []
+    order_plan, seen = Rebalancer.order_plan, []
 
     async def second_is_none(*args: Any, **kwargs: Any) -> Any:
         seen.append(await order_plan(*args, **kwargs))
         return None if blind and len(seen) == 2 else seen[-1]
 
-    monkeypatch.setattr(rebalancer, "order_plan", second_is_none)
+    monkeypatch.setattr(Rebalancer, "order_plan", second_is_none)
     leader.publish_v2({})
     picture = await rig.cycle(follower)
     assert [order.symbol for order in rig.orders(side="SELL")] == ["BTCUSDC"] + ([] if blind else ["BNBUSDC"])
@@ -250,9 +248,8 @@ async def test_a_jump_spends_nothing_of_the_owner_s(
 
 def _lent(follower: OpenEngine) -> list[Decimal]:
     """What the book paid for each fee in a coin that it does not hold."""
-    with follower.ledger._reading() as connection:
-        rows = connection.execute(select(fills.c.fee, fills.c.fee_price).where(fills.c.fee_asset == "BNB"))
-        return [(fee * price).quantize(Decimal("1e-8")) for fee, price in rows]
+    paid = rows(follower.ledger.path, "SELECT fee, fee_price FROM fills WHERE fee_asset = 'BNB'")
+    return [(Decimal(fee) * Decimal(price)).quantize(Decimal("1e-8")) for fee, price in paid]
 
 
 @pytest.mark.parametrize(("depth", "result"), [(None, Result.EXECUTED), ("150", Result.PARTIAL)])

@@ -177,11 +177,11 @@ async def test_moves_are_never_placed_late(
     assert rig.orders() == []
 
 
+@pytest.mark.usefixtures("fresh_rules")
 async def test_the_rest_of_moves_is_not_placed_late(rig: Rig, leader: LeaderSimulator, sim: ExchangeSimulator) -> None:
     """One of two placed, and nobody at home for three days."""
     follower = await rig.following()
     sim.set_symbol_status("ETHUSDC", "BREAK")
-    follower._fetcher.forget_rules()
     signal_id = leader.publish_v1([("BTC", "BUY", ".3"), ("ETH", "BUY", ".2")])
     await rig.cycle(follower)
     assert rig.result(follower, signal_id) is Result.OPEN
@@ -494,12 +494,12 @@ async def test_a_refused_signal_does_not_stop_what_is_open_but_closes_it(
 # Open signals
 
 
+@pytest.mark.usefixtures("fresh_rules")
 async def test_overtaken(rig: Rig, leader: LeaderSimulator, sim: ExchangeSimulator) -> None:
     """Only the latest counts: partial where something was done, skipped where nothing, error where it failed."""
     follower = await rig.following()
     sim.set_depth("BTCUSDC", "200")
     sim.set_symbol_status("SOLUSDC", "BREAK")
-    follower._fetcher.forget_rules()
     ids = [leader.publish_v2({"BTC": ".5"})]
     await rig.cycle(follower)
     ids.append(leader.publish_v2({"BTC": ".172", "SOL": ".3"}))

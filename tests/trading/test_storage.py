@@ -18,9 +18,10 @@ from custom_components.calvalot.trading.ledger.storage import LedgerCorrupt, Led
 from custom_components.calvalot.trading.ledger.tables import METADATA
 from custom_components.calvalot.trading.ledger.upgrades import VERSION
 from custom_components.calvalot.trading.portfolio import Portfolio
+from harness.database import change
 
 from .builders import NOW, key, make_fill, make_order, make_record, make_report
-from .faults import DAMAGES, FAULTS, Fault, empty, flush, full_disk, scratch
+from .faults import DAMAGES, FAULTS, Fault, empty, engine_of, flush, full_disk, scratch
 
 TODAY = date(2026, 5, 1)
 HEADER = 32  # of a write-ahead log, then frames of a header and a page each
@@ -79,7 +80,7 @@ def state(ledger: Ledger) -> str:
 
 def test_commits_are_durable(ledger: Ledger) -> None:
     """Every connection waits for the disk with each commit."""
-    with ledger._transaction() as connection:
+    with engine_of(ledger).connect() as connection:
         settings = {
             name: connection.exec_driver_sql(f"PRAGMA {name}").scalar_one()
             for name in ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
@@ -272,8 +273,7 @@ def test_upgrade_breaks_off(version_1: Path) -> None:
 
 def test_newer_version_is_refused(ledger: Ledger) -> None:
     """A file of a version to come is left as it is."""
-    with ledger._transaction() as connection:
-        connection.exec_driver_sql(f"PRAGMA user_version={VERSION + 1}")
+    change(ledger.path, f"PRAGMA user_version={VERSION + 1}")
     flush(ledger)
     ledger.close()
     before = ledger.path.read_bytes()
@@ -423,12 +423,10 @@ def test_damage_without_a_copy(ledger: Ledger, damage: Callable[[Path], None]) -
 def test_text_that_is_none(ledger: Ledger) -> None:
     """A text that cannot be read is damage; one that is no amount is told, and neither is traded on."""
     begin(ledger)
-    with ledger._transaction() as connection:
-        connection.exec_driver_sql("UPDATE books SET cash = 'a lot'")
+    change(ledger.path, "UPDATE books SET cash = 'a lot'")
     with pytest.raises(LedgerError, match="InvalidOperation"):
         ledger.book()
-    with ledger._transaction() as connection:
-        connection.exec_driver_sql("UPDATE books SET cash = CAST(x'ff' AS TEXT)")
+    change(ledger.path, "UPDATE books SET cash = CAST(x'ff' AS TEXT)")
     with pytest.raises(LedgerCorrupt):
         ledger.book()
 

@@ -265,16 +265,16 @@ async def test_what_stopped_it_still_does(rig: Rig) -> None:
     """Paused and dead outlive a copy that knows of neither."""
     follower = await bought(rig, BTC=".3")
     await follower.commands.pause(True)
-    await follower._risk._remember("dead", "now")
-    follower._risk._dead = True
+    follower.ledger.remember("dead", "now")
+    follower = await rig.restart(follower)
     damage_ledger(follower.ledger, scratch)
     await rig.cycle(follower)
     assert follower.snapshot.storage_problem
     assert (await rig.cycle(follower)).status is Status.DEAD
     follower = await rig.restart(follower)
     assert follower.snapshot.status is Status.DEAD
-    await follower._risk.revive()
-    assert follower._risk.status is Status.PAUSED
+    await follower.commands.reset()
+    assert follower.snapshot.status is Status.PAUSED
 
 
 @pytest.mark.parametrize("fault", [failing_disk, read_only])

@@ -56,7 +56,7 @@ class Leader:
             async with self._session.get(url, headers=headers, allow_redirects=False, auto_decompress=False) as answer:
                 if answer.status not in {301, 302, 303, 307, 308}:
                     return await self._read(answer)
-                url = _redirect(url, answer.headers.get("Location", ""))
+                url = redirect(url, answer.headers.get("Location", ""))
         raise LeaderInvalidResponse("the leader redirects too often")
 
     def _headers(self) -> dict[str, str]:
@@ -80,7 +80,7 @@ class Leader:
             case 204:
                 return None
             case 403:
-                raise LeaderForbidden(_clock_skew(answer.headers.get("Date", "")))
+                raise LeaderForbidden(clock_skew(answer.headers.get("Date", "")))
             case 404:
                 raise LeaderSignalsOff("signals are switched off on the leader, or the URL is wrong")
             case status:
@@ -102,7 +102,7 @@ class Leader:
         return bytes(body)
 
 
-def _redirect(url: URL, location: str) -> URL:
+def redirect(url: URL, location: str) -> URL:
     """Where a redirect leads, if that is the same server, or the same host made safe by https."""
     try:
         target = url.join(URL(location))
@@ -115,7 +115,7 @@ def _redirect(url: URL, location: str) -> URL:
     return target
 
 
-def _clock_skew(date: str) -> float | None:
+def clock_skew(date: str) -> float | None:
     """Seconds the leader's clock is ahead of ours, from its Date header."""
     try:
         moment = parsedate_to_datetime(date)
