@@ -94,9 +94,12 @@ class Follower:
         yield
         await self.tune(**{name: OPTIONS[name] for name in options})
 
-    async def reconfigure(self, **exchange: object) -> None:
-        """Change what the exchange is asked with. Raises Gone, ApiError."""
-        await self._call(forms.reconfigure, self._home, self.entry_id, **exchange)
+    async def reconfigure(self, *, api_key: str, api_secret: str) -> None:
+        """Use another key; returns when Home Assistant has written that down, a second late. Raises Gone, ApiError."""
+        await self._call(forms.reconfigure, self._home, self.entry_id, api_key=api_key, api_secret=api_secret)
+        entries = self._home.folder / ".storage" / "core.config_entries"
+        while api_key not in await asyncio.to_thread(entries.read_text):  # noqa: ASYNC110 # it has no event
+            await asyncio.sleep(0.05)
 
     # The ledger as it lies on disk
 
