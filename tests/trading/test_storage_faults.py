@@ -272,7 +272,7 @@ async def test_what_stopped_it_still_does(rig: Rig) -> None:
     assert follower.snapshot.storage_problem
     assert (await rig.cycle(follower)).status is Status.DEAD
     follower = await rig.restart(follower)
-    assert follower.snapshot.status is Status.DEAD
+    assert (await rig.cycle(follower)).status is Status.DEAD
     await follower.commands.reset()
     assert follower.snapshot.status is Status.PAUSED
 
