@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -78,7 +78,10 @@ def order(age: timedelta, sent: timedelta | None, **changes: Any) -> OrderRecord
             {
                 "positions": {
                     coin: PositionFigures(
-                        coin=coin, symbol=f"{coin}USDC", value=Decimal("1.239"), set_aside=coin != "BTC"
+                        coin=coin,
+                        symbol=f"{coin}USDC",
+                        value=Decimal("1.239"),
+                        price_day=None if coin == "BTC" else date(2026, 5, 1),
                     )
                     for coin in ("BTC", "SOL", "XRP")
                 }

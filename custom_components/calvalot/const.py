@@ -5,6 +5,8 @@ import logging
 from typing import Final
 
 DOMAIN: Final = "calvalot"
+# What the logbook shows of a signal that has come to something.
+EVENT_SIGNAL_TOLD: Final = f"{DOMAIN}_signal_told"
 LOGGER = logging.getLogger(__package__)
 
 CONF_SOURCE: Final = "source"

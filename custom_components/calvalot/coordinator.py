@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, override
 
 from homeassistant.config_entries import ConfigEntry
-from homeassistant.const import ATTR_DEVICE_ID, ATTR_DOMAIN, ATTR_NAME, EVENT_HOMEASSISTANT_STOP, EVENT_LOGBOOK_ENTRY
+from homeassistant.const import ATTR_DEVICE_ID, EVENT_HOMEASSISTANT_STOP
 from homeassistant.core import CALLBACK_TYPE, Event as HassEvent, HomeAssistant, callback
 from homeassistant.helpers import device_registry as dr
 from homeassistant.helpers.debounce import Debouncer
@@ -18,7 +18,7 @@ from homeassistant.util import dt as dt_util
 from homeassistant.util.hass_dict import HassKey
 from homeassistant.util.signal_type import SignalType
 
-from .const import DOMAIN, FIRST_CYCLE_TIMEOUT, LOGGER, PUSH_COOLDOWN, STOP_TIMEOUT
+from .const import DOMAIN, EVENT_SIGNAL_TOLD, FIRST_CYCLE_TIMEOUT, LOGGER, PUSH_COOLDOWN, STOP_TIMEOUT
 from .issues import Reauthentication, async_sync_issues
 from .registry import sources_of
 from .scheduler import async_cycle_queue
@@ -229,13 +229,8 @@ class CalvalotCoordinator(DataUpdateCoordinator[Snapshot]):
     @callback
     def _log_signal(self, data: dict[str, Any]) -> None:
         """Write one row of the logbook for a signal: that it was received is no news once its result is there."""
-        row = {
-            ATTR_NAME: self.config_entry.title,
-            "message": async_sentence(self.hass, "signal", data),
-            ATTR_DOMAIN: DOMAIN,
-            ATTR_DEVICE_ID: self.device_id,
-        }
-        self.hass.bus.async_fire(EVENT_LOGBOOK_ENTRY, row)
+        told = {key: data[key] for key in ("type", "entry_id", ATTR_DEVICE_ID)}
+        self.hass.bus.async_fire(EVENT_SIGNAL_TOLD, {**told, "message": async_sentence(self.hass, "signal", data)})
 
     @callback
     def _publish(self, snapshot: Snapshot, events: tuple[Event, ...]) -> None:

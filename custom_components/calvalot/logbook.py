@@ -8,7 +8,7 @@ from homeassistant.components.logbook.const import LOGBOOK_ENTRY_ICON, LOGBOOK_E
 from homeassistant.components.logbook.models import LazyEventPartialState
 from homeassistant.core import HomeAssistant, callback
 
-from .const import DOMAIN
+from .const import DOMAIN, EVENT_SIGNAL_TOLD
 from .wording import async_sentence
 
 ICONS: Final = {
@@ -26,6 +26,14 @@ ICONS: Final = {
         "stop_loss": "mdi:hand-back-right",
         "exit": "mdi:exit-run",
     },
+    "signal": {
+        "waiting": "mdi:clipboard-account",
+        "executed": "mdi:clipboard-check",
+        "partial": "mdi:clipboard-minus",
+        "skipped": "mdi:clipboard-arrow-right",
+        "rejected": "mdi:clipboard-remove",
+        "failed": "mdi:clipboard-alert",
+    },
 }
 DEFAULT_ICON: Final = "mdi:finance"
 
@@ -37,7 +45,8 @@ def async_describe_events(
 ) -> None:
     """Describe the events that followers fire."""
     for kind in ICONS:
-        async_describe_event(DOMAIN, f"{DOMAIN}_{kind}", partial(_describe, hass, kind))
+        event_type = EVENT_SIGNAL_TOLD if kind == "signal" else f"{DOMAIN}_{kind}"
+        async_describe_event(DOMAIN, event_type, partial(_describe, hass, kind))
 
 
 @callback
@@ -48,6 +57,6 @@ def _describe(hass: HomeAssistant, kind: str, event: LazyEventPartialState) -> d
     # Without an entity: its name would be shown in place of this one.
     return {
         LOGBOOK_ENTRY_NAME: entry.title if entry else "Calv-a-lot",
-        LOGBOOK_ENTRY_MESSAGE: async_sentence(hass, kind, data),
+        LOGBOOK_ENTRY_MESSAGE: data.get("message") or async_sentence(hass, kind, data),
         LOGBOOK_ENTRY_ICON: ICONS[kind].get(str(data.get("type")), DEFAULT_ICON),
     }

@@ -1,6 +1,7 @@
 """What the cards say when something is not as usual, and the dialogs for money."""
 
 from collections.abc import Iterator
+from decimal import Decimal
 import re
 from typing import Any
 
@@ -196,16 +197,61 @@ def test_stop_and_sell_everything(shown: Shown, page: Page) -> None:
     assert shown.home.state(shown.ids["pause"]) == "on"
 
 
+def ask_for_rules(shown: Shown) -> None:
+    """Load the follower anew: it then asks for the rules of the pairs."""
+    shown.home.post(f"config/config_entries/entry/{shown.entry_id}/reload")
+    wait_for_follower(shown.home, shown.entry_id)
+
+
+@pytest.fixture
+def delisted(shown: Shown, resumed: None) -> Iterator[None]:
+    """Let the exchange list a coin no longer that is held."""
+    shown.leader.control("publish_v2", targets={"BTC": "0.4", "SOL": "0.1"})
+    shown.poll()
+    shown.exchange.control("delist", symbol="SOLUSDC")
+    shown.poll()
+    shown.poll()
+    yield
+    shown.exchange.control("relist", symbol="SOLUSDC")
+    ask_for_rules(shown)
+
+
+@pytest.mark.usefixtures("delisted")
+@pytest.mark.parametrize("size", ["desktop", "phone"])
+def test_coin_that_is_no_longer_listed(shown: Shown, page: Page, size: str) -> None:
+    """It is greyed, with the day of its price; why is said, and administrators may write it off."""
+    open_dashboard(page)
+    row = positions(page).locator("tr.aside")
+    expect(row.locator("b")).to_have_text("SOL")
+    expect(row.locator(".name small")).to_contain_text(re.compile(r" · .*20\d\d"))
+    note = positions(page).locator(".set-aside")
+    expect(note).to_contain_text("SOL is no longer listed at the exchange. It counts at its last price, of ")
+    assert not violations(page)
+    assert positions(page).evaluate(AS_GUEST).count("Write off") == 0
+    before = shown.home.ask("calvalot.get_portfolio", config_entry_id=shown.entry_id)
+    note.get_by_role("button", name="Write off").click()
+    dialog = positions(page).get_by_role("dialog")
+    expect(dialog).to_contain_text(re.compile(r"Empty: its last price, €[\d.,]+ in all"))
+    assert not violations(page)
+    dialog.get_by_label("Value in EUR").fill("1")
+    dialog.get_by_role("button", name="Write off").click()
+    expect(dialog).to_have_count(0)
+    expect(row).to_have_count(0)
+    expect(note).to_be_hidden()
+    expect(activity(page).locator("[data-flow]").first).to_contain_text("Withdrawal · -€1.00")
+    after = shown.home.ask("calvalot.get_portfolio", config_entry_id=shown.entry_id)
+    assert Decimal(after["net_deposits"]) == Decimal(before["net_deposits"]) - 1
+
+
 def amount(text: str) -> float:
     """The quote asset in a line of the dialog."""
     return float(text.rpartition("·")[2].removesuffix("USDC").replace(",", ""))
 
 
 def ether_trades(shown: Shown, status: str) -> None:
-    """Halt or open a pair; the follower asks for the rules anew when it is loaded."""
+    """Halt or open a pair."""
     shown.exchange.control("set_symbol_status", symbol="ETHUSDC", status=status)
-    shown.home.post(f"config/config_entries/entry/{shown.entry_id}/reload")
-    wait_for_follower(shown.home, shown.entry_id)
+    ask_for_rules(shown)
 
 
 @pytest.fixture

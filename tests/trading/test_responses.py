@@ -194,7 +194,9 @@ def test_portfolio() -> None:
                 target_weight=Decimal(1) / 3,
                 profit_loss=Decimal("-0.1"),
             ),
-            "ETH": PositionFigures(coin="ETH", symbol="ETHUSDC", target_weight=Decimal("0.2"), set_aside=True),
+            "ETH": PositionFigures(
+                coin="ETH", symbol="ETHUSDC", target_weight=Decimal("0.2"), price_day=date(2026, 5, 1)
+            ),
             "XRP": PositionFigures(coin="XRP", symbol="XRPUSDC", target_weight=Decimal(0), price=ONE),
         },
     )
@@ -238,6 +240,7 @@ def test_portfolio() -> None:
                 "target_weight": 0.333333,
                 "profit_loss": "-0.1",
                 "set_aside": False,
+                "price_day": None,
             },
             {
                 "coin": "ETH",
@@ -249,6 +252,7 @@ def test_portfolio() -> None:
                 "target_weight": 0.2,
                 "profit_loss": None,
                 "set_aside": True,
+                "price_day": "2026-05-01",
             },
         ],
     }

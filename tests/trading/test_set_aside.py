@@ -10,7 +10,7 @@ from custom_components.calvalot.trading.decimals import EXACT
 from custom_components.calvalot.trading.errors import CommandError
 from custom_components.calvalot.trading.exchanges.base import Mode
 from custom_components.calvalot.trading.ledger.ledger import Ledger
-from custom_components.calvalot.trading.ledger.records import FlowKind, Result
+from custom_components.calvalot.trading.ledger.records import FlowKind, LastPrice, Result
 from custom_components.calvalot.trading.snapshot import Status
 from harness.engine import OpenEngine
 from simulators.exchange import ExchangeSimulator
@@ -80,8 +80,24 @@ async def test_it_is_valued_at_its_last_price_and_shown(rig: Rig, follower: Open
     assert (position.coin, position.price, position.set_aside) == ("SOL", price, True)
     assert position.value == position.quantity * price
     assert picture.total_value == pytest.approx(before.total_value, rel=Decimal("0.01"))
-    told = {each["coin"]: each["set_aside"] for each in responses.portfolio(follower.snapshot)["positions"]}
-    assert told == {"BTC": False, "ETH": False, "SOL": True}
+    day = rig.clock.now().date().isoformat()
+    told = {
+        each["coin"]: (each["set_aside"], each["price_day"])
+        for each in responses.portfolio(follower.snapshot)["positions"]
+    }
+    assert told == {"BTC": (False, None), "ETH": (False, None), "SOL": (True, day)}
+
+
+async def test_its_price_keeps_its_day(rig: Rig, follower: OpenEngine) -> None:
+    """Days later and after a restart; one that is closed and has a price still has today's."""
+    day = rig.clock.now().date()
+    price = await delisted(rig, follower)
+    for _ in range(2):
+        await rig.cycle(follower, after=DAY + 1)
+        follower = await rig.restart(follower)
+        await rig.cycle(follower)
+        (position,) = follower.snapshot.set_aside
+        assert (position.price, position.price_day) == (price, day)
 
 
 async def test_everything_else_goes_on(rig: Rig, leader: LeaderSimulator, follower: OpenEngine) -> None:
@@ -255,6 +271,7 @@ async def test_a_pair_that_is_closed(
     rig: Rig, follower: OpenEngine, sim: ExchangeSimulator, status: str, aside: bool, priced: bool
 ) -> None:
     """A planned pause ends; one that lasts a day was the end, also across a restart. A halt never is."""
+    first = rig.clock.now().date()
     sim.set_symbol_status("SOLUSDC", status)
     if not priced:
         sim.remove_price("SOLUSDC")
@@ -264,7 +281,8 @@ async def test_a_pair_that_is_closed(
         assert (picture.total_value is not None) == priced
     follower = await rig.restart(follower)
     picture = await rig.cycle(follower, after=2 * 3600)
-    assert [position.coin for position in picture.set_aside] == (["SOL"] if aside else [])
+    day = rig.clock.now().date() if priced else first
+    assert [(each.coin, each.price_day) for each in picture.set_aside] == ([("SOL", day)] if aside else [])
     assert (picture.total_value is not None) == (priced or aside)
     sim.set_symbol_status("SOLUSDC", "TRADING")
     sim.restore_price("SOLUSDC")
@@ -363,7 +381,10 @@ def test_the_identity_holds_whatever_it_is_worth(cash: Decimal, held: Decimal, s
 async def test_the_last_fill_is_a_price_too(rig: Rig, follower: OpenEngine) -> None:
     """Where a book was never valued; a coin that never had one has none."""
     ledger: Ledger = follower.ledger
-    assert ledger.last_prices(["SOL", "NOPE"]) == {"SOL": follower.snapshot.positions["SOL"].price}
+    price = follower.snapshot.positions["SOL"].price
+    assert price
+    today = rig.clock.now().date()
+    assert ledger.last_prices(["SOL", "NOPE"]) == {"SOL": LastPrice(price, today)}
     fresh = await rig.start(follower.settings.mode, entry_id="fresh")
     assert fresh.ledger.last_prices(["SOL"]) == {}
     await rig.cycle(fresh)
@@ -372,4 +393,6 @@ async def test_the_last_fill_is_a_price_too(rig: Rig, follower: OpenEngine) -> N
         rig.clock.now().date(), ZERO, ZERO, fresh.ledger.book().units, fresh.ledger.book().drawdown
     )
     price = next(trade.price for trade in sold if trade.coin == "SOL")
-    assert fresh.ledger.last_prices(["SOL"])["SOL"] == pytest.approx(price, rel=Decimal("0.001"))
+    last = fresh.ledger.last_prices(["SOL"])["SOL"]
+    assert last.price == pytest.approx(price, rel=Decimal("0.001"))
+    assert last.day == today

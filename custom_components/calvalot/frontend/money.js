@@ -51,6 +51,41 @@ export function moveMoney(card, kind) {
   );
 }
 
+// A coin that is not listed any more leaves the book, at its last price or at what its owner says it is worth.
+export function writeOff(card, coin) {
+  const { word, format, hass, picture, follower } = card;
+  const dialog = new Dialog(card, `${word("write_off")} · ${coin}`);
+  card.dialog = dialog;
+  const { value } = picture.positions.find((row) => row.coin === coin);
+  const worth = value === null || !picture.rate ? null : value * picture.rate;
+  const input = h("input", { type: "number", name: "value", min: "0", step: "0.01", inputmode: "decimal" });
+  const send = async () => {
+    const data = { config_entry_id: follower.entry_id, coin, ...(input.value === "" ? {} : { value: input.value }) };
+    try {
+      await act(hass, "write_off", data);
+    } catch (error) {
+      dialog.refuse(await refusal(hass, error));
+      return;
+    }
+    card.live.textContent = `${word("write_off")}: ${coin}`;
+    dialog.close();
+  };
+  dialog.show(
+    [
+      h("p", {}, word("write_off_does", { coin })),
+      h(
+        "label",
+        {},
+        h("span", {}, word("worth")),
+        input,
+        h("small", {}, word("worth_hint", { amount: format.eur(worth) })),
+      ),
+    ],
+    [word("write_off"), send, "danger"],
+    [word("cancel")],
+  );
+}
+
 // What may be moved: the cash of the portfolio, or what is free in the wallet.
 function free({ word, format, picture }, kind) {
   const { mode, cash, rate, spare } = picture;

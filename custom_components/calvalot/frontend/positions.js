@@ -3,6 +3,7 @@
 import { CalvalotCard } from "./card.js";
 import { h, setAttribute, setText } from "./dom.js";
 import { coin, sign } from "./icons.js";
+import { writeOff } from "./money.js";
 
 const SORTS = ["coin", "price", "value", "weight", "profit"];
 const DEFAULT_SORT = "value";
@@ -24,6 +25,8 @@ const COLOURS = {
   DOGE: "#ba9f33",
   ADA: "#0d4cc4",
 };
+
+const priceDay = (format, { price_day: day }) => format.day(`${day}T12:00Z`, true);
 
 export class PositionsCard extends CalvalotCard {
   heading = "positions";
@@ -92,7 +95,8 @@ export class PositionsCard extends CalvalotCard {
     this._sum.prices.className = "";
     this._foot.append(this._sum.element);
     this._none = h("p", { class: "quiet" }, this.word("no_positions"));
-    return [this._table, this._none];
+    this._aside = h("div", { class: "set-aside" });
+    return [this._table, this._none, this._aside];
   }
 
   // `key` and `gain` are the entities that a tap on value and profit opens.
@@ -204,16 +208,41 @@ export class PositionsCard extends CalvalotCard {
     setText(this._sum.percent, picture.profit ? format.eur(picture.profit.unrealised, true) : "");
     this._sum.percent.className = this._sum.profit.className.replace("figure", "").trim();
     this._none.hidden = positions.length > 0;
+    this._tellAside(positions.filter((row) => row.set_aside));
     setAttribute(this._table, "aria-label", word("positions"));
+  }
+
+  // Coins that are not listed any more: what they count at, and for administrators the way to write them off.
+  _tellAside(rows) {
+    const { word, format } = this;
+    const told = JSON.stringify(rows.map((row) => [row.coin, row.price_day]));
+    if (this._toldAside === told && this._aside.childElementCount === rows.length) return;
+    this._toldAside = told;
+    const button = (code) =>
+      this.hass.user?.is_admin &&
+      h(
+        "button",
+        { type: "button", class: "act", "data-write-off": code, onclick: () => writeOff(this, code) },
+        word("write_off"),
+      );
+    const line = (row) =>
+      h("p", {}, h("span", {}, word("set_aside", { coin: row.coin, day: priceDay(format, row) })), button(row.coin));
+    this._aside.replaceChildren(...rows.map(line));
   }
 
   _fill(row, position, largest) {
     const { format } = this;
-    setText(row.quantity, format.quantity(position.quantity));
+    row.element.classList.toggle("aside", position.set_aside);
     setText(row.entry, format.price(position.entry_price));
     setText(row.price, format.price(position.price));
     setText(row.value, format.amount(position.value));
     setText(row.prices, `${format.price(position.entry_price, true)} → ${format.price(position.price, true)}`);
+    setText(
+      row.quantity,
+      position.set_aside
+        ? `${format.quantity(position.quantity)} · ${priceDay(format, position)}`
+        : format.quantity(position.quantity),
+    );
     row.fill.style.setProperty("--bar", COLOURS[position.coin] ?? "var(--line)");
     this._weigh(row, position.weight, position.target_weight, largest);
     const cost = Number(position.quantity) * Number(position.entry_price);

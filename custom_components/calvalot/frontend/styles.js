@@ -116,6 +116,9 @@ td small.up { color: var(--up); } td small.down { color: var(--down); }
 .bar u { position: absolute; top: -3px; bottom: -3px; width: 2px; margin-left: -1px; border-radius: 1px; background: var(--primary-text-color); }
 .weights { display: flex; min-width: 92px; justify-content: space-between; gap: 8px; font-size: 12px; }
 tfoot td { border-top-width: 2px; font-weight: 500; }
+.aside .bar i { --bar: var(--disabled-color, #9e9e9e) !important; } .aside td, .aside :is(.up, .down) { color: var(--quiet) !important; } .aside .coin { filter: grayscale(1); }
+.set-aside { display: grid; gap: 8px; font-size: 13px; } .set-aside:empty { display: none; }
+.set-aside p { display: flex; flex-wrap: wrap; gap: 8px 12px; align-items: center; } .set-aside span { flex: 1 1 14em; color: var(--quiet); }
 tfoot td small { font-weight: 400; }
 .narrow-only { display: none; }
 @container (max-width: 640px) {

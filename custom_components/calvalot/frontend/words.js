@@ -168,6 +168,12 @@ export const WORDS = {
       "Pauses the follower and sells all that it bought, until nothing is left. What you held before is not touched.",
     exit_nothing: "There is nothing to sell.",
     exit_brings: "Brings about {amount}",
+    set_aside: "{coin} is no longer listed at the exchange. It counts at its last price, of {day}, and is not traded.",
+    write_off: "Write off",
+    write_off_does:
+      "Takes all {coin} out of the book, as a withdrawal of what it is worth. That changes neither the profit nor the return if it is worth its last price, and cannot be undone. The coins stay on the account.",
+    worth: "Value in EUR",
+    worth_hint: "Empty: its last price, {amount} in all. 0 for nothing.",
     exit_stays: "What stays",
     exit_left: "Still to be sold",
     exit_rests: "Rests too small to be sold: {amount}.",
@@ -359,6 +365,13 @@ export const WORDS = {
       "Met le suiveur en pause et vend tout ce qu'il a acheté, jusqu'au bout. Ce que vous déteniez avant n'est pas touché.",
     exit_nothing: "Il n'y a rien à vendre.",
     exit_brings: "Rapporte environ {amount}",
+    set_aside:
+      "La plateforme ne cote plus {coin}. Compté à son dernier cours, celui du {day}, il n'est plus acheté ni vendu.",
+    write_off: "Sortir du livre",
+    write_off_does:
+      "Sort du livre tout le {coin}, comme un retrait de ce qu'il vaut. À son dernier cours, cela ne change ni le gain ni le rendement ; c'est irréversible. Les cryptos restent sur le compte.",
+    worth: "Valeur en EUR",
+    worth_hint: "Vide : son dernier cours, soit {amount} en tout. 0 pour rien.",
     exit_stays: "Ce qui reste",
     exit_left: "Encore à vendre",
     exit_rests: "Restes trop petits pour être vendus : {amount}.",

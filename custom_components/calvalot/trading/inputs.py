@@ -14,6 +14,7 @@ from .errors import ExchangeError, Refused
 from .events import EventQueue
 from .exchanges.base import FEE_COIN, Balance, Exchange, KeyPermissions, SymbolRules, eur_rate, rate_symbols
 from .ledger.ledger import Ledger
+from .ledger.records import LastPrice
 from .planner import Market
 from .settings import Settings
 from .sources.state import SourceState
@@ -68,7 +69,7 @@ class Fetcher:
         self._coins: frozenset[str] = frozenset()
         self._rules: dict[str, SymbolRules] = {}
         self._rules_at: datetime | None = None
-        self._aside: Mapping[str, Decimal] = {}
+        self._aside: Mapping[str, LastPrice] = {}
         self._unpriced = False
         self._permissions_at: datetime | None = None
         self._failed_cycles = 0
@@ -93,9 +94,9 @@ class Fetcher:
         self.fee_prices = {**self.fee_prices, **by_coin}
         market = Market(
             quote=self._settings.quote,
-            prices={**self._aside, **by_coin},
+            prices={**{coin: last.price for coin, last in self._aside.items()}, **by_coin},
             rules=self._rules,
-            aside=frozenset(self._aside),
+            aside={coin: self._clock().date() if coin in by_coin else last.day for coin, last in self._aside.items()},
             rules_at=self._rules_at,
         )
         return Inputs(market=market, rate=eur_rate(self._settings.quote, prices or {}), balances=balances)
@@ -168,7 +169,7 @@ class Fetcher:
         )
         return prices
 
-    def _delisted(self, held: Collection[str]) -> dict[str, Decimal]:
+    def _delisted(self, held: Collection[str]) -> dict[str, LastPrice]:
         """Coins that are held and that the exchange says it does not list any more, with their last prices; synchronous."""
         quote, now = self._settings.quote, self._clock()
         listed = {rules.base: rules for rules in self._rules.values() if rules.quote == quote}

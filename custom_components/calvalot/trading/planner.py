@@ -6,7 +6,7 @@ once the sells are done. All amounts are in the quote asset.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal, localcontext
 from enum import StrEnum
 
@@ -95,14 +95,15 @@ class Plan:
 class Market:
     """What is known of the market: quote asset, prices by coin, rules by symbol.
 
-    Coins set `aside` are held and no longer listed: their price is the last that was known, and they are not traded.
+    Coins set `aside` are held and no longer listed: their price is the last that was known, of the day that is given, and
+    they are not traded.
     `rules_at` is when the rules were asked for.
     """
 
     quote: str
     prices: Mapping[str, Decimal]
     rules: Mapping[str, SymbolRules]
-    aside: frozenset[str] = frozenset()
+    aside: Mapping[str, date] = field(default_factory=dict[str, date])
     rules_at: datetime | None = None
 
     def symbol(self, coin: str) -> str:

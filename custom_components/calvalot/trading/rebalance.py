@@ -66,7 +66,7 @@ class Rebalancer:
         book = await asyncio.to_thread(self._ledger.book)
         moving = committed(await asyncio.to_thread(self._ledger.in_flight), market)
         # A sale of everything says of each coin why it is still there, and waits for a pair that may open again.
-        aside = frozenset[str]() if record.kind.sells_out else market.aside
+        aside = frozenset[str]() if record.kind.sells_out else frozenset(market.aside)
         portfolio = account.usable(book.portfolio, moving).without(aside)
         valuation = portfolio.value(market.prices)
         if wants is None or valuation is None or _missing_price(wants, market):

@@ -160,6 +160,7 @@ def portfolio(snapshot: Snapshot) -> Json:
                 "target_weight": None if view.target_weight is None else round(float(view.target_weight), 6),
                 "profit_loss": text(view.profit_loss),
                 "set_aside": view.set_aside,
+                "price_day": view.price_day and view.price_day.isoformat(),
             }
             for view in snapshot.positions.values()
             if view.quantity or view.target_weight

@@ -1,8 +1,8 @@
 """What a follower shows: one immutable snapshot of its book and its connections."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal, localcontext
 from enum import StrEnum
 
@@ -27,7 +27,7 @@ class Status(StrEnum):
 class PositionFigures:
     """One coin: quantity in the coin, prices and amounts in quote, weights as fractions; None = unknown.
 
-    One that is `set_aside` is not listed any more: its price is the last that was known.
+    One that is set aside is not listed any more: its price is the last that was known, of the `price_day` (UTC).
     """
 
     coin: str
@@ -39,7 +39,12 @@ class PositionFigures:
     weight: Decimal | None = None
     target_weight: Decimal | None = None
     profit_loss: Decimal | None = None
-    set_aside: bool = False
+    price_day: date | None = None
+
+    @property
+    def set_aside(self) -> bool:
+        """Whether it is held and not listed any more."""
+        return self.price_day is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,7 +135,7 @@ def figures(
     targets: Mapping[str, Decimal] | None,
     symbols: Mapping[str, str],
     as_of: datetime | None,
-    aside: Collection[str] = (),
+    aside: Mapping[str, date] | None = None,
     corrections: Decimal = ZERO,
 ) -> Figures:
     """Figures of a book; `prices` and `targets` by coin, `symbols` maps the coins to be shown to their symbols.
@@ -171,7 +176,7 @@ def figures(
             positions={
                 coin: replace(
                     _position(coin, symbol, portfolio.position(coin), prices.get(coin), valuation, targets),
-                    set_aside=coin in aside and coin in portfolio.positions,
+                    price_day=(aside or {}).get(coin) if coin in portfolio.positions else None,
                 )
                 for coin, symbol in symbols.items()
             },

@@ -1,7 +1,7 @@
 """Builds the snapshot of a portfolio; the day's figures are written down on the way."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
 from datetime import datetime
 from decimal import Decimal
@@ -11,6 +11,7 @@ from .executor import Executor
 from .inputs import Fetcher, Inputs
 from .ledger.ledger import Ledger
 from .ledger.records import Book
+from .planner import Market
 from .portfolio import Valuation
 from .preparation import Preparation
 from .profit import Today
@@ -61,7 +62,7 @@ class SnapshotBuilder:
         now = self._clock()
         if valuation and inputs and inputs.rate:
             self._valued = now
-            book = await self._close_day(book, valuation, inputs.rate, prices)
+            book = await self._close_day(book, valuation, inputs.rate, inputs.market)
         signal, trade = await asyncio.to_thread(self._ledger.latest)
         waiting = await self._signals.approvals.waiting()
         first = self._sources[0] if self._sources else None
@@ -78,7 +79,7 @@ class SnapshotBuilder:
             first.source.targets if first else None,
             {coin: f"{coin}{quote}" for coin in (*self._settings.coins, *book.portfolio.positions)},
             self._valued,
-            inputs.market.aside if inputs else (),
+            inputs.market.aside if inputs else None,
             corrections,
         )
         today = await self._today.profit(shown.profit, now, started) if shown.profit and started else None
@@ -122,10 +123,12 @@ class SnapshotBuilder:
 
     # Inside
 
-    async def _close_day(self, book: Book, valuation: Valuation, rate: Decimal, prices: Mapping[str, Decimal]) -> Book:
+    async def _close_day(self, book: Book, valuation: Valuation, rate: Decimal, market: Market) -> Book:
         value = valuation.total * rate
         units = book.units.valued(value)
         drawdown = book.drawdown.seen(units.price)
-        day, held = self._clock().date(), {coin: prices[coin] for coin in valuation.values}
-        await asyncio.to_thread(self._ledger.write_close, day, value, valuation.total, units, drawdown, held)
+        day = self._clock().date()
+        # A price of an earlier day stays with that day.
+        fresh = {coin: market.prices[coin] for coin in valuation.values if market.aside.get(coin, day) == day}
+        await asyncio.to_thread(self._ledger.write_close, day, value, valuation.total, units, drawdown, fresh)
         return replace(book, units=units, drawdown=drawdown)

@@ -48,6 +48,7 @@ from .records import (
     CashFlow,
     Claim,
     FlowKind,
+    LastPrice,
     OrderRecord,
     OrderState,
     Result,
@@ -261,17 +262,20 @@ class Ledger(Storage):
                 for row in rows.mappings()
             )
 
-    def last_prices(self, coins: Collection[str]) -> dict[str, Decimal]:
-        """Last known price (quote) of each coin: of the last valuation, else of its last fill; missing where it has none."""
-        close = select(closes.c.prices).where(self._own(closes)).order_by(closes.c.day.desc()).limit(1)
-        fill = select(fills.c.price).join(orders, orders.c.seq == fills.c.order_seq).where(self._own(fills))
+    def last_prices(self, coins: Collection[str]) -> dict[str, LastPrice]:
+        """Last known price of each coin: of a valuation, else of its last fill; missing where it has none."""
+        fill = select(fills.c.price, fills.c.time).join(orders, orders.c.seq == fills.c.order_seq)
+        known: dict[str, LastPrice] = {}
         with self._reading() as connection:
-            newest = connection.execute(close).scalar_one_or_none()
-            known = {coin: Decimal(price) for coin, price in json.loads(newest or "{}").items()}
-            for coin in set(coins) - known.keys():
-                last = fill.where(orders.c.coin == coin).order_by(fills.c.seq.desc()).limit(1)
-                known[coin] = connection.execute(last).scalar_one_or_none() or ZERO
-        return {coin: known[coin] for coin in coins if known[coin]}
+            for coin in coins:
+                price = func.json_extract(closes.c.prices, f'$."{coin}"')
+                valued = select(price, closes.c.day).where(self._own(closes), price.is_not(None))
+                filled = fill.where(self._own(fills), orders.c.coin == coin)
+                if found := connection.execute(valued.order_by(closes.c.day.desc()).limit(1)).one_or_none():
+                    known[coin] = LastPrice(Decimal(found[0]), date.fromisoformat(found[1]))
+                elif found := connection.execute(filled.order_by(fills.c.seq.desc()).limit(1)).one_or_none():
+                    known[coin] = LastPrice(found[0], found[1].date())
+        return known
 
     # Facts: small things to be remembered (paused, dead, …)
 

@@ -1,7 +1,7 @@
 """Records of the ledger."""
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
 
@@ -48,6 +48,14 @@ class OrderState(StrEnum):
     def settled(self) -> bool:
         """Whether nothing about the order can change any more."""
         return self in {OrderState.BOOKED, OrderState.REJECTED, OrderState.NOT_PLACED}
+
+
+@dataclass(frozen=True, slots=True)
+class LastPrice:
+    """The last price (quote) that is known of a coin, and its day in UTC."""
+
+    price: Decimal
+    day: date
 
 
 class FlowKind(StrEnum):
