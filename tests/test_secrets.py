@@ -1,6 +1,7 @@
 """Secrets are looked for everywhere that something leaves the follower, whatever goes wrong."""
 
 from collections.abc import Iterator
+from functools import partial
 import json
 import logging
 import re
@@ -9,7 +10,6 @@ import traceback
 from typing import Any
 from unittest.mock import patch
 
-from aiohttp import ClientTimeout
 from homeassistant.config_entries import SOURCE_REAUTH, SOURCE_RECONFIGURE
 from homeassistant.const import MATCH_ALL
 from homeassistant.core import Event, HomeAssistant, callback
@@ -22,11 +22,12 @@ import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry, get_system_health_info
 from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
 
+from custom_components.calvalot import settings
 from custom_components.calvalot.const import DOMAIN
 from custom_components.calvalot.coordinator import ledger_path
 from custom_components.calvalot.diagnostics import async_get_config_entry_diagnostics
 from custom_components.calvalot.services import ACTIONS
-from custom_components.calvalot.trading.exchanges import binance_client
+from custom_components.calvalot.trading.exchanges.binance import BinanceExchange
 from custom_components.calvalot.trading.sources import leader as leader_module
 from custom_components.calvalot.trading.sources.push import signature
 from simulators.exchange import ExchangeSimulator, FaultKind as ExchangeFault
@@ -275,7 +276,7 @@ async def test_exchange_fault(
 ) -> None:
     """However and wherever the exchange fails, before or after it has done what was asked."""
     entry = add_entry(hass, secret_data)
-    with patch.object(binance_client, "TIMEOUT", ClientTimeout(total=0.3)):
+    with patch.object(settings, "BinanceExchange", partial(BinanceExchange, timeout=0.3)):
         await set_up(hass, entry)
     for path in PATHS:
         exchange.fault(kind, when=when, path=path, seconds=0.5 if kind is ExchangeFault.HANG else 0.05, count=2)

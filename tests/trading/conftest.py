@@ -5,16 +5,13 @@ from datetime import timedelta
 import logging
 from pathlib import Path
 import time
-from types import SimpleNamespace
 
 from aiohttp import ClientSession
 from hypothesis import settings
 import pytest
 
 from custom_components.calvalot.trading import inputs
-from custom_components.calvalot.trading.exchanges import binance, host
 from custom_components.calvalot.trading.exchanges.base import Mode
-from custom_components.calvalot.trading.exchanges.host import HostLimits
 from custom_components.calvalot.trading.ledger.ledger import Ledger
 from simulators.exchange import ExchangeSimulator
 from simulators.leader import LeaderSimulator
@@ -37,12 +34,9 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """One clock for followers, leader and exchange; the ban of another test's host is forgotten."""
+    """One clock for followers, leader and exchange."""
     clock = Clock()
     monkeypatch.setattr(time, "time", clock.time)
-    monkeypatch.setattr(binance, "time", SimpleNamespace(time=clock.time, monotonic=clock.time))
-    monkeypatch.setattr(host, "time", SimpleNamespace(time=clock.time, monotonic=clock.time))
-    monkeypatch.setattr(HostLimits, "_gates", {})
     return clock
 
 

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 import time
+from typing import Any
 
 from aiohttp import ClientSession
 
@@ -12,6 +13,7 @@ from custom_components.calvalot.trading.accounts import Accounts
 from custom_components.calvalot.trading.events import Event
 from custom_components.calvalot.trading.exchanges.base import Mode
 from custom_components.calvalot.trading.exchanges.binance import BinanceExchange
+from custom_components.calvalot.trading.exchanges.host import HostLimits
 from custom_components.calvalot.trading.executor import follower_tag
 from custom_components.calvalot.trading.ledger.ledger import Ledger
 from custom_components.calvalot.trading.ledger.records import OrderRecord, Result
@@ -72,12 +74,31 @@ class Rig:
         self.followers: list[OpenEngine] = []
         self.accounts = Accounts(lambda: [file for file in folder.glob("*.db") if "." not in file.stem])
         self.before: dict[str, Decimal] | None = None
+        self._limits = self.limits()
 
-    def binance(self, api_key: str | None = None, api_secret: str | None = None) -> BinanceExchange:
-        """The exchange as a follower knows it."""
+    def limits(self, **options: Any) -> HostLimits:
+        """Limits of a host that nothing is known of yet, on the clock of the test."""
+        return HostLimits(clock=self.clock.time, wall_clock=self.clock.time, **options)
+
+    def binance(
+        self,
+        api_key: str | None = None,
+        api_secret: str | None = None,
+        *,
+        session: ClientSession | None = None,
+        limits: HostLimits | None = None,
+        **options: Any,
+    ) -> BinanceExchange:
+        """The exchange as a follower knows it, with the limits that all of them share."""
         sim = self.exchange
-        key = sim.api_key if api_key is None else api_key
-        return BinanceExchange(self.session, sim.url, key, sim.api_secret if api_secret is None else api_secret)
+        return BinanceExchange(
+            session or self.session,
+            sim.url,
+            sim.api_key if api_key is None else api_key,
+            sim.api_secret if api_secret is None else api_secret,
+            limits=limits or self._limits,
+            **options,
+        )
 
     def ledger(self, name: str = ENTRY, mode: Mode = Mode.LIVE) -> Ledger:
         """A ledger file, not opened yet."""

@@ -10,7 +10,7 @@ import traceback
 from types import SimpleNamespace
 from typing import Any
 
-from aiohttp import ClientError, ClientSession, ClientTimeout, TCPConnector, web
+from aiohttp import ClientError, ClientSession, TCPConnector, web
 from binance.exceptions import BinanceAPIException
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519
@@ -27,10 +27,10 @@ from custom_components.calvalot.trading.errors import (
     RateLimited,
     Refused,
 )
-from custom_components.calvalot.trading.exchanges import binance, binance_client, binance_format
+from custom_components.calvalot.trading.exchanges import binance_format
 from custom_components.calvalot.trading.exchanges.base import Balance, KeyPermissions, OrderPage, OrderRequest, Side
 from custom_components.calvalot.trading.exchanges.binance import BinanceExchange
-from custom_components.calvalot.trading.exchanges.host import HostLimits
+from custom_components.calvalot.trading.exchanges.host import HostLimits, Hosts
 from simulators.exchange import ExchangeSimulator
 
 from .builders import make_order, make_report
@@ -193,12 +193,11 @@ async def test_an_empty_answer_is_not_none(api: BinanceExchange, sim: ExchangeSi
             await ask
 
 
-async def test_a_question_without_answer(rig: Rig, sim: ExchangeSimulator, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_question_without_answer(rig: Rig, sim: ExchangeSimulator) -> None:
     """Time is bounded."""
-    monkeypatch.setattr(binance_client, "TIMEOUT", ClientTimeout(total=0.3))
     sim.fault("hang", path="/ticker/price", seconds=0.6)
     with pytest.raises(ExchangeUnavailable, match="in time"):
-        await rig.binance().prices(["BTCUSDC"])
+        await rig.binance(timeout=0.3).prices(["BTCUSDC"])
 
 
 async def test_no_connection(api: BinanceExchange, sim: ExchangeSimulator) -> None:
@@ -350,10 +349,9 @@ async def test_a_look_up_that_fails_is_not_an_absence(api: BinanceExchange, sim:
         await api.find("BTCUSDC", "cv-name-1")
 
 
-async def test_pages_of_orders(api: BinanceExchange, sim: ExchangeSimulator, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_pages_of_orders(rig: Rig) -> None:
     """Oldest first, each says where the next one begins, and there is an end to it."""
-    monkeypatch.setattr(binance, "PAGE", 2)
-    monkeypatch.setattr(binance_format, "PAGE", 2)
+    api = rig.binance(page=2)
     ids = [(await api.place(request(f"cv-name-{number}"))).order_id for number in range(5)]
     first = await api.orders_page("BTCUSDC", 0, "cv-")
     assert [each.order_id for each in first.own] == sorted(first.ids) == ids[:2]
@@ -382,10 +380,9 @@ async def test_orders_of_a_pair_that_is_not_listed(api: BinanceExchange, sim: Ex
         await api.orders_page("BTCUSDC", 0, "cv-")
 
 
-async def test_traded_orders(api: BinanceExchange, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_traded_orders(rig: Rig, clock: Clock) -> None:
     """Everyone's on the account, however many there are."""
-    monkeypatch.setattr(binance, "PAGE", 2)
-    monkeypatch.setattr(binance_format, "PAGE", 2)
+    api = rig.binance(page=2)
     early = await api.place(request())
     clock.advance(60)
     late = [(await api.place(request(f"web-{number}"))).order_id for number in range(4)]
@@ -429,7 +426,7 @@ async def test_requests_on_their_way_into_a_pause(api: BinanceExchange, sim: Exc
 async def test_requests_that_wait_for_a_connection(rig: Rig, sim: ExchangeSimulator) -> None:
     """They are not sent any more once the host wants none, and an order among them was not placed."""
     async with ClientSession(connector=TCPConnector(limit=1)) as session:
-        api = BinanceExchange(session, sim.url, sim.api_key, sim.api_secret)
+        api = rig.binance(session=session)
         await api.server_time()
         sim.forget_requests()
         sim.fault("rate_limit", path="/ticker/price", when="after", seconds=40)
@@ -444,12 +441,29 @@ async def test_requests_that_wait_for_a_connection(rig: Rig, sim: ExchangeSimula
 
 
 @pytest.mark.parametrize("header", [None, "soon", "-5", "Wed, 21 Oct 2026 07:28:00 GMT"])
-def test_a_pause_without_an_end(clock: Clock, header: str | None) -> None:
+def test_a_pause_without_an_end(header: str | None) -> None:
     """A minute, where the host does not say how long."""
-    gate = HostLimits.of("https://host/api")
-    assert gate is HostLimits.of("https://HOST/other")
-    assert gate is not HostLimits.of("https://host:8443")
-    assert 59 < gate.close(header).retry_at - clock.time() <= 60
+    limits = HostLimits(clock=lambda: 100.0)
+    assert limits.wait(header).retry_at == 160
+
+
+def test_limits_of_a_host() -> None:
+    """The same for everyone who asks; another port is another host."""
+    hosts = Hosts()
+    limits = hosts.limits("https://host/api")
+    assert limits is hosts.limits("https://HOST/other")
+    assert limits is not hosts.limits("https://host:8443")
+
+
+async def test_limits_are_shared_by_default(sim: ExchangeSimulator) -> None:
+    """Portfolios that were made without a word on limits stop together."""
+    async with ClientSession() as session:
+        one, other = (BinanceExchange(session, sim.url) for _ in range(2))
+        sim.fault("rate_limit", path="/ticker/price", seconds=40)
+        for each in (one, other):
+            with pytest.raises(RateLimited):
+                await each.prices(["BTCUSDC"])
+    assert sim.count("GET", "/ticker/price") == 1
 
 
 # Keys and secrets

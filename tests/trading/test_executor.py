@@ -9,11 +9,9 @@ from decimal import Decimal
 import itertools
 from typing import Any
 
-from aiohttp import ClientTimeout
 import pytest
 
 from custom_components.calvalot.trading.errors import ExchangeError, ExchangeUnavailable, InvalidKey, NotSent
-from custom_components.calvalot.trading.exchanges import binance_client
 from custom_components.calvalot.trading.exchanges.base import OrderPage, OrderReport, OrderRequest, Side
 from custom_components.calvalot.trading.exchanges.binance import BinanceExchange
 from custom_components.calvalot.trading.executor import RECOVERED, Execution, Executor, follower_tag
@@ -171,12 +169,11 @@ LOST = [
 
 @pytest.mark.parametrize(("kind", "when", "options"), LOST, ids=lambda value: str(value) if value else "")
 async def test_an_unclear_answer_is_looked_up(
-    bench: Bench, side: Side, kind: str, when: str, options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    bench: Bench, side: Side, kind: str, when: str, options: dict[str, Any]
 ) -> None:
     """Executed once where it was, proven absent where it was not, and never sent again by itself."""
     if kind == "hang":
-        monkeypatch.setattr(binance_client, "TIMEOUT", ClientTimeout(total=0.4))
-        bench.exchange = bench.rig.binance()
+        bench.exchange = bench.rig.binance(timeout=0.4)
         bench.executor = make_executor(bench.rig, bench.exchange, bench.ledger)
     fault = bench.rig.exchange.fault(kind, when=when, method="POST", path="/order", **options)
     record = await bench.execute(side)
@@ -408,7 +405,7 @@ async def test_no_connection(bench: Bench, side: Side) -> None:
     bench.agree()
 
 
-async def test_a_closed_gate(bench: Bench) -> None:
+async def test_a_host_that_wants_no_request(bench: Bench) -> None:
     """While the host wants no request, an order is not sent."""
     bench.rig.exchange.ban(30)
     with pytest.raises(Exception, match="pause"):

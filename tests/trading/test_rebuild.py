@@ -7,7 +7,6 @@ import shutil
 import pytest
 
 from custom_components.calvalot.trading.errors import CommandError
-from custom_components.calvalot.trading.exchanges import binance, binance_format, host
 from custom_components.calvalot.trading.exchanges.base import OrderRequest, Side
 from custom_components.calvalot.trading.executor import RECOVERED
 from custom_components.calvalot.trading.ledger.records import OrderState, Result
@@ -210,14 +209,13 @@ async def test_many_orders_under_a_tight_limit(rig: Rig, leader: LeaderSimulator
 
 @pytest.mark.parametrize("crowded", [120, 40])
 async def test_what_is_left_of_the_weight_is_for_others(
-    rig: Rig, leader: LeaderSimulator, sim: ExchangeSimulator, monkeypatch: pytest.MonkeyPatch, crowded: int
+    rig: Rig, leader: LeaderSimulator, sim: ExchangeSimulator, crowded: int
 ) -> None:
     """On a crowded host it goes on in the next minute, before the host has to say so."""
     follower = await traded(rig, leader)
     truth = rig.agree(follower)
     lose(rig, follower)
-    monkeypatch.setattr(host, "CROWDED", crowded)
-    follower = await rig.start()
+    follower = await rig.start(on=rig.binance(limits=rig.limits(crowded=crowded)))
     sim.forget_requests()
     assert await rebuilt(rig, follower, truth) > 1
     assert {request.status for request in sim.requests} == {200}
@@ -295,20 +293,16 @@ async def test_a_fee_that_was_not_known_when_its_coin_was_sold(
 
 
 @pytest.mark.parametrize("page", [1, 2, 7])
-async def test_page_boundaries(
-    rig: Rig, leader: LeaderSimulator, sim: ExchangeSimulator, monkeypatch: pytest.MonkeyPatch, page: int
-) -> None:
+async def test_page_boundaries(rig: Rig, leader: LeaderSimulator, sim: ExchangeSimulator, page: int) -> None:
     """However many orders of others there are, and wherever a page ends."""
     sim.add_old_orders("BTCUSDC", 60)
     follower = await traded(rig, leader)
     truth = rig.agree(follower)
     lose(rig, follower)
-    monkeypatch.setattr(binance, "PAGE", page)
-    monkeypatch.setattr(binance_format, "PAGE", page)
-    follower = await rig.start()
+    follower = await rig.start(on=rig.binance(page=page))
     assert await rebuilt(rig, follower, truth) == 1
     # The next start reads on from there.
-    follower = await rig.restart(follower)
+    follower = await rig.restart(follower, on=rig.binance(page=page))
     sim.forget_requests()
     assert await rebuilt(rig, follower, truth) == 1
     assert sim.count("GET", "/allOrders") == len(follower.settings.coins)

@@ -30,7 +30,6 @@ from ..errors import (
 from .base import AccountId, Balance, Fill, KeyPermissions, OrderPage, OrderReport, OrderRequest, SymbolRules
 from .binance_client import RECV_WINDOW, BinanceClient
 from .binance_format import (
-    PAGE,
     decimal_text,
     json_list,
     read_amount,
@@ -42,8 +41,11 @@ from .binance_format import (
     read_rules,
     read_time,
 )
-from .host import LIMITED, HostLimits
+from .host import HOSTS, LIMITED, HostLimits
 
+# Seconds for an answer, and rows in one.
+TIMEOUT = 10.0
+PAGE = 1000
 UNKNOWN_SYMBOL = -1121
 UNKNOWN_ORDER = -2013
 KEY_CODES = frozenset({-1002, -1022, -2014, -2015})
@@ -65,14 +67,27 @@ class BinanceExchange:
     lookups = 3
     keeps_orders = True
 
-    def __init__(self, session: ClientSession, base_url: str, api_key: str = "", api_secret: str = "") -> None:
+    def __init__(
+        self,
+        session: ClientSession,
+        base_url: str,
+        api_key: str = "",
+        api_secret: str = "",
+        *,
+        limits: HostLimits | None = None,
+        timeout: float = TIMEOUT,
+        page: int = PAGE,
+    ) -> None:
+        """`limits` are those of the host that all portfolios share; `timeout` in seconds; `page` is rows per answer."""
         self._session = session
         self._base_url = base_url.rstrip("/")
         self._key = api_key.strip()
         self._secret = api_secret.strip()
         self._host = host_of(base_url)
         self._account_id: AccountId | None = None
-        self._limits = HostLimits.of(base_url)
+        self._limits = limits or HOSTS.limits(base_url)
+        self._timeout = timeout
+        self._page = page
         self._made: BinanceClient | None = None
         self._timed = False
 
@@ -120,7 +135,7 @@ class BinanceExchange:
 
     async def prices(self, symbols: Collection[str]) -> dict[str, Decimal]:
         """Last prices (quote per base) by symbol, shared with others on this host; missing and zero ones are left out."""
-        return await self._limits.quotes.prices(self, symbols, self._prices)
+        return await self._limits.shared_prices.prices(self, symbols, self._prices)
 
     async def _prices(self, symbols: Collection[str]) -> dict[str, Decimal]:
         return await self._ask(lambda client: client.get_symbol_ticker(symbols=json_list(symbols)), read_prices)
@@ -214,8 +229,8 @@ class BinanceExchange:
         """Up to a thousand orders of a symbol from an id on; of a pair that is not listed (any more) there are none."""
         try:
             return await self._ask(
-                lambda client: client.get_all_orders(symbol=symbol, orderId=first_id, limit=PAGE),
-                lambda data: read_order_page(data, prefix),
+                lambda client: client.get_all_orders(symbol=symbol, orderId=first_id, limit=self._page),
+                lambda data: read_order_page(data, prefix, self._page),
                 signed=True,
             )
         except Refused as err:
@@ -236,13 +251,13 @@ class BinanceExchange:
         while True:
             page = await self._trade_page(symbol, asked, read)
             found += page.values()
-            if len(page) < PAGE:
+            if len(page) < self._page:
                 return found
             asked = {key: value for key, value in asked.items() if key != "startTime"} | {"fromId": max(page) + 1}
 
     async def _trade_page[T](self, symbol: str, asked: Mapping[str, int], read: Callable[[Any], T]) -> dict[int, T]:
         return await self._ask(
-            lambda client: client.get_my_trades(symbol=symbol, limit=PAGE, **asked),
+            lambda client: client.get_my_trades(symbol=symbol, limit=self._page, **asked),
             lambda data: {int(row["id"]): read(row) for row in read_rows(data)},
             signed=True,
         )
@@ -253,7 +268,7 @@ class BinanceExchange:
             loop = asyncio.get_running_loop()
             try:
                 self._made = await asyncio.to_thread(
-                    BinanceClient, self._limits, self._session, self._key, self._secret, loop
+                    BinanceClient, self._limits, self._session, self._key, self._secret, self._timeout, loop
                 )
             except UNREADABLE:
                 raise InvalidKey("the key cannot be read") from None
@@ -312,7 +327,7 @@ class BinanceExchange:
         words = str(err.message)[:200] if code else f"HTTP {status}"
         match status, code:
             case _ if status in LIMITED or (code == -1003 and status < 500):
-                limited = self._limits.close(err.response.headers.get("Retry-After"))
+                limited = self._limits.wait(err.response.headers.get("Retry-After"))
                 # Nothing says where on its way an order was held up.
                 return limited if otherwise is ExchangeUnavailable else otherwise(str(limited))
             case _ if status >= 500:

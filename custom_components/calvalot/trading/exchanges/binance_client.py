@@ -14,7 +14,6 @@ from binance import AsyncClient
 from .host import HostLimits
 
 RECV_WINDOW = timedelta(seconds=5)
-TIMEOUT = ClientTimeout(total=10)
 
 
 class BinanceClient(AsyncClient):
@@ -23,14 +22,20 @@ class BinanceClient(AsyncClient):
     REQUEST_RECVWINDOW = int(RECV_WINDOW.total_seconds() * 1000)
 
     def __init__(
-        self, limits: HostLimits, session: ClientSession, key: str, secret: str, loop: asyncio.AbstractEventLoop
+        self,
+        limits: HostLimits,
+        session: ClientSession,
+        key: str,
+        secret: str,
+        timeout: float,
+        loop: asyncio.AbstractEventLoop,
     ) -> None:
-        self._shared = _KeyedSession(session, {"X-MBX-APIKEY": key} if key else {}, limits.pass_through)
+        self._shared = _KeyedSession(session, {"X-MBX-APIKEY": key} if key else {}, limits.middleware)
         pem = _pem(secret)
         super().__init__(
             key or None,
             None if pem else secret or None,
-            requests_params={"timeout": TIMEOUT, "allow_redirects": False},
+            requests_params={"timeout": ClientTimeout(total=timeout), "allow_redirects": False},
             loop=loop,
             private_key=pem,
         )

@@ -10,7 +10,6 @@ from urllib.parse import quote
 from ..decimals import ONE, ZERO
 from .base import Fill, OrderPage, OrderReport, Side, SymbolRules
 
-PAGE = 1000
 SMALLEST = Decimal("1e-8")
 FINAL = frozenset({"FILLED", "EXPIRED", "EXPIRED_IN_MATCH", "CANCELED", "REJECTED"})
 
@@ -106,13 +105,13 @@ def read_report(data: Mapping[str, Any]) -> OrderReport:
     )
 
 
-def read_order_page(data: Any, prefix: str) -> OrderPage:
-    """What is needed of a page of orders: an order that is not ours may say what it likes."""
+def read_order_page(data: Any, prefix: str, size: int) -> OrderPage:
+    """What is needed of a page of up to `size` orders: an order that is not ours may say what it likes."""
     rows = sorted(((int(row["orderId"]), row) for row in read_rows(data)), key=lambda item: item[0])
     return OrderPage(
         own=tuple(read_report(row) for _, row in rows if str(row["clientOrderId"]).startswith(prefix)),
         ids=frozenset(number for number, _ in rows),
-        next_id=rows[-1][0] + 1 if len(rows) >= PAGE else None,
+        next_id=rows[-1][0] + 1 if len(rows) >= size else None,
     )
 
 

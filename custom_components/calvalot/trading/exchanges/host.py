@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 import time
-from typing import Any, ClassVar
+from typing import Any
 from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary, WeakSet
 
@@ -86,57 +86,79 @@ LIMITED = frozenset({418, 429})
 
 
 class HostLimits:
-    """A host as all its followers know it: its request to be left alone, the weight that is used, the last prices."""
+    """A host as all its portfolios know it: its request to be left alone, the weight that is used, the last prices.
 
-    _gates: ClassVar[dict[str, HostLimits]] = {}
+    `clock` is a monotonic one, `wall_clock` tells Unix time, both in seconds; `crowded` is the weight from which on what is
+    left of a minute is for those already running.
+    """
 
-    def __init__(self) -> None:
-        self.closed_until = 0.0
+    def __init__(
+        self,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        wall_clock: Callable[[], float] = time.time,
+        crowded: int = CROWDED,
+    ) -> None:
+        self._clock = clock
+        self._wall_clock = wall_clock
+        self._crowded = crowded
+        self._paused_until = 0.0
+        self._used_at = 0.0
         self.used_weight: int | None = None
-        self.used_at = 0.0
-        self.quotes = SharedPrices(lambda: time.monotonic())  # noqa: PLW0108 # looked up anew each time
-
-    @classmethod
-    def of(cls, url: str) -> HostLimits:
-        """The gate of a URL's host."""
-        return cls._gates.setdefault(urlsplit(url).netloc.lower(), cls())
+        self.shared_prices = SharedPrices(clock)
 
     def check(self) -> None:
         """Raise RateLimited while the host wants no request."""
-        if time.monotonic() < self.closed_until:
-            raise RateLimited(self.closed_until)
+        if self._clock() < self._paused_until:
+            raise RateLimited(self._paused_until)
 
-    def close(self, retry_after: str | None) -> RateLimited:
-        """Close the gate for as long as the host said (seconds)."""
+    def wait(self, retry_after: str | None) -> RateLimited:
+        """Send nothing for as long as the host said (seconds)."""
         pause = float(retry_after) if retry_after and retry_after.isdecimal() else DEFAULT_PAUSE
-        self.closed_until = max(self.closed_until, time.monotonic() + pause)
-        return RateLimited(self.closed_until)
+        self._paused_until = max(self._paused_until, self._clock() + pause)
+        return RateLimited(self._paused_until)
 
-    async def pass_through(self, request: Any, handler: ClientHandlerType) -> ClientResponse:
-        """Ask the gate once more when a request has its connection, and hear at once what its answer says of limits.
+    async def middleware(self, request: Any, handler: ClientHandlerType) -> ClientResponse:
+        """Check once more when a request has its connection, and read at once what its answer says of limits.
 
         A client middleware: https://docs.aiohttp.org/en/stable/client_advanced.html#client-middleware. It may have waited
-        for the connection, and another answer may have closed the gate meanwhile.
+        for the connection, and another answer may have asked for a pause meanwhile.
         """
         send = request.send
 
-        async def send_where_open(connection: Any) -> ClientResponse:
+        async def send_where_wanted(connection: Any) -> ClientResponse:
             self.check()
             response: ClientResponse = await send(connection)
             return response
 
-        request.send = send_where_open
+        request.send = send_where_wanted
         response = await handler(request)
         weight = response.headers.get("X-MBX-USED-WEIGHT-1M", "")
         if weight.isdecimal():
-            self.used_weight, self.used_at = int(weight), time.time()
+            self.used_weight, self._used_at = int(weight), self._wall_clock()
         if response.status in LIMITED:
-            self.close(response.headers.get("Retry-After"))
+            self.wait(response.headers.get("Retry-After"))
         return response
 
     @property
     def pause(self) -> float:
         """Seconds until the host counts anew, where most of the weight of this minute is used; else 0."""
-        minute, passed = divmod(time.time(), 60)
-        crowded = self.used_weight is not None and self.used_weight >= CROWDED and self.used_at // 60 == minute
+        minute, passed = divmod(self._wall_clock(), 60)
+        crowded = self.used_weight is not None and self.used_weight >= self._crowded and self._used_at // 60 == minute
         return 60 - passed if crowded else 0.0
+
+
+class Hosts:
+    """The limits of each host, shared by everyone who asks here."""
+
+    def __init__(self, make: Callable[[], HostLimits] = HostLimits) -> None:
+        self._make = make
+        self._limits: dict[str, HostLimits] = {}
+
+    def limits(self, url: str) -> HostLimits:
+        """The limits of a URL's host."""
+        return self._limits.setdefault(urlsplit(url).netloc.lower(), self._make())
+
+
+# Those of all portfolios of this program.
+HOSTS = Hosts()
