@@ -72,9 +72,11 @@ def live_entry(hass: HomeAssistant, live_data: dict[str, Any]) -> MockConfigEntr
     return add_entry(hass, live_data)
 
 
-def add_entry(hass: HomeAssistant, data: dict[str, Any], **options: Any) -> MockConfigEntry:
+def add_entry(
+    hass: HomeAssistant, data: dict[str, Any], *, title: str = "Calv-a-lot", **options: Any
+) -> MockConfigEntry:
     """Add an entry without setting it up."""
-    entry = MockConfigEntry(domain=DOMAIN, title="Calv-a-lot", data=data, options=options)
+    entry = MockConfigEntry(domain=DOMAIN, title=title, data=data, options=options)
     entry.add_to_hass(hass)
     return entry
 

@@ -17,6 +17,7 @@ from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
 from yarl import URL
 
 from custom_components.calvalot.condition import CONDITIONS
+from custom_components.calvalot.const import EXAMPLE_LEADER_URL
 from custom_components.calvalot.trigger import TRIGGERS
 from simulators.exchange import ExchangeSimulator
 from simulators.leader import LeaderSimulator
@@ -46,6 +47,16 @@ ALERT = next(block for block in BLOCKS if isinstance(block, list))
 PUSH = next(example for language, example in EXAMPLES if language == "python")
 
 
+# What the set-up calls a dry run that follows the leader of the examples.
+TITLE = f"Calv-a-lot {URL(EXAMPLE_LEADER_URL).host} (dry run)"
+
+
+@pytest.fixture
+def entry(hass: HomeAssistant, entry_data: dict[str, Any]) -> MockConfigEntry:
+    """A dry run with the name that the set-up gives."""
+    return add_entry(hass, entry_data, title=TITLE)
+
+
 async def run(hass: HomeAssistant, alias: str, notify: str = "mobile_app_my_phone") -> list[ServiceCall]:
     """Set an example up; returns the notifications that it sends."""
     calls = async_mock_service(hass, "notify", notify)
@@ -58,6 +69,16 @@ async def run(hass: HomeAssistant, alias: str, notify: str = "mobile_app_my_phon
 def test_complete() -> None:
     """Each trigger and each condition is explained."""
     assert {f"calvalot.{name}" for name in (*TRIGGERS, *CONDITIONS)} <= set(re.findall(r"`(calvalot\.\w+)`", TEXT))
+
+
+async def test_entity_ids(hass: HomeAssistant, entry: MockConfigEntry) -> None:
+    """Wherever the documentation names an entity, a portfolio that was just set up has it."""
+    assert await set_up(hass, entry)
+    pages = [page.read_text("utf-8") for page in [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]]
+    pages += [page.read_text("utf-8") for page in (ROOT / "blueprints").rglob("*.yaml")]
+    named = {found for page in pages for found in re.findall(r"\b[a-z_]+\.calv_a_lot\w+", page)}
+    assert len(named) > 8
+    assert named <= set(hass.states.async_entity_ids())
 
 
 def test_every_example_is_run() -> None:
@@ -211,7 +232,7 @@ async def test_trouble(
     hass: HomeAssistant, entry_data: dict[str, Any], leader: LeaderSimulator, exchange: ExchangeSimulator
 ) -> None:
     """A lost leader and death are told with what is known of them."""
-    entry = add_entry(hass, entry_data | {"initial_budget": 20.0})
+    entry = add_entry(hass, entry_data | {"initial_budget": 20.0}, title=TITLE)
     leader.publish_v2({"BTC": "1"})
     assert await set_up(hass, entry)
     calls = await run(hass, "Trouble")
@@ -261,4 +282,4 @@ async def test_own_sentence(hass: HomeAssistant, entry: MockConfigEntry) -> None
     result: Any = await hass.services.async_call(
         "conversation", "process", {"text": f"{sentence}?", "language": "de"}, blocking=True, return_response=True
     )
-    assert result["response"]["speech"]["plain"]["speech"].startswith("Calv-a-lot: the portfolio is worth")
+    assert result["response"]["speech"]["plain"]["speech"].startswith(f"{TITLE}: the portfolio is worth")
