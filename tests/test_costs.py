@@ -128,12 +128,13 @@ async def test_a_turn_is_short(
         entries.append(add_entry(hass, entry_data))
         await set_up(hass, entries[-1])
     stuck, free = (each.runtime_data for each in entries)
-    begun = asyncio.Event()
+    begun, over = asyncio.Event(), asyncio.Event()
     never: asyncio.Future[None] = hass.loop.create_future()
 
     async def hang() -> None:
         begun.set()
         await never
+        over.set()
 
     stuck.engine.cycle = hang
     done = asyncio.Event()
@@ -143,9 +144,10 @@ async def test_a_turn_is_short(
     async with asyncio.timeout(LONGEST_TURN + 5):
         await done.wait()
     stop()
-    assert not stuck._cycle.done()
+    assert not over.is_set()
     never.set_result(None)
     await hass.async_block_till_done()
+    assert over.is_set()
 
 
 async def test_turns() -> None:
@@ -179,8 +181,8 @@ async def test_due_again(hass: HomeAssistant, entry: MockConfigEntry, leader: Le
     leader.publish_v2(ALLOCATION)
     await set_up(hass, entry)
     polls = len(leader.requests)
-    for _ in range(3):
-        entry.runtime_data._on_time(dt_util.utcnow())
+    for number in range(1, 4):
+        async_fire_time_changed(hass, dt_util.utcnow() + number * entry.runtime_data.interval)
     await hass.async_block_till_done()
     assert len(leader.requests) == polls + 1
 

@@ -1,5 +1,6 @@
 """What the cards ask over the WebSocket."""
 
+from collections.abc import Callable
 from typing import Any
 
 from homeassistant.components.websocket_api.const import DOMAIN as WEBSOCKET_API
@@ -206,18 +207,30 @@ async def test_a_cycle_that_broke_leaves_no_figures(
 
 
 async def test_nothing_is_left_behind(
-    hass: HomeAssistant, client: MockHAClientWebSocket, entry: MockConfigEntry
+    hass: HomeAssistant, client: MockHAClientWebSocket, entry: MockConfigEntry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A page that leaves is not listened for any more."""
     coordinator = entry.runtime_data
-    listeners = len(coordinator._listeners)
+    add, listening = coordinator.async_add_listener, []
+
+    def counted(update: Callable[[], None]) -> Callable[[], None]:
+        stop = add(update)
+        listening.append(update)
+
+        def stopped() -> None:
+            listening.remove(update)
+            stop()
+
+        return stopped
+
+    monkeypatch.setattr(coordinator, "async_add_listener", counted)
     await client.send_json_auto_id({"type": f"{DOMAIN}/subscribe", "entry_id": entry.entry_id})
     answer = await client.receive_json()
     await pushed(client)
-    assert len(coordinator._listeners) == listeners + 1
+    assert len(listening) == 1
     await client.send_json_auto_id({"type": "unsubscribe_events", "subscription": answer["id"]})
     assert (await client.receive_json())["success"]
-    assert len(coordinator._listeners) == listeners
+    assert listening == []
     await poll(hass, entry)
     assert (await ask(client, "followers"))["success"]
 

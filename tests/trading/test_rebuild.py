@@ -277,15 +277,15 @@ async def test_a_fee_that_was_not_known_when_its_coin_was_sold(
     await rig.cycle(follower)
     sim.clear_faults()
     await rig.cycle(follower)
-    truth = follower._ledger.book().portfolio
-    assert not follower._ledger.in_flight()
+    truth = follower.ledger.book().portfolio
+    assert not follower.ledger.in_flight()
     assert [order.symbol for order in rig.orders(side="SELL")] == ["ETHUSDC", "BNBUSDC"]
     assert truth.quantity("BNB") < Decimal("0.001")
     lose(rig, follower)
     follower = await rig.start()
     picture = await rig.cycle(follower, after=61)
-    book = follower._ledger.book().portfolio
-    assert (picture.open_orders, follower._ledger.replay()) == ((), book)
+    book = follower.ledger.book().portfolio
+    assert (picture.open_orders, follower.ledger.replay()) == ((), book)
     assert picture.total_value is not None
     assert book.quantity("BNB") == 0
     # The fee is worth the same, whoever of the two lent it.

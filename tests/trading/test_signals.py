@@ -251,13 +251,14 @@ async def test_a_pause_before_the_first_batch(
     leader.publish_v2({"BTC": ".5"})
     await rig.cycle(follower)
     leader.publish_v2({"ETH": ".5"})
-    blocked = Rebalancer._blocked
+    order_plan = Rebalancer.order_plan
 
-    async def pauses(*args: Any) -> Any:
+    async def pauses(*args: Any, **options: Any) -> Any:
+        plan = await order_plan(*args, **options)
         await follower.commands.pause(paused=True)
-        return await blocked(*args)
+        return plan
 
-    monkeypatch.setattr(Rebalancer, "_blocked", pauses)
+    monkeypatch.setattr(Rebalancer, "order_plan", pauses)
     await rig.cycle(follower)
     assert legs(rig) == [("BUY", "BTCUSDC")]
 
