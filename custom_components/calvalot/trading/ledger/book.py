@@ -1,0 +1,180 @@
+"""One book of a ledger: which rows are its own, its facts and its state."""
+
+from collections.abc import Callable, Mapping
+import dataclasses
+from datetime import datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, override
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    RowMapping,
+    Select,
+    Table,
+    UnaryExpression,
+    and_,
+    delete,
+    insert,
+    select,
+)
+from sqlalchemy.sql.operators import custom_op
+
+from ..exchanges.base import Mode
+from ..performance import Close, Drawdown, Units
+from ..portfolio import Portfolio, Position
+from .records import FACTS_OF_FOLLOWER, FIRST_BOOK, NO_BOOK, Book
+from .storage import Storage, remembered, upsert_row
+from .tables import books, facts, positions
+
+# The fact that says which book is in use.
+IN_USE = "book"
+
+
+class BookStorage(Storage):
+    """The book in use of one mode, among others in one SQLite file; books have numbers."""
+
+    def __init__(self, path: Path, mode: Mode, quote: str) -> None:
+        super().__init__(path)
+        self.mode = mode
+        self.quote = quote
+        self.number = FIRST_BOOK
+
+    @override
+    def open(self) -> None:
+        super().open()
+        self.number = int(self.fact(IN_USE) or FIRST_BOOK)
+
+    @remembered(books, positions)
+    def book(self) -> Book:
+        """State of the book; an empty one where nothing was booked yet."""
+        with self._reading() as connection:
+            return self._book(connection)
+
+    # Facts: small things to be remembered (paused, dead, …)
+
+    @remembered(facts)
+    def fact(self, key: str) -> str | None:
+        """A remembered fact, None where there is none."""
+        with self._reading() as connection:
+            value: str | None = connection.execute(select(facts.c.value).where(*self._fact(key))).scalar_one_or_none()
+            return value
+
+    def remember(self, key: str, value: str | None) -> None:
+        """Remember a fact, or forget it (None)."""
+        self.remember_all({key: value})
+
+    def remember_all(self, values: Mapping[str, str | None]) -> None:
+        """Remember facts, or forget them (None), all or nothing."""
+        with self._transaction(facts) as connection:
+            self._write_facts(connection, values)
+
+    # Inside
+
+    @property
+    @override
+    def _asking(self) -> object:
+        return self.number
+
+    @property
+    def _key(self) -> dict[str, Any]:
+        """The columns that say whose a row is."""
+        return {"mode": self.mode, "book": self.number}
+
+    def _own(self, table: Table) -> ColumnElement[bool]:
+        """The rows of this book."""
+        return and_(table.c.mode == self.mode, table.c.book == self.number)
+
+    def _book_of(self, fact: str) -> int:
+        return NO_BOOK if fact in FACTS_OF_FOLLOWER else self.number
+
+    def _fact(self, key: str) -> tuple[ColumnElement[bool], ...]:
+        return facts.c.mode == self.mode, facts.c.book == self._book_of(key), facts.c.key == key
+
+    def _book(self, connection: Connection) -> Book:
+        row = connection.execute(select(books).where(self._own(books))).mappings().one_or_none()
+        if row is None:
+            return Book()
+        held = connection.execute(select(positions).where(self._own(positions))).mappings()
+        return Book(
+            portfolio=Portfolio(
+                cash=row["cash"],
+                paid_in=row["paid_in"],
+                realised=row["realised"],
+                fees=row["fees"],
+                positions={item["coin"]: Position(item["quantity"], item["cost"]) for item in held},
+            ),
+            net_deposits=row["net_deposits"],
+            units=Units(row["units"], row["unit_price"]),
+            drawdown=Drawdown(row["peak"], row["deepest"]),
+        )
+
+    def _write_facts(self, connection: Connection, values: Mapping[str, str | None]) -> None:
+        for key, value in values.items():
+            if value is None:
+                connection.execute(delete(facts).where(*self._fact(key)))
+            else:
+                upsert_row(connection, facts, {**self._key, "book": self._book_of(key), "key": key, "value": value})
+
+    def _write_book(self, connection: Connection, book: Book) -> None:
+        portfolio = book.portfolio
+        row = {
+            **self._key,
+            "cash": portfolio.cash,
+            "paid_in": portfolio.paid_in,
+            "realised": portfolio.realised,
+            "fees": portfolio.fees,
+            "net_deposits": book.net_deposits,
+            **performance_columns(book),
+        }
+        upsert_row(connection, books, row)
+        connection.execute(delete(positions).where(self._own(positions)))
+        held = [
+            {**self._key, "coin": coin, "quantity": position.quantity, "cost": position.cost}
+            for coin, position in portfolio.positions.items()
+        ]
+        if held:
+            connection.execute(insert(positions), held)
+
+    def _by_age[Q: Select[Any]](self, query: Q, table: Table) -> Q:
+        """A table's rows of this book, newest first, as they lie there: hardly ever some are of another book.
+
+        The `+` keeps SQLite from sorting what an index on the mode finds, which is everything (sqlite.org/optoverview.html).
+        """
+        mode = UnaryExpression(table.c.mode, operator=custom_op("+"), type_=table.c.mode.type)
+        return query.where(mode == self.mode, table.c.book == self.number).order_by(table.c.seq.desc())
+
+    def _newest[T](
+        self,
+        table: Table,
+        time: Any,
+        limit: int,
+        since: datetime | None,
+        before: int | None,
+        read: Callable[[RowMapping], T],
+    ) -> tuple[T, ...]:
+        query = self._by_age(select(table), table).limit(limit)
+        if since:
+            query = query.where(time >= since)
+        if before is not None:
+            query = query.where(table.c.seq < before)
+        with self._reading() as connection:
+            return tuple(read(row) for row in connection.execute(query).mappings())
+
+
+def columns(record: Any) -> dict[str, Any]:
+    return {field.name: getattr(record, field.name) for field in dataclasses.fields(record) if field.name != "seq"}
+
+
+def performance_columns(book: Book | Close) -> dict[str, Decimal]:
+    return {
+        "units": book.units.outstanding,
+        "unit_price": book.units.price,
+        "peak": book.drawdown.peak,
+        "deepest": book.drawdown.deepest,
+    }
+
+
+def without_key(row: RowMapping) -> dict[str, Any]:
+    return {key: value for key, value in row.items() if key not in {"mode", "book"}}

@@ -1,0 +1,169 @@
+"""What was traded: each fill booked exactly once, with the book that results from it."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import Connection, Select, func, insert, select
+
+from ..decimals import ZERO
+from ..exchanges.base import FEE_COIN, Fill, OrderReport, Side
+from ..portfolio import BookError, Portfolio
+from .book import columns
+from .orders import OrderTable
+from .records import Book, OrderRecord, OrderState, Trade
+from .storage import remembered, upsert_row
+from .tables import books, facts, fills, orders, positions
+
+# Fills on paper are numbered as they are placed and may be booked a little out of order.
+NUMBERED = 1000
+# The fact that says how much of the fee coin was lent, in that coin.
+LENT = "lent"
+
+
+class FillTable(OrderTable):
+    """Fills of the orders of a book."""
+
+    def last_trade_id(self) -> int:
+        """Largest trade id among the newest fills, 0 without one: paper numbers its own fills after it."""
+        newest = self._by_age(select(fills.c.trade_id), fills).limit(NUMBERED).subquery()
+        with self._reading() as connection:
+            last: int | None = connection.execute(select(func.max(newest.c.trade_id))).scalar_one()
+            return max(last or 0, 0)
+
+    @remembered(fills)
+    def last_fee_asset(self) -> str | None:
+        """Asset that the last fee was taken in."""
+        with self._reading() as connection:
+            asset: str | None = connection.execute(
+                self._by_age(select(fills.c.fee_asset), fills).limit(1)
+            ).scalar_one_or_none()
+            return asset
+
+    def book_order(
+        self,
+        record: OrderRecord,
+        report: OrderReport,
+        trades: Sequence[Fill],
+        fee_prices: Mapping[str, Decimal],
+        recovered: bool = False,
+    ) -> tuple[OrderRecord, Book]:
+        """Book the fills of a finished order, each exactly once, and close it; returns it and the new book.
+
+        `fee_prices` holds the price in quote of each fee asset. `recovered`: which fees the owner lent is not known any
+        more; where less is held of their coin than was sold, it was so many of them. Raises BookError where the fills do not
+        add up to what was executed or more is sold than held.
+        """
+        if sum((fill.quantity for fill in trades), ZERO) != report.executed_quantity:
+            raise BookError(f"the fills of order {report.order_id} do not add up to what was executed")
+        with self._transaction(orders, fills, books, positions, facts) as connection:
+            book = self._book(connection)
+            portfolio = book.portfolio
+            lent = ZERO
+            for fill in trades:
+                fee_price = fee_prices[fill.fee_asset]
+                row = {
+                    **self._key,
+                    "order_seq": record.seq,
+                    "symbol": record.symbol,
+                    "fee_price": fee_price,
+                    **{key: value for key, value in columns(fill).items() if key != "order_id"},
+                }
+                connection.execute(insert(fills), row)
+                before = portfolio
+                short = record.side is Side.SELL and fill.quantity > before.quantity(record.coin)
+                lendable = self._fees_in(connection, record.coin) if recovered and short else ZERO
+                portfolio = before.with_fill(fill, record.side, record.coin, self.quote, fee_price, lendable)
+                lent += _lent(fill, record, before, portfolio)
+            if lent:
+                self._lend(connection, lent)
+            booked = replace(
+                record,
+                state=OrderState.BOOKED,
+                order_id=report.order_id,
+                quantity=record.quantity_in(report),
+                executed_quantity=report.executed_quantity,
+                executed_amount=sum((fill.amount for fill in trades), ZERO),
+                executed_at=report.time,
+            )
+            book = replace(book, portfolio=portfolio)
+            self._update_order(connection, booked)
+            self._write_book(connection, book)
+        return booked, book
+
+    def trades(self, limit: int = 100, since: datetime | None = None) -> tuple[Trade, ...]:
+        """Orders that traded, newest first."""
+        query = self._traded().order_by(orders.c.executed_at.desc(), orders.c.seq.desc()).limit(limit)
+        return tuple(self._trades(query.where(orders.c.executed_at >= since) if since else query).values())
+
+    def trades_before(self, limit: int, before: int | None) -> dict[int, Trade]:
+        """Orders that traded, before a seq, by their seq in the order they were placed, newest first."""
+        query = self._traded().order_by(orders.c.seq.desc()).limit(limit)
+        return self._trades(query if before is None else query.where(orders.c.seq < before))
+
+    def trades_of(self, order_seqs: Collection[int]) -> tuple[Trade, ...]:
+        """What some orders traded, oldest first."""
+        query = self._traded().where(orders.c.seq.in_(order_seqs)).order_by(orders.c.seq)
+        return tuple(self._trades(query).values())
+
+    def trades_since(self, since: datetime) -> int:
+        """Number of orders that traded since a time."""
+        with self._reading() as connection:
+            traded = self._traded().where(orders.c.executed_at >= since).subquery()
+            count: int = connection.execute(select(func.count()).select_from(traded)).scalar_one()
+            return count
+
+    # Inside
+
+    def _trades(self, query: Select[Any]) -> dict[int, Trade]:
+        with self._reading() as connection:
+            rows = connection.execute(query).mappings().all()
+            fees: dict[int, dict[str, Decimal]] = {}
+            paid = connection.execute(
+                select(fills.c.order_seq, fills.c.fee_asset, fills.c.fee)
+                .where(fills.c.order_seq.in_([row["seq"] for row in rows]))
+                .order_by(fills.c.seq)
+            )
+            for seq, asset, fee in paid:
+                of_order = fees.setdefault(seq, {})
+                of_order[asset] = of_order.get(asset, ZERO) + fee
+            return {
+                row["seq"]: Trade(
+                    time=row["executed_at"],
+                    signal_id=row["signal_id"],
+                    coin=row["coin"],
+                    symbol=row["symbol"],
+                    side=Side(row["side"]),
+                    quantity=row["executed_quantity"],
+                    amount=row["executed_amount"],
+                    fees=tuple(fees.get(row["seq"], {}).items()),
+                    planned_price=row["price"],
+                )
+                for row in rows
+            }
+
+    def _fees_in(self, connection: Connection, coin: str) -> Decimal:
+        """What was taken of a coin for fees of others."""
+        taken = (
+            select(fills.c.fee)
+            .join(orders, orders.c.seq == fills.c.order_seq)
+            .where(self._own(fills), fills.c.fee_asset == coin, orders.c.coin != coin)
+        )
+        return sum(connection.execute(taken).scalars(), ZERO)
+
+    def _lend(self, connection: Connection, quantity: Decimal) -> None:
+        """Add to what of the fee coin was lent for fees."""
+        known = connection.execute(select(facts.c.value).where(*self._fact(LENT))).scalar_one_or_none()
+        total = Decimal(known or 0) + quantity
+        upsert_row(connection, facts, {**self._key, "key": LENT, "value": f"{total:f}"})
+
+
+def _lent(fill: Fill, order: OrderRecord, before: Portfolio, after: Portfolio) -> Decimal:
+    """How much of the fee coin the book did not hold when it paid fees, and paid back in cash."""
+    if order.coin == FEE_COIN and order.side is Side.BUY:
+        return ZERO
+    fee = fill.fee if fill.fee_asset == FEE_COIN else ZERO
+    sold = fill.quantity if order.coin == FEE_COIN else ZERO
+    return fee + sold - (before.quantity(FEE_COIN) - after.quantity(FEE_COIN))

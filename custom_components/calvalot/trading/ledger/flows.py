@@ -1,0 +1,146 @@
+"""Money that came and went, and the close of each day."""
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
+from datetime import date, datetime
+from decimal import Decimal
+import json
+
+from sqlalchemy import RowMapping, func, select, tuple_, update
+
+from ..decimals import ZERO
+from ..performance import Close, Drawdown, Units
+from .book import BookStorage, columns, performance_columns, without_key
+from .records import Book, CashFlow, FlowKind, LastPrice
+from .storage import insert_row, remembered, upsert_row
+from .tables import books, cash_flows, closes, facts, fills, orders, positions
+
+
+class FlowTable(BookStorage):
+    """Cash flows and daily closes of a book."""
+
+    def add_flow(self, flow: CashFlow, book: Book) -> CashFlow:
+        """Write a cash flow and the book that results from it."""
+        with self._transaction(cash_flows, books, positions) as connection:
+            if flow.coin:
+                last = connection.execute(select(func.max(fills.c.seq)).where(self._own(fills))).scalar_one()
+                flow = replace(flow, after_fill=last or 0)
+            seq = insert_row(connection, cash_flows, {**self._key, **columns(flow)})
+            self._write_book(connection, book)
+        return replace(flow, seq=seq)
+
+    def add_earlier_flow(
+        self,
+        flow: CashFlow,
+        book: Book,
+        later: Iterable[CashFlow],
+        revalued: Iterable[Close],
+        remembered_facts: Mapping[str, str],
+    ) -> CashFlow:
+        """Write a cash flow that is dated back, with what that changes: the book, later flows, closes, facts."""
+        with self._transaction(cash_flows, books, positions, closes, facts) as connection:
+            seq = insert_row(connection, cash_flows, {**self._key, **columns(flow)})
+            for each in later:
+                connection.execute(
+                    update(cash_flows).where(cash_flows.c.seq == each.seq).values(value_before=each.value_before)
+                )
+            for close in revalued:
+                figures = {
+                    "value": close.value,
+                    "value_quote": close.value_quote,
+                    "net_deposits": close.net_deposits,
+                    **performance_columns(close),
+                }
+                connection.execute(
+                    update(closes).where(self._own(closes), closes.c.day == close.day.isoformat()).values(figures)
+                )
+            self._write_book(connection, book)
+            self._write_facts(connection, remembered_facts)
+        return replace(flow, seq=seq)
+
+    def flows(
+        self, limit: int | None = 100, since: datetime | None = None, before: int | None = None
+    ) -> tuple[CashFlow, ...]:
+        """Cash flows since a time and before the one with a seq, newest first."""
+        order = tuple_(cash_flows.c.time, cash_flows.c.seq)
+        query = select(cash_flows).where(self._own(cash_flows)).limit(limit)
+        if since:
+            query = query.where(cash_flows.c.time >= since)
+        if before is not None:
+            query = query.where(
+                order < select(cash_flows.c.time, cash_flows.c.seq).where(cash_flows.c.seq == before).scalar_subquery()
+            )
+        with self._reading() as connection:
+            rows = connection.execute(query.order_by(cash_flows.c.time.desc(), cash_flows.c.seq.desc()))
+            return tuple(flow_of(row) for row in rows.mappings())
+
+    @remembered(cash_flows)
+    def beginning(self) -> tuple[datetime | None, Decimal]:
+        """When the first money came, and the sum (EUR) by which the net deposits were corrected."""
+        with self._reading() as connection:
+            found = connection.execute(
+                select(cash_flows.c.kind, cash_flows.c.time, cash_flows.c.amount).where(
+                    self._own(cash_flows), cash_flows.c.kind.in_((FlowKind.INITIAL, FlowKind.CORRECTION))
+                )
+            ).all()
+        started = min((time for kind, time, _ in found if kind == FlowKind.INITIAL), default=None)
+        return started, sum((amount for kind, _, amount in found if kind == FlowKind.CORRECTION), ZERO)
+
+    def write_close(
+        self,
+        day: date,
+        value: Decimal,
+        value_quote: Decimal,
+        units: Units,
+        drawdown: Drawdown,
+        prices: Mapping[str, Decimal] | None = None,
+    ) -> None:
+        """Write a day's last figures so far (value in EUR and quote, prices by coin) and take them into the book."""
+        with self._transaction(closes, books, positions) as connection:
+            book = replace(self._book(connection), units=units, drawdown=drawdown)
+            self._write_book(connection, book)
+            row = {
+                **self._key,
+                "day": day.isoformat(),
+                "value": value,
+                "value_quote": value_quote,
+                "net_deposits": book.net_deposits or ZERO,
+                "prices": json.dumps({coin: f"{price:f}" for coin, price in (prices or {}).items()}),
+                **performance_columns(book),
+            }
+            upsert_row(connection, closes, row)
+
+    def closes(self) -> tuple[Close, ...]:
+        """Daily closes, oldest first."""
+        with self._reading() as connection:
+            rows = connection.execute(select(closes).where(self._own(closes)).order_by(closes.c.day))
+            return tuple(
+                Close(
+                    day=date.fromisoformat(row["day"]),
+                    value=row["value"],
+                    value_quote=row["value_quote"],
+                    net_deposits=row["net_deposits"],
+                    units=Units(row["units"], row["unit_price"]),
+                    drawdown=Drawdown(row["peak"], row["deepest"]),
+                )
+                for row in rows.mappings()
+            )
+
+    def last_prices(self, coins: Collection[str]) -> dict[str, LastPrice]:
+        """Last known price of each coin: of a valuation, else of its last fill; missing where it has none."""
+        fill = select(fills.c.price, fills.c.time).join(orders, orders.c.seq == fills.c.order_seq)
+        known: dict[str, LastPrice] = {}
+        with self._reading() as connection:
+            for coin in coins:
+                price = func.json_extract(closes.c.prices, f'$."{coin}"')
+                valued = select(price, closes.c.day).where(self._own(closes), price.is_not(None))
+                filled = fill.where(self._own(fills), orders.c.coin == coin)
+                if found := connection.execute(valued.order_by(closes.c.day.desc()).limit(1)).one_or_none():
+                    known[coin] = LastPrice(Decimal(found[0]), date.fromisoformat(found[1]))
+                elif found := connection.execute(filled.order_by(fills.c.seq.desc()).limit(1)).one_or_none():
+                    known[coin] = LastPrice(found[0], found[1].date())
+        return known
+
+
+def flow_of(row: RowMapping) -> CashFlow:
+    return CashFlow(**{**without_key(row), "kind": FlowKind(row["kind"])})

@@ -1,0 +1,123 @@
+"""What was sent to the exchange, and what became of it."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, Select, and_, bindparam, func, select, update
+
+from ..decimals import ZERO
+from ..exchanges.base import Side
+from ..signal import SignalKey
+from .book import BookStorage, columns, without_key
+from .records import OrderRecord, OrderState
+from .storage import insert_row, remembered
+from .tables import facts, orders
+
+_UPDATE_ORDER = update(orders).where(orders.c.seq == bindparam("known"))
+# Orders among which one that traded is looked for.
+NEWEST = 100
+# Start of the facts that say how far the orders of a symbol were read.
+READ_UP_TO = "orders_read_"
+IN_FLIGHT = (OrderState.PLANNED, OrderState.SENDING, OrderState.UNKNOWN, OrderState.EXECUTED)
+
+
+class OrderTable(BookStorage):
+    """Orders of a book."""
+
+    def add_orders(self, records: Sequence[OrderRecord]) -> tuple[OrderRecord, ...]:
+        """Write down what is going to be sent, all or nothing."""
+        with self._transaction(orders) as connection:
+            return tuple(
+                replace(record, seq=insert_row(connection, orders, {**self._key, **columns(record)}))
+                for record in records
+            )
+
+    def update_orders(self, records: Sequence[OrderRecord]) -> None:
+        """Write what became of orders, all or nothing."""
+        with self._transaction(orders) as connection:
+            for record in records:
+                self._update_order(connection, record)
+
+    @remembered(orders)
+    def in_flight(self) -> tuple[OrderRecord, ...]:
+        """Orders whose end is not written down yet, oldest first."""
+        return self._orders(orders.c.state.in_(IN_FLIGHT))
+
+    @remembered(orders)
+    def orders(self, signal: SignalKey) -> tuple[OrderRecord, ...]:
+        """All orders of a signal, oldest first."""
+        return self._orders(and_(orders.c.source == signal.source, orders.c.signal_id == signal.signal_id))
+
+    def orders_named(self, client_order_ids: Collection[str]) -> dict[str, OrderRecord]:
+        """Orders by their client order id, as far as they are written down."""
+        return {
+            record.client_order_id: record for record in self._orders(orders.c.client_order_id.in_(client_order_ids))
+        }
+
+    def last_order_id(self, symbol: str) -> int:
+        """Largest order id of a symbol up to which the exchange's orders are known, 0 without one."""
+        with self._reading() as connection:
+            last: int | None = connection.execute(
+                select(func.max(orders.c.order_id)).where(self._own(orders), orders.c.symbol == symbol)
+            ).scalar_one()
+        return max(last or 0, int(self.fact(f"{READ_UP_TO}{symbol}") or 0))
+
+    def write_page(self, symbol: str, up_to: int, records: Sequence[OrderRecord], fact: str | None) -> None:
+        """Write a page of a symbol's orders, new and known ones: up to this id nothing of ours is missing any more.
+
+        With the fact, where there is one, that says so.
+        """
+        with self._transaction(orders, facts) as connection:
+            for record in records:
+                if record.seq:
+                    self._update_order(connection, record)
+                else:
+                    insert_row(connection, orders, {**self._key, **columns(record)})
+            read = str(up_to)
+            self._write_facts(connection, {f"{READ_UP_TO}{symbol}": read, **({fact: read} if fact else {})})
+
+    def traded_coins(self) -> dict[str, str]:
+        """Coin of each symbol that an order was ever written down for."""
+        # One by one: the next symbol is a step in the index, all different ones are a walk through the table.
+        found: dict[str, str] = {}
+        with self._reading() as connection:
+            while row := connection.execute(
+                select(orders.c.symbol, orders.c.coin)
+                .where(self._own(orders), orders.c.symbol > max(found, default=""))
+                .order_by(orders.c.symbol)
+                .limit(1)
+            ).first():
+                found[row.symbol] = row.coin
+        return found
+
+    def newest_traded(self) -> tuple[OrderRecord, ...]:
+        """The newest order that traded of each symbol, among the newest orders, newest first; not those settled by hand."""
+        query = self._by_age(select(orders), orders).where(
+            orders.c.state == OrderState.BOOKED, orders.c.executed_amount != ZERO, orders.c.order_id > 0
+        )
+        newest: dict[str, OrderRecord] = {}
+        with self._reading() as connection:
+            for row in connection.execute(query.limit(NEWEST)).mappings():
+                newest.setdefault(row["symbol"], order_of(row))
+        return tuple(newest.values())
+
+    # Inside
+
+    def _traded(self) -> Select[Any]:
+        """Orders that traded; one that ended without a fill was booked with an amount of exactly 0."""
+        return select(orders).where(
+            self._own(orders), orders.c.state == OrderState.BOOKED, orders.c.executed_amount != ZERO
+        )
+
+    def _orders(self, condition: Any) -> tuple[OrderRecord, ...]:
+        with self._reading() as connection:
+            rows = connection.execute(select(orders).where(self._own(orders), condition).order_by(orders.c.seq))
+            return tuple(order_of(row) for row in rows.mappings())
+
+    def _update_order(self, connection: Connection, record: OrderRecord) -> None:
+        connection.execute(_UPDATE_ORDER, {**columns(record), "known": record.seq})
+
+
+def order_of(row: RowMapping) -> OrderRecord:
+    return OrderRecord(**{**without_key(row), "side": Side(row["side"]), "state": OrderState(row["state"])})
