@@ -8,7 +8,7 @@ from homeassistant.core import HomeAssistant
 from sqlalchemy import Connection, event
 from sqlalchemy.engine import Engine
 
-from custom_components.calvalot.coordinator import ledger_path
+from custom_components.calvalot.ledgers import ledger_path
 
 from .figure import Figure, middle
 from .stage import AFTER, BEFORE, World, entry, home, world

@@ -2,13 +2,16 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 
+from freezegun.api import FrozenDateTimeFactory
 from homeassistant.core import HomeAssistant, State
 from homeassistant.helpers import entity_registry as er
-from pytest_homeassistant_custom_component.common import MockConfigEntry
+from homeassistant.util import dt as dt_util
+from pytest_homeassistant_custom_component.common import MockConfigEntry, async_fire_time_changed
 
 from custom_components.calvalot.const import DOMAIN
-from custom_components.calvalot.coordinator import ledger_path
+from custom_components.calvalot.ledgers import ledger_path
 from custom_components.calvalot.settings import entry_settings
 from custom_components.calvalot.trading.ledger.ledger import Ledger
 
@@ -69,4 +72,11 @@ async def enable_all(hass: HomeAssistant, entry: MockConfigEntry) -> None:
     for entity in er.async_entries_for_config_entry(registry, entry.entry_id):
         registry.async_update_entity(entity.entity_id, disabled_by=None)
     await hass.config_entries.async_reload(entry.entry_id)
+    await hass.async_block_till_done()
+
+
+async def later(hass: HomeAssistant, freezer: FrozenDateTimeFactory, seconds: float = 121) -> None:
+    """Let time pass, and whatever is due be done."""
+    freezer.tick(timedelta(seconds=seconds))
+    async_fire_time_changed(hass, dt_util.utcnow())
     await hass.async_block_till_done()

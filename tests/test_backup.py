@@ -17,7 +17,7 @@ import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 from custom_components.calvalot import backup
-from custom_components.calvalot.coordinator import ledger_path
+from custom_components.calvalot.ledgers import ledger_path
 from custom_components.calvalot.trading import responses
 from custom_components.calvalot.trading.exchanges.base import Mode
 from custom_components.calvalot.trading.ledger.ledger import Ledger

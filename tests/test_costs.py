@@ -15,7 +15,7 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry, async_
 from sqlalchemy import Connection, event
 from sqlalchemy.engine import Engine
 
-from custom_components.calvalot.scheduler import LONGEST_TURN, CycleQueue
+from custom_components.calvalot.scheduler import LONGEST_WAIT, CycleQueue
 from simulators.exchange import ExchangeSimulator
 from simulators.leader import LeaderSimulator
 
@@ -109,7 +109,7 @@ async def test_no_two_bursts(
     leader.publish_v2(AFTER)
     exchange.forget_requests()
     if pushed:
-        await asyncio.gather(*(each.runtime_data.async_heed_push() for each in entries))
+        await asyncio.gather(*(each.runtime_data.scheduler.push() for each in entries))
     else:
         async_fire_time_changed(hass, dt_util.utcnow() + entries[0].runtime_data.interval)
     await hass.async_block_till_done()
@@ -141,7 +141,7 @@ async def test_a_turn_is_short(
     stop = free.async_add_listener(done.set)
     async_fire_time_changed(hass, dt_util.utcnow() + stuck.interval)
     await begun.wait()
-    async with asyncio.timeout(LONGEST_TURN + 5):
+    async with asyncio.timeout(LONGEST_WAIT + 5):
         await done.wait()
     stop()
     assert not over.is_set()

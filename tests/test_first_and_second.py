@@ -10,8 +10,8 @@ import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 from custom_components.calvalot.const import DOMAIN
-from custom_components.calvalot.coordinator import ledger_path
 from custom_components.calvalot.forms import in_sections
+from custom_components.calvalot.ledgers import ledger_path
 from custom_components.calvalot.trading import responses
 from simulators.exchange import ExchangeSimulator
 from simulators.leader import LeaderSimulator

@@ -1,7 +1,6 @@
 """Set-up, cycles, unloading and removal of a follower."""
 
 from contextlib import closing
-from datetime import timedelta
 import sqlite3
 from typing import Any
 from unittest.mock import patch
@@ -12,26 +11,18 @@ from homeassistant.const import EVENT_HOMEASSISTANT_STOP
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers import device_registry as dr, issue_registry as ir
 from homeassistant.setup import async_setup_component
-from homeassistant.util import dt as dt_util
 import pytest
-from pytest_homeassistant_custom_component.common import MockConfigEntry, async_capture_events, async_fire_time_changed
+from pytest_homeassistant_custom_component.common import MockConfigEntry, async_capture_events
 
 from custom_components.calvalot.const import DOMAIN
-from custom_components.calvalot.coordinator import ledger_path
+from custom_components.calvalot.ledgers import ledger_path
 from custom_components.calvalot.settings import entry_settings
 from custom_components.calvalot.trading.ledger.ledger import Ledger
 from simulators.exchange import ExchangeSimulator
 from simulators.leader import FaultKind, LeaderSimulator
 
 from .conftest import add_entry, set_up
-from .entities import entity_id, poll
-
-
-async def later(hass: HomeAssistant, freezer: FrozenDateTimeFactory, seconds: float = 121) -> None:
-    """Let time pass, and whatever is due be done."""
-    freezer.tick(timedelta(seconds=seconds))
-    async_fire_time_changed(hass, dt_util.utcnow())
-    await hass.async_block_till_done()
+from .entities import entity_id, later, poll
 
 
 async def test_set_up(hass: HomeAssistant, entry: MockConfigEntry, leader: LeaderSimulator) -> None:
@@ -211,7 +202,7 @@ async def test_update_entity(hass: HomeAssistant, entry: MockConfigEntry, leader
 async def test_slow_first_cycle(hass: HomeAssistant, entry: MockConfigEntry, leader: LeaderSimulator) -> None:
     """Set-up does not wait for ever; unloading waits for the cycle, and nothing is asked afterwards."""
     leader.misbehave(FaultKind.SLOW, seconds=0.5)
-    with patch("custom_components.calvalot.coordinator.FIRST_CYCLE_TIMEOUT", 0.05):
+    with patch("custom_components.calvalot.scheduler.FIRST_CYCLE_TIMEOUT", 0.05):
         assert await hass.config_entries.async_setup(entry.entry_id)
     coordinator = entry.runtime_data
     assert coordinator.data.leader_connected is None

@@ -12,7 +12,7 @@ from homeassistant.util import dt as dt_util
 from pytest_homeassistant_custom_component.common import MockConfigEntry, async_fire_time_changed
 
 from custom_components.calvalot.const import DOMAIN
-from custom_components.calvalot.coordinator import ledger_path
+from custom_components.calvalot.ledgers import ledger_path
 from custom_components.calvalot.trading.exchanges.base import Mode
 from custom_components.calvalot.trading.ledger.ledger import Ledger
 from simulators.leader import LeaderSimulator

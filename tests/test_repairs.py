@@ -18,8 +18,8 @@ import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 from custom_components.calvalot.const import DOMAIN
-from custom_components.calvalot.coordinator import ledger_path
 from custom_components.calvalot.issues import PROBLEMS
+from custom_components.calvalot.ledgers import ledger_path
 from custom_components.calvalot.repairs import async_create_fix_flow
 from custom_components.calvalot.trading.errors import InvalidKey, LeaderForbidden, LeaderSignalsOff
 from custom_components.calvalot.trading.exchanges.base import KeyPermissions, Side

@@ -24,8 +24,8 @@ from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
 
 from custom_components.calvalot import settings
 from custom_components.calvalot.const import DOMAIN
-from custom_components.calvalot.coordinator import ledger_path
 from custom_components.calvalot.diagnostics import async_get_config_entry_diagnostics
+from custom_components.calvalot.ledgers import ledger_path
 from custom_components.calvalot.services import ACTIONS
 from custom_components.calvalot.trading.exchanges.binance import BinanceExchange
 from custom_components.calvalot.trading.sources import leader as leader_module

@@ -31,6 +31,8 @@ MONEY: dict[str, dict[str, Any]] = {
     "write_off": {"coin": "BTC"},
     "reset": {"confirm": True},
     "sync": {},
+    "rebalance": {},
+    "set_allocation": {"allocation": {"BTC": 50}},
     "exit": {"confirm": True},
     "approve": {},
     "reject": {},

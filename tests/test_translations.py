@@ -19,6 +19,7 @@ import pytest
 from custom_components import calvalot
 from custom_components.calvalot import binary_sensor, button, event, forms, sensor, services, switch
 from custom_components.calvalot.issues import PROBLEMS
+from custom_components.calvalot.kinds import allocation
 from custom_components.calvalot.registry import SOURCES
 from custom_components.calvalot.trading import responses
 from custom_components.calvalot.trading.events import EventQueue
@@ -303,14 +304,17 @@ def test_selectors() -> None:
                 walk(inner)
 
     sections = [section.schema for section in forms.options((), "USDC").schema.values()]
-    for schema in (forms.exchange(), forms.budget(with_coins=True), *sections):
+    of_kinds = [kind.form(stored=False) for kind in SOURCES.values()]
+    for schema in (forms.exchange(), forms.budget(with_coins=True), *of_kinds, *sections):
         for selector in schema.schema.values():
             if isinstance(selector, SelectSelector):
                 collect(selector.config)
     for name in ("triggers", "conditions", "services"):
         walk(load_yaml_dict(str(ROOT / f"{name}.yaml")))
     translated = load("translations/en.json")["selector"]
-    assert {key: set(text["options"]) for key, text in translated.items()} == chosen
+    assert {key: set(text["options"]) for key, text in translated.items() if "options" in text} == chosen
+    rows = translated["allocation"]["fields"]
+    assert set(rows) == {*allocation.ROWS.config["fields"]}
 
 
 def test_services() -> None:
@@ -341,6 +345,7 @@ def test_exceptions() -> None:
                 for keyword in call.keywords
                 if keyword.arg == "translation_key" and isinstance(keyword.value, ast.Constant)
             }
+    raised |= {*allocation.EXCEPTIONS.values()}
     translated = set(load("translations/en.json")["exceptions"])
     assert translated - raised == set()
     assert raised - translated - repair_errors() == set()

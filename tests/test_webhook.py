@@ -24,9 +24,9 @@ from pytest_homeassistant_custom_component.typing import ClientSessionGenerator,
 
 from custom_components.calvalot import webhook
 from custom_components.calvalot.const import DOMAIN, PUSH_COOLDOWN
-from custom_components.calvalot.coordinator import ledger_path
 from custom_components.calvalot.diagnostics import async_get_config_entry_diagnostics
 from custom_components.calvalot.forms import in_sections
+from custom_components.calvalot.ledgers import ledger_path
 from custom_components.calvalot.trading.signals import Signals
 from custom_components.calvalot.trading.sources.push import MAX_BODY
 from harness.database import rows

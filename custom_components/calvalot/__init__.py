@@ -10,8 +10,10 @@ from homeassistant.helpers.typing import ConfigType
 
 from .cards import async_setup_cards
 from .const import DOMAIN
-from .coordinator import CalvalotConfigEntry, CalvalotCoordinator, ledger_path
+from .coordinator import CalvalotConfigEntry, CalvalotCoordinator
 from .issues import COINS_LEFT, LEDGER_NEWER, LEDGER_UNREADABLE, async_clear_issues, async_raise_issue, coins_text
+from .ledgers import ledger_path
+from .registry import sources_of
 from .services import async_setup_services
 from .settings import InvalidSettings, version
 from .trading.ledger.copies import live_coins, paper_only
@@ -35,7 +37,7 @@ async def async_setup(hass: HomeAssistant, _config: ConfigType) -> bool:
 async def async_setup_entry(hass: HomeAssistant, entry: CalvalotConfigEntry) -> bool:
     """Set up one follower."""
     try:
-        coordinator = CalvalotCoordinator(hass, entry, await version(hass))
+        coordinator = CalvalotCoordinator(hass, entry, sources_of(hass, entry, await version(hass)))
         await coordinator.async_start()
     except InvalidSettings as err:
         raise ConfigEntryError(

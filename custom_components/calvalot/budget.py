@@ -17,7 +17,7 @@ from .const import (
     DEFAULT_QUOTE_ASSET,
     DOMAIN,
 )
-from .coordinator import async_accounts
+from .ledgers import async_accounts
 from .settings import amount
 from .trading.decimals import ZERO, round_up
 from .trading.exchanges.base import Balance, Exchange, eur_rate, rate_symbols

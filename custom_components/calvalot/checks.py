@@ -18,7 +18,6 @@ from .const import (
     CONF_QUOTE_ASSET,
     CONF_TRADING_MODE,
 )
-from .coordinator import CalvalotCoordinator
 from .form_input import InvalidInput
 from .settings import exchange_of
 from .texts import figure
@@ -51,7 +50,7 @@ async def trades_on(hass: HomeAssistant, data: Mapping[str, Any], others: Iterab
     with suppress(ExchangeError):
         account = await exchange_of(hass, data).account_id()
         for entry in others:
-            coordinator: CalvalotCoordinator | None = getattr(entry, "runtime_data", None)
+            coordinator = getattr(entry, "runtime_data", None)
             live = entry.data[CONF_TRADING_MODE] == Mode.LIVE
             if live and coordinator and account.is_same(await coordinator.exchange.account_id()):
                 return True

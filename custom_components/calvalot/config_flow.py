@@ -11,7 +11,7 @@ from homeassistant.data_entry_flow import AbortFlow
 import voluptuous as vol
 
 from . import forms
-from .checks import check_budget, check_exchange, trades_on
+from .checks import check_budget, check_coins, check_exchange, trades_on
 from .const import (
     CONF_ACCEPT_PLAIN_HTTP,
     CONF_ACCEPT_WITHDRAWAL_KEY,
@@ -37,7 +37,7 @@ from .going_live import async_budget_facts, async_summary
 from .kinds.base import Fields
 from .options_flow import CalvalotOptionsFlow
 from .registry import SOURCES, type_of
-from .settings import coin_codes
+from .settings import coin_codes, exchange_of
 from .texts import async_text, figure
 from .trading.exchanges.base import Mode
 from .trading.signal import SourceKind
@@ -96,14 +96,19 @@ class CalvalotConfigFlow(ConfigFlow, domain=DOMAIN):
         if user_input is not None and problem is None:
             try:
                 fields = await self._source.check(self.hass, Fields(data=self._data, options=self._options), user_input)
+                coins = self._source.coins(fields.options)
+                if self._entry and coins is not None:
+                    quote = self._data.get(CONF_QUOTE_ASSET, DEFAULT_QUOTE_ASSET)
+                    await check_coins(exchange_of(self.hass, self._data), coins, quote)
+                    self._coins = coins
             except InvalidInput as err:
-                problem = err
+                problem = self._on_source(err)
             else:
                 self._data |= {CONF_SOURCE: kind} if kind != SourceKind.LEADER else {}
                 self._data |= fields.data
                 self._options |= fields.options
                 if self._entry:
-                    return await self._update(self._entry, {**self._entry.options, **self._options})
+                    return await self._update(self._entry, {**self._options, CONF_COINS: list(self._coins)})
                 # Back here from the budget, for a coin that the exchange does not list.
                 return await (self.async_step_budget() if self._budget else self.async_step_exchange())
         stored = self._entry is not None
@@ -222,10 +227,14 @@ class CalvalotConfigFlow(ConfigFlow, domain=DOMAIN):
 
     async def _mend_source(self, problem: InvalidInput) -> ConfigFlowResult:
         """Go back to the source's form, which names a coin that the exchange does not list."""
-        field = next(iter(self._source.form(stored=False).schema))
-        named = InvalidInput({str(field): problem.errors[CONF_COINS]}, **problem.placeholders)
         shown = dict(self._source.shown(Fields(data=self._data, options=self._options)))
-        return await self.async_step_source(self._source.kind, shown, named)
+        return await self.async_step_source(self._source.kind, shown, self._on_source(problem))
+
+    def _on_source(self, problem: InvalidInput) -> InvalidInput:
+        """A problem with coins as one of the source's first field, which names them."""
+        field = str(next(iter(self._source.form(stored=False).schema)))
+        errors = {field if key == CONF_COINS else key: error for key, error in problem.errors.items()}
+        return InvalidInput(errors, **problem.placeholders)
 
     def _take(self, entry: ConfigEntry[Any]) -> None:
         """Begin with what an entry stores."""

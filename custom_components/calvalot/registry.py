@@ -7,17 +7,17 @@ from homeassistant.config_entries import ConfigEntry
 from homeassistant.core import HomeAssistant
 
 from .const import CONF_SOURCE
+from .kinds.allocation import AllocationType
 from .kinds.base import SourceType
 from .kinds.leader import LeaderType
 from .trading.signal import SourceKind
 from .trading.sources.base import Source
 
-SOURCES: Final[Mapping[str, SourceType]] = {
-    source.kind: source
-    for source in (
-        LeaderType(),
-    )
-}  # fmt: skip
+TYPES: Final[tuple[SourceType, ...]] = (
+    LeaderType(),
+    AllocationType(),
+)
+SOURCES: Final[Mapping[str, SourceType]] = {source.kind: source for source in TYPES}
 
 
 def type_of(data: Mapping[str, Any]) -> SourceType:

@@ -1,7 +1,6 @@
 """Actions: what the owner tells a follower, and what it answers."""
 
 from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from functools import partial
@@ -9,16 +8,17 @@ from typing import Any, Final
 
 from homeassistant.const import ATTR_CONFIG_ENTRY_ID
 from homeassistant.core import HomeAssistant, ServiceCall, ServiceResponse, SupportsResponse, callback
-from homeassistant.exceptions import ServiceValidationError
 from homeassistant.helpers import config_validation as cv, service
 from homeassistant.helpers.target import TargetSelection
 from homeassistant.helpers.typing import VolDictType
 from homeassistant.util import dt as dt_util
 import voluptuous as vol
 
+from .actions import Action, Run, invalid_input
 from .const import DOMAIN, MAX_AMOUNT
 from .coordinator import CalvalotConfigEntry
 from .errors import translated_errors
+from .registry import SOURCES
 from .target import async_owners
 from .trading import responses
 from .trading.engine import Engine
@@ -32,6 +32,7 @@ ATTR_LIMIT: Final = "limit"
 ATTR_NOTE: Final = "note"
 ATTR_SIGNAL_ID: Final = "signal_id"
 ATTR_SINCE: Final = "since"
+ATTR_SOURCE: Final = "source"
 ATTR_BOOK: Final = "book"
 ATTR_VALUE: Final = "value"
 
@@ -39,28 +40,6 @@ DEFAULT_LIMIT: Final = 100
 MAX_LIMIT: Final = 1000
 MAX_NOTE: Final = 255
 SMALLEST_AMOUNT: Final = Decimal("1e-8")
-
-type Run = Callable[[Engine, Mapping[str, Any]], Coroutine[Any, Any, Any]]
-
-
-@dataclass(frozen=True, slots=True)
-class Action:
-    """An action; one that only answers is for everyone, one that does something for administrators.
-
-    One that `previews` answers what it would do until it is confirmed, and what it did afterwards. `rows` names a list of
-    records that is the answer.
-    """
-
-    name: str
-    run: Run
-    fields: VolDictType = field(default_factory=dict)
-    admin: bool = True
-    previews: bool = False
-    rows: str = ""
-
-
-def invalid_input(key: str, **placeholders: str) -> ServiceValidationError:
-    return ServiceValidationError(translation_domain=DOMAIN, translation_key=key, translation_placeholders=placeholders)
 
 
 def _amount(value: Any) -> Decimal:
@@ -113,7 +92,8 @@ CASH_FLOW_FIELDS: Final[VolDictType] = {
     vol.Optional(ATTR_AT): _time,
 }
 CONFIRM_FIELDS: Final[VolDictType] = {vol.Optional(ATTR_CONFIRM, default=False): cv.boolean}
-SIGNAL_FIELDS: Final[VolDictType] = {vol.Optional(ATTR_SIGNAL_ID): cv.string}
+SOURCE_FIELDS: Final[VolDictType] = {vol.Optional(ATTR_SOURCE): cv.string}
+SIGNAL_FIELDS: Final[VolDictType] = {vol.Optional(ATTR_SIGNAL_ID): cv.string, **SOURCE_FIELDS}
 PAGE_FIELDS: Final[VolDictType] = {
     vol.Optional(ATTR_LIMIT, default=DEFAULT_LIMIT): _limit,
     vol.Optional(ATTR_SINCE): _time,
@@ -135,55 +115,86 @@ async def _get_portfolio(engine: Engine, _data: Mapping[str, Any]) -> Json:
     return responses.portfolio(engine.snapshot)
 
 
-ACTIONS: Final = (
+type OfEngine = Callable[[Engine, Mapping[str, Any]], Coroutine[Any, Any, Any]]
+
+
+def _of(run: OfEngine) -> Run:
+    """What an action does with the engine of the portfolio that it names, to its end."""
+
+    async def finish(_hass: HomeAssistant, entry: CalvalotConfigEntry, data: Mapping[str, Any]) -> Any:
+        return await entry.runtime_data.async_finish(run(entry.runtime_data.engine, data))
+
+    return finish
+
+
+OF_EVERY_PORTFOLIO: Final = (
     Action(
         "deposit",
-        lambda engine, data: engine.commands.deposit(data[ATTR_AMOUNT], data[ATTR_NOTE], data.get(ATTR_AT)),
+        _of(lambda engine, data: engine.commands.deposit(data[ATTR_AMOUNT], data[ATTR_NOTE], data.get(ATTR_AT))),
         CASH_FLOW_FIELDS,
     ),
     Action(
         "withdraw",
-        lambda engine, data: engine.commands.withdraw(data[ATTR_AMOUNT], data[ATTR_NOTE], data.get(ATTR_AT)),
+        _of(lambda engine, data: engine.commands.withdraw(data[ATTR_AMOUNT], data[ATTR_NOTE], data.get(ATTR_AT))),
         CASH_FLOW_FIELDS,
     ),
     Action(
         "set_net_deposits",
-        lambda engine, data: engine.commands.set_net_deposits(data[ATTR_AMOUNT]),
+        _of(lambda engine, data: engine.commands.set_net_deposits(data[ATTR_AMOUNT])),
         {vol.Required(ATTR_AMOUNT): _amount},
     ),
     Action(
         "write_off",
-        lambda engine, data: engine.commands.write_off(data[ATTR_COIN], data.get(ATTR_VALUE)),
+        _of(lambda engine, data: engine.commands.write_off(data[ATTR_COIN], data.get(ATTR_VALUE))),
         {vol.Required(ATTR_COIN): _coin, vol.Optional(ATTR_VALUE): _amount},
     ),
-    Action("reset", _reset, CONFIRM_FIELDS),
-    Action("sync", lambda engine, _: engine.commands.sync()),
+    Action("reset", _of(_reset), CONFIRM_FIELDS),
+    Action("sync", _of(lambda engine, _: engine.commands.sync())),
+    Action("rebalance", _of(lambda engine, data: engine.commands.sync(data.get(ATTR_SOURCE))), SOURCE_FIELDS),
     Action(
-        "exit", lambda engine, data: engine.commands.exit(confirm=data[ATTR_CONFIRM]), CONFIRM_FIELDS, previews=True
+        "exit",
+        _of(lambda engine, data: engine.commands.exit(confirm=data[ATTR_CONFIRM])),
+        CONFIRM_FIELDS,
+        previews=True,
     ),
-    Action("approve", lambda engine, data: engine.commands.approve(data.get(ATTR_SIGNAL_ID)), SIGNAL_FIELDS),
-    Action("reject", lambda engine, data: engine.commands.reject(data.get(ATTR_SIGNAL_ID)), SIGNAL_FIELDS),
-    Action("preview", lambda engine, _: engine.commands.preview(), admin=False),
-    Action("get_portfolio", _get_portfolio, admin=False),
     Action(
-        "get_trades", lambda engine, data: engine.queries.trades(*_page(data)), PAGE_FIELDS, admin=False, rows="trades"
+        "approve",
+        _of(lambda engine, data: engine.commands.approve(data.get(ATTR_SIGNAL_ID), data.get(ATTR_SOURCE))),
+        SIGNAL_FIELDS,
+    ),
+    Action(
+        "reject",
+        _of(lambda engine, data: engine.commands.reject(data.get(ATTR_SIGNAL_ID), data.get(ATTR_SOURCE))),
+        SIGNAL_FIELDS,
+    ),
+    Action("preview", _of(lambda engine, _: engine.commands.preview()), admin=False),
+    Action("get_portfolio", _of(_get_portfolio), admin=False),
+    Action(
+        "get_trades",
+        _of(lambda engine, data: engine.queries.trades(*_page(data))),
+        PAGE_FIELDS,
+        admin=False,
+        rows="trades",
     ),
     Action(
         "get_signals",
-        lambda engine, data: engine.queries.signals(*_page(data)),
+        _of(lambda engine, data: engine.queries.signals(*_page(data))),
         PAGE_FIELDS,
         admin=False,
         rows="signals",
     ),
     Action(
         "get_cash_flows",
-        lambda engine, data: engine.queries.cash_flows(*_page(data)),
+        _of(lambda engine, data: engine.queries.cash_flows(*_page(data))),
         PAGE_FIELDS,
         admin=False,
         rows="cash_flows",
     ),
-    Action("get_performance", lambda engine, _: engine.queries.performance(), admin=False),
+    Action("get_performance", _of(lambda engine, _: engine.queries.performance()), admin=False),
 )
+
+
+ACTIONS: Final = (*OF_EVERY_PORTFOLIO, *(action for kind in SOURCES.values() for action in kind.actions()))
 
 
 @callback
@@ -208,7 +219,7 @@ async def _handle(action: Action, call: ServiceCall) -> ServiceResponse:
     if action.previews and not call.data[ATTR_CONFIRM] and not call.return_response:
         raise invalid_input("exit_not_confirmed")
     with translated_errors():
-        result = await entry.runtime_data.async_finish(action.run(entry.runtime_data.engine, call.data))
+        result = await action.run(call.hass, entry, call.data)
     if not call.return_response:
         return None
     return {action.rows: result} if action.rows else result

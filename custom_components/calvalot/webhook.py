@@ -57,7 +57,7 @@ def async_setup_webhook(hass: HomeAssistant, entry: CalvalotConfigEntry) -> None
         """Poll for a push; whatever else comes is answered as where no webhook is."""
         if not verifier.admit(request.headers, await _body(request)):
             return Response()
-        await coordinator.async_heed_push()
+        await coordinator.scheduler.push()
         return Response(status=202)
 
     # A leader in one's own network pushes from there. All methods: Home Assistant would log the id of those left out.

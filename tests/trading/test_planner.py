@@ -554,7 +554,7 @@ def test_a_reason_passes_or_says_that_nothing_was_to_be_done_or_is_final(reason:
     assert not (reason.passing and reason.aligned)
     passing = {Reason.NOT_TRADING, Reason.NO_PRICE, Reason.ORDER_OPEN, Reason.DAILY_LIMIT}
     assert reason.passing == (reason in passing)
-    assert reason.aligned == (reason in {Reason.BELOW_THRESHOLD, Reason.ALREADY_PLACED, Reason.DUST})
+    assert reason.aligned == (reason in {Reason.BELOW_THRESHOLD, Reason.ALREADY_PLACED, Reason.DUST, Reason.NOT_NEEDED})
 
 
 # The price guard

@@ -9,6 +9,7 @@ from homeassistant.config_entries import ConfigEntry
 from homeassistant.core import HomeAssistant
 import voluptuous as vol
 
+from ..actions import Action
 from ..trading.signal import Signal, SourceKind
 from ..trading.sources.base import Source
 
@@ -62,6 +63,10 @@ class SourceType(ABC):
     def coins(self, options: Mapping[str, Any]) -> tuple[str, ...] | None:  # noqa: ARG002
         """Coins that its own fields name; None where the owner chooses them with the budget."""
         return None
+
+    def actions(self) -> tuple[Action, ...]:
+        """Actions of its own."""
+        return ()
 
     def shown(self, stored: Fields) -> Mapping[str, Any]:
         """What its form shows of what is stored, without secrets."""

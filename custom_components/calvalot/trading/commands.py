@@ -108,24 +108,24 @@ class Commands:
             await self._publisher.publish(inputs)
             return record
 
-    async def approve(self, signal_id: str | None = None) -> SignalRecord:
+    async def approve(self, signal_id: str | None = None, source: str | None = None) -> SignalRecord:
         """Trade the signal that waits, planned again from fresh figures. Raises CommandError."""
         async with self._working():
             if (status := self._risk.status) is not Status.ACTIVE:
                 raise CommandError(status.value)
             async with self._preparation.ready(self._sources) as inputs:
-                record = await self._asked(signal_id, inputs)
+                record = await self._asked(signal_id, source, inputs)
                 if inputs.account is None or await self._preparation.value(inputs) is None:
                     raise CommandError("no_valuation")
                 record = await self._signals.approve(record, inputs)
             await self._publisher.publish(inputs)
             return record
 
-    async def reject(self, signal_id: str | None = None) -> SignalRecord:
+    async def reject(self, signal_id: str | None = None, source: str | None = None) -> SignalRecord:
         """Give the signal that waits up. Raises CommandError."""
         async with self._working():
             record = await self._signals.drop(
-                await self._asked(signal_id, self._preparation.inputs), "rejected by the owner"
+                await self._asked(signal_id, source, self._preparation.inputs), "rejected by the owner"
             )
             await self._publisher.publish(self._preparation.inputs)
             return record
@@ -219,10 +219,10 @@ class Commands:
             raise CommandError("source_unknown", sources=", ".join(source.key for source in self._sources))
         return source
 
-    async def _asked(self, signal_id: str | None, inputs: Inputs | None) -> SignalRecord:
+    async def _asked(self, signal_id: str | None, source: str | None, inputs: Inputs | None) -> SignalRecord:
         """The signal that waits, where it is the one that is meant. Raises CommandError."""
         record = await self._signals.asked(signal_id)
-        if record is None:
+        if record is None or source not in {None, record.source}:
             await self._publisher.publish(inputs)  # it may just have been overtaken
             raise CommandError("not_waiting")
         return record

@@ -14,7 +14,7 @@ from .decimals import EXACT, ONE, ZERO, round_down
 from .exchanges.base import Side, SymbolRules
 from .limits import Limits
 from .portfolio import Portfolio, Valuation
-from .wants import Moves, Wants
+from .wants import Allocation, Moves, Wants
 
 # An exchange checks a minimum against an average price; orders keep this much above it.
 NOTIONAL_MARGIN = Decimal("1.05")
@@ -40,6 +40,7 @@ class Reason(StrEnum):
     UNFILLED = "unfilled"
     DUST = "dust"
     DAILY_LIMIT = "daily_limit"
+    NOT_NEEDED = "not_needed"
 
     @property
     def passing(self) -> bool:
@@ -49,7 +50,7 @@ class Reason(StrEnum):
     @property
     def aligned(self) -> bool:
         """Whether it only says that there was nothing to do."""
-        return self in {Reason.BELOW_THRESHOLD, Reason.ALREADY_PLACED, Reason.DUST}
+        return self in {Reason.BELOW_THRESHOLD, Reason.ALREADY_PLACED, Reason.DUST, Reason.NOT_NEEDED}
 
 
 _PASSING = frozenset({Reason.NOT_TRADING, Reason.NO_PRICE, Reason.ORDER_OPEN, Reason.DAILY_LIMIT})
@@ -84,11 +85,12 @@ class LeftOut:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """Sells that can be sent at once, buys as amounts wanted by coin, and what was left out."""
+    """Sells that can be sent at once, buys as amounts wanted by coin, what was left out, and cash that is not to be spent."""
 
     sells: tuple[PlannedOrder, ...] = ()
     wanted: Mapping[str, Decimal] = field(default_factory=dict[str, Decimal])
     left_out: tuple[LeftOut, ...] = ()
+    reserve: Decimal = ZERO
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,8 +139,11 @@ def plan(
         if isinstance(wants, Moves):
             planner.moves(wants)
         else:
-            planner.targets(wants.shares)
-        return Plan(sells=tuple(planner.sells), wanted=planner.wanted, left_out=tuple(planner.left_out))
+            planner.targets(wants)
+        reserve = (wants.cash or ZERO) * valuation.total if isinstance(wants, Allocation) else ZERO
+        return Plan(
+            sells=tuple(planner.sells), wanted=planner.wanted, left_out=tuple(planner.left_out), reserve=reserve
+        )
 
 
 class _Planner:
@@ -167,17 +172,20 @@ class _Planner:
             trade = self._buy if move.side is Side.BUY else self._sell
             trade(move.coin, move.share * self._valuation.total)
 
-    def targets(self, targets: Mapping[str, Decimal]) -> None:
+    def targets(self, wants: Allocation) -> None:
         """Each coin moves to its share of the capital; a target of 0 is an exit, however small."""
         capital = self._valuation.total
-        for coin in sorted({*targets, *self._portfolio.positions}):
-            target = targets.get(coin, ZERO)
+        threshold = self._limits.rebalance_threshold * capital if wants.cash is None else ZERO
+        for coin in sorted({*wants.shares, *self._portfolio.positions} - wants.keep):
+            target = wants.shares.get(coin, ZERO)
             difference = target * capital - self._valuation.values.get(coin, ZERO)
             side = Side.BUY if difference > 0 else Side.SELL
             exits = not target and self._portfolio.quantity(coin) > 0
             if not exits and not difference:
                 continue
-            if not exits and abs(difference) < self._limits.rebalance_threshold * capital:
+            if not exits and (
+                abs(difference) < threshold or (wants.cash is not None and self._is_rest(coin, difference))
+            ):
                 self._leave(coin, side, Reason.BELOW_THRESHOLD)
             elif side is Side.BUY:
                 self._buy(coin, difference)
@@ -185,6 +193,34 @@ class _Planner:
                 self._leave(coin, Side.SELL, Reason.DUST)
             else:
                 self._sell(coin, -difference)
+
+        if wants.cash is not None:
+            self._sell_what_is_needed(wants, wants.cash * capital)
+
+    def _sell_what_is_needed(self, wants: Allocation, cash: Decimal) -> None:
+        """Sell no more than the purchases and the cash (quote) that is asked for need; a coin without a share goes whole."""
+        rules = {coin: self._market.rules[self._market.symbol(coin)] for coin in self.wanted}
+        need = cash - self._portfolio.cash
+        need += sum(
+            (amount * worst_factor(self._limits, coin, rules[coin]) for coin, amount in self.wanted.items()), ZERO
+        )
+        sells, self.sells = self.sells, []
+        for order in sorted(sells, key=lambda order: (order.coin in wants.coins, -order.amount, order.coin)):
+            fitted: PlannedOrder | None = order
+            if order.coin in wants.coins and order.amount * (ONE - FEE_MARGIN) > need:
+                held = self._portfolio.quantity(order.coin)
+                fitted = self._sized_sell(order.coin, held, max(need, ZERO) / (ONE - FEE_MARGIN))
+            if fitted is None or fitted.amount > order.amount:
+                self._leave(order.coin, Side.SELL, Reason.NOT_NEEDED)
+            else:
+                self.sells.append(fitted)
+                need -= fitted.amount * (ONE - FEE_MARGIN)
+
+    def _is_rest(self, coin: str, difference: Decimal) -> bool:
+        """Whether less than an order is missing from, or too much of, what is held."""
+        if not self._portfolio.quantity(coin) or self._market.obstacle(coin):
+            return False
+        return abs(difference) < smallest_order(self._market, self._limits, coin)
 
     def _is_dust(self, coin: str) -> bool:
         """Whether all that is held of a coin is less than can be sold, as steps and fees leave behind."""

@@ -15,6 +15,7 @@ from .executor import Executor
 from .inputs import Fetcher, Inputs
 from .ledger.ledger import Ledger
 from .ledger.records import Book
+from .planner import smallest_order
 from .rebuild import Rebuild
 from .risk import Risk
 from .settings import Settings
@@ -87,9 +88,9 @@ class Preparation:
         async with self._books.turn():
             inputs = self.inputs = await self._with_account(inputs)
             if sources:
-                weights = await self._weights(inputs)
+                weights, smallest = await self._weights(inputs)
                 for source in sources:
-                    await source.decide(inputs.market.prices, weights)
+                    await source.decide(inputs.market.prices, weights, smallest)
             yield inputs
 
     async def value(self, inputs: Inputs) -> Decimal | None:
@@ -102,14 +103,22 @@ class Preparation:
 
     # Inside
 
-    async def _weights(self, inputs: Inputs) -> Mapping[str, Decimal] | None:
-        """The portfolio's own weights by coin; None without a complete valuation."""
+    async def _weights(self, inputs: Inputs) -> tuple[Mapping[str, Decimal] | None, Mapping[str, Decimal]]:
+        """The portfolio's own weights by coin, None without a complete valuation, and the least that can be traded of each."""
+        market, limits = inputs.market, self._settings.limits
         book = await asyncio.to_thread(self._ledger.book)
-        valuation = book.portfolio.value(inputs.market.prices)
+        valuation = book.portfolio.without(market.aside).value(market.prices)
         if inputs.account is None or valuation is None or not valuation.total:
-            return None
+            return None, {}
+        coins = {*valuation.values, *(rules.base for rules in market.rules.values() if rules.quote == market.quote)}
         with localcontext(EXACT):
-            return {coin: value / valuation.total for coin, value in valuation.values.items()}
+            weights = {coin: value / valuation.total for coin, value in valuation.values.items()}
+            smallest = {
+                coin: smallest_order(market, limits, coin) / valuation.total
+                for coin in coins - market.aside.keys()
+                if not market.obstacle(coin)
+            }
+        return weights, smallest
 
     async def _with_account(self, inputs: Inputs) -> Inputs:
         """The inputs with the account: the book begun, and with what the exchange knows and the ledger did not."""

@@ -75,7 +75,7 @@ class Rebalancer:
         blocked |= dict.fromkeys(((coin, side) for coin in aside for side in Side), Reason.NOT_LISTED)
         sellable = reserve_fee(portfolio, await asyncio.to_thread(self._ledger.last_fee_asset))
         planned = plan(wants, sellable, valuation, market, self._limits, blocked)
-        cash = portfolio.cash - moving.get(market.quote, ZERO)
+        cash = portfolio.cash - moving.get(market.quote, ZERO) - planned.reserve
         if with_proceeds:
             cash += sum((order.amount for order in planned.sells), ZERO) * (ONE - FEE_RESERVE)
         buys, short = fund(planned.wanted, cash, valuation.total, market, self._limits)

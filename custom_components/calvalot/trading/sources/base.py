@@ -1,7 +1,7 @@
 """What a source is: it fetches what it needs, then decides what the portfolio should hold."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from typing import Protocol
@@ -14,13 +14,14 @@ class Moment:
     """What a source may know when it decides.
 
     `now` is UTC; `prices` by coin are in quote; `weights` are the portfolio's own by coin (fractions, cash is the rest), None
-    without a complete valuation. `last` is when the source's last signal was taken up, `is_open` whether that one can still
+    without a complete valuation, and `smallest` is the least of each coin that can be traded now, as a fraction too. `last` is when the source's last signal was taken up, `is_open` whether that one can still
     be traded or waits for its owner.
     """
 
     now: datetime
     prices: Mapping[str, Decimal]
     weights: Mapping[str, Decimal] | None = None
+    smallest: Mapping[str, Decimal] = field(default_factory=dict[str, Decimal])
     last: datetime | None = None
     is_open: bool = False
 

@@ -94,13 +94,19 @@ class SourceState:
         else:
             self._recover()
 
-    async def decide(self, prices: Mapping[str, Decimal], weights: Mapping[str, Decimal] | None) -> None:
+    async def decide(
+        self,
+        prices: Mapping[str, Decimal],
+        weights: Mapping[str, Decimal] | None,
+        smallest: Mapping[str, Decimal],
+    ) -> None:
         """Have the source say what it wants; `incoming` is that. Raises LedgerError."""
         newest = await asyncio.to_thread(self._ledger.newest_of, self.key)
         self._moment = Moment(
             now=self._clock(),
             prices=prices,
             weights=weights,
+            smallest=smallest,
             last=newest.seen_at if newest else None,
             is_open=newest is not None and newest.result in {Result.OPEN, Result.WAITING},
         )

@@ -1,0 +1,236 @@
+"""The owner's own allocation: coins and shares, kept by schedule or drift."""
+
+from collections.abc import Collection, Mapping
+from datetime import time, timedelta
+from decimal import Decimal
+from typing import Any, Final, override
+
+from homeassistant.config_entries import ConfigEntry
+from homeassistant.core import HomeAssistant
+from homeassistant.helpers import config_validation as cv
+from homeassistant.helpers.selector import (
+    NumberSelector,
+    NumberSelectorConfig,
+    NumberSelectorMode,
+    ObjectSelector,
+    ObjectSelectorConfig,
+    SelectSelector,
+    SelectSelectorConfig,
+    TextSelector,
+    TimeSelector,
+)
+from homeassistant.util import dt as dt_util
+import voluptuous as vol
+
+from ..actions import Action, invalid_input
+from ..checks import check_coins
+from ..const import CONF_COINS, CONF_QUOTE_ASSET, DEFAULT_QUOTE_ASSET
+from ..form_input import InvalidInput
+from ..forms import Number, async_ranges
+from ..selectors import choice
+from ..settings import HUNDRED, amount, exchange_of
+from ..texts import async_text, figure
+from ..trading.signal import Signal, SourceKind
+from ..trading.sources.allocation import AllocationSettings, AllocationSource, TradeTo, When
+from ..trading.sources.base import Moment
+from .base import Fields, SourceType
+
+CONF_ALLOCATION: Final = "allocation"
+CONF_COIN: Final = "coin"
+CONF_SHARE: Final = "share"
+CONF_WHEN: Final = "when"
+CONF_INTERVAL: Final = "interval"
+CONF_AT: Final = "at"
+CONF_DRIFT: Final = "drift"
+CONF_TRADE_TO: Final = "trade_to"
+CONF_CASH_RESERVE: Final = "cash_reserve"
+CONF_COOLDOWN: Final = "cooldown"
+
+NUMBERS: Final = (
+    Number(key=CONF_INTERVAL, minimum=1, maximum=8760, unit="h"),
+    Number(key=CONF_DRIFT, default=20, minimum=1, maximum=100, unit="%"),
+    Number(key=CONF_CASH_RESERVE, default=0, minimum=0, maximum=100, unit="%"),
+    Number(key=CONF_COOLDOWN, default=1, minimum=0, maximum=720, unit="h"),
+)
+
+
+class _AnyText(TextSelector):
+    """A text field whose value is checked by us, in the owner's words."""
+
+    @override
+    def __call__(self, data: Any) -> Any:
+        return data
+
+
+class _AnyNumber(NumberSelector):
+    """A number field whose value is checked by us, in the owner's words."""
+
+    @override
+    def __call__(self, data: Any) -> Any:
+        return data
+
+
+ROWS: Final = ObjectSelector(
+    ObjectSelectorConfig(
+        multiple=True,
+        label_field=CONF_COIN,
+        description_field=CONF_SHARE,
+        translation_key=CONF_ALLOCATION,
+        fields={
+            CONF_COIN: {"selector": _AnyText()},
+            CONF_SHARE: {
+                "selector": _AnyNumber(
+                    NumberSelectorConfig(mode=NumberSelectorMode.BOX, step="any", unit_of_measurement="%")
+                )
+            },
+        },
+    )
+)
+
+
+class AllocationType(SourceType):
+    """Coins with shares in % of the portfolio; what they leave of the whole is cash."""
+
+    kind = SourceKind.ALLOCATION
+    hidden = frozenset({"rebalance_threshold", "max_signal_age", "entry_jitter", "silence_alert", "push", "push_url"})
+
+    @override
+    def form(self, *, stored: bool) -> vol.Schema:
+        """The same whether it is stored or not."""
+        numbers = {number.key: (number.marker, number.selector("")) for number in NUMBERS}
+        when = SelectSelector(
+            SelectSelectorConfig(options=[each.value for each in When], multiple=True, translation_key=CONF_WHEN)
+        )
+        return vol.Schema(
+            {
+                vol.Required(CONF_ALLOCATION): ROWS,
+                vol.Required(CONF_WHEN, default=[When.DRIFT.value]): when,
+                **dict([numbers[CONF_INTERVAL]]),
+                vol.Optional(CONF_AT): TimeSelector(),
+                **dict([numbers[CONF_DRIFT]]),
+                vol.Required(CONF_TRADE_TO, default=TradeTo.HALF.value): choice(TradeTo, CONF_TRADE_TO),
+                **dict([numbers[CONF_CASH_RESERVE], numbers[CONF_COOLDOWN]]),
+            }
+        )
+
+    @override
+    async def check(self, hass: HomeAssistant, known: Fields, user_input: Mapping[str, Any]) -> Fields:
+        """See that the rows make an allocation and the numbers lie in their ranges. Raises InvalidInput."""
+        errors: dict[str, str] = {}
+        placeholders: dict[str, str] = {}
+        rows: list[dict[str, Any]] = []
+        try:
+            rows = checked_rows(hass, user_input[CONF_ALLOCATION])
+        except InvalidInput as err:
+            errors, placeholders = err.errors, err.placeholders
+        wrong = [number for number in NUMBERS if number.key in user_input and number.error(user_input[number.key])]
+        if wrong:
+            errors |= dict.fromkeys((number.key for number in wrong), "out_of_range")
+            placeholders["fields"] = await async_ranges(hass, wrong, "config", self.kind, "")
+        timed = user_input.get(CONF_INTERVAL) or user_input.get(CONF_AT)
+        if When.SCHEDULE in user_input[CONF_WHEN] and not timed:
+            errors[CONF_WHEN] = "schedule_without_time"
+        if errors:
+            raise InvalidInput(errors, **placeholders)
+        fields = {str(marker): user_input.get(str(marker)) for marker in self.form(stored=True).schema}
+        return Fields(options={**fields, CONF_ALLOCATION: rows})
+
+    @override
+    def build(self, hass: HomeAssistant, entry: ConfigEntry[Any], version: str) -> AllocationSource:
+        """The allocation of an entry."""
+        return AllocationSource(settings_of(entry.options), dt_util.get_default_time_zone())
+
+    @override
+    async def name(self, hass: HomeAssistant, data: Mapping[str, Any]) -> str:
+        """That it is the owner's own."""
+        return await async_text(hass, "setup_own_allocation")
+
+    @override
+    async def first_signal(self, hass: HomeAssistant, stored: Fields, coins: Collection[str]) -> Signal | None:
+        """Its targets, unless it is kept by hand only."""
+        settings = settings_of(stored.options)
+        if not settings.when:
+            return None
+        source = AllocationSource(settings, dt_util.get_default_time_zone())
+        return source.current(Moment(now=dt_util.utcnow(), prices={}))
+
+    @override
+    def coins(self, options: Mapping[str, Any]) -> tuple[str, ...] | None:
+        """The coins of its rows."""
+        return tuple(row[CONF_COIN] for row in options.get(CONF_ALLOCATION, ()))
+
+    @override
+    def actions(self) -> tuple[Action, ...]:
+        """What changes it."""
+        return (
+            Action("set_allocation", _set_allocation, {vol.Required(CONF_ALLOCATION): {cv.string: vol.Any(*_PLAIN)}}),
+        )
+
+
+_PLAIN = (int, float, str)
+# What an action says for each error of the form.
+EXCEPTIONS: Final = {
+    error: f"allocation_{error}"
+    for error in (
+        *("allocation_sum", "coin_twice", "row_without_coin", "share_invalid", "no_coins"),
+        *("unknown_coin", "cannot_connect_exchange"),
+    )
+}
+
+
+def checked_rows(hass: HomeAssistant, rows: Any) -> list[dict[str, Any]]:
+    """Rows as they are stored: codes in capitals, shares as numbers. Raises InvalidInput, naming the row."""
+    found: dict[str, float] = {}
+    for number, row in enumerate(rows, start=1):
+        coin = str(row.get(CONF_COIN) or "").strip().upper()
+        named = {"row": f"{number}", "coin": coin or "–"}
+        if not coin.isalnum():
+            raise InvalidInput({CONF_ALLOCATION: "row_without_coin"}, **named)
+        if coin in found:
+            raise InvalidInput({CONF_ALLOCATION: "coin_twice"}, **named)
+        share = row.get(CONF_SHARE)
+        try:
+            value = amount(share) if not isinstance(share, bool) else None
+        except ValueError:
+            value = None
+        if value is None or value > HUNDRED:
+            raise InvalidInput({CONF_ALLOCATION: "share_invalid"}, **named)
+        found[coin] = float(value)
+    if not found:
+        raise InvalidInput({CONF_ALLOCATION: "no_coins"})
+    if (whole := sum((Decimal(str(share)) for share in found.values()), Decimal(0))) > HUNDRED:
+        raise InvalidInput({CONF_ALLOCATION: "allocation_sum"}, sum=figure(hass, whole))
+    return [{CONF_COIN: coin, CONF_SHARE: share} for coin, share in found.items()]
+
+
+def settings_of(options: Mapping[str, Any]) -> AllocationSettings:
+    """Settings of the source from an entry's options."""
+    at, interval = options.get(CONF_AT), options.get(CONF_INTERVAL)
+    return AllocationSettings(
+        shares={row[CONF_COIN]: amount(row[CONF_SHARE]) / HUNDRED for row in options[CONF_ALLOCATION]},
+        when=frozenset(When(each) for each in options[CONF_WHEN]),
+        interval=timedelta(hours=float(interval)) if interval else None,
+        at=time.fromisoformat(at) if at else None,
+        drift=amount(options[CONF_DRIFT]) / HUNDRED,
+        trade_to=TradeTo(options[CONF_TRADE_TO]),
+        cash_reserve=amount(options[CONF_CASH_RESERVE]) / HUNDRED,
+        cooldown=timedelta(hours=float(options[CONF_COOLDOWN])),
+    )
+
+
+async def _set_allocation(hass: HomeAssistant, entry: ConfigEntry[Any], data: Mapping[str, Any]) -> None:
+    """Store another allocation and begin with it."""
+    if CONF_ALLOCATION not in entry.options:
+        raise invalid_input("no_own_allocation")
+    quote = entry.data.get(CONF_QUOTE_ASSET, DEFAULT_QUOTE_ASSET)
+    try:
+        rows = checked_rows(
+            hass, [{CONF_COIN: coin, CONF_SHARE: share} for coin, share in data[CONF_ALLOCATION].items()]
+        )
+        coins = [row[CONF_COIN] for row in rows]
+        await check_coins(exchange_of(hass, entry.data), coins, quote)
+    except InvalidInput as err:
+        raise invalid_input(EXCEPTIONS[next(iter(err.errors.values()))], **err.placeholders) from err
+    options = {**entry.options, CONF_ALLOCATION: rows, CONF_COINS: coins}
+    hass.config_entries.async_update_entry(entry, options=options)
+    await hass.config_entries.async_reload(entry.entry_id)

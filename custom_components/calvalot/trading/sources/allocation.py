@@ -1,0 +1,255 @@
+"""The owner's own allocation, kept by schedule or drift.
+
+A band is relative to its target (Daryanani 2008): a coin is outside where its weight is off by more than `drift` of its target;
+without a target it is outside as soon as any of it is held. What is outside is traded to the target, half way back into the
+band, or just inside its edge (Leland 2000; Dybvig & Pezzo 2019), and the coins inside are left alone, except for what the
+others need to be paid with or bring in beyond the cash that is asked for: that moves the most overweight, or underweight, of
+them towards their targets. A scheduled run without drift, and one by hand, bring every coin to its target.
+"""
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, time, timedelta, tzinfo
+from decimal import Decimal, localcontext
+from enum import StrEnum
+import json
+
+from ..decimals import EXACT, ONE, ZERO
+from ..signal import Signal, SourceKind
+from ..wants import Allocation, to_text
+from .base import Moment
+
+# A missed run is made up for this long.
+MADE_UP = timedelta(hours=24)
+DAY = timedelta(days=1)
+# How far out in its band a coin is left that is traded to the edge.
+JUST_INSIDE = Decimal("0.95")
+
+
+class When(StrEnum):
+    """What a rebalance waits for; without any it is done by hand only."""
+
+    SCHEDULE = "schedule"
+    DRIFT = "drift"
+
+
+class TradeTo(StrEnum):
+    """Where a coin that is outside its band is brought back to."""
+
+    TARGET = "target"
+    HALF = "half"
+    EDGE = "edge"
+
+
+_LEFT_OF_BAND = {TradeTo.TARGET: ZERO, TradeTo.HALF: Decimal("0.5"), TradeTo.EDGE: JUST_INSIDE}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AllocationSettings:
+    """An allocation and when it is kept: shares, band and reserve as fractions, `drift` of a coin's target.
+
+    `at` is local time. With `at` and an `interval` of a day or more, it is that time of the day on which the interval ends;
+    with a shorter one the intervals are counted from it.
+    """
+
+    shares: Mapping[str, Decimal]
+    when: frozenset[When] = frozenset()
+    interval: timedelta | None = None
+    at: time | None = None
+    drift: Decimal = Decimal("0.2")
+    trade_to: TradeTo = TradeTo.HALF
+    cash_reserve: Decimal = ZERO
+    cooldown: timedelta = timedelta(hours=1)
+
+    @property
+    def targets(self) -> Mapping[str, Decimal]:
+        """Shares by coin, scaled alike where they and the reserve would be more than the whole."""
+        with localcontext(EXACT):
+            whole, room = sum(self.shares.values(), ZERO), ONE - self.cash_reserve
+            factor = room / whole if whole > room else ONE
+            return {coin: share * factor for coin, share in self.shares.items()}
+
+
+def whole(settings: AllocationSettings) -> Allocation:
+    """Every coin at its target."""
+    with localcontext(EXACT):
+        return Allocation(shares=settings.targets, cash=ONE - sum(settings.targets.values(), ZERO))
+
+
+def outside(settings: AllocationSettings, weights: Mapping[str, Decimal]) -> frozenset[str]:
+    """Coins whose weight (a fraction) is outside its band."""
+    targets = settings.targets
+    with localcontext(EXACT):
+        return frozenset(
+            coin
+            for coin in {*targets, *weights}
+            if abs(weights.get(coin, ZERO) - (target := targets.get(coin, ZERO))) > settings.drift * target
+        )
+
+
+def wanted(
+    settings: AllocationSettings, weights: Mapping[str, Decimal], smallest: Mapping[str, Decimal]
+) -> Allocation | None:
+    """What brings the coins outside their bands back; None where nothing can be done about any.
+
+    `smallest` is the least that can be traded of a coin, as a fraction of the portfolio; without it a coin is left alone.
+    """
+    targets = settings.targets
+    with localcontext(EXACT):
+        asked: dict[str, Decimal] = {}
+        for coin in sorted(outside(settings, weights)):
+            held, target = weights.get(coin, ZERO), targets.get(coin, ZERO)
+            left = _LEFT_OF_BAND[settings.trade_to] * settings.drift * target
+            goal = target + (left if held > target else -left)
+            if coin in smallest and abs(goal - held) >= smallest[coin]:
+                asked[coin] = goal
+        if not asked:
+            return None
+        inside = {coin: weight for coin, weight in weights.items() if coin not in asked}
+        inside |= dict.fromkeys((coin for coin in targets if coin not in weights and coin not in asked), ZERO)
+        target_cash = ONE - sum(targets.values(), ZERO)
+        cash = ONE - sum(inside.values(), ZERO) - sum(asked.values(), ZERO)
+        least = max(settings.cash_reserve, target_cash * (ONE - settings.drift))
+        if cash < least:
+            asked |= _moved(inside, targets, cash - least, smallest)
+        elif cash > target_cash:
+            asked |= _moved(inside, targets, cash - target_cash, smallest)
+        kept = {coin: weight for coin, weight in inside.items() if coin not in asked}
+        cash = ONE - sum(kept.values(), ZERO) - sum(asked.values(), ZERO)
+        return Allocation(shares=asked, keep=frozenset(kept), cash=max(cash, ZERO))
+
+
+def _moved(
+    inside: Mapping[str, Decimal], targets: Mapping[str, Decimal], amount: Decimal, smallest: Mapping[str, Decimal]
+) -> dict[str, Decimal]:
+    """Coins inside their bands that take up an amount (or give it, where it is negative), each at most to its target."""
+    sign = 1 if amount > 0 else -1
+    rooms = {coin: (targets.get(coin, ZERO) - weight) * sign for coin, weight in inside.items()}
+    moved: dict[str, Decimal] = {}
+    left = abs(amount)
+    for coin in sorted(rooms, key=lambda coin: (-rooms[coin], coin)):
+        step = min(rooms[coin], left)
+        if coin in smallest and step >= smallest[coin]:
+            moved[coin] = inside[coin] + sign * step
+            left -= step
+    return moved
+
+
+def next_run(settings: AllocationSettings, last: datetime | None, now: datetime, zone: tzinfo) -> datetime:
+    """When the next scheduled run is due: at once before the first; one that was missed is made up once for a day."""
+    if last is None:
+        return now
+    missed: datetime | None = None
+    for slot in _slots(settings, last, zone):
+        if slot > now:
+            return missed if missed and now - missed <= MADE_UP else slot
+        missed = slot
+    raise AssertionError  # pragma: no cover
+
+
+def _slots(settings: AllocationSettings, last: datetime, zone: tzinfo) -> Iterator[datetime]:
+    """Times of runs after the last one, in UTC."""
+    interval = settings.interval or DAY
+    if settings.at is None:
+        slot = last
+        while True:
+            slot += interval
+            yield slot
+    day = last.astimezone(zone).date()
+    if interval < DAY:
+        slot = datetime.combine(day - DAY, settings.at, zone).astimezone(UTC)
+        while True:
+            if slot > last:
+                yield slot
+            slot += interval
+    while True:
+        slot = datetime.combine(day, settings.at, zone).astimezone(UTC)
+        if slot > last:
+            yield slot
+        day += max(timedelta(days=interval // DAY), DAY) if slot > last or interval >= 2 * DAY else DAY
+
+
+class AllocationSource:
+    """The owner's allocation as a source.
+
+    `memory` is JSON: when it was last `checked` by schedule (ISO 8601), and what was `kept` then or at the last signal. Another
+    allocation than that is taken up at once, unless it is kept by hand only.
+    """
+
+    kind = SourceKind.ALLOCATION
+    remote = False
+    jitter = False
+
+    def __init__(self, settings: AllocationSettings, zone: tzinfo) -> None:
+        self._settings = settings
+        self._zone = zone
+        self._pending: datetime | None = None
+        self._text = to_text(whole(settings))
+        self.memory: str | None = None
+
+    async def fetch(self, coins: Collection[str]) -> None:
+        """Nothing has to be fetched."""
+
+    def decide(self, moment: Moment) -> Signal | None:
+        """A signal where a run is due or a coin has left its band; the same one until it is taken up."""
+        if moment.weights is None or moment.is_open:
+            return None
+        if self._pending and moment.last and moment.last >= self._pending:
+            self._pending = None
+        settings, memory = self._settings, json.loads(self.memory or "{}")
+        changed = bool(settings.when) and memory.get("kept") != self._text
+        due = changed or (When.SCHEDULE in settings.when and self._next(moment) <= moment.now)
+        by_drift = When.DRIFT in settings.when
+        rested = moment.last is None or moment.now - moment.last >= settings.cooldown
+        if due:
+            self.memory = json.dumps({"checked": moment.now.isoformat(), "kept": self._text})
+        if not (due or self._pending or (by_drift and rested)):
+            return None
+        if by_drift:
+            wants = wanted(settings, moment.weights, moment.smallest)
+        else:
+            wants = whole(settings) if _is_off(settings, moment) else None
+        if wants is None:
+            self._pending = None
+            return None
+        self._pending = self._pending or moment.now
+        return self._signal(self._pending, wants)
+
+    def current(self, moment: Moment) -> Signal:
+        """Every coin at its target: what a rebalance by hand does."""
+        return self._signal(moment.now, whole(self._settings))
+
+    @property
+    def targets(self) -> Mapping[str, Decimal]:
+        """Shares by coin."""
+        return self._settings.targets
+
+    def next_due(self, moment: Moment) -> datetime | None:
+        """The next scheduled run; one that is due already waits for the next cycle."""
+        if When.SCHEDULE not in self._settings.when:
+            return None
+        due = self._next(moment)
+        return due if due > moment.now else None
+
+    def _next(self, moment: Moment) -> datetime:
+        checked = json.loads(self.memory or "{}").get("checked")
+        last = max(filter(None, (checked and datetime.fromisoformat(checked), moment.last)), default=None)
+        return next_run(self._settings, last, moment.now, self._zone)
+
+    def _signal(self, at: datetime, wants: Allocation) -> Signal:
+        return Signal(
+            signal_id=f"{self.kind}-{at.astimezone(UTC).isoformat(timespec='milliseconds')}",
+            wants=wants,
+            targets=self._settings.targets,
+            created_at=at,
+        )
+
+
+def _is_off(settings: AllocationSettings, moment: Moment) -> bool:
+    """Whether any coin is off its target by as much as can be traded."""
+    weights = moment.weights or {}
+    return any(
+        coin in moment.smallest
+        and abs(settings.targets.get(coin, ZERO) - weights.get(coin, ZERO)) >= moment.smallest[coin]
+        for coin in {*settings.targets, *weights}
+    )
