@@ -196,11 +196,11 @@ async def test_pushed_again(hass: HomeAssistant, entry: MockConfigEntry, leader:
     pauses = PropertyMock(side_effect=itertools.cycle((0.2, 0)))
     with patch.object(type(coordinator.exchange), "pause", pauses):
         for _ in range(5):
-            coordinator._queue_anew()
+            coordinator.scheduler.queue_anew()
             await asyncio.sleep(0)
         await hass.async_block_till_done()
         assert len(leader.requests) == polls + 1
-        coordinator._queue_anew()
+        coordinator.scheduler.queue_anew()
         await asyncio.sleep(0)
         assert await hass.config_entries.async_unload(entry.entry_id)
         await hass.async_block_till_done()

@@ -64,7 +64,7 @@ class Scheduler:
         self._queued: asyncio.Task[asyncio.Task[Snapshot]] | None = None
         self._interval: CALLBACK_TYPE | None = None
         self._due: CALLBACK_TYPE | None = None
-        self._pushes = Debouncer(hass, LOGGER, cooldown=PUSH_COOLDOWN, immediate=True, function=self._queue_anew)
+        self._pushes = Debouncer(hass, LOGGER, cooldown=PUSH_COOLDOWN, immediate=True, function=self.queue_anew)
         self._again = False
         self._queued_anew = False
 
@@ -77,6 +77,11 @@ class Scheduler:
         self._queued = self._queue(self._start)
         await asyncio.wait((self._queued,), timeout=FIRST_CYCLE_TIMEOUT)
 
+    async def settled(self) -> None:
+        """Return when the cycle that was queued last is over."""
+        if self._queued:
+            await asyncio.wait((self._queued,))
+
     async def run(self) -> Snapshot:
         """Run a cycle now, or join the one that runs; returns when it is over."""
         # An order may be on its way: whoever gives up waiting must not cancel the cycle.
@@ -85,6 +90,13 @@ class Scheduler:
     async def push(self) -> None:
         """Start a cycle at once; many pushes that come together are one, or one now and one a moment later."""
         await self._pushes.async_call()
+
+    @callback
+    def queue_anew(self) -> None:
+        """Queue up for a cycle that begins after this moment, once at a time."""
+        if not self._queued_anew:
+            self._queued_anew = True
+            self._queue(self._start_anew)
 
     @callback
     def wake_at(self, due: datetime | None) -> None:
@@ -132,20 +144,13 @@ class Scheduler:
     @callback
     def _on_due(self, _now: datetime) -> None:
         self._due = None
-        self._queue_anew()
+        self.queue_anew()
 
     @callback
     def _on_time(self, _now: datetime) -> None:
         """Queue up for a cycle, once at a time."""
         if self._queued is None or self._queued.done():
             self._queued = self._queue(self._start)
-
-    @callback
-    def _queue_anew(self) -> None:
-        """Queue up for a cycle that begins after this moment, once at a time."""
-        if not self._queued_anew:
-            self._queued_anew = True
-            self._queue(self._start_anew)
 
     @callback
     def _queue(self, start: Callable[[], asyncio.Task[Snapshot]]) -> asyncio.Task[asyncio.Task[Snapshot]]:

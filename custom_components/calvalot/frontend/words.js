@@ -369,7 +369,7 @@ export const WORDS = {
       "La plateforme ne cote plus {coin}. Compté à son dernier cours, celui du {day}, il n'est plus acheté ni vendu.",
     write_off: "Sortir du livre",
     write_off_does:
-      "Sort du livre tout le {coin}, comme un retrait de ce qu'il vaut. À son dernier cours, cela ne change ni le gain ni le rendement ; c'est irréversible. Les cryptos restent sur le compte.",
+      "Sort du livre tout le {coin}, comme un retrait de ce qu'il vaut. À son dernier cours, cela ne change ni le gain ni le rendement ; c'est irréversible. Les cryptos restent sur le compte.",
     worth: "Valeur en EUR",
     worth_hint: "Vide : son dernier cours, soit {amount} en tout. 0 pour rien.",
     exit_stays: "Ce qui reste",
