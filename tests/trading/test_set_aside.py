@@ -191,6 +191,26 @@ async def test_a_stop_loss_of_what_is_listed_again(rig: Rig, leader: LeaderSimul
     assert {order.symbol for order in rig.orders(side="SELL")} == {"BTCUSDC", "SOLUSDC"}
 
 
+async def test_the_fee_coin_is_listed_again(rig: Rig, leader: LeaderSimulator, sim: ExchangeSimulator) -> None:
+    """An order that waits for the price of its fee is booked by the next cycle, though the coin is not held."""
+    sim.set_balance("BNB", "1")
+    sim.set_account(bnb_burn=True)
+    follower = await rig.following()
+    sim.fault("drop", when="after", method="POST", path="/order")
+    sim.fault("status", method="GET", path="/order", count=None)
+    leader.publish_v2({"BTC": ".4"})
+    await rig.cycle(follower)
+    sim.clear_faults()
+    sim.delist("BNBUSDC")
+    follower = await rig.restart(follower)
+    for _ in range(2):
+        assert len((await rig.cycle(follower)).open_orders) == 1
+    sim.relist("BNBUSDC")
+    picture = await rig.cycle(follower)
+    assert (picture.open_orders, picture.last_signal_result) == ((), Result.EXECUTED)
+    adds_up(follower)
+
+
 @pytest.mark.parametrize(("action", "share"), [("BUY", ".1"), ("SELL", ".05")])
 async def test_a_signal_that_names_it(rig: Rig, leader: LeaderSimulator, action: str, share: str) -> None:
     """It cannot be traded, and the signal says so; the rest of it is."""

@@ -10,7 +10,7 @@ from .account import Account
 from .books import Books
 from .cash_flows import CashFlows
 from .decimals import EXACT
-from .exchanges.base import Mode
+from .exchanges.base import FEE_COIN, Mode
 from .executor import Executor
 from .inputs import Fetcher, Inputs
 from .ledger.ledger import Ledger
@@ -73,7 +73,8 @@ class Preparation:
             problem = self._fetcher.exchange_problem
         in_flight = await asyncio.to_thread(self._ledger.in_flight)
         if self._books.known and in_flight:
-            if not self._fetcher.fee_prices:
+            if FEE_COIN not in {*self._fetcher.fee_prices, self._settings.quote}:
+                self._fetcher.forget_rules()  # its pair may be listed again
                 await self._fetcher.fetch()
             await self._signals.outcomes.orders(await self._executor.settle(self._fetcher.fee_prices))
         await self._books.count()
