@@ -59,8 +59,6 @@ class CalvalotCoordinator(DataUpdateCoordinator[Snapshot]):
         )
         self.device_id = ""
         self._stop_listening: CALLBACK_TYPE | None = None
-        # What is shown, with its time, while there are no prices.
-        self.last_valued: Snapshot | None = None
         self._happened: SignalType[Event] = SignalType(f"{DOMAIN}_{entry.entry_id}")
         self._reauth = Reauthentication(hass, entry)
         self._told: dict[str, Exception] = {}
@@ -144,8 +142,6 @@ class CalvalotCoordinator(DataUpdateCoordinator[Snapshot]):
 
     @callback
     def _publish(self, snapshot: Snapshot, events: tuple[Event, ...]) -> None:
-        if snapshot.total_value is not None:
-            self.last_valued = snapshot
         self.async_set_updated_data(snapshot)
         self.scheduler.wake_at(snapshot.due)
         self._log_connections(snapshot)

@@ -198,7 +198,7 @@ class Feed:
 def _picture(coordinator: CalvalotCoordinator) -> Json:
     """The book and the state of a follower."""
     snapshot = coordinator.data
-    known = coordinator.last_valued if snapshot.total_value is None else None
+    known = coordinator.engine.publisher.last_valued if snapshot.total_value is None else None
     return {
         "title": coordinator.config_entry.title,
         "quote": coordinator.settings.quote,

@@ -47,6 +47,12 @@ def waits(shown: Shown, **options: Any) -> None:
     tune(shown.home, shown.entry_id, **options)
 
 
+def load_anew(shown: Shown) -> None:
+    """Load the follower anew, as a restart does: it asks for the rules of the pairs."""
+    shown.home.post(f"config/config_entries/entry/{shown.entry_id}/reload")
+    wait_for_follower(shown.home, shown.entry_id)
+
+
 @pytest.fixture
 def away(shown: Shown) -> Iterator[None]:
     """Let the exchange give no prices."""
@@ -74,6 +80,12 @@ def test_exchange_is_away(shown: Shown, page: Page, request: pytest.FixtureReque
     expect(portfolio(page).locator(".chip.good")).to_have_text(["Leader connected"])
     expect(portfolio(page).locator(".chip").first).to_have_text("Waits for the exchange")
     assert not violations(page)
+    # After a restart, too, the ledger knows them.
+    load_anew(shown)
+    for card in (portfolio, positions):
+        expect(card(page).locator(".notices")).to_contain_text("These are the figures of")
+        expect(card(page).locator("ha-card.stale")).to_be_attached()
+    expect(value).to_have_text(before)
     shown.exchange.control("clear_faults")
     shown.poll()
     expect(portfolio(page).locator("ha-card.stale")).to_have_count(0)
@@ -197,12 +209,6 @@ def test_stop_and_sell_everything(shown: Shown, page: Page) -> None:
     assert shown.home.state(shown.ids["pause"]) == "on"
 
 
-def ask_for_rules(shown: Shown) -> None:
-    """Load the follower anew: it then asks for the rules of the pairs."""
-    shown.home.post(f"config/config_entries/entry/{shown.entry_id}/reload")
-    wait_for_follower(shown.home, shown.entry_id)
-
-
 @pytest.fixture
 def delisted(shown: Shown, resumed: None) -> Iterator[None]:
     """Let the exchange list a coin no longer that is held."""
@@ -213,7 +219,7 @@ def delisted(shown: Shown, resumed: None) -> Iterator[None]:
     shown.poll()
     yield
     shown.exchange.control("relist", symbol="SOLUSDC")
-    ask_for_rules(shown)
+    load_anew(shown)
 
 
 @pytest.mark.usefixtures("delisted")
@@ -251,7 +257,7 @@ def amount(text: str) -> float:
 def ether_trades(shown: Shown, status: str) -> None:
     """Halt or open a pair."""
     shown.exchange.control("set_symbol_status", symbol="ETHUSDC", status=status)
-    ask_for_rules(shown)
+    load_anew(shown)
 
 
 @pytest.fixture

@@ -393,7 +393,7 @@ async def test_a_flow_is_dated_back(ledger: Ledger) -> None:
     book = await treasury.open(make_view("0.8"), Book())
     assert book
     units = book.units.valued(Decimal(110))
-    ledger.write_close(start.date(), Decimal(110), Decimal("137.5"), units, Drawdown().seen(units.price))
+    ledger.write_close(start, Decimal(110), Decimal("137.5"), units, Drawdown().seen(units.price))
     ledger.remember(STOP_PEAK, "1.1")
     clock = NOW
     view = make_view("0.8")
@@ -474,7 +474,7 @@ def test_writing_everything_off_is_no_loss(rate: Decimal, quantity: Decimal, pri
         held = make_portfolio(f"{book.portfolio.cash:f}", BTC=f"{quantity:f}")
         with localcontext(EXACT):
             value = (held.cash + quantity * price) * rate
-        ledger.write_close(NOW.date(), value, held.cash, book.units.valued(value), Drawdown())
+        ledger.write_close(NOW, value, held.cash, book.units.valued(value), Drawdown())
         add = CashFlow(kind=FlowKind.CORRECTION, amount=ZERO, amount_quote=ZERO, time=NOW)
         ledger.add_flow(add, replace(ledger.book(), portfolio=held))
         before = ledger.book().units.price

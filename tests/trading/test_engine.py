@@ -1195,3 +1195,25 @@ async def test_secrets_stay_secret(
     assert "BTCUSDC" in told
     for secret in (sim.api_secret, sim.api_key, leader.secret, "signature=", "X-MBX-APIKEY"):
         assert secret not in told
+
+
+# What is shown while there are no prices
+
+
+async def test_last_known_figures_after_a_restart(rig: Rig, leader: LeaderSimulator, mode: Mode) -> None:
+    """At the last prices that the ledger knows, with their time; a portfolio that never had any has none."""
+    leader.publish_v2({"BTC": "0.4", "ETH": "0.2"})
+    follower = await rig.start(mode)
+    assert follower.publisher.last_valued is None
+    before = await rig.cycle(follower)
+    rig.exchange.fault("error", path="/ticker/price", status=503, count=None)
+    follower = await rig.restart(follower)
+    for _ in range(2):
+        known = follower.publisher.last_valued
+        assert known
+        assert (known.as_of, known.net_deposits, known.cash) == (before.as_of, before.net_deposits, before.cash)
+        assert known.total_value == pytest.approx(before.total_value)
+        assert known.profit_loss == pytest.approx(before.profit_loss)
+        for coin, position in before.positions.items():
+            assert known.positions[coin].value == position.value
+        assert (await rig.cycle(follower)).total_value is None

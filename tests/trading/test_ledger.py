@@ -2,7 +2,7 @@
 
 from contextlib import closing
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import Path
 import shutil
@@ -209,7 +209,9 @@ def test_a_close_a_day(ledger: Ledger) -> None:
         for day, price in figures
     ]
     for close in closes:
-        ledger.write_close(close.day, close.value, close.value_quote, close.units, close.drawdown)
+        ledger.write_close(
+            datetime.combine(close.day, time(12), UTC), close.value, close.value_quote, close.units, close.drawdown
+        )
     assert ledger.closes() == (closes[2], closes[1])
     assert (ledger.book().units, ledger.book().drawdown) == (closes[2].units, closes[2].drawdown)
     assert ledger.book().portfolio == make_portfolio("100")
@@ -544,7 +546,7 @@ def test_dry_run_and_live_never_mix(ledger: Ledger) -> None:
     trade(ledger, make_order(), make_fill("1", "10", "0.001", "BTC", trade_id=1, order_id=77))
     ledger.add_orders([make_order(leg=1)])
     ledger.write_signal(make_record(reason="dry"))
-    ledger.write_close(NOW.date(), ONE, ONE, Units(), Drawdown())
+    ledger.write_close(NOW, ONE, ONE, Units(), Drawdown())
     ledger.remember("paused", "yes")
 
     test_a_new_ledger_is_empty(live)
@@ -554,7 +556,7 @@ def test_dry_run_and_live_never_mix(ledger: Ledger) -> None:
     live.write_signal(make_record(reason="live"))
     add_flow(live, "5")
     trade(live, make_order(leg=5), make_fill("0.1", "20", trade_id=1, order_id=3))
-    live.write_close(NOW.date(), ONE, ONE, Units(), Drawdown())
+    live.write_close(NOW, ONE, ONE, Units(), Drawdown())
 
     assert ledger.book().portfolio.cash == 990
     assert live.book().portfolio.cash == 3

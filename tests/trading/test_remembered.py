@@ -73,9 +73,7 @@ def test_nothing_is_remembered_too_long(ledger: Ledger) -> None:
     fill = make_fill("1", "100", fee="0.01", fee_asset="BTC")
     ledger.book_order(order, make_report(order, fill), [fill], {"BTC": Decimal(100)})
     compare()
-    ledger.write_close(
-        NOW.date() + timedelta(days=1), Decimal(9), Decimal(10), Units(Decimal(9), Decimal(2)), Drawdown()
-    )
+    ledger.write_close(NOW + timedelta(days=1), Decimal(9), Decimal(10), Units(Decimal(9), Decimal(2)), Drawdown())
     compare()
     assert changed == READS.keys()
 

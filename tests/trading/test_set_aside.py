@@ -409,9 +409,7 @@ async def test_the_last_fill_is_a_price_too(rig: Rig, follower: OpenEngine) -> N
     assert fresh.ledger.last_prices(["SOL"]) == {}
     await rig.cycle(fresh)
     sold = fresh.ledger.trades()
-    fresh.ledger.write_close(
-        rig.clock.now().date(), ZERO, ZERO, fresh.ledger.book().units, fresh.ledger.book().drawdown
-    )
+    fresh.ledger.write_close(rig.clock.now(), ZERO, ZERO, fresh.ledger.book().units, fresh.ledger.book().drawdown)
     price = next(trade.price for trade in sold if trade.coin == "SOL")
     last = fresh.ledger.last_prices(["SOL"])["SOL"]
     assert last.price == pytest.approx(price, rel=Decimal("0.001"))

@@ -12,7 +12,7 @@ from .snapshots import SnapshotBuilder
 
 
 class Publisher:
-    """What a portfolio shows; `snapshot` is the last one."""
+    """What a portfolio shows; `snapshot` is the last one, `last_valued` the last one that has a value."""
 
     def __init__(
         self,
@@ -25,10 +25,12 @@ class Publisher:
         self._events = events
         self._publish = publish
         self.snapshot = Snapshot(mode=mode, status=Status.ACTIVE)
+        self.last_valued: Snapshot | None = None
 
     async def prepare(self) -> None:
         """Have a first snapshot before anything was fetched. Raises LedgerError."""
         self.snapshot = await self._builder.build(None)
+        self.last_valued = await self._builder.last_known(self.snapshot)
 
     async def build(self, inputs: Inputs | None) -> Snapshot:
         """A snapshot of this moment, not published yet. Raises LedgerError."""
@@ -45,4 +47,6 @@ class Publisher:
     def send(self, snapshot: Snapshot) -> None:
         """Publish a snapshot."""
         self.snapshot = snapshot
+        if snapshot.total_value is not None:
+            self.last_valued = snapshot
         self._publish(snapshot, self._events.take())

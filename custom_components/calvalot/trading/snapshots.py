@@ -62,7 +62,7 @@ class SnapshotBuilder:
         now = self._clock()
         if valuation and inputs and inputs.rate:
             self._valued = now
-            book = await self._close_day(book, valuation, inputs.rate, inputs.market)
+            book = await self._close_day(book, valuation, inputs.rate, inputs.market, now)
         signal, trade = await asyncio.to_thread(self._ledger.latest)
         waiting = await self._signals.approvals.waiting()
         first = self._sources[0] if self._sources else None
@@ -121,14 +121,32 @@ class SnapshotBuilder:
             restored=await asyncio.to_thread(self._ledger.fact, RESTORED),
         )
 
+    async def last_known(self, snapshot: Snapshot) -> Snapshot | None:
+        """A snapshot with the figures at the last known prices, and the time of the last valuation; None where there was none.
+
+        Raises LedgerError.
+        """
+        valued = await asyncio.to_thread(self._ledger.last_valuation)
+        book = await asyncio.to_thread(self._ledger.book)
+        last = await asyncio.to_thread(self._ledger.last_prices, book.portfolio.positions)
+        prices = {coin: each.price for coin, each in last.items()}
+        valuation = book.portfolio.value(prices)
+        if valued is None or valuation is None:
+            return None
+        at, rate = valued
+        symbols = {coin: position.symbol for coin, position in snapshot.positions.items()}
+        _, corrections = await asyncio.to_thread(self._ledger.beginning)
+        known = figures(book, valuation, rate, prices, None, symbols, at, corrections=corrections)
+        return replace(snapshot, **{item.name: getattr(known, item.name) for item in fields(Figures)})
+
     # Inside
 
-    async def _close_day(self, book: Book, valuation: Valuation, rate: Decimal, market: Market) -> Book:
+    async def _close_day(self, book: Book, valuation: Valuation, rate: Decimal, market: Market, now: datetime) -> Book:
         value = valuation.total * rate
         units = book.units.valued(value)
         drawdown = book.drawdown.seen(units.price)
-        day = self._clock().date()
+        day = now.date()
         # A price of an earlier day stays with that day.
         fresh = {coin: market.prices[coin] for coin in valuation.values if market.aside.get(coin, day) == day}
-        await asyncio.to_thread(self._ledger.write_close, day, value, valuation.total, units, drawdown, fresh)
+        await asyncio.to_thread(self._ledger.write_close, now, value, valuation.total, units, drawdown, fresh)
         return replace(book, units=units, drawdown=drawdown)

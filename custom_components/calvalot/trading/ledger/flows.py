@@ -88,20 +88,21 @@ class FlowTable(BookStorage):
 
     def write_close(
         self,
-        day: date,
+        at: datetime,
         value: Decimal,
         value_quote: Decimal,
         units: Units,
         drawdown: Drawdown,
         prices: Mapping[str, Decimal] | None = None,
     ) -> None:
-        """Write a day's last figures so far (value in EUR and quote, prices by coin) and take them into the book."""
+        """Write the day's last figures so far (value in EUR and quote, prices by coin) and take them into the book."""
         with self._transaction(closes, books, positions) as connection:
             book = replace(self._book(connection), units=units, drawdown=drawdown)
             self._write_book(connection, book)
             row = {
                 **self._key,
-                "day": day.isoformat(),
+                "day": at.date().isoformat(),
+                "valued_at": at,
                 "value": value,
                 "value_quote": value_quote,
                 "net_deposits": book.net_deposits or ZERO,
@@ -125,6 +126,16 @@ class FlowTable(BookStorage):
                 )
                 for row in rows.mappings()
             )
+
+    def last_valuation(self) -> tuple[datetime, Decimal] | None:
+        """When the book was last valued, and the rate (EUR for one of the quote asset) of that time; None where neither is known."""
+        valued = select(closes.c.valued_at, closes.c.value, closes.c.value_quote)
+        newest = valued.where(self._own(closes)).order_by(closes.c.day.desc()).limit(1)
+        with self._reading() as connection:
+            found = connection.execute(newest).one_or_none()
+        if found is None or found.valued_at is None or not found.value_quote:
+            return None
+        return found.valued_at, found.value / found.value_quote
 
     def last_prices(self, coins: Collection[str]) -> dict[str, LastPrice]:
         """Last known price of each coin: of a valuation, else of its last fill; missing where it has none."""

@@ -237,6 +237,7 @@ closes = Table(
     Column("peak", DecimalText, nullable=False),
     Column("deepest", DecimalText, nullable=False),
     Column("prices", Text),
+    Column("valued_at", TimeText),
 )
 
 

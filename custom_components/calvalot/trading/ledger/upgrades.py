@@ -103,6 +103,7 @@ SOURCES_OF_SIGNALS = (
     f"UPDATE orders SET source = {_SOURCE}",  # noqa: S608
     "DROP INDEX orders_by_signal",
     "CREATE INDEX orders_by_signal ON orders (mode, book, source, signal_id)",
+    "ALTER TABLE closes ADD COLUMN valued_at VARCHAR(40)",
 )
 
 # What brings a file from each version to the next; the first entry leads from 1 to 2.
