@@ -371,7 +371,7 @@ export const WORDS = {
     write_off_does:
       "Sort du livre tout le {coin}, comme un retrait de ce qu'il vaut. À son dernier cours, cela ne change ni le gain ni le rendement ; c'est irréversible. Les cryptos restent sur le compte.",
     worth: "Valeur en EUR",
-    worth_hint: "Vide : son dernier cours, soit {amount} en tout. 0 pour rien.",
+    worth_hint: "Vide : son dernier cours, soit {amount} en tout. 0 pour rien.",
     exit_stays: "Ce qui reste",
     exit_left: "Encore à vendre",
     exit_rests: "Restes trop petits pour être vendus : {amount}.",
