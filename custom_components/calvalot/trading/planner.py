@@ -198,23 +198,40 @@ class _Planner:
             self._sell_what_is_needed(wants, wants.cash * capital)
 
     def _sell_what_is_needed(self, wants: Allocation, cash: Decimal) -> None:
-        """Sell no more than the purchases and the cash (quote) that is asked for need; a coin without a share goes whole."""
-        rules = {coin: self._market.rules[self._market.symbol(coin)] for coin in self.wanted}
-        need = cash - self._portfolio.cash
-        need += sum(
-            (amount * worst_factor(self._limits, coin, rules[coin]) for coin, amount in self.wanted.items()), ZERO
-        )
-        sells, self.sells = self.sells, []
-        for order in sorted(sells, key=lambda order: (order.coin in wants.coins, -order.amount, order.coin)):
+        """Sell no more than the purchases and the cash (quote) that is asked for need; a coin without a share goes whole.
+
+        A purchase that would not be made with what the sells bring in needs nothing.
+        """
+        purchases = self.wanted
+        while True:
+            fitted = self._fitted(wants, purchases, cash - self._portfolio.cash)
+            brings = sum((order.amount for order in fitted), ZERO) * (ONE - FEE_MARGIN)
+            there = self._portfolio.cash + brings - cash
+            made, _ = fund(purchases, there, self._valuation.total, self._market, self._limits)
+            surviving = {order.coin: purchases[order.coin] for order in made}
+            if len(surviving) == len(purchases):
+                break
+            purchases = surviving
+        sold = {order.coin for order in fitted}
+        for order in self.sells:
+            if order.coin not in sold:
+                self._leave(order.coin, Side.SELL, Reason.NOT_NEEDED)
+        self.sells = fitted
+
+    def _fitted(self, wants: Allocation, purchases: Mapping[str, Decimal], need: Decimal) -> list[PlannedOrder]:
+        """The sells that purchases need beyond the cash that is there, the largest first; `need` without them, in quote."""
+        for coin, amount in purchases.items():
+            need += amount * worst_factor(self._limits, coin, self._market.rules[self._market.symbol(coin)])
+        found = []
+        for order in sorted(self.sells, key=lambda order: (order.coin in wants.coins, -order.amount, order.coin)):
             fitted: PlannedOrder | None = order
             if order.coin in wants.coins and order.amount * (ONE - FEE_MARGIN) > need:
                 held = self._portfolio.quantity(order.coin)
                 fitted = self._sized_sell(order.coin, held, max(need, ZERO) / (ONE - FEE_MARGIN))
-            if fitted is None or fitted.amount > order.amount:
-                self._leave(order.coin, Side.SELL, Reason.NOT_NEEDED)
-            else:
-                self.sells.append(fitted)
+            if fitted and fitted.amount <= order.amount:
+                found.append(fitted)
                 need -= fitted.amount * (ONE - FEE_MARGIN)
+        return found
 
     def _is_rest(self, coin: str, difference: Decimal) -> bool:
         """Whether less than an order is missing from, or too much of, what is held."""
