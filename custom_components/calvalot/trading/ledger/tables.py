@@ -133,6 +133,7 @@ signals = Table(
     Column("left_out", Text, nullable=False),
     UniqueConstraint("mode", "book", "source", "signal_id"),
     Index("signals_by_id", "source", "signal_id"),
+    Index("signals_by_source", "source"),
     Index("signals_by_time", "mode", "book", "seen_at"),
     Index("signals_by_result", "mode", "book", "result"),
     sqlite_autoincrement=True,

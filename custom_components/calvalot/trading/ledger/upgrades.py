@@ -92,6 +92,7 @@ SOURCES_OF_SIGNALS = (
         seen_at, created_at, confidence, reasoning, asked_at, result, reason, left_out FROM old_signals""",  # noqa: S608  # names of our own
     "DROP TABLE old_signals",
     "CREATE INDEX signals_by_id ON signals (source, signal_id)",
+    "CREATE INDEX signals_by_source ON signals (source)",
     "CREATE INDEX signals_by_time ON signals (mode, book, seen_at)",
     "CREATE INDEX signals_by_result ON signals (mode, book, result)",
     "ALTER TABLE sights RENAME TO old_sights",
