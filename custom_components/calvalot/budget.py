@@ -23,7 +23,8 @@ from .trading.decimals import ZERO, round_up
 from .trading.exchanges.base import Balance, Exchange, eur_rate, rate_symbols
 from .trading.exchanges.binance import BinanceExchange
 from .trading.limits import Limits
-from .trading.planner import FEE_MARGIN, Market, PlannedOrder, fund, plan, smallest_order, worst_factor
+from .trading.market import FEE_MARGIN, Market, PlannedOrder, smallest_order, worst_factor
+from .trading.planner import fund, plan
 from .trading.portfolio import Portfolio, Valuation
 from .trading.signal import Signal
 from .trading.wants import Allocation, Moves, Wants

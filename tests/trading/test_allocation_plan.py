@@ -12,16 +12,15 @@ import pytest
 from custom_components.calvalot.trading.decimals import EXACT, ONE, ZERO
 from custom_components.calvalot.trading.exchanges.base import Side
 from custom_components.calvalot.trading.limits import Limits
-from custom_components.calvalot.trading.planner import (
+from custom_components.calvalot.trading.market import (
     FEE_MARGIN,
     Market,
     PlannedOrder,
-    fund,
     make_order,
-    plan,
     smallest_order,
     worst_factor,
 )
+from custom_components.calvalot.trading.planner import fund, plan
 from custom_components.calvalot.trading.portfolio import Portfolio, Position, Valuation
 from custom_components.calvalot.trading.sources.allocation import AllocationSettings, TradeTo, wanted, whole
 from custom_components.calvalot.trading.wants import Allocation

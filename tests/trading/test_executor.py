@@ -25,7 +25,7 @@ from custom_components.calvalot.trading.ledger.records import (
     SignalRecord,
 )
 from custom_components.calvalot.trading.ledger.storage import LedgerError
-from custom_components.calvalot.trading.planner import PlannedOrder
+from custom_components.calvalot.trading.market import PlannedOrder
 from custom_components.calvalot.trading.portfolio import BookError
 from custom_components.calvalot.trading.rebuild import Rebuild
 from custom_components.calvalot.trading.settings import Settings

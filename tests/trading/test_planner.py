@@ -11,18 +11,16 @@ import pytest
 from custom_components.calvalot.trading.decimals import EXACT, ONE, ZERO
 from custom_components.calvalot.trading.exchanges.base import Side
 from custom_components.calvalot.trading.limits import Limits
-from custom_components.calvalot.trading.planner import (
+from custom_components.calvalot.trading.market import (
     FEE_MARGIN,
     MARKET_MARGIN,
     LeftOut,
     Market,
-    Plan,
     PlannedOrder,
     Reason,
-    fund,
-    plan,
     smallest_order,
 )
+from custom_components.calvalot.trading.planner import Plan, fund, plan
 from custom_components.calvalot.trading.portfolio import Portfolio, Position, Valuation
 from custom_components.calvalot.trading.wants import Allocation, Moves, Wants
 

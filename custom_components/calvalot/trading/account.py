@@ -7,7 +7,7 @@ from decimal import Decimal
 from .decimals import ONE, ZERO
 from .exchanges.base import Balance, Side
 from .ledger.records import OrderRecord, OrderState
-from .planner import FEE_MARGIN, MARKET_MARGIN, Market
+from .market import FEE_MARGIN, MARKET_MARGIN, Market
 from .portfolio import Portfolio
 
 

@@ -19,7 +19,7 @@ from .errors import ClockSkew, ExchangeError, ExchangeUnavailable, InvalidKey, N
 from .exchanges.base import FEE_COIN, Exchange, Fill, OrderReport, OrderRequest, Side
 from .ledger.ledger import Ledger
 from .ledger.records import FIRST_BOOK, OrderRecord, OrderState
-from .planner import PlannedOrder
+from .market import PlannedOrder
 from .portfolio import BookError
 from .signal import FIRST_SOURCES, PORTFOLIO, RECOVERED, SignalKey
 

@@ -15,8 +15,8 @@ from .inputs import Fetcher, Inputs
 from .ledger.ledger import Ledger
 from .ledger.records import OrderState, Result, SignalRecord
 from .ledger.storage import LedgerError
+from .market import FEE_MARGIN, Reason
 from .outcomes import Outcomes
-from .planner import FEE_MARGIN, Reason
 from .portfolio import Portfolio
 from .rebalance import Rebalancer
 from .responses import Json

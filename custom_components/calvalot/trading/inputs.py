@@ -15,7 +15,7 @@ from .events import EventQueue
 from .exchanges.base import FEE_COIN, Balance, Exchange, KeyPermissions, SymbolRules, eur_rate, rate_symbols
 from .ledger.ledger import Ledger
 from .ledger.records import LastPrice
-from .planner import Market
+from .market import Market
 from .settings import Settings
 from .sources.state import SourceState
 

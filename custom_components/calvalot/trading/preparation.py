@@ -15,7 +15,7 @@ from .executor import Executor
 from .inputs import Fetcher, Inputs
 from .ledger.ledger import Ledger
 from .ledger.records import Book
-from .planner import smallest_order
+from .market import smallest_order
 from .rebuild import Rebuild
 from .risk import Risk
 from .settings import Settings

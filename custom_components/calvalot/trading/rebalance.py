@@ -13,7 +13,8 @@ from .executor import Executor
 from .ledger.ledger import Ledger
 from .ledger.records import OrderRecord, OrderState, Result, SignalRecord
 from .limits import Limits
-from .planner import NOTIONAL_MARGIN, LeftOut, Market, PlannedOrder, Reason, fund, plan
+from .market import NOTIONAL_MARGIN, LeftOut, Market, PlannedOrder, Reason
+from .planner import fund, plan
 from .portfolio import Portfolio, Position
 from .wants import Moves, Wants
 

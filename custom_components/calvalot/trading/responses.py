@@ -10,8 +10,8 @@ from .decimals import EXACT, ONE
 from .exchanges.base import Mode
 from .ledger.ledger import Ledger
 from .ledger.records import Book, CashFlow, OrderRecord, OrderState, SignalRecord, Trade
+from .market import LeftOut, PlannedOrder
 from .performance import Close, fall, period_return
-from .planner import LeftOut, PlannedOrder
 from .profit import Profit
 from .snapshot import Snapshot
 from .wants import Moves, Wants

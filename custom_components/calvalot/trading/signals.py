@@ -12,22 +12,21 @@ from .events import EventQueue
 from .executor import Executor
 from .exits import Exits
 from .inputs import Fetcher, Inputs
+from .joining import Joining, as_allocation
 from .ledger.ledger import Ledger
 from .ledger.records import OVERTAKEN, OrderState, Result, SignalRecord
+from .market import LeftOut, PlannedOrder
 from .outcomes import Outcomes
-from .planner import LeftOut, PlannedOrder
 from .rebalance import Rebalancer
 from .risk import Risk
 from .settings import Settings
 from .signal import INITIAL_SYNC, InvalidSignal, Kind, Signal
 from .snapshot import Status
 from .sources.state import SourceState
-from .wants import Allocation, Moves, Wants, to_text
+from .wants import Moves, Wants, to_text
 
 _LOGGER = logging.getLogger(__name__)
 
-# How far the clocks of leader and exchange may be apart.
-CLOCKS = timedelta(minutes=5)
 WAITS = "waits for its turn"
 TOO_OLD = "too old"
 
@@ -55,6 +54,7 @@ class Signals:
         self._clock = clock
         self._events = events
         self._rebalancer = Rebalancer(executor, ledger, settings.limits, clock, settings.max_trades_per_day)
+        self._joining = Joining(ledger)
         self.outcomes = Outcomes(ledger, fetcher, events)
         self.approvals = Approvals(settings, ledger, events, clock)
         self.exits = Exits(ledger, fetcher, self._rebalancer, risk, events, self.outcomes, clock)
@@ -71,7 +71,7 @@ class Signals:
             incoming = source.incoming
             busy = held_up or isinstance(incoming, InvalidSignal) or await self._pursue_open(source, inputs)
             if isinstance(incoming, Signal) and await self._is_new(source, incoming):
-                await (self._see(source, incoming) if busy else self._take_up(source, incoming, inputs))
+                await (source.see(incoming.signal_id) if busy else self._take_up(source, incoming, inputs))
 
     async def sell_out(self, inputs: Inputs) -> SignalRecord | None:
         """Go on with a sale of everything, before and instead of anything else; None where there is none to be made."""
@@ -82,7 +82,7 @@ class Signals:
     async def sync(self, source: SourceState, inputs: Inputs) -> SignalRecord:
         """Rebalance to what a source wants now, whatever is being sold. Raises CommandError where it wants no allocation."""
         signal = self._current(source)
-        if (wants := _as_allocation(signal)) is None:
+        if (wants := as_allocation(signal)) is None:
             raise CommandError("no_allocation")
         await self._overtake_all()
         if exit_ := await self.exits.open():
@@ -119,15 +119,9 @@ class Signals:
     async def preview(self, source: SourceState, inputs: Inputs) -> tuple[Sequence[PlannedOrder], Sequence[LeftOut]]:
         """What a source's signal would trade now. Raises CommandError without a signal or a valuation."""
         signal = self._current(source)
-        joined_by = await asyncio.to_thread(self._ledger.signal, source.named(INITIAL_SYNC))
-        joining = (
-            joined_by is not None
-            and joined_by.origin == signal.signal_id
-            and joined_by.result in {Result.OPEN, Result.WAITING}
-        ) or await self._wants_to_join(signal)
         record = await (
-            self._record(source, signal, Kind.JOINING, INITIAL_SYNC, _as_allocation(signal))
-            if joining
+            self._record(source, signal, Kind.JOINING, INITIAL_SYNC, as_allocation(signal))
+            if await self._joining.goes_on(source, signal)
             else self._record(source, signal, Kind.SIGNAL, signal.signal_id, signal.wants)
         )
         if inputs.account is None:
@@ -162,16 +156,6 @@ class Signals:
             _LOGGER.warning("Signal %s is shown again, which %s has replaced", returned, latest)
         source.returned = returned
 
-    async def _seen_at(self, source: SourceState, signal_id: str) -> datetime:
-        """When a signal was first seen, whatever came between."""
-        return await asyncio.to_thread(self._ledger.sight, source.named(signal_id)) or self._clock()
-
-    async def _see(self, source: SourceState, signal: Signal) -> None:
-        """Write down when a signal was first seen that cannot be taken up yet."""
-        key = source.named(signal.signal_id)
-        if await asyncio.to_thread(self._ledger.sight, key) is None:
-            await asyncio.to_thread(self._ledger.write_sight, key, self._clock())
-
     async def _reject(self, source: SourceState, invalid: InvalidSignal) -> None:
         """Write down once that a signal was refused as a whole."""
         signal_id = invalid.signal_id or ""
@@ -181,21 +165,20 @@ class Signals:
         record = SignalRecord(
             source=source.key,
             signal_id=signal_id,
-            seen_at=await self._seen_at(source, signal_id),
+            seen_at=await source.seen_at(signal_id),
             result=Result.REJECTED,
             reason=invalid.reason,
         )
         self._events.signal(await self._write(record, {source.latest_fact: signal_id}))
 
     async def _take_up(self, source: SourceState, signal: Signal, inputs: Inputs) -> None:
-        if await self._was_joined(source, signal):
+        if await self._joining.is_covered(source, signal):
             await self._cover(source, signal, INITIAL_SYNC, Result.EXECUTED)
             return
-        known = await asyncio.to_thread(self._ledger.signal, source.named(INITIAL_SYNC))
-        joined_by = known if known and known.origin == signal.signal_id else None
+        joined_by = await self._joining.by(source, signal)
         overtaken = joined_by is not None and joined_by.reason == OVERTAKEN
-        if await self._wants_to_join(signal) and (joined_by is None or overtaken):
-            record = await self._open(source, signal, Kind.JOINING, INITIAL_SYNC, _as_allocation(signal))
+        if await self._joining.is_wanted(signal) and (joined_by is None or overtaken):
+            record = await self._open(source, signal, Kind.JOINING, INITIAL_SYNC, as_allocation(signal))
             joined_by = await self._pursue(source, record, inputs)
             if joined_by.result in {Result.OPEN, Result.WAITING}:
                 return
@@ -204,27 +187,6 @@ class Signals:
             return
         record = await self._open(source, signal, Kind.SIGNAL, signal.signal_id, signal.wants)
         await self._pursue(source, record, inputs)
-
-    async def _wants_to_join(self, signal: Signal) -> bool:
-        """Whether moves come with the allocation of a source that a portfolio without positions has not joined yet.
-
-        An allocation is joined by taking it up.
-        """
-        if not isinstance(signal.wants, Moves) or not signal.targets:
-            return False
-        if await asyncio.to_thread(self._ledger.has_joined):
-            return False
-        book = await asyncio.to_thread(self._ledger.book)
-        return not book.portfolio.positions
-
-    async def _was_joined(self, source: SourceState, signal: Signal) -> bool:
-        """Whether moves were covered by joining under a ledger that is lost: the orders of that say when it was."""
-        key = source.named(INITIAL_SYNC)
-        if not isinstance(signal.wants, Moves) or await asyncio.to_thread(self._ledger.signal, key) is not None:
-            return False
-        joined = await asyncio.to_thread(self._ledger.orders, key)
-        moments = [order.executed_at or order.created_at for order in joined]
-        return bool(moments) and (signal.created_at is None or signal.created_at <= max(moments) + CLOCKS)
 
     async def _cover(self, source: SourceState, signal: Signal, by: str, result: Result) -> None:
         """Take a signal as done: its allocation was taken up as a whole under another id."""
@@ -256,7 +218,7 @@ class Signals:
             signal_id=signal_id,
             origin=signal.signal_id,
             wants=wants,
-            seen_at=await self._seen_at(source, signal_id) if said else self._clock(),
+            seen_at=await source.seen_at(signal_id) if said else self._clock(),
             created_at=signal.created_at if said else None,
             confidence=signal.confidence,
             reasoning=signal.reasoning,
@@ -309,7 +271,7 @@ class Signals:
         signal = source.latest
         if signal is None or signal.signal_id != record.origin:
             return record
-        wants = signal.wants if record.kind is Kind.SIGNAL else _as_allocation(signal)
+        wants = signal.wants if record.kind is Kind.SIGNAL else as_allocation(signal)
         if wants is None or (record.wants and to_text(wants) == to_text(record.wants)):
             return record
         return replace(record, wants=wants, asked_at=None, confidence=signal.confidence, reasoning=signal.reasoning)
@@ -380,10 +342,3 @@ class Signals:
 
     def _age(self, record: SignalRecord) -> timedelta:
         return self._clock() - min(record.created_at or record.seen_at, record.seen_at)
-
-
-def _as_allocation(signal: Signal) -> Allocation | None:
-    """What a signal wants as an allocation; None where it has none."""
-    if isinstance(signal.wants, Allocation):
-        return signal.wants
-    return None if signal.targets is None else Allocation(shares=signal.targets)

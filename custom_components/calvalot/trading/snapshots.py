@@ -11,7 +11,7 @@ from .executor import Executor
 from .inputs import Fetcher, Inputs
 from .ledger.ledger import Ledger
 from .ledger.records import Book
-from .planner import Market
+from .market import Market
 from .portfolio import Valuation
 from .preparation import Preparation
 from .profit import Today

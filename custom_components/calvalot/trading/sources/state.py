@@ -135,6 +135,16 @@ class SourceState:
         """What the source wants by its last word."""
         return self.source.current(replace(self._moment, now=self._clock()))
 
+    async def seen_at(self, signal_id: str) -> datetime:
+        """When a signal was first seen, whatever came between. Raises LedgerError."""
+        return await asyncio.to_thread(self._ledger.sight, self.named(signal_id)) or self._clock()
+
+    async def see(self, signal_id: str) -> None:
+        """Write down when a signal was first seen that cannot be taken up yet. Raises LedgerError."""
+        key = self.named(signal_id)
+        if await asyncio.to_thread(self._ledger.sight, key) is None:
+            await asyncio.to_thread(self._ledger.write_sight, key, self._clock())
+
     def watch_silence(self, last_signal: datetime | None) -> None:
         """Report once that no new signal came for too long, counted from the start or the last new signal."""
         if not self.source.remote:

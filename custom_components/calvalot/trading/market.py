@@ -1,0 +1,146 @@
+"""What is known of a market, and what an order for it may be."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from decimal import Decimal
+from enum import StrEnum
+
+from .decimals import ONE, ZERO, round_down
+from .exchanges.base import Side, SymbolRules
+from .limits import Limits
+
+# An exchange checks a minimum against an average price; orders keep this much above it.
+NOTIONAL_MARGIN = Decimal("1.05")
+# Room between the last price and what the fills of a MARKET buy may cost, where its quantity is all that can be said.
+MARKET_MARGIN = Decimal("0.06")
+FEE_MARGIN = Decimal("0.001")
+
+
+class Reason(StrEnum):
+    """Why something a signal asked for was left out."""
+
+    BELOW_THRESHOLD = "below_threshold"
+    BELOW_MINIMUM = "below_minimum"
+    NO_POSITION = "no_position"
+    NO_CASH = "no_cash"
+    NOT_CHOSEN = "not_chosen"
+    NOT_LISTED = "not_listed"
+    NOT_TRADING = "not_trading"
+    NO_PRICE = "no_price"
+    ORDER_OPEN = "order_open"
+    REFUSED = "refused"
+    ALREADY_PLACED = "already_placed"
+    UNFILLED = "unfilled"
+    DUST = "dust"
+    DAILY_LIMIT = "daily_limit"
+    NOT_NEEDED = "not_needed"
+
+    @property
+    def passing(self) -> bool:
+        """Whether the reason may go away while the signal is open."""
+        return self in _PASSING
+
+    @property
+    def aligned(self) -> bool:
+        """Whether it only says that there was nothing to do."""
+        return self in {Reason.BELOW_THRESHOLD, Reason.ALREADY_PLACED, Reason.DUST, Reason.NOT_NEEDED}
+
+
+_PASSING = frozenset({Reason.NOT_TRADING, Reason.NO_PRICE, Reason.ORDER_OPEN, Reason.DAILY_LIMIT})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Market:
+    """What is known of the market: quote asset, prices by coin, rules by symbol.
+
+    Coins set `aside` are held and no longer listed: their price is the last that was known, of the day that is given, and
+    they are not traded.
+    `rules_at` is when the rules were asked for.
+    """
+
+    quote: str
+    prices: Mapping[str, Decimal]
+    rules: Mapping[str, SymbolRules]
+    aside: Mapping[str, date] = field(default_factory=dict[str, date])
+    rules_at: datetime | None = None
+
+    def symbol(self, coin: str) -> str:
+        """Symbol a coin is traded as."""
+        return f"{coin}{self.quote}"
+
+    def obstacle(self, coin: str) -> Reason | None:
+        """Why a coin cannot be traded just now."""
+        rules = self.rules.get(self.symbol(coin))
+        if rules is None:
+            return Reason.NOT_LISTED
+        if not rules.trading:
+            return Reason.NOT_TRADING
+        return None if self.prices.get(coin) else Reason.NO_PRICE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedOrder:
+    """An order ready to be sent: quantity in the base asset, last price and the amount at it in quote.
+
+    One with a `quote_amount` may cost that much and no more; its quantity is what that buys at the last price.
+    """
+
+    coin: str
+    symbol: str
+    side: Side
+    quantity: Decimal
+    price: Decimal
+    amount: Decimal
+    limit_price: Decimal | None
+    quote_amount: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """Something that was asked for and is not traded, with the reason."""
+
+    coin: str
+    symbol: str
+    side: Side
+    reason: Reason
+
+
+def worst_factor(limits: Limits, coin: str, rules: SymbolRules | None = None) -> Decimal:
+    """What a buy may cost at most, fee included, as a multiple of its amount at the last price."""
+    slippage = limits.slippage(coin)
+    if not slippage and (rules is None or rules.quote_step is None):
+        slippage = MARKET_MARGIN
+    return (ONE + slippage) * (ONE + FEE_MARGIN)
+
+
+def smallest_order(market: Market, limits: Limits, coin: str) -> Decimal:
+    """Smallest amount that is sent: the owner's minimum and the symbol's own, with a margin.
+
+    A guarded sell is checked at its limit price, which the slippage puts under the last one.
+    """
+    margin = NOTIONAL_MARGIN * (ONE + limits.slippage(coin))
+    return max(limits.min_order, market.rules[market.symbol(coin)].min_notional * margin)
+
+
+def make_order(market: Market, limits: Limits, coin: str, side: Side, quantity: Decimal) -> PlannedOrder | None:
+    """An order for a quantity, with the price guard; None where nothing is left after rounding.
+
+    A MARKET buy goes out as the amount that it may cost, where the symbol takes one.
+    """
+    rules = market.rules[market.symbol(coin)]
+    if not (quantity := rules.round_quantity(quantity)):
+        return None
+    price = market.prices[coin]
+    slippage = limits.slippage(coin)
+    sized_in_quote = side is Side.BUY and not slippage and rules.quote_step is not None
+    return PlannedOrder(
+        coin=coin,
+        symbol=rules.symbol,
+        side=side,
+        quantity=quantity,
+        price=price,
+        amount=quantity * price,
+        limit_price=rules.limit_price(side, price, slippage) if slippage else None,
+        quote_amount=round_down(quantity * price, rules.quote_step or ZERO) if sized_in_quote else None,
+    )
