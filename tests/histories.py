@@ -60,7 +60,7 @@ def random_figures(seed: int) -> Figures:
 
     with localcontext(EXACT):
         book = flow(book, amount(50, 5000))
-        for _ in range(dice.randrange(STEPS)):
+        for _ in range(dice.randrange(1, STEPS)):
             prices = {coin: (price * amount(0.9, 1.12, 4)).quantize(Decimal("1e-6")) for coin, price in prices.items()}
             euro = (euro * amount(0.99, 1.01, 4)).quantize(Decimal("1e-4"))
             trade_id += 1

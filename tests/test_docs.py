@@ -204,10 +204,15 @@ def test_figures() -> None:
     examples = sum(language != "bash" for language, _ in EXAMPLES)
     steps = len(re.findall(r"^\*\*\d+\.", (ROOT / "docs/first-steps.md").read_text("utf-8"), re.MULTILINE))
     fixable = sum(problem.fixable for problem in PROBLEMS)
+    histories = {
+        int(count) for count in re.findall(r"CALVALOT_HISTORIES=(\d+)", (ROOT / "scripts/figures").read_text("utf-8"))
+    }
+    (count,) = histories
     for name, figures in {
         "Integration Quality Scale": f"{len(RULES)} rules: {done} done, {exempt} exempt,",
         "Texts of the integration": f"{len(texts('en'))} in each language",
         "Words of the cards": f"{len(words()['en'])} in each language",
+        "Random histories": f"{count} of a portfolio at work in each mode, {10 * count:,} books",
         "Blueprints": f"{len(BLUEPRINTS)} of {len(BLUEPRINTS)}",
         "Examples of the documentation": f"{examples} of {examples}",
         "Triggers": f"{len(TRIGGERS)}",

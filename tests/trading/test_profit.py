@@ -88,7 +88,7 @@ async def test_random_histories_of_a_follower(rig: Rig, mode: Mode) -> None:
     """Signals, prices, money in and out, and corrections, on the simulators."""
     dice = Random(mode)
     rig.exchange.set_balance("USDC", "100000")
-    for each in range(COUNT // 2):
+    for each in range(COUNT):
         follower = await rig.start(mode, entry_id=f"{mode}-{each}", budget=f"{dice.uniform(100, 900):.2f}")
         await rig.cycle(follower)
         for _ in range(4):
