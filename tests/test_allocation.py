@@ -86,7 +86,7 @@ async def test_set_up(hass: HomeAssistant, exchange: ExchangeSimulator) -> None:
     (signal,) = (await answer(hass, "get_signals"))["signals"]
     assert (signal["result"], signal["version"], len(signal["legs"])) == ("executed", 2, 2)
     held = await weights(hass)
-    assert held == {"BTC": pytest.approx(54, abs=1), "ETH": pytest.approx(27, abs=1)}  # half way into the band
+    assert held == {"BTC": pytest.approx(60, abs=1), "ETH": pytest.approx(30, abs=1)}
     keys = {each.unique_id for each in er.async_entries_for_config_entry(er.async_get(hass), entry.entry_id)}
     assert f"{entry.entry_id}_leader_connected" not in keys
     assert f"{entry.entry_id}_btc_value" in keys

@@ -19,15 +19,15 @@ from .const import (
 )
 from .ledgers import async_accounts
 from .settings import amount
-from .trading.decimals import ZERO, round_up
+from .trading.decimals import ZERO
 from .trading.exchanges.base import Balance, Exchange, eur_rate, rate_symbols
 from .trading.exchanges.binance import BinanceExchange
 from .trading.limits import Limits
-from .trading.market import FEE_MARGIN, Market, PlannedOrder, smallest_order, worst_factor
+from .trading.market import FEE_MARGIN, Market, PlannedOrder, least_quantity, worst_factor
 from .trading.planner import fund, plan
 from .trading.portfolio import Portfolio, Valuation
 from .trading.signal import Signal
-from .trading.wants import Allocation, Moves, Wants
+from .trading.wants import Allocation, Moves
 
 LIMITS = Limits()
 # What a move of a version 1 signal may be old by default.
@@ -53,19 +53,20 @@ class Terms:
 
     def first_orders(self, signal: Signal, budget: Decimal, now: datetime) -> tuple[PlannedOrder, ...]:
         """What a portfolio without positions buys of a leader's signal, with a budget in quote."""
-        wants: Wants = Allocation(shares=signal.targets) if signal.targets else signal.wants
+        wants = signal.wants
+        if isinstance(wants, Moves) and signal.targets:
+            wants = Allocation(shares=signal.targets)
         if isinstance(wants, Moves) and now - (signal.created_at or now) > MOVES_AGE:
             return ()
         valuation = Valuation(total=budget, cash=budget, values={})
         planned = plan(wants, Portfolio(cash=budget), valuation, self.market, LIMITS, {})
-        return fund(planned.wanted, budget, budget, self.market, LIMITS)[0]
+        return fund(planned, budget, budget, self.market, LIMITS)[0]
 
     def _orders(self) -> Iterable[Decimal]:
         """Smallest order of each coin with a price, in EUR at the worst price that it may fill at."""
         for rules in self.market.rules.values():
             if price := self.market.prices.get(rules.base):
-                smallest = smallest_order(self.market, LIMITS, rules.base)
-                quantity = round_up(max(smallest / price, rules.min_quantity), rules.step)
+                quantity = least_quantity(self.market, LIMITS, rules.base)
                 yield quantity * price * worst_factor(LIMITS, rules.base) * self.rate
 
 

@@ -262,9 +262,46 @@ def test_schedule_and_drift() -> None:
 
 
 def test_a_coin_that_cannot_be_traded_takes_nothing_up() -> None:
-    """What it would have taken goes to the next one, else it stays cash."""
+    """What it would have taken goes to the next one, up to its target, else it stays cash."""
     shares = {"BTC": ".5", "NEW": ".3", "SOL": ".2"}
     asked = wanted(settings(shares), decimals({"BTC": ".62", "NEW": ".25", "SOL": ".13"}), SMALLEST)
     assert asked
-    assert asked.shares == decimals({"BTC": ".55", "SOL": ".18"})
-    assert (asked.keep, asked.cash) == ({"NEW"}, Decimal(".02"))
+    assert asked.shares == decimals({"BTC": ".55", "SOL": ".2"})
+    assert (asked.keep, asked.cash) == ({"NEW"}, 0)
+    asked = wanted(settings(shares), decimals({"BTC": ".62", "NEW": ".2", "SOL": ".13"}), SMALLEST)
+    assert asked
+    assert (asked.shares, asked.cash) == (decimals({"BTC": ".55", "SOL": ".2"}), Decimal(".05"))
+
+
+def test_what_is_not_held_yet_is_bought_whole() -> None:
+    """A first purchase is no drift: it is what the last page of the set-up said."""
+    asked = wanted(settings(), {}, SMALLEST)
+    assert asked
+    assert asked == whole(settings())
+
+
+def test_no_more_is_asked_for_than_there_is() -> None:
+    """Where a coin above its band may stay half of it above, the purchase of another has to be paid all the same."""
+    asked = wanted(settings({"BTC": ".88", "ETH": ".12"}, drift=Decimal(".05")), decimals({"BTC": "1"}), SMALLEST)
+    assert asked
+    assert asked.shares == decimals({"BTC": ".88", "ETH": ".12"})
+    assert asked.cash == 0
+
+
+def test_cash_has_a_band_too() -> None:
+    """With one coin, what it is traded to is not undone by cash that is not exactly what is asked for."""
+    asked = wanted(settings({"BTC": ".6"}), decimals({"BTC": ".45"}), SMALLEST)
+    assert asked
+    assert (asked.shares, asked.cash) == (decimals({"BTC": ".54"}), Decimal(".46"))
+    asked = wanted(settings({"BTC": ".6"}, cash_reserve=Decimal(".4")), decimals({"BTC": ".75"}), SMALLEST)
+    assert asked
+    assert (asked.shares, asked.cash) == (decimals({"BTC": ".6"}), Decimal(".4"))
+
+
+def test_what_is_traded_anyway_takes_the_smallest_rest() -> None:
+    """Less than an order of another coin is not asked for; a coin that is traded can take any amount more."""
+    shares = {"BTC": ".5", "ETH": ".3", "SOL": ".2"}
+    smallest = decimals({"BTC": ".03", "ETH": ".03", "SOL": ".03"})
+    asked = wanted(settings(shares), decimals({"BTC": ".61", "ETH": ".25", "SOL": ".14"}), smallest)
+    assert asked
+    assert (asked.shares, asked.keep, asked.cash) == (decimals({"BTC": ".55", "SOL": ".2"}), {"ETH"}, 0)

@@ -6,7 +6,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
 
-from .decimals import ONE, ZERO, round_down
+from .decimals import ONE, ZERO, round_down, round_up
 from .exchanges.base import Side, SymbolRules
 from .limits import Limits
 
@@ -15,6 +15,8 @@ NOTIONAL_MARGIN = Decimal("1.05")
 # Room between the last price and what the fills of a MARKET buy may cost, where its quantity is all that can be said.
 MARKET_MARGIN = Decimal("0.06")
 FEE_MARGIN = Decimal("0.001")
+# Step of a quantity where a symbol names none.
+FINEST = Decimal("1e-8")
 
 
 class Reason(StrEnum):
@@ -35,6 +37,7 @@ class Reason(StrEnum):
     DUST = "dust"
     DAILY_LIMIT = "daily_limit"
     NOT_NEEDED = "not_needed"
+    IN_BAND = "in_band"
 
     @property
     def passing(self) -> bool:
@@ -44,9 +47,10 @@ class Reason(StrEnum):
     @property
     def aligned(self) -> bool:
         """Whether it only says that there was nothing to do."""
-        return self in {Reason.BELOW_THRESHOLD, Reason.ALREADY_PLACED, Reason.DUST, Reason.NOT_NEEDED}
+        return self in _ALIGNED
 
 
+_ALIGNED = frozenset({Reason.BELOW_THRESHOLD, Reason.ALREADY_PLACED, Reason.DUST, Reason.NOT_NEEDED, Reason.IN_BAND})
 _PASSING = frozenset({Reason.NOT_TRADING, Reason.NO_PRICE, Reason.ORDER_OPEN, Reason.DAILY_LIMIT})
 
 
@@ -121,6 +125,13 @@ def smallest_order(market: Market, limits: Limits, coin: str) -> Decimal:
     """
     margin = NOTIONAL_MARGIN * (ONE + limits.slippage(coin))
     return max(limits.min_order, market.rules[market.symbol(coin)].min_notional * margin)
+
+
+def least_quantity(market: Market, limits: Limits, coin: str) -> Decimal:
+    """Smallest quantity that is sent, on the step."""
+    rules = market.rules[market.symbol(coin)]
+    quantity = max(smallest_order(market, limits, coin) / market.prices[coin], rules.min_quantity, rules.step or FINEST)
+    return round_up(quantity, rules.step)
 
 
 def make_order(market: Market, limits: Limits, coin: str, side: Side, quantity: Decimal) -> PlannedOrder | None:

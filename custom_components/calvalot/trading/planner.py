@@ -4,26 +4,30 @@ It runs twice: `plan` finds what is wanted and sizes the sells; `fund` sizes the
 once the sells are done. All amounts are in the quote asset.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal, localcontext
 
-from .decimals import EXACT, ONE, ZERO
+from .decimals import EXACT, ZERO
 from .exchanges.base import Side
+from .funding import Funded, nearest, needed, proceeds, scaled_alike
 from .limits import Limits
-from .market import FEE_MARGIN, LeftOut, Market, PlannedOrder, Reason, make_order, smallest_order, worst_factor
+from .market import LeftOut, Market, PlannedOrder, Reason, make_order, smallest_order
 from .portfolio import Portfolio, Valuation
 from .wants import Allocation, Moves, Wants
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """Sells that can be sent at once, buys as amounts wanted by coin, what was left out, and cash that is not to be spent."""
+    """Sells that can be sent at once, buys as amounts wanted by coin, and what was left out.
+
+    `reserve` is the cash (quote) that is not to be spent, of an allocation that asks for some; None of all else.
+    """
 
     sells: tuple[PlannedOrder, ...] = ()
     wanted: Mapping[str, Decimal] = field(default_factory=dict[str, Decimal])
     left_out: tuple[LeftOut, ...] = ()
-    reserve: Decimal = ZERO
+    reserve: Decimal | None = None
 
 
 def plan(
@@ -44,9 +48,11 @@ def plan(
             planner.moves(wants)
         else:
             planner.targets(wants)
-        reserve = (wants.cash or ZERO) * valuation.total if isinstance(wants, Allocation) else ZERO
         return Plan(
-            sells=tuple(planner.sells), wanted=planner.wanted, left_out=tuple(planner.left_out), reserve=reserve
+            sells=tuple(planner.sells),
+            wanted=planner.wanted,
+            left_out=tuple(planner.left_out),
+            reserve=planner.reserve,
         )
 
 
@@ -69,6 +75,7 @@ class _Planner:
         self.sells: list[PlannedOrder] = []
         self.wanted: dict[str, Decimal] = {}
         self.left_out: list[LeftOut] = []
+        self.reserve: Decimal | None = None
 
     def moves(self, moves: Moves) -> None:
         """Each move buys or sells its share of the capital."""
@@ -77,71 +84,54 @@ class _Planner:
             trade(move.coin, move.share * self._valuation.total)
 
     def targets(self, wants: Allocation) -> None:
-        """Each coin moves to its share of the capital; a target of 0 is an exit, however small."""
+        """Each coin moves to its share of the capital; a target of 0 is an exit, however small.
+
+        With cash that is asked for no more is sold than is needed, but for coins that go altogether.
+        """
         capital = self._valuation.total
-        threshold = self._limits.rebalance_threshold * capital if wants.cash is None else ZERO
-        for coin in sorted({*wants.shares, *self._portfolio.positions} - wants.keep):
-            target = wants.shares.get(coin, ZERO)
+        self.reserve = None if wants.cash is None else wants.cash * capital
+        for coin in sorted({*wants.shares, *wants.keep, *self._portfolio.positions}):
+            target, held = wants.shares.get(coin, ZERO), self._portfolio.quantity(coin)
             difference = target * capital - self._valuation.values.get(coin, ZERO)
             side = Side.BUY if difference > 0 else Side.SELL
-            exits = not target and self._portfolio.quantity(coin) > 0
-            if not exits and not difference:
+            exits = not target and held > 0
+            if coin in wants.keep:
+                self._leave(coin, Side.SELL if held else Side.BUY, Reason.IN_BAND)
+            elif not exits and not difference:
                 continue
-            if not exits and (
-                abs(difference) < threshold or (wants.cash is not None and self._is_rest(coin, difference))
-            ):
+            elif not exits and abs(difference) < self._least(coin):
                 self._leave(coin, side, Reason.BELOW_THRESHOLD)
             elif side is Side.BUY:
                 self._buy(coin, difference)
             elif exits and self._is_dust(coin):
                 self._leave(coin, Side.SELL, Reason.DUST)
             else:
-                self._sell(coin, -difference)
+                self._sell(coin, -difference, whole=exits or self.reserve is None)
+        if self.reserve is not None:
+            self._sell_what_is_needed(wants.coins, self.reserve)
 
-        if wants.cash is not None:
-            self._sell_what_is_needed(wants, wants.cash * capital)
-
-    def _sell_what_is_needed(self, wants: Allocation, cash: Decimal) -> None:
-        """Sell no more than the purchases and the cash (quote) that is asked for need; a coin without a share goes whole.
-
-        A purchase that would not be made with what the sells bring in needs nothing.
-        """
-        purchases = self.wanted
-        while True:
-            fitted = self._fitted(wants, purchases, cash - self._portfolio.cash)
-            brings = sum((order.amount for order in fitted), ZERO) * (ONE - FEE_MARGIN)
-            there = self._portfolio.cash + brings - cash
-            made, _ = fund(purchases, there, self._valuation.total, self._market, self._limits)
-            surviving = {order.coin: purchases[order.coin] for order in made}
-            if len(surviving) == len(purchases):
-                break
-            purchases = surviving
-        sold = {order.coin for order in fitted}
-        for order in self.sells:
-            if order.coin not in sold:
-                self._leave(order.coin, Side.SELL, Reason.NOT_NEEDED)
-        self.sells = fitted
-
-    def _fitted(self, wants: Allocation, purchases: Mapping[str, Decimal], need: Decimal) -> list[PlannedOrder]:
-        """The sells that purchases need beyond the cash that is there, the largest first; `need` without them, in quote."""
-        for coin, amount in purchases.items():
-            need += amount * worst_factor(self._limits, coin, self._market.rules[self._market.symbol(coin)])
-        found = []
-        for order in sorted(self.sells, key=lambda order: (order.coin in wants.coins, -order.amount, order.coin)):
-            fitted: PlannedOrder | None = order
-            if order.coin in wants.coins and order.amount * (ONE - FEE_MARGIN) > need:
-                held = self._portfolio.quantity(order.coin)
-                fitted = self._sized_sell(order.coin, held, max(need, ZERO) / (ONE - FEE_MARGIN))
-            if fitted and fitted.amount <= order.amount:
-                found.append(fitted)
-                need -= fitted.amount * (ONE - FEE_MARGIN)
-        return found
-
-    def _is_rest(self, coin: str, difference: Decimal) -> bool:
-        """Whether less than an order is missing from, or too much of, what is held."""
+    def _least(self, coin: str) -> Decimal:
+        """Difference from which on a coin is traded: the threshold, or with cash that is asked for the smallest order."""
+        if self.reserve is None:
+            return self._limits.rebalance_threshold * self._valuation.total
         if not self._portfolio.quantity(coin) or self._market.obstacle(coin):
-            return False
-        return abs(difference) < smallest_order(self._market, self._limits, coin)
+            return ZERO  # what keeps it from being traded says more
+        return smallest_order(self._market, self._limits, coin)
+
+    def _sell_what_is_needed(self, coins: Collection[str], reserve: Decimal) -> None:
+        """Sell no more of these coins than the purchases that are made and the cash that is asked for need."""
+        exits = [order for order in self.sells if order.coin not in coins]
+        others = [order for order in self.sells if order.coin in coins]
+        planned = Plan(wanted=self.wanted, reserve=ZERO)
+
+        def buy(cash: Decimal) -> Sequence[PlannedOrder]:
+            return fund(planned, cash, self._valuation.total, self._market, self._limits)[0]
+
+        kept = needed(others, self._portfolio.cash + proceeds(exits) - reserve, buy, self._market, self._limits)
+        for order in others:
+            if order.coin not in {each.coin for each in kept}:
+                self._leave(order.coin, Side.SELL, Reason.NOT_NEEDED)
+        self.sells = sorted((*exits, *kept), key=lambda order: order.coin)
 
     def _is_dust(self, coin: str) -> bool:
         """Whether all that is held of a coin is less than can be sold, as steps and fees leave behind."""
@@ -160,7 +150,8 @@ class _Planner:
         else:
             self.wanted[coin] = amount
 
-    def _sell(self, coin: str, amount: Decimal) -> None:
+    def _sell(self, coin: str, amount: Decimal, *, whole: bool = True) -> None:
+        """Sell an amount; as a `whole` with the rest that could not be sold later."""
         held = self._portfolio.quantity(coin)
         if reason := self._blocked.get((coin, Side.SELL)):
             self._leave(coin, Side.SELL, reason)
@@ -168,18 +159,18 @@ class _Planner:
             self._leave(coin, Side.SELL, Reason.NO_POSITION)
         elif reason := self._market.obstacle(coin):
             self._leave(coin, Side.SELL, reason)
-        elif order := self._sized_sell(coin, held, min(amount, self._cap())):
+        elif order := self._sized_sell(coin, held, min(amount, self._cap()), whole=whole):
             self.sells.append(order)
         else:
             self._leave(coin, Side.SELL, Reason.BELOW_MINIMUM)
 
-    def _sized_sell(self, coin: str, held: Decimal, amount: Decimal) -> PlannedOrder | None:
+    def _sized_sell(self, coin: str, held: Decimal, amount: Decimal, *, whole: bool) -> PlannedOrder | None:
         price = self._market.prices[coin]
         rules = self._market.rules[self._market.symbol(coin)]
         smallest = smallest_order(self._market, self._limits, coin)
         quantity = rules.round_quantity(min(held, amount / price))
         rest = (held - quantity) * price
-        if rest < max(self._limits.dust_threshold, smallest) and held * price <= self._cap():
+        if whole and rest < max(self._limits.dust_threshold, smallest) and held * price <= self._cap():
             quantity = held
         order = make_order(self._market, self._limits, coin, Side.SELL, quantity)
         return order if order and order.amount >= smallest else None
@@ -191,33 +182,14 @@ class _Planner:
         self.left_out.append(LeftOut(coin, self._market.symbol(coin), side, reason))
 
 
-def fund(
-    wanted: Mapping[str, Decimal], cash: Decimal, capital: Decimal, market: Market, limits: Limits
-) -> tuple[tuple[PlannedOrder, ...], tuple[LeftOut, ...]]:
-    """Size buys from the cash that is there: all scaled alike where it does not reach.
+def fund(planned: Plan, cash: Decimal, capital: Decimal, market: Market, limits: Limits) -> Funded:
+    """Size buys from the cash that is there, all but what is to be kept of it.
 
-    Buys that scaling would push under their minimum go without, smallest first, so that the largest are still made.
-    Each buy is counted at the worst price it may fill at, so that together they never cost more than `cash`.
+    Each buy is counted at the worst price it may fill at, so that together they never cost more.
     """
     with localcontext(EXACT):
         cap = limits.max_order_share * capital
-        amounts = {coin: min(amount, cap) for coin, amount in wanted.items()}
-        factors = {coin: worst_factor(limits, coin, market.rules.get(market.symbol(coin))) for coin in wanted}
-        left_out: list[LeftOut] = []
-        while amounts:
-            worst = sum((amount * factors[coin] for coin, amount in amounts.items()), ZERO)
-            scale = min(ONE, max(cash, ZERO) / worst) if worst else ONE
-            orders = {coin: _sized_buy(market, limits, coin, amount * scale) for coin, amount in amounts.items()}
-            short = [coin for coin, order in orders.items() if order is None]
-            if not short:
-                return tuple(order for order in orders.values() if order), tuple(left_out)
-            coin = min(short, key=lambda coin: (amounts[coin], coin))
-            reason = Reason.NO_CASH if scale < ONE else Reason.BELOW_MINIMUM
-            left_out.append(LeftOut(coin, market.symbol(coin), Side.BUY, reason))
-            del amounts[coin]
-        return (), tuple(left_out)
-
-
-def _sized_buy(market: Market, limits: Limits, coin: str, amount: Decimal) -> PlannedOrder | None:
-    order = make_order(market, limits, coin, Side.BUY, amount / market.prices[coin])
-    return order if order and order.amount >= smallest_order(market, limits, coin) else None
+        amounts = {coin: min(amount, cap) for coin, amount in planned.wanted.items()}
+        if planned.reserve is None:
+            return scaled_alike(amounts, max(cash, ZERO), market, limits)
+        return nearest(amounts, max(cash - planned.reserve, ZERO), capital, market, limits)

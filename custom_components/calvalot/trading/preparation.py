@@ -15,7 +15,7 @@ from .executor import Executor
 from .inputs import Fetcher, Inputs
 from .ledger.ledger import Ledger
 from .ledger.records import Book
-from .market import smallest_order
+from .market import least_quantity
 from .rebuild import Rebuild
 from .risk import Risk
 from .settings import Settings
@@ -115,7 +115,7 @@ class Preparation:
         with localcontext(EXACT):
             weights = {coin: value / valuation.total for coin, value in valuation.values.items()}
             smallest = {
-                coin: smallest_order(market, limits, coin) / valuation.total
+                coin: least_quantity(market, limits, coin) * market.prices[coin] / valuation.total
                 for coin in coins - market.aside.keys()
                 if not market.obstacle(coin)
             }

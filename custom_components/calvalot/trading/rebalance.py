@@ -75,11 +75,11 @@ class Rebalancer:
         blocked = await self._blocked(record, market)
         blocked |= dict.fromkeys(((coin, side) for coin in aside for side in Side), Reason.NOT_LISTED)
         sellable = reserve_fee(portfolio, await asyncio.to_thread(self._ledger.last_fee_asset))
-        planned = plan(wants, sellable, valuation, market, self._limits, blocked)
-        cash = portfolio.cash - moving.get(market.quote, ZERO) - planned.reserve
+        cash = portfolio.cash - moving.get(market.quote, ZERO)
+        planned = plan(wants, replace(sellable, cash=cash), valuation, market, self._limits, blocked)
         if with_proceeds:
             cash += sum((order.amount for order in planned.sells), ZERO) * (ONE - FEE_RESERVE)
-        buys, short = fund(planned.wanted, cash, valuation.total, market, self._limits)
+        buys, short = fund(planned, cash, valuation.total, market, self._limits)
         order_plan = OrderPlan(sells=planned.sells, buys=buys, left_out=planned.left_out + short)
         return order_plan if record.kind.sells_out else await self._within_day(order_plan)
 

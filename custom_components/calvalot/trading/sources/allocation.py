@@ -2,9 +2,10 @@
 
 A band is relative to its target (Daryanani 2008): a coin is outside where its weight is off by more than `drift` of its target;
 without a target it is outside as soon as any of it is held. What is outside is traded to the target, half way back into the
-band, or just inside its edge (Leland 2000; Dybvig & Pezzo 2019), and the coins inside are left alone, except for what the
-others need to be paid with or bring in beyond the cash that is asked for: that moves the most overweight, or underweight, of
-them towards their targets. A scheduled run without drift, and one by hand, bring every coin to its target.
+band, or just inside its edge (Leland 2000; Dybvig & Pezzo 2019); a coin of which nothing is held yet to its target. The coins
+inside are left alone. Cash has the same band around what the shares leave: where the trades would carry it outside, or under
+the reserve, the coins farthest from their targets give or take the rest, none beyond its target. A scheduled run without
+drift, and one by hand, bring every coin to its target.
 """
 
 from collections.abc import Collection, Iterator, Mapping
@@ -92,45 +93,55 @@ def wanted(
 ) -> Allocation | None:
     """What brings the coins outside their bands back; None where nothing can be done about any.
 
-    `smallest` is the least that can be traded of a coin, as a fraction of the portfolio; without it a coin is left alone.
+    A coin of which nothing is held yet goes to its target. `smallest` is the least that can be traded of a coin, as a fraction
+    of the portfolio; without it a coin is left alone.
     """
     targets = settings.targets
     with localcontext(EXACT):
         asked: dict[str, Decimal] = {}
         for coin in sorted(outside(settings, weights)):
             held, target = weights.get(coin, ZERO), targets.get(coin, ZERO)
-            left = _LEFT_OF_BAND[settings.trade_to] * settings.drift * target
-            goal = target + (left if held > target else -left)
+            goal = _back(settings, target, held) if held else target
             if coin in smallest and abs(goal - held) >= smallest[coin]:
                 asked[coin] = goal
         if not asked:
             return None
-        inside = {coin: weight for coin, weight in weights.items() if coin not in asked}
-        inside |= dict.fromkeys((coin for coin in targets if coin not in weights and coin not in asked), ZERO)
+        goals = {**dict.fromkeys(targets, ZERO), **weights, **asked}
         target_cash = ONE - sum(targets.values(), ZERO)
-        cash = ONE - sum(inside.values(), ZERO) - sum(asked.values(), ZERO)
-        least = max(settings.cash_reserve, target_cash * (ONE - settings.drift))
-        if cash < least:
-            asked |= _moved(inside, targets, cash - least, smallest)
-        elif cash > target_cash:
-            asked |= _moved(inside, targets, cash - target_cash, smallest)
-        kept = {coin: weight for coin, weight in inside.items() if coin not in asked}
-        cash = ONE - sum(kept.values(), ZERO) - sum(asked.values(), ZERO)
+        cash = ONE - sum(goals.values(), ZERO)
+        cash_goal = _back(settings, target_cash, cash)
+        if cash < settings.cash_reserve or abs(cash - target_cash) > settings.drift * target_cash:
+            asked |= _moved(goals, targets, cash - max(cash_goal, settings.cash_reserve), smallest, frozenset(asked))
+        kept = goals.keys() - asked
+        cash = ONE - sum((goals | asked).values(), ZERO)
         return Allocation(shares=asked, keep=frozenset(kept), cash=max(cash, ZERO))
 
 
+def _back(settings: AllocationSettings, target: Decimal, held: Decimal) -> Decimal:
+    """Where a weight that is outside its band is brought back to."""
+    left = _LEFT_OF_BAND[settings.trade_to] * settings.drift * target
+    return target + (left if held > target else -left)
+
+
 def _moved(
-    inside: Mapping[str, Decimal], targets: Mapping[str, Decimal], amount: Decimal, smallest: Mapping[str, Decimal]
+    goals: Mapping[str, Decimal],
+    targets: Mapping[str, Decimal],
+    amount: Decimal,
+    smallest: Mapping[str, Decimal],
+    traded: Collection[str],
 ) -> dict[str, Decimal]:
-    """Coins inside their bands that take up an amount (or give it, where it is negative), each at most to its target."""
+    """Coins that take up an amount (or give it, where it is negative), each at most to its target.
+
+    Those that are `traded` anyway take any amount, others no less than can be traded.
+    """
     sign = 1 if amount > 0 else -1
-    rooms = {coin: (targets.get(coin, ZERO) - weight) * sign for coin, weight in inside.items()}
+    rooms = {coin: (targets.get(coin, ZERO) - weight) * sign for coin, weight in goals.items()}
     moved: dict[str, Decimal] = {}
     left = abs(amount)
     for coin in sorted(rooms, key=lambda coin: (-rooms[coin], coin)):
         step = min(rooms[coin], left)
-        if coin in smallest and step >= smallest[coin]:
-            moved[coin] = inside[coin] + sign * step
+        if step > 0 and (coin in traded or (coin in smallest and step >= smallest[coin])):
+            moved[coin] = goals[coin] + sign * step
             left -= step
     return moved
 
