@@ -16,7 +16,7 @@ from custom_components.calvalot.settings import version
 from custom_components.calvalot.trading import signals as desk
 from custom_components.calvalot.trading.exchanges.base import Mode
 from custom_components.calvalot.trading.ledger.records import OVERTAKEN, FlowKind, OrderState, Result
-from custom_components.calvalot.trading.signal import INITIAL_SYNC, Kind
+from custom_components.calvalot.trading.signal import INITIAL_SYNC, Kind, SourceKind
 from custom_components.calvalot.trading.snapshot import Status
 
 from .test_translations import PLACEHOLDER, calls
@@ -118,5 +118,5 @@ def test_no_word_is_left_over() -> None:
     """Each is named in the code, put together by it, or a value that comes from the follower."""
     names = set(re.findall(r"\w+", scripts()))
     built = {f"{name}_{end}" for name in names for end in ENDS}
-    values = {each.value for kind in (Result, Status, Mode, FlowKind, OrderState) for each in kind}
+    values = {each.value for kind in (Result, Status, Mode, FlowKind, OrderState, SourceKind) for each in kind}
     assert words()["en"].keys() - names - built - values == set()

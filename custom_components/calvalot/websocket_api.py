@@ -22,6 +22,7 @@ import voluptuous as vol
 from .const import DOMAIN
 from .coordinator import CalvalotConfigEntry, CalvalotCoordinator
 from .errors import translated_errors
+from .registry import type_of
 from .trading import responses
 from .trading.decimals import ONE
 from .trading.events import Event
@@ -204,6 +205,7 @@ def _picture(coordinator: CalvalotCoordinator) -> Json:
         "quote": coordinator.settings.quote,
         **portfolio(snapshot),
         "paused": snapshot.paused,
+        "source": type_of(coordinator.config_entry.data).kind,
         "leader_connected": snapshot.leader_connected,
         "exchange_connected": snapshot.exchange_connected,
         "leader_problem": snapshot.leader_problem and snapshot.leader_problem.key,

@@ -17,6 +17,7 @@ export const WORDS = {
 
     active: "Active",
     paused: "Paused",
+    allocation: "Own allocation",
     dead: "Dead",
     dry_run: "Dry run",
     live: "Live",
@@ -212,6 +213,7 @@ export const WORDS = {
 
     active: "Actif",
     paused: "En pause",
+    allocation: "Répartition personnelle",
     dead: "Mort",
     dry_run: "Simulation",
     live: "Réel",
