@@ -521,9 +521,9 @@ async def test_summary(hass: HomeAssistant, leader: LeaderSimulator, exchange: E
 @pytest.mark.parametrize(
     ("says", "words"),
     [
-        ("nothing", "there is nothing of the leader to buy"),
-        ("cash", "there is nothing of the leader to buy"),
-        ("old moves", "there is nothing of the leader to buy"),
+        ("nothing", "there is nothing to buy"),
+        ("cash", "there is nothing to buy"),
+        ("old moves", "there is nothing to buy"),
         ("another coin", "names coins that you have not chosen (DOGE)"),
         ("nonsense", "current signal is not valid"),
         ("no answer", "does not answer at the moment"),
