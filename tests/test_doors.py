@@ -25,6 +25,7 @@ INPUT: dict[str, dict[str, Any]] = {
     "withdraw": {"amount": 5},
     "set_net_deposits": {"amount": 900},
     "reset": {"confirm": True},
+    "set_allocation": {"allocation": {"BTC": 50}},
 }
 
 

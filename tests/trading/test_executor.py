@@ -29,6 +29,7 @@ from custom_components.calvalot.trading.market import PlannedOrder
 from custom_components.calvalot.trading.portfolio import BookError
 from custom_components.calvalot.trading.rebuild import Rebuild
 from custom_components.calvalot.trading.settings import Settings
+from custom_components.calvalot.trading.signal import SignalKey
 
 from .builders import key
 from .rig import ENTRY, ZERO, Rig
@@ -962,3 +963,11 @@ async def test_an_order_settled_by_hand(bench: Bench, side: Side) -> None:
 def test_settings_and_tag_belong_together() -> None:
     """The entry's id, not a setting that may change, names the orders."""
     assert "entry_id" in Settings.__slots__
+
+
+async def test_orders_of_further_sources_have_names_of_their_own(bench: Bench) -> None:
+    """The same id under another source is another signal."""
+    (first,) = await bench.executor.execute(key(SIGNAL), [bench.planned(Side.BUY)], PRICES)
+    (further,) = await bench.executor.execute(SignalKey("01JDS0URCE", SIGNAL), [bench.planned(Side.BUY)], PRICES)
+    assert first.client_order_id != further.client_order_id
+    assert bench.ledger.orders(SignalKey("01JDS0URCE", SIGNAL)) == (further,)

@@ -127,11 +127,6 @@ class OrderRecord:
     executed_at: datetime | None = None
     reason: str = ""
 
-    @property
-    def signal(self) -> SignalKey:
-        """The signal that placed it."""
-        return SignalKey(self.source, self.signal_id)
-
     def quantity_in(self, report: OrderReport) -> Decimal:
         """Quantity that was asked for; of an order sized in quote what the exchange made of that."""
         return self.quantity if self.quote_amount is None else report.quantity or self.quantity
