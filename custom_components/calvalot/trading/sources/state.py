@@ -45,6 +45,7 @@ class SourceState:
         self._ledger = ledger
         self._clock = clock
         self._events = events
+        self._answered = False
         self._failed = 0
         self._last_new = clock()
         self._silent = False
@@ -84,6 +85,7 @@ class SourceState:
     async def fetch(self, coins: Collection[str]) -> None:
         """Ask the source; a failure is its own and leaves everything else as it is."""
         self.incoming = None
+        self._answered = False
         try:
             await self.source.fetch(coins)
         except SourceError as err:
@@ -92,7 +94,7 @@ class SourceState:
             _LOGGER.exception("The source %s failed", self.key)
             self._fail(SourceFailed(f"the source failed: {type(err).__name__}"))
         else:
-            self._recover()
+            self._answered = True
 
     async def decide(
         self,
@@ -110,7 +112,7 @@ class SourceState:
             last=newest.seen_at if newest else None,
             is_open=newest is not None and newest.result in {Result.OPEN, Result.WAITING},
         )
-        if self.problem:
+        if not self._answered:
             return
         memory = self.source.memory
         try:
@@ -119,6 +121,7 @@ class SourceState:
             _LOGGER.exception("The source %s failed", self.key)
             self._fail(SourceFailed(f"the source failed: {type(err).__name__}"))
             return
+        self._recover()
         if self.source.memory != memory:
             await asyncio.to_thread(self._ledger.remember, self._memory, self.source.memory)
 
