@@ -291,6 +291,6 @@ def test_the_finger_scrolls_the_page(shown: Shown, page: Page, size: str) -> Non
     assert scroller.evaluate("(each) => each.scrollHeight === each.clientHeight")
     items = scroller.locator(".item")
     known = items.count()
-    assert known == 20
+    assert known in {20, 21}  # a page, and what the leader may have said since it was read
     page.locator("calvalot-activity-card .end").click()
     expect(items.nth(known)).to_be_attached()

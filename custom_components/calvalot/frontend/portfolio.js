@@ -274,7 +274,9 @@ export class PortfolioCard extends CalvalotCard {
       picture.status === "active" && picture.exchange_connected === false
         ? [word("held_up"), "warn"]
         : [word(picture.status), { active: "good", paused: "warn", dead: "bad" }[picture.status]],
-      picture.source === "leader" ? connection("leader", picture.leader_connected) : [word(picture.source), ""],
+      (picture.source ?? "leader") === "leader"
+        ? connection("leader", picture.leader_connected)
+        : [word(picture.source), ""],
       connection("exchange", picture.exchange_connected),
     ];
     const told = JSON.stringify(chips);
