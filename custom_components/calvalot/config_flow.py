@@ -93,9 +93,9 @@ class CalvalotConfigFlow(ConfigFlow, domain=DOMAIN):
     ) -> ConfigFlowResult:
         """Ask for a source and try it; where it is stored, the form says what stays if left empty."""
         self._source = SOURCES[kind]
-        if user_input is not None and problem is None:
+        if user_input is not None:
             try:
-                fields = await self._source.check(self.hass, Fields(data=self._data, options=self._options), user_input)
+                fields = await self._source.check(self.hass, self._fields, user_input)
                 coins = self._source.coins(fields.options)
                 if self._entry and coins is not None:
                     quote = self._data.get(CONF_QUOTE_ASSET, DEFAULT_QUOTE_ASSET)
@@ -114,7 +114,7 @@ class CalvalotConfigFlow(ConfigFlow, domain=DOMAIN):
         stored = self._entry is not None
         shown = user_input
         if shown is None:
-            shown = dict(self._source.shown(Fields(data=self._data, options=self._options)))
+            shown = dict(self._source.shown(self._fields))
         step_id = f"reconfigure_{kind}" if stored else kind
         return self._form(step_id, self._source.form(stored=stored), shown, problem)
 
@@ -149,31 +149,31 @@ class CalvalotConfigFlow(ConfigFlow, domain=DOMAIN):
     async def async_step_budget(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
         """Ask for the budget and what to trade with it."""
         problem = None
+        named = self._source.coins(self._options)
+        if named is not None:
+            self._coins = named
         if user_input is not None:
             data = self._data | {
                 CONF_INITIAL_BUDGET: user_input[CONF_INITIAL_BUDGET],
                 CONF_QUOTE_ASSET: user_input[CONF_QUOTE_ASSET].strip().upper(),
             }
-            if self._source.coins(self._options) is None:
+            if named is None:
                 self._coins = coin_codes(user_input[CONF_COINS])
             try:
                 forms.check_ranges([forms.BUDGET], user_input, self._coins)
                 terms = await check_budget(self.hass, data, self._coins)
             except InvalidInput as err:
                 problem = err
-                if CONF_COINS in err.errors and self._source.coins(self._options) is not None:
+                if CONF_COINS in err.errors and named is not None:
+                    # Back to the source's form, which names the coins.
                     self._budget = user_input
-                    return await self._mend_source(err)
+                    return await self.async_step_source(self._source.kind, None, self._on_source(err))
             else:
                 self._data = data
                 if data[CONF_TRADING_MODE] != Mode.LIVE:
                     return await self._create()
-                stored = Fields(data=data, options=self._options)
-                self._summary = await async_summary(self.hass, self._source, stored, self._coins, terms)
+                self._summary = await async_summary(self.hass, self._source, self._fields, self._coins, terms)
                 return await self.async_step_summary()
-        coins = self._source.coins(self._options)
-        if coins is not None:
-            self._coins = coins
         shown = user_input or self._budget
         if shown is None and self._entry:
             shown = {**self._data, CONF_COINS: list(self._coins)}
@@ -184,7 +184,7 @@ class CalvalotConfigFlow(ConfigFlow, domain=DOMAIN):
             )
         facts["minimum"] = figure(self.hass, MIN_BUDGET)
         step_id = "reconfigure_budget" if self._entry else "budget"
-        return self._form(step_id, forms.budget(with_coins=coins is None), shown, problem, facts)
+        return self._form(step_id, forms.budget(with_coins=named is None), shown, problem, facts)
 
     async def async_step_reconfigure_budget(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
         """Ask for the budget of a follower that goes live."""
@@ -225,10 +225,10 @@ class CalvalotConfigFlow(ConfigFlow, domain=DOMAIN):
                 return await self._update(self._get_reauth_entry())
         return self._form("reauth_confirm", forms.reauth(leader=leader, exchange=exchange), user_input, problem)
 
-    async def _mend_source(self, problem: InvalidInput) -> ConfigFlowResult:
-        """Go back to the source's form, which names a coin that the exchange does not list."""
-        shown = dict(self._source.shown(Fields(data=self._data, options=self._options)))
-        return await self.async_step_source(self._source.kind, shown, self._on_source(problem))
+    @property
+    def _fields(self) -> Fields:
+        """What is known so far, as it is stored."""
+        return Fields(data=self._data, options=self._options)
 
     def _on_source(self, problem: InvalidInput) -> InvalidInput:
         """A problem with coins as one of the source's first field, which names them."""
@@ -291,15 +291,16 @@ class CalvalotConfigFlow(ConfigFlow, domain=DOMAIN):
 
     async def _unused_hash(self) -> str | None:
         """Hash of the follower, None where others may be alike. Aborts where another entry is the same."""
-        own = portfolio_hash(self._data)
+        if (own := portfolio_hash(self._data)) is None:
+            return None
         identity = self._source.identity(self._data)
         alike = [
             entry
             for entry in self._async_current_entries()
             if entry is not self._entry and type_of(entry.data).identity(entry.data) == identity
         ]
-        same = own is not None and any(portfolio_hash(entry.data) == own for entry in alike)
-        if same or (own is not None and await trades_on(self.hass, self._data, alike)):
+        same = any(portfolio_hash(entry.data) == own for entry in alike)
+        if same or await trades_on(self.hass, self._data, alike):
             raise AbortFlow("already_configured")
         return own
 

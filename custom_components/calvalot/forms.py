@@ -217,13 +217,18 @@ def fields_of(schema: vol.Schema, errors: Mapping[str, str]) -> dict[str, str]:
     return {field if field in schema.schema else "base": error for field, error in errors.items()}
 
 
-def check_ranges(numbers: Iterable[Number], user_input: Mapping[str, Any], coins: Collection[str]) -> None:
-    """See that each number lies in its range and that a coin is left. Raises InvalidInput."""
-    errors = {
+def errors_of(numbers: Iterable[Number], user_input: Mapping[str, Any]) -> dict[str, str]:
+    """Errors of the numbers that cannot be taken, by field."""
+    return {
         number.key: error
         for number in numbers
         if number.key in user_input and (error := number.error(user_input[number.key]))
     }
+
+
+def check_ranges(numbers: Iterable[Number], user_input: Mapping[str, Any], coins: Collection[str]) -> None:
+    """See that each number lies in its range and that a coin is left. Raises InvalidInput."""
+    errors = errors_of(numbers, user_input)
     if not coins:
         errors[const.CONF_COINS] = "no_coins"
     if errors:

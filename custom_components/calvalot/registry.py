@@ -13,11 +13,11 @@ from .kinds.leader import LeaderType
 from .trading.signal import SourceKind
 from .trading.sources.base import Source
 
-TYPES: Final[tuple[SourceType, ...]] = (
+_TYPES: tuple[SourceType, ...] = (
     LeaderType(),
     AllocationType(),
 )
-SOURCES: Final[Mapping[str, SourceType]] = {source.kind: source for source in TYPES}
+SOURCES: Final[Mapping[str, SourceType]] = {source.kind: source for source in _TYPES}
 
 
 def type_of(data: Mapping[str, Any]) -> SourceType:

@@ -26,7 +26,7 @@ from ..actions import Action, invalid_input
 from ..checks import check_coins
 from ..const import CONF_COINS, CONF_QUOTE_ASSET, DEFAULT_QUOTE_ASSET
 from ..form_input import InvalidInput
-from ..forms import Number, async_ranges
+from ..forms import Number, async_ranges, errors_of
 from ..selectors import choice
 from ..settings import HUNDRED, amount, exchange_of
 from ..texts import async_text, figure
@@ -101,17 +101,17 @@ class AllocationType(SourceType):
         when = SelectSelector(
             SelectSelectorConfig(options=[each.value for each in When], multiple=True, translation_key=CONF_WHEN)
         )
-        return vol.Schema(
-            {
-                vol.Required(CONF_ALLOCATION): ROWS,
-                vol.Required(CONF_WHEN, default=[When.DRIFT.value]): when,
-                **dict([numbers[CONF_INTERVAL]]),
-                vol.Optional(CONF_AT): TimeSelector(),
-                **dict([numbers[CONF_DRIFT]]),
-                vol.Required(CONF_TRADE_TO, default=TradeTo.HALF.value): choice(TradeTo, CONF_TRADE_TO),
-                **dict([numbers[CONF_CASH_RESERVE], numbers[CONF_COOLDOWN]]),
-            }
+        fields = (
+            (vol.Required(CONF_ALLOCATION), ROWS),
+            (vol.Required(CONF_WHEN, default=[When.DRIFT.value]), when),
+            numbers[CONF_INTERVAL],
+            (vol.Optional(CONF_AT), TimeSelector()),
+            numbers[CONF_DRIFT],
+            (vol.Required(CONF_TRADE_TO, default=TradeTo.HALF.value), choice(TradeTo, CONF_TRADE_TO)),
+            numbers[CONF_CASH_RESERVE],
+            numbers[CONF_COOLDOWN],
         )
+        return vol.Schema(dict(fields))
 
     @override
     async def check(self, hass: HomeAssistant, known: Fields, user_input: Mapping[str, Any]) -> Fields:
@@ -123,9 +123,9 @@ class AllocationType(SourceType):
             rows = checked_rows(hass, user_input[CONF_ALLOCATION])
         except InvalidInput as err:
             errors, placeholders = err.errors, err.placeholders
-        wrong = [number for number in NUMBERS if number.key in user_input and number.error(user_input[number.key])]
-        if wrong:
-            errors |= dict.fromkeys((number.key for number in wrong), "out_of_range")
+        if outside := errors_of(NUMBERS, user_input):
+            errors |= outside
+            wrong = [number for number in NUMBERS if number.key in outside]
             placeholders["fields"] = await async_ranges(hass, wrong, "config", self.kind, "")
         timed = user_input.get(CONF_INTERVAL) or user_input.get(CONF_AT)
         if When.SCHEDULE in user_input[CONF_WHEN] and not timed:
@@ -163,11 +163,14 @@ class AllocationType(SourceType):
     def actions(self) -> tuple[Action, ...]:
         """What changes it."""
         return (
-            Action("set_allocation", _set_allocation, {vol.Required(CONF_ALLOCATION): {cv.string: vol.Any(*_PLAIN)}}),
+            Action(
+                "set_allocation",
+                _set_allocation,
+                {vol.Required(CONF_ALLOCATION): {cv.string: vol.Any(int, float, str)}},
+            ),
         )
 
 
-_PLAIN = (int, float, str)
 # What an action says for each error of the form.
 EXCEPTIONS: Final = {
     error: f"allocation_{error}"

@@ -93,7 +93,7 @@ class Engine:
         self._upkeep = Upkeep(
             ledger, accounts, self.sources, self._risk, self._signals.exits, self._preparation, events, clock
         )
-        snapshots = SnapshotBuilder(
+        self._snapshots = SnapshotBuilder(
             settings,
             self.sources,
             ledger,
@@ -106,7 +106,7 @@ class Engine:
             Today(ledger, midnight),
             clock,
         )
-        self.publisher = Publisher(settings.mode, snapshots, events, publish)
+        self.publisher = Publisher(settings.mode, self._snapshots, events, publish)
         self.queries = Queries(settings, ledger, clock)
         self.commands = Commands(
             settings,
@@ -157,7 +157,7 @@ class Engine:
                     await self._upkeep.reopen()
                 async with self._preparation.ready(self.sources) as inputs:
                     await self._act(inputs)
-                snapshot = await self.publisher.build(inputs)
+                snapshot = await self._snapshots.build(inputs)
                 self._fetcher.watch_exchange(snapshot.exchange_problem)
             except LedgerError as err:
                 storage = err

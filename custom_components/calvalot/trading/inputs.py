@@ -17,9 +17,8 @@ from .ledger.ledger import Ledger
 from .ledger.records import LastPrice
 from .market import Market
 from .settings import Settings
-from .sources.state import SourceState
+from .sources.state import LOST_AFTER, SourceState
 
-LOST_AFTER = 3
 RULES_AGE = timedelta(days=1)
 # While a symbol is halted, has no price, or is not listed though it is held.
 HALTED_AGE = timedelta(minutes=10)

@@ -32,10 +32,6 @@ class Publisher:
         self.snapshot = await self._builder.build(None)
         self.last_valued = await self._builder.last_known(self.snapshot)
 
-    async def build(self, inputs: Inputs | None) -> Snapshot:
-        """A snapshot of this moment, not published yet. Raises LedgerError."""
-        return await self._builder.build(inputs)
-
     async def publish(self, inputs: Inputs | None) -> None:
         """Publish a snapshot of this moment. Raises LedgerError."""
         self.send(await self._builder.build(inputs))

@@ -43,7 +43,7 @@ class Queries:
     async def page(
         self, read: Callable[[Ledger, int, int | None], list[Json]], limit: int, before: int | None
     ) -> list[Json]:
-        """A page of the ledger, one of `pages`; `before` is the last `seq` of the page before. Raises CommandError."""
+        """A page of the ledger, as one of `responses` reads it; `before` is the last `seq` of the page before. Raises CommandError."""
         return await guarded(asyncio.to_thread(read, self._ledger, limit, before))
 
     async def books(self) -> list[Json]:

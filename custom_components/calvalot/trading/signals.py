@@ -229,14 +229,14 @@ class Signals:
     async def _catch_up(self, source: SourceState) -> None:
         """Know what a source said last; close what it overtook, and what waited too long for its owner's word."""
         source.hear()
+        latest_id = None
         if source.incoming is not None:
             latest_id = source.incoming.signal_id or ""
             await self._note_return(source, latest_id)
-            for record in await self._unfinished(source):
-                if record.origin != latest_id:
-                    await self.drop(record, OVERTAKEN)
         for record in await self._unfinished(source):
-            if record.result is Result.WAITING and self._clock() >= self.approvals.expires(record):
+            if latest_id not in {None, record.origin}:
+                await self.drop(record, OVERTAKEN)
+            elif record.result is Result.WAITING and self._clock() >= self.approvals.expires(record):
                 await self.drop(record, "approval expired")
 
     async def _overtake_all(self) -> None:
@@ -247,12 +247,8 @@ class Signals:
 
     async def _unfinished(self, source: SourceState) -> list[SignalRecord]:
         """Signals of a source that are open or wait for their owner's word."""
-        return [
-            record
-            for result in (Result.OPEN, Result.WAITING)
-            for record in await asyncio.to_thread(self._ledger.open_signals, result)
-            if record.source == source.key
-        ]
+        records = await asyncio.to_thread(self._ledger.open_signals, Result.OPEN, Result.WAITING)
+        return [record for record in records if record.source == source.key]
 
     async def _pursue_open(self, source: SourceState, inputs: Inputs) -> bool:
         """Place what can still be placed of a source's open signals; whether one of them stays open or waits."""

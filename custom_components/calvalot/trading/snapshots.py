@@ -84,8 +84,7 @@ class SnapshotBuilder:
         )
         today = await self._today.profit(shown.profit, now, started) if shown.profit and started else None
         for source in self._sources:
-            newest = await asyncio.to_thread(self._ledger.newest_of, source.key)
-            source.watch_silence(newest.seen_at if newest else None)
+            await source.watch_silence()
         problem = self._fetcher.exchange_problem or self._executor.problem
         return Snapshot(
             **{item.name: getattr(shown, item.name) for item in fields(Figures)},

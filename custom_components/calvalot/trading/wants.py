@@ -7,8 +7,6 @@ import json
 
 from .exchanges.base import Side
 
-NOTHING: Mapping[str, Decimal] = {}
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Allocation:
@@ -18,7 +16,7 @@ class Allocation:
     that cash need; None: everything above its share is sold.
     """
 
-    shares: Mapping[str, Decimal] = field(default_factory=lambda: NOTHING)
+    shares: Mapping[str, Decimal] = field(default_factory=dict[str, Decimal])
     keep: frozenset[str] = frozenset()
     cash: Decimal | None = None
 

@@ -40,9 +40,9 @@ class SignalTable(BookStorage):
         )
 
     @remembered(signals)
-    def open_signals(self, result: Result = Result.OPEN) -> tuple[SignalRecord, ...]:
-        """Signals of which something can still be placed, or that wait for their owner's word; oldest first."""
-        return self._signals(signals.c.result == result)
+    def open_signals(self, *results: Result) -> tuple[SignalRecord, ...]:
+        """Signals with one of these results, without any those of which something can still be placed; oldest first."""
+        return self._signals(signals.c.result.in_(results or (Result.OPEN,)))
 
     @remembered(signals)
     def newest_of(self, source: str) -> SignalRecord | None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta, tzinfo
 from decimal import Decimal, localcontext
 from enum import StrEnum
+import itertools
 import json
 
 from ..decimals import EXACT, ONE, ZERO
@@ -160,24 +161,15 @@ def next_run(settings: AllocationSettings, last: datetime | None, now: datetime,
 
 def _slots(settings: AllocationSettings, last: datetime, zone: tzinfo) -> Iterator[datetime]:
     """Times of runs after the last one, in UTC."""
-    interval = settings.interval or DAY
-    if settings.at is None:
-        slot = last
-        while True:
-            slot += interval
-            yield slot
+    interval, at = settings.interval or DAY, settings.at
     day = last.astimezone(zone).date()
-    if interval < DAY:
-        slot = datetime.combine(day - DAY, settings.at, zone).astimezone(UTC)
-        while True:
-            if slot > last:
-                yield slot
-            slot += interval
-    while True:
-        slot = datetime.combine(day, settings.at, zone).astimezone(UTC)
-        if slot > last:
-            yield slot
-        day += max(timedelta(days=interval // DAY), DAY) if slot > last or interval >= 2 * DAY else DAY
+    if at and interval >= DAY:
+        days = interval // DAY * DAY
+        slots = (datetime.combine(day + number * days, at, zone).astimezone(UTC) for number in itertools.count())
+    else:
+        start = datetime.combine(day - DAY, at, zone).astimezone(UTC) if at else last
+        slots = (start + number * interval for number in itertools.count())
+    return (slot for slot in slots if slot > last)
 
 
 class AllocationSource:
@@ -207,8 +199,8 @@ class AllocationSource:
             return None
         if self._pending and moment.last and moment.last >= self._pending:
             self._pending = None
-        settings, memory = self._settings, json.loads(self.memory or "{}")
-        changed = bool(settings.when) and memory.get("kept") != self._text
+        settings = self._settings
+        changed = bool(settings.when) and self._remembered.get("kept") != self._text
         due = changed or (When.SCHEDULE in settings.when and self._next(moment) <= moment.now)
         by_drift = When.DRIFT in settings.when
         rested = moment.last is None or moment.now - moment.last >= settings.cooldown
@@ -242,9 +234,14 @@ class AllocationSource:
         due = self._next(moment)
         return due if due > moment.now else None
 
+    @property
+    def _remembered(self) -> dict[str, str]:
+        return json.loads(self.memory) if self.memory else {}
+
     def _next(self, moment: Moment) -> datetime:
-        checked = json.loads(self.memory or "{}").get("checked")
-        last = max(filter(None, (checked and datetime.fromisoformat(checked), moment.last)), default=None)
+        checked = self._remembered.get("checked")
+        looked = datetime.fromisoformat(checked) if checked else None
+        last = max(filter(None, (looked, moment.last)), default=None)
         return next_run(self._settings, last, moment.now, self._zone)
 
     def _signal(self, at: datetime, wants: Allocation) -> Signal:

@@ -10,13 +10,14 @@ import logging
 from ..errors import SourceError, SourceFailed
 from ..events import EventQueue
 from ..ledger.ledger import Ledger
-from ..ledger.records import Result
+from ..ledger.records import Result, SignalRecord
 from ..settings import Settings
 from ..signal import InvalidSignal, Signal, SignalKey, UnknownCoin
 from .base import Moment, Source
 
 _LOGGER = logging.getLogger(__name__)
 
+# Failures in a row after which a source, or the exchange, counts as lost.
 LOST_AFTER = 3
 # The signal of a source that was written down last; for a leader as before there were others.
 LATEST = "latest_signal"
@@ -90,9 +91,8 @@ class SourceState:
             await self.source.fetch(coins)
         except SourceError as err:
             self._fail(err)
-        except Exception as err:
-            _LOGGER.exception("The source %s failed", self.key)
-            self._fail(SourceFailed(f"the source failed: {type(err).__name__}"))
+        except Exception as err:  # noqa: BLE001  # a fault of the source, which is logged
+            self._break(err)
         else:
             self._answered = True
 
@@ -103,7 +103,7 @@ class SourceState:
         smallest: Mapping[str, Decimal],
     ) -> None:
         """Have the source say what it wants; `incoming` is that. Raises LedgerError."""
-        newest = await asyncio.to_thread(self._ledger.newest_of, self.key)
+        newest = await self._newest()
         self._moment = Moment(
             now=self._clock(),
             prices=prices,
@@ -117,9 +117,8 @@ class SourceState:
         memory = self.source.memory
         try:
             self.incoming = self.source.decide(self._moment)
-        except Exception as err:
-            _LOGGER.exception("The source %s failed", self.key)
-            self._fail(SourceFailed(f"the source failed: {type(err).__name__}"))
+        except Exception as err:  # noqa: BLE001
+            self._break(err)
             return
         self._recover()
         if self.source.memory != memory:
@@ -148,12 +147,13 @@ class SourceState:
         if await asyncio.to_thread(self._ledger.sight, key) is None:
             await asyncio.to_thread(self._ledger.write_sight, key, self._clock())
 
-    def watch_silence(self, last_signal: datetime | None) -> None:
-        """Report once that no new signal came for too long, counted from the start or the last new signal."""
+    async def watch_silence(self) -> None:
+        """Report once that no new signal came for too long, counted from the start or the last new one. Raises LedgerError."""
         if not self.source.remote:
             return
-        if last_signal and last_signal > self._last_new:
-            self._last_new = last_signal
+        newest = await self._newest()
+        if newest and newest.seen_at > self._last_new:
+            self._last_new = newest.seen_at
             self._silent = False
         if not self._silent and self._clock() - self._last_new >= self._settings.silence_alert:
             self._silent = True
@@ -165,6 +165,15 @@ class SourceState:
     @property
     def _memory(self) -> str:
         return f"source_{self.key}"
+
+    async def _newest(self) -> SignalRecord | None:
+        """Its signal that was taken up last."""
+        return await asyncio.to_thread(self._ledger.newest_of, self.key)
+
+    def _break(self, err: Exception) -> None:
+        """Take note of what the source should not have raised."""
+        _LOGGER.error("The source %s failed", self.key, exc_info=err)
+        self._fail(SourceFailed(f"the source failed: {type(err).__name__}"))
 
     def _fail(self, problem: SourceError) -> None:
         self._failed += 1
