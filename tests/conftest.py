@@ -4,6 +4,7 @@ from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any
 
+from homeassistant.components.webhook import async_generate_id
 from homeassistant.core import HomeAssistant
 import prometheus_client
 import pytest
@@ -11,7 +12,7 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 # Imported before the plugin's own folder of that name can hide it.
 import custom_components.calvalot  # noqa: F401
-from custom_components.calvalot.const import DOMAIN
+from custom_components.calvalot.const import DOMAIN, MINOR_VERSION
 import harness.portfolio
 from simulators.exchange import ExchangeSimulator
 from simulators.leader import LeaderSimulator
@@ -76,7 +77,13 @@ def add_entry(
     hass: HomeAssistant, data: dict[str, Any], *, title: str = "Calv-a-lot", **options: Any
 ) -> MockConfigEntry:
     """Add an entry without setting it up."""
-    entry = MockConfigEntry(domain=DOMAIN, title=title, data=data, options=options)
+    entry = MockConfigEntry(
+        domain=DOMAIN,
+        title=title,
+        data={"webhook_id": async_generate_id(), **data},
+        options=options,
+        minor_version=MINOR_VERSION,
+    )
     entry.add_to_hass(hass)
     return entry
 

@@ -140,6 +140,7 @@ async def test_dry_run(hass: HomeAssistant, leader: LeaderSimulator, exchange: E
     assert result["title"] == "Calv-a-lot 127.0.0.1 (dry run)"
     assert result["description"] == "dashboard"
     assert result["description_placeholders"] == {"dashboard_url": "/calvalot-dashboard"}
+    assert len(result["data"].pop("webhook_id")) == 64
     assert result["data"] == {
         "leader_url": leader.url,
         "signal_secret": leader.secret,

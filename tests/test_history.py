@@ -58,6 +58,7 @@ async def test_statistics(
     freezer.move_to(start)
     leader.publish_v2(ALLOCATION)
     await set_up(hass, entry)
+    await enable_all(hass, entry)
     first = float(state_of(hass, entry, "sensor", "total_value").state)
     freezer.tick(120)
     exchange.set_price("BTCUSDC", exchange.price("BTCUSDC") * 2, gap=True)

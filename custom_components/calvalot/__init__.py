@@ -1,15 +1,17 @@
 """Calv-a-lot: copies a leader's crypto trades in proportion, on the owner's own Binance account."""
 
+from contextlib import suppress
 from pathlib import Path
 
-from homeassistant.const import Platform
+from homeassistant.components.webhook import async_generate_id
+from homeassistant.const import CONF_WEBHOOK_ID, Platform
 from homeassistant.core import HomeAssistant
 from homeassistant.exceptions import ConfigEntryError, ConfigEntryNotReady
 from homeassistant.helpers import config_validation as cv
 from homeassistant.helpers.typing import ConfigType
 
 from .cards import async_setup_cards
-from .const import DOMAIN
+from .const import DOMAIN, MINOR_VERSION
 from .coordinator import CalvalotConfigEntry, CalvalotCoordinator
 from .issues import COINS_LEFT, LEDGER_NEWER, LEDGER_UNREADABLE, async_clear_issues, async_raise_issue, coins_text
 from .ledgers import ledger_path
@@ -18,7 +20,7 @@ from .services import async_setup_services
 from .settings import InvalidSettings, version
 from .trading.ledger.copies import live_coins, paper_only
 from .trading.ledger.storage import LedgerError, LedgerNewer
-from .webhook import async_setup_webhook
+from .webhook import async_remove_webhook, async_sync_webhook
 from .websocket_api import async_setup_websocket_api
 
 PLATFORMS = [Platform.BINARY_SENSOR, Platform.BUTTON, Platform.EVENT, Platform.SENSOR, Platform.SWITCH]
@@ -58,9 +60,29 @@ async def async_setup_entry(hass: HomeAssistant, entry: CalvalotConfigEntry) -> 
     async_clear_issues(hass, entry.entry_id)
     entry.runtime_data = coordinator
     await hass.config_entries.async_forward_entry_setups(entry, PLATFORMS)
-    async_setup_webhook(hass, entry)
+    async_sync_webhook(hass, entry)
+    entry.async_on_unload(lambda: async_remove_webhook(hass, entry))
+    entry.async_on_unload(entry.add_update_listener(_async_updated))
     await coordinator.async_begin()
     return True
+
+
+async def async_migrate_entry(hass: HomeAssistant, entry: CalvalotConfigEntry) -> bool:
+    """Give an entry of the first version the id of its webhook."""
+    if entry.minor_version < MINOR_VERSION:
+        data = {CONF_WEBHOOK_ID: async_generate_id(), **entry.data}
+        hass.config_entries.async_update_entry(entry, data=data, minor_version=MINOR_VERSION)
+    return True
+
+
+async def _async_updated(hass: HomeAssistant, entry: CalvalotConfigEntry) -> None:
+    """Take up in place what was tuned; set the entry up anew for all else."""
+    with suppress(InvalidSettings):
+        if not entry.runtime_data.is_connected_anew:
+            await entry.runtime_data.async_tune()
+            async_sync_webhook(hass, entry)
+            return
+    hass.config_entries.async_schedule_reload(entry.entry_id)
 
 
 async def async_unload_entry(hass: HomeAssistant, entry: CalvalotConfigEntry) -> bool:

@@ -5,7 +5,9 @@ import hashlib
 import json
 from typing import Any, override
 
+from homeassistant.components.webhook import async_generate_id
 from homeassistant.config_entries import ConfigEntry, ConfigFlow, ConfigFlowResult
+from homeassistant.const import CONF_WEBHOOK_ID
 from homeassistant.core import callback
 from homeassistant.data_entry_flow import AbortFlow
 import voluptuous as vol
@@ -29,6 +31,7 @@ from .const import (
     EXAMPLE_LEADER_URL,
     KEYS_URL,
     MIN_BUDGET,
+    MINOR_VERSION,
     SECRETS,
 )
 from .dashboard import DASHBOARD_URL
@@ -58,6 +61,7 @@ class CalvalotConfigFlow(ConfigFlow, domain=DOMAIN):
     """Sets a portfolio up: menu → source → exchange → budget, live → summary."""
 
     VERSION = 1
+    MINOR_VERSION = MINOR_VERSION
 
     def __init__(self) -> None:
         """Start with nothing known; a flow about an entry starts with what that one stores."""
@@ -311,7 +315,7 @@ class CalvalotConfigFlow(ConfigFlow, domain=DOMAIN):
         await self._unused_hash()
         return self.async_create_entry(
             title=await self._title(),
-            data=self._data,
+            data={**self._data, CONF_WEBHOOK_ID: async_generate_id()},
             options={**self._options, CONF_COINS: list(self._coins)},
             description="dashboard",
             description_placeholders={"dashboard_url": DASHBOARD_URL},
@@ -320,7 +324,9 @@ class CalvalotConfigFlow(ConfigFlow, domain=DOMAIN):
     async def _update(self, entry: ConfigEntry[Any], options: Mapping[str, Any] | None = None) -> ConfigFlowResult:
         """Write what was changed to the entry; a name that was never changed goes on saying leader and mode."""
         plain = entry.title.startswith(await self._name(entry.data))
-        return self.async_update_reload_and_abort(
+        if not entry.update_listeners:  # set up, it takes the changes up itself
+            self.hass.config_entries.async_schedule_reload(entry.entry_id)
+        return self.async_update_and_abort(
             entry,
             unique_id=await self._unused_hash(),
             title=await self._title() if plain else entry.title,

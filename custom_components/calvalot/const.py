@@ -5,6 +5,8 @@ import logging
 from typing import Final
 
 DOMAIN: Final = "calvalot"
+# Of what a config entry stores: 2 has the id of the webhook from the start.
+MINOR_VERSION: Final = 2
 # What the logbook shows of a signal that has come to something.
 EVENT_SIGNAL_TOLD: Final = f"{DOMAIN}_signal_told"
 LOGGER = logging.getLogger(__package__)

@@ -16,8 +16,9 @@ from homeassistant.util.signal_type import SignalType
 from .const import DOMAIN, EVENT_SIGNAL_TOLD, LOGGER, STOP_TIMEOUT
 from .issues import Reauthentication, async_sync_issues
 from .ledgers import async_accounts, ledger_path
+from .registry import connection_of, fields_of, sources_of
 from .scheduler import Scheduler
-from .settings import entry_settings, exchange_of, poll_interval
+from .settings import entry_settings, exchange_of, poll_interval, version
 from .trading.engine import Engine
 from .trading.events import Event
 from .trading.exchanges.base import Exchange, Mode
@@ -42,6 +43,9 @@ class CalvalotCoordinator(DataUpdateCoordinator[Snapshot]):
         super().__init__(hass, LOGGER, config_entry=entry, name=entry.title)
         self.settings = entry_settings(entry)
         self.interval = poll_interval(entry)
+        self._connection = connection_of(entry)
+        self._fields = fields_of(entry)
+        self._tuning = asyncio.Lock()
         self.exchange = exchange_of(hass, entry.data)
         ledger = Ledger(ledger_path(hass, entry.entry_id), self.settings.mode, self.settings.quote)
         exchange: Exchange = self.exchange
@@ -93,6 +97,26 @@ class CalvalotCoordinator(DataUpdateCoordinator[Snapshot]):
         """Run the first cycle, waiting a moment for its figures, and the others on time."""
         self._stop_listening = self.hass.bus.async_listen(EVENT_HOMEASSISTANT_STOP, self._async_home_assistant_stops)
         await self.scheduler.begin(None if self.config_entry.pref_disable_polling else self.interval)
+
+    @property
+    def is_connected_anew(self) -> bool:
+        """Whether the entry stores more than tuning that is not in use yet."""
+        return connection_of(self.config_entry) != self._connection
+
+    async def async_tune(self) -> None:
+        """Go on with what was tuned: no cycle is left out or cut short, and the next one begins at once. Raises InvalidSettings."""
+        entry = self.config_entry
+        async with self._tuning:
+            settings, interval, fields = entry_settings(entry), poll_interval(entry), fields_of(entry)
+            changed = [key for key, each in fields.items() if each != self._fields[key]]
+            if settings == self.settings and interval == self.interval and not changed:
+                return
+            sources = sources_of(self.hass, entry, await version(self.hass))
+            await self.async_finish(self.engine.tune(settings, {key: sources[key] for key in changed}))
+            if interval != self.interval and not entry.pref_disable_polling:
+                self.scheduler.every(interval)
+            self.interval, self._fields = interval, fields
+            self.scheduler.queue_anew()
 
     async def async_poll(self) -> None:
         """Run a cycle now, or join the one that runs; returns when it is over."""

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from homeassistant.config_entries import ConfigFlowResult, OptionsFlowWithReload
+from homeassistant.config_entries import ConfigFlowResult, OptionsFlow
 
 from . import forms
 from .checks import check_coins
@@ -17,7 +17,7 @@ from .texts import figure
 from .webhook import webhook_url
 
 
-class CalvalotOptionsFlow(OptionsFlowWithReload):
+class CalvalotOptionsFlow(OptionsFlow):
     """Tunes a follower. The form has sections, what is stored has none."""
 
     async def async_step_init(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:

@@ -8,7 +8,7 @@ from homeassistant.core import HomeAssistant
 
 from .const import CONF_SOURCE
 from .kinds.allocation import AllocationType
-from .kinds.base import SourceType
+from .kinds.base import Fields, SourceType
 from .kinds.leader import LeaderType
 from .trading.signal import SourceKind
 from .trading.sources.base import Source
@@ -23,6 +23,17 @@ SOURCES: Final[Mapping[str, SourceType]] = {source.kind: source for source in _T
 def type_of(data: Mapping[str, Any]) -> SourceType:
     """Kind of the first source of an entry."""
     return SOURCES[data.get(CONF_SOURCE, SourceKind.LEADER)]
+
+
+def connection_of(entry: ConfigEntry[Any]) -> Mapping[str, Any]:
+    """What of an entry cannot be changed without setting it up anew."""
+    return dict(entry.data)
+
+
+def fields_of(entry: ConfigEntry[Any]) -> Mapping[str, Mapping[str, Any]]:
+    """What may be tuned of the sources of an entry, by their keys."""
+    first = type_of(entry.data)
+    return {first.kind: first.shown(Fields(options=entry.options))}
 
 
 def sources_of(hass: HomeAssistant, entry: ConfigEntry[Any], version: str) -> Mapping[str, Source]:

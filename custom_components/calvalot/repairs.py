@@ -55,7 +55,6 @@ class AddCoins(RepairsFlow):
                 known = coin_codes(entry.options.get(CONF_COINS, DEFAULT_COINS))
                 options = {**entry.options, CONF_COINS: list(dict.fromkeys((*known, *self._coins)))}
                 self.hass.config_entries.async_update_entry(entry, options=options)
-                self.hass.config_entries.async_schedule_reload(entry.entry_id)
                 return self.async_create_entry(data={})
         return self.async_show_form(
             step_id="confirm", data_schema=vol.Schema({}), errors=errors, description_placeholders=placeholders

@@ -70,12 +70,20 @@ class Scheduler:
 
     async def begin(self, interval: timedelta | None) -> None:
         """Run the first cycle, waiting a moment for its end, and the others at an interval; None: only when asked to."""
+        self.every(interval)
+        self._queued = self._queue(self._start)
+        await asyncio.wait((self._queued,), timeout=FIRST_CYCLE_TIMEOUT)
+
+    @callback
+    def every(self, interval: timedelta | None) -> None:
+        """Run a cycle at an interval from now on; None: only when asked to."""
+        if self._interval:
+            self._interval()
+            self._interval = None
         if interval:
             self._interval = async_track_time_interval(
                 self._hass, self._on_time, interval, name=f"{self._name} cycle", cancel_on_shutdown=True
             )
-        self._queued = self._queue(self._start)
-        await asyncio.wait((self._queued,), timeout=FIRST_CYCLE_TIMEOUT)
 
     async def settled(self) -> None:
         """Return when the cycle that was queued last is over."""
@@ -108,9 +116,7 @@ class Scheduler:
     @callback
     def stop(self) -> None:
         """Start no further cycle by itself."""
-        if self._interval:
-            self._interval()
-            self._interval = None
+        self.every(None)
         self._pushes.async_shutdown()
         self.wake_at(None)
 

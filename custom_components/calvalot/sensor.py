@@ -20,6 +20,7 @@ from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
 from .coordinator import CalvalotConfigEntry, CalvalotCoordinator
 from .entity import CalvalotEntity
+from .forms import QUOTE_ASSETS
 from .trading.ledger.records import Result
 from .trading.snapshot import PositionFigures, Snapshot, Status
 
@@ -32,11 +33,15 @@ type Value = Decimal | datetime | str | None
 
 @dataclass(frozen=True, kw_only=True)
 class CalvalotSensorDescription(SensorEntityDescription):
-    """A sensor; `optional` says that None is an answer and not a gap."""
+    """A sensor; `optional` says that None is an answer and not a gap.
+
+    One `in_cents` says no more of an amount than its cents, where the quote asset is worth about a euro.
+    """
 
     value_fn: Callable[[Snapshot], Value]
     attributes_fn: Callable[[Snapshot], dict[str, str | bool]] | None = None
     in_quote: bool = False
+    in_cents: bool = False
     optional: bool = False
 
 
@@ -58,9 +63,16 @@ SENSORS: Final[tuple[CalvalotSensorDescription, ...]] = (
     FigureDescription(
         key="total_value", native_unit_of_measurement=EUR, value_fn=lambda snapshot: snapshot.total_value
     ),
-    FigureDescription(key="total_value_quote", in_quote=True, value_fn=lambda snapshot: snapshot.total_value_quote),
-    FigureDescription(key="cash", in_quote=True, value_fn=lambda snapshot: snapshot.cash),
-    FigureDescription(key="positions_value", in_quote=True, value_fn=lambda snapshot: snapshot.positions_value),
+    FigureDescription(
+        key="total_value_quote", in_quote=True, in_cents=True, value_fn=lambda snapshot: snapshot.total_value_quote
+    ),
+    FigureDescription(key="cash", in_quote=True, in_cents=True, value_fn=lambda snapshot: snapshot.cash),
+    FigureDescription(
+        key="positions_value",
+        in_quote=True,
+        in_cents=True,
+        value_fn=lambda snapshot: snapshot.positions_value,
+    ),
     FigureDescription(
         key="net_deposits", native_unit_of_measurement=EUR, value_fn=lambda snapshot: snapshot.net_deposits
     ),
@@ -72,8 +84,12 @@ SENSORS: Final[tuple[CalvalotSensorDescription, ...]] = (
         native_unit_of_measurement=PERCENTAGE,
         value_fn=lambda snapshot: snapshot.profit_loss_percent,
     ),
+    # Off by default: it changes in every cycle, and the cards and the assistants show it without a sensor.
     FigureDescription(
-        key="profit_today", native_unit_of_measurement=EUR, value_fn=lambda snapshot: snapshot.profit_today
+        key="profit_today",
+        native_unit_of_measurement=EUR,
+        entity_registry_enabled_default=False,
+        value_fn=lambda snapshot: snapshot.profit_today,
     ),
     FigureDescription(
         key="time_weighted_return",
@@ -139,6 +155,7 @@ def coin_sensors(coin: str) -> tuple[CalvalotSensorDescription, ...]:
             key=f"{prefix}_value",
             translation_key="coin_value",
             in_quote=True,
+            in_cents=True,
             value_fn=of(lambda position: position.value),
             attributes_fn=set_aside,
         ),
@@ -146,6 +163,7 @@ def coin_sensors(coin: str) -> tuple[CalvalotSensorDescription, ...]:
             key=f"{prefix}_profit_loss",
             translation_key="coin_profit_loss",
             in_quote=True,
+            in_cents=True,
             value_fn=of(lambda position: position.profit_loss),
         ),
         FigureDescription(
@@ -234,6 +252,13 @@ class CalvalotSensor(CalvalotEntity, SensorEntity):
             self._attr_native_unit_of_measurement = quote
 
     @property
+    def _digits(self) -> int:
+        """Decimals of a figure: of what moves with the prices as many as are shown, or rows would be kept that nobody sees."""
+        unit = self.native_unit_of_measurement
+        cents = unit in {EUR, PERCENTAGE} or (self.entity_description.in_cents and unit in QUOTE_ASSETS)
+        return 2 if cents else 8
+
+    @property
     def _value(self) -> Value:
         return self.entity_description.value_fn(self.coordinator.data)
 
@@ -250,7 +275,7 @@ class CalvalotSensor(CalvalotEntity, SensorEntity):
         value = self._value
         if not isinstance(value, Decimal):
             return value
-        return plain(value, 2 if self.native_unit_of_measurement in {EUR, PERCENTAGE} else 8)
+        return plain(value, self._digits)
 
     @property
     @override

@@ -22,18 +22,9 @@ BODY_TIMEOUT = 5
 
 
 @callback
-def webhook_id(hass: HomeAssistant, entry: ConfigEntry) -> str:
-    """Id of an entry's webhook, made when it is first asked for and kept as long as the entry."""
-    if CONF_WEBHOOK_ID not in entry.data:
-        data = {**entry.data, CONF_WEBHOOK_ID: webhook.async_generate_id()}
-        hass.config_entries.async_update_entry(entry, data=data)
-    return str(entry.data[CONF_WEBHOOK_ID])
-
-
-@callback
 def webhook_url(hass: HomeAssistant, entry: ConfigEntry) -> str:
     """Where the leader of an entry pushes to; only the path where Home Assistant does not know its own address."""
-    own = webhook_id(hass, entry)
+    own = str(entry.data[CONF_WEBHOOK_ID])
     try:
         return webhook.async_generate_url(
             hass, own, prefer_external=not is_private(type_of(entry.data).address(entry.data) or "")
@@ -43,13 +34,15 @@ def webhook_url(hass: HomeAssistant, entry: ConfigEntry) -> str:
 
 
 @callback
-def async_setup_webhook(hass: HomeAssistant, entry: CalvalotConfigEntry) -> None:
-    """Listen to the leader until the entry is unloaded, where its owner wants that."""
-    own = webhook_id(hass, entry)
+def async_sync_webhook(hass: HomeAssistant, entry: CalvalotConfigEntry) -> None:
+    """Listen to the leader where its owner wants that, else not."""
+    coordinator, own = entry.runtime_data, entry.data[CONF_WEBHOOK_ID]
     address = type_of(entry.data).address(entry.data)
     if address is None or not entry.options.get(CONF_PUSH, False):
+        async_remove_webhook(hass, entry)
         return
-    coordinator = entry.runtime_data
+    if coordinator.verifier:
+        return
     verifier = PushVerifier(entry.data[CONF_SIGNAL_SECRET], webhook.async_generate_path(own), dt_util.utcnow)
     coordinator.verifier = verifier
 
@@ -70,7 +63,14 @@ def async_setup_webhook(hass: HomeAssistant, entry: CalvalotConfigEntry) -> None
         local_only=is_private(address),
         allowed_methods=webhook.SUPPORTED_METHODS,
     )
-    entry.async_on_unload(lambda: webhook.async_unregister(hass, own))
+
+
+@callback
+def async_remove_webhook(hass: HomeAssistant, entry: CalvalotConfigEntry) -> None:
+    """Listen to nobody any more."""
+    if entry.runtime_data.verifier:
+        entry.runtime_data.verifier = None
+        webhook.async_unregister(hass, entry.data[CONF_WEBHOOK_ID])
 
 
 async def _body(request: Request) -> bytes | None:

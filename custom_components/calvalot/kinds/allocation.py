@@ -236,4 +236,5 @@ async def _set_allocation(hass: HomeAssistant, entry: ConfigEntry[Any], data: Ma
         raise invalid_input(EXCEPTIONS[next(iter(err.errors.values()))], **err.placeholders) from err
     options = {**entry.options, CONF_ALLOCATION: rows, CONF_COINS: coins}
     hass.config_entries.async_update_entry(entry, options=options)
-    await hass.config_entries.async_reload(entry.entry_id)
+    await entry.runtime_data.async_tune()
+    await entry.runtime_data.async_poll()

@@ -133,6 +133,23 @@ class Engine:
         self._fetcher.hold((await asyncio.to_thread(self._ledger.book)).portfolio.positions)
         await self.publisher.prepare()
 
+    async def tune(self, settings: Settings, sources: Mapping[str, Source]) -> None:
+        """Go on with what was tuned, between two cycles; `sources` are those that are different now."""
+        async with self._lock:
+            other_coins = settings.coins != self.settings.coins
+            self.settings.tune(settings)
+            for state in self.sources:
+                if state.key in sources:
+                    state.become(sources[state.key])
+            with suppress(
+                LedgerError
+            ):  # one that cannot be read is opened anew by the next cycle, which looks at it all
+                await self._risk.tuned()
+                if other_coins:
+                    self._fetcher.hold((await asyncio.to_thread(self._ledger.book)).portfolio.positions)
+            if other_coins:
+                self._fetcher.forget_rules()
+
     async def stop(self, timeout: float = 30) -> None:
         """Send nothing new, wait (seconds, bounded) until a running cycle wrote down what it did, close the book."""
         self._executor.stopping = True

@@ -12,10 +12,10 @@ from .exchanges.base import FEE_COIN, Side, SymbolRules
 from .executor import Executor
 from .ledger.ledger import Ledger
 from .ledger.records import OrderRecord, OrderState, Result, SignalRecord
-from .limits import Limits
 from .market import NOTIONAL_MARGIN, LeftOut, Market, PlannedOrder, Reason
 from .planner import fund, plan
 from .portfolio import Portfolio, Position
+from .settings import Settings
 from .wants import Moves, Wants
 
 MAX_REFUSALS = 2
@@ -49,15 +49,13 @@ class Rebalancer:
         self,
         executor: Executor,
         ledger: Ledger,
-        limits: Limits,
+        settings: Settings,
         clock: Callable[[], datetime],
-        max_trades_per_day: int | None,
     ) -> None:
         self._executor = executor
         self._ledger = ledger
-        self._limits = limits
+        self._settings = settings
         self._clock = clock
-        self._max_trades = max_trades_per_day
 
     async def order_plan(
         self, record: SignalRecord, account: Account, market: Market, *, with_proceeds: bool
@@ -76,10 +74,11 @@ class Rebalancer:
         blocked |= dict.fromkeys(((coin, side) for coin in aside for side in Side), Reason.NOT_LISTED)
         sellable = reserve_fee(portfolio, await asyncio.to_thread(self._ledger.last_fee_asset))
         cash = portfolio.cash - moving.get(market.quote, ZERO)
-        planned = plan(wants, replace(sellable, cash=cash), valuation, market, self._limits, blocked)
+        limits = self._settings.limits
+        planned = plan(wants, replace(sellable, cash=cash), valuation, market, limits, blocked)
         if with_proceeds:
             cash += sum((order.amount for order in planned.sells), ZERO) * (ONE - FEE_RESERVE)
-        buys, short = fund(planned, cash, valuation.total, market, self._limits)
+        buys, short = fund(planned, cash, valuation.total, market, limits)
         order_plan = OrderPlan(sells=planned.sells, buys=buys, left_out=planned.left_out + short)
         return order_plan if record.kind.sells_out else await self._within_day(order_plan)
 
@@ -171,11 +170,12 @@ class Rebalancer:
 
     async def _within_day(self, order_plan: OrderPlan) -> OrderPlan:
         """No more orders than the day allows, sells first; one in flight may have traded."""
-        if self._max_trades is None or not order_plan.orders:
+        most = self._settings.max_trades_per_day
+        if most is None or not order_plan.orders:
             return order_plan
         traded = await asyncio.to_thread(self._ledger.trades_since, self._clock() - DAY)
         traded += len(await asyncio.to_thread(self._ledger.in_flight))
-        room = max(0, self._max_trades - traded)
+        room = max(0, most - traded)
         kept = order_plan.orders[:room]
         dropped = tuple(
             LeftOut(order.coin, order.symbol, order.side, Reason.DAILY_LIMIT) for order in order_plan.orders[room:]

@@ -41,11 +41,17 @@ class Risk:
         self.fall: Decimal | None = None
 
     async def load(self) -> None:
-        """Take up what the ledger remembers; a stop loss that was switched off begins anew when it is switched on."""
+        """Take up what the ledger remembers."""
         self._paused = await asyncio.to_thread(self._ledger.fact, "paused") is not None
         self._dead = await asyncio.to_thread(self._ledger.fact, "dead") is not None
-        stop_peak = await asyncio.to_thread(self._ledger.fact, STOP_PEAK)
-        if stop_peak and not self._settings.stop_loss_drawdown:
+        await self.tuned()
+
+    async def tuned(self) -> None:
+        """A stop loss that was switched off begins anew when it is switched on. Raises LedgerError."""
+        if self._settings.stop_loss_drawdown:
+            return
+        self.fall = None
+        if await asyncio.to_thread(self._ledger.fact, STOP_PEAK):
             await self._remember(STOP_PEAK, None)
 
     async def reload(self) -> None:

@@ -18,11 +18,16 @@ class Approval(StrEnum):
     ASK = "ask"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+# What a portfolio is: never tuned.
+_FOR_GOOD = frozenset({"entry_id", "mode", "quote", "initial_budget"})
+
+
+@dataclass(slots=True, kw_only=True)
 class Settings:
     """Settings of one follower: budget and floor in EUR, orders in quote, shares and thresholds as fractions.
 
-    `entry_id` names it for good: its orders carry a tag made from it.
+    `entry_id` names it for good: its orders carry a tag made from it. All parts of a portfolio share one object, and what may be
+    tuned changes in it between two cycles.
     """
 
     entry_id: str
@@ -44,6 +49,12 @@ class Settings:
     approval: Approval = Approval.AUTOMATIC
     approval_timeout: timedelta = timedelta(minutes=30)
     entry_jitter: timedelta = timedelta()
+
+    def tune(self, settings: Settings) -> None:
+        """Take over what may be tuned."""
+        for item in fields(Settings):
+            if item.name not in _FOR_GOOD:
+                setattr(self, item.name, getattr(settings, item.name))
 
     @property
     def limits(self) -> Limits:

@@ -53,7 +53,7 @@ class Signals:
         self._risk = risk
         self._clock = clock
         self._events = events
-        self._rebalancer = Rebalancer(executor, ledger, settings.limits, clock, settings.max_trades_per_day)
+        self._rebalancer = Rebalancer(executor, ledger, settings, clock)
         self._joining = Joining(ledger)
         self.outcomes = Outcomes(ledger, fetcher, events)
         self.approvals = Approvals(settings, ledger, events, clock)

@@ -79,6 +79,12 @@ class SourceState:
         """The key of one of its signals."""
         return SignalKey(self.key, signal_id)
 
+    def become(self, source: Source) -> None:
+        """Go on with the source as it was tuned, and what the one before remembered."""
+        source.memory = self.source.memory
+        self.source = source
+        self.latest = self.refused = None
+
     async def load(self) -> None:
         """Give the source back what it wanted to remember. Raises LedgerError."""
         self.source.memory = await asyncio.to_thread(self._ledger.fact, self._memory)
