@@ -41,7 +41,7 @@ MANIFEST: dict[str, Any] = json.loads((FOLDER / "manifest.json").read_text("utf-
 SOURCES = sorted(FOLDER.rglob("*.py"))
 # Keys of the entities that are no more than a look behind the scenes, and of those that few want to see.
 DIAGNOSTIC = {"leader_connected", "exchange_connected", "poll"}
-DISABLED = ("_quantity", "_entry_price", "_weight")
+DISABLED = ("_quantity", "_entry_price", "_weight", "profit_today")
 
 
 def modules() -> Iterator[tuple[ModuleType, ast.Module]]:
