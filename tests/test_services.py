@@ -430,6 +430,22 @@ async def test_preview(hass: HomeAssistant, entry: MockConfigEntry, leader: Lead
     (left_out,) = preview["left_out"]
     assert (left_out["symbol"], bool(left_out["reason"])) == ("XRPUSDC", True)
 
+    rows = {row["coin"]: row for row in preview["table"]}
+    assert rows.keys() == ALLOCATION.keys()
+    assert rows["XRP"]["reason"] == left_out["reason"]
+    assert {row["side"] for row in preview["table"]} == {"BUY", None}
+    assert rows["BTC"]["amount"] == orders["BTCUSDC"]["amount"]
+    assert Decimal(preview["turnover"]) > Decimal(preview["left_over"]) > Decimal(preview["cost"]) > 0
+    target = {"entity_id": entity_id(hass, entry, "switch", "pause")}
+    assert (await refused(hass, "rebalance", plan_id=preview["plan_id"])).translation_key == "paused"
+    await hass.services.async_call("switch", "turn_off", target, blocking=True)
+    await hass.services.async_call(DOMAIN, "rebalance", {"plan_id": preview["plan_id"]}, blocking=True)
+    trades = (await ask(hass, "get_trades"))["trades"]
+    assert {each["symbol"]: each["quantity"] for each in trades} == {
+        symbol: order["quantity"] for symbol, order in orders.items()
+    }
+    assert (await refused(hass, "rebalance", plan_id=preview["plan_id"])).translation_key == "plan_unknown"
+
 
 async def test_reading(hass: HomeAssistant, entry: MockConfigEntry, leader: LeaderSimulator) -> None:
     """Answers are as the contract has them: amounts as text, newest first."""

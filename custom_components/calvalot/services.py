@@ -30,6 +30,7 @@ ATTR_COIN: Final = "coin"
 ATTR_CONFIRM: Final = "confirm"
 ATTR_LIMIT: Final = "limit"
 ATTR_NOTE: Final = "note"
+ATTR_PLAN_ID: Final = "plan_id"
 ATTR_SIGNAL_ID: Final = "signal_id"
 ATTR_SINCE: Final = "since"
 ATTR_SOURCE: Final = "source"
@@ -150,7 +151,11 @@ OF_EVERY_PORTFOLIO: Final = (
     ),
     Action("reset", _of(_reset), CONFIRM_FIELDS),
     Action("sync", _of(lambda engine, _: engine.commands.sync())),
-    Action("rebalance", _of(lambda engine, data: engine.commands.sync(data.get(ATTR_SOURCE))), SOURCE_FIELDS),
+    Action(
+        "rebalance",
+        _of(lambda engine, data: engine.commands.sync(data.get(ATTR_SOURCE), data.get(ATTR_PLAN_ID))),
+        {vol.Optional(ATTR_PLAN_ID): cv.string, **SOURCE_FIELDS},
+    ),
     Action(
         "exit",
         _of(lambda engine, data: engine.commands.exit(confirm=data[ATTR_CONFIRM])),
@@ -167,7 +172,12 @@ OF_EVERY_PORTFOLIO: Final = (
         _of(lambda engine, data: engine.commands.reject(data.get(ATTR_SIGNAL_ID), data.get(ATTR_SOURCE))),
         SIGNAL_FIELDS,
     ),
-    Action("preview", _of(lambda engine, _: engine.commands.preview()), admin=False),
+    Action(
+        "preview",
+        _of(lambda engine, data: engine.commands.preview(data.get(ATTR_SOURCE))),
+        SOURCE_FIELDS,
+        admin=False,
+    ),
     Action("get_portfolio", _of(_get_portfolio), admin=False),
     Action(
         "get_trades",

@@ -6,7 +6,6 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 from decimal import Decimal
 
-from . import responses
 from .cash_flows import CashFlows
 from .errors import CommandError
 from .executor import Execution, Executor
@@ -15,6 +14,7 @@ from .inputs import Fetcher, Inputs
 from .ledger.ledger import Ledger
 from .ledger.records import CashFlow, FlowKind, OrderRecord, SignalRecord
 from .ledger.storage import LedgerError
+from .plans import Plans
 from .portfolio import BookError
 from .preparation import Preparation
 from .publisher import Publisher
@@ -44,6 +44,7 @@ class Commands:
         cash_flows: CashFlows,
         risk: Risk,
         signals: Signals,
+        plans: Plans,
         lock: asyncio.Lock,
         publisher: Publisher,
     ) -> None:
@@ -57,6 +58,7 @@ class Commands:
         self._cash_flows = cash_flows
         self._risk = risk
         self._signals = signals
+        self._plans = plans
         self._lock = lock
         self._publisher = publisher
 
@@ -96,15 +98,22 @@ class Commands:
             await self._risk.revive()
             await self._publisher.publish(inputs)
 
-    async def sync(self, source: str | None = None) -> SignalRecord:
-        """Rebalance to what a source wants now; None: the first one. Raises CommandError."""
+    async def sync(self, source: str | None = None, plan_id: str | None = None) -> SignalRecord:
+        """Rebalance to what a source wants now; None: the first one. With a plan exactly that is done. Raises CommandError."""
         async with self._working():
+            if plan_id is not None:
+                source = self._plans.source_of(plan_id)
             if (status := self._risk.status) is not Status.ACTIVE:
                 raise CommandError(status.value)
             async with self._preparation.ready(self._sources) as inputs:
                 if inputs.account is None or await self._preparation.value(inputs) is None:
                     raise CommandError("no_valuation")
-                record = await self._signals.sync(self._source(source), inputs)
+                chosen = self._source(source)
+                record = await (
+                    self._signals.sync(chosen, inputs)
+                    if plan_id is None
+                    else self._plans.trade(plan_id, chosen, inputs)
+                )
             await self._publisher.publish(inputs)
             return record
 
@@ -147,10 +156,8 @@ class Commands:
 
     async def preview(self, source: str | None = None) -> Json:
         """What a source's current signal would trade, as plain JSON; None: the first one. Raises CommandError."""
-        async with self._working():
-            async with self._preparation.ready(self._sources) as inputs:
-                orders, left_out = await self._signals.preview(self._source(source), inputs)
-            return responses.preview(orders, left_out)
+        async with self._working(), self._preparation.ready(self._sources) as inputs:
+            return await self._plans.show(self._source(source), inputs)
 
     async def settle_by_hand(self, client_order_id: str, execution: Execution | None) -> OrderRecord:
         """Book what the owner read on the exchange of an order that stays unknown; None: it was never placed.

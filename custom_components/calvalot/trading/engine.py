@@ -21,6 +21,7 @@ from .health import CycleTiming, Health
 from .inputs import Fetcher, Inputs
 from .ledger.ledger import Ledger
 from .ledger.storage import LedgerCorrupt, LedgerError
+from .plans import Plans
 from .preparation import Preparation
 from .profit import Today, midnight_utc
 from .publisher import Publisher
@@ -118,6 +119,7 @@ class Engine:
             cash_flows,
             self._risk,
             self._signals,
+            Plans(settings, ledger, self._signals, clock),
             self._lock,
             self.publisher,
         )

@@ -1,6 +1,7 @@
 """How buys are paid: sized from the cash that is there, and no more sold for them than they need. Amounts are in quote."""
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from decimal import Decimal
 
 from .decimals import ONE, ZERO, round_down, round_up
@@ -24,6 +25,8 @@ type Funded = tuple[tuple[PlannedOrder, ...], tuple[LeftOut, ...]]
 # What trading itself may cost, as a fraction of capital: buys that lack no more cash than that were paid as far as they could be.
 COSTS = Decimal("0.01")
 HALF = Decimal("0.5")
+# How near to the last price a guard may be, as a fraction, for its order to be filled.
+TIGHTEST = Decimal("0.001")
 
 
 def proceeds(sells: Iterable[PlannedOrder]) -> Decimal:
@@ -77,6 +80,37 @@ def scaled_alike(amounts: dict[str, Decimal], cash: Decimal, market: Market, lim
         left_out.append(LeftOut(coin, market.symbol(coin), Side.BUY, reason))
         del amounts[coin]
     return (), tuple(left_out)
+
+
+def as_planned(buys: Sequence[PlannedOrder], cash: Decimal, market: Market, limits: Limits) -> Funded:
+    """Buys of given sizes, with tighter price guards where the cash does not reach for the most that they may cost.
+
+    Where it does not reach for what they cost at the last price and a little more, all are scaled alike.
+    """
+    if sum((_at_most(order, market, limits) for order in buys), ZERO) <= cash:
+        return tuple(buys), ()
+    cost = sum((order.amount for order in buys), ZERO) * (ONE + FEE_MARGIN)
+    guard = cash / cost - ONE
+    if guard < TIGHTEST or any(order.limit_price is None for order in buys):
+        return scaled_alike({order.coin: order.amount for order in buys}, max(cash, ZERO), market, limits)
+    return tuple(
+        replace(
+            order,
+            limit_price=min(
+                order.limit_price or ZERO, market.rules[order.symbol].limit_price(Side.BUY, order.price, guard)
+            ),
+        )
+        for order in buys
+    ), ()
+
+
+def _at_most(order: PlannedOrder, market: Market, limits: Limits) -> Decimal:
+    """What a buy costs at most, fee included."""
+    if order.quote_amount is not None:
+        return order.quote_amount * (ONE + FEE_MARGIN)
+    if order.limit_price is not None:
+        return order.quantity * order.limit_price * (ONE + FEE_MARGIN)
+    return order.amount * worst_factor(limits, order.coin, market.rules[order.symbol])
 
 
 def nearest(amounts: dict[str, Decimal], cash: Decimal, capital: Decimal, market: Market, limits: Limits) -> Funded:

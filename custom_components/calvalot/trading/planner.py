@@ -5,16 +5,16 @@ once the sells are done. All amounts are in the quote asset.
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal, localcontext
 
 from .decimals import EXACT, ZERO
 from .exchanges.base import Side
-from .funding import Funded, nearest, needed, proceeds, scaled_alike
+from .funding import Funded, as_planned, nearest, needed, proceeds, scaled_alike
 from .limits import Limits
 from .market import LeftOut, Market, PlannedOrder, Reason, make_order, smallest_order
 from .portfolio import Portfolio, Valuation
-from .wants import Allocation, Moves, Wants
+from .wants import Allocation, Moves, Orders, Wants
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,12 +22,14 @@ class Plan:
     """Sells that can be sent at once, buys as amounts wanted by coin, and what was left out.
 
     `reserve` is the cash (quote) that is not to be spent, of an allocation that asks for some; None of all else.
+    `buys` are those whose sizes are given.
     """
 
     sells: tuple[PlannedOrder, ...] = ()
     wanted: Mapping[str, Decimal] = field(default_factory=dict[str, Decimal])
     left_out: tuple[LeftOut, ...] = ()
     reserve: Decimal | None = None
+    buys: tuple[PlannedOrder, ...] = ()
 
 
 def plan(
@@ -46,6 +48,8 @@ def plan(
         planner = _Planner(portfolio, valuation, market, limits, blocked)
         if isinstance(wants, Moves):
             planner.moves(wants)
+        elif isinstance(wants, Orders):
+            planner.orders(wants)
         else:
             planner.targets(wants)
         return Plan(
@@ -53,6 +57,7 @@ def plan(
             wanted=planner.wanted,
             left_out=tuple(planner.left_out),
             reserve=planner.reserve,
+            buys=tuple(planner.buys),
         )
 
 
@@ -76,6 +81,23 @@ class _Planner:
         self.wanted: dict[str, Decimal] = {}
         self.left_out: list[LeftOut] = []
         self.reserve: Decimal | None = None
+        self.buys: list[PlannedOrder] = []
+
+    def orders(self, orders: Orders) -> None:
+        """Each order as it is, at the price guard of this moment; a purchase never for more than it was planned for."""
+        for order in orders.orders:
+            coin, side, quantity = order.coin, order.side, order.quantity
+            short = side is Side.SELL and self._portfolio.quantity(coin) < quantity
+            reason = self._blocked.get((coin, side)) or self._market.obstacle(coin)
+            reason = reason or (Reason.NO_POSITION if short else None)
+            placed = None if reason else make_order(self._market, self._limits, coin, side, quantity)
+            if placed is None or placed.amount < smallest_order(self._market, self._limits, coin):
+                self._leave(coin, side, reason or Reason.BELOW_MINIMUM)
+            elif side is Side.SELL:
+                self.sells.append(placed)
+            else:
+                guard = placed.limit_price and order.limit_price and min(placed.limit_price, order.limit_price)
+                self.buys.append(replace(placed, limit_price=guard, quote_amount=order.quote_amount))
 
     def moves(self, moves: Moves) -> None:
         """Each move buys or sells its share of the capital."""
@@ -189,6 +211,8 @@ def fund(planned: Plan, cash: Decimal, capital: Decimal, market: Market, limits:
     """
     with localcontext(EXACT):
         cap = limits.max_order_share * capital
+        if planned.buys:
+            return as_planned(planned.buys, cash, market, limits)
         amounts = {coin: min(amount, cap) for coin, amount in planned.wanted.items()}
         if planned.reserve is None:
             return scaled_alike(amounts, max(cash, ZERO), market, limits)

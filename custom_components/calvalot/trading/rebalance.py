@@ -16,7 +16,7 @@ from .market import NOTIONAL_MARGIN, LeftOut, Market, PlannedOrder, Reason
 from .planner import fund, plan
 from .portfolio import Portfolio, Position
 from .settings import Settings
-from .wants import Moves, Wants
+from .wants import Moves, Orders, Wants
 
 MAX_REFUSALS = 2
 # How long a refused leg of a sale of everything waits: twice as long each time.
@@ -150,7 +150,7 @@ class Rebalancer:
                 # What a first purchase was refused for another signal of the leader says nothing about this one.
                 if order.created_at >= record.seen_at:
                     refusals.setdefault(leg, []).append(order.created_at)
-            elif order.state is OrderState.BOOKED and isinstance(record.wants, Moves):
+            elif order.state is OrderState.BOOKED and isinstance(record.wants, Moves | Orders):
                 filled = _is_filled(order, market.rules.get(order.symbol))
                 blocked[leg] = Reason.ALREADY_PLACED if filled else Reason.UNFILLED
         blocked |= {leg: Reason.REFUSED for leg, times in refusals.items() if self._is_refused(record, times)}
@@ -201,7 +201,7 @@ class Rebalancer:
             left_out=tuple((item.symbol, item.side.value, item.reason.value) for item in left_out),
             reason="no_price" if order_plan is None else _first_reason(left_out),
         )
-        untried = order_plan is None and not orders and not isinstance(record.wants, Moves)
+        untried = order_plan is None and not orders and not isinstance(record.wants, Moves | Orders)
         if in_flight or untried or ((placeable or passing) and not last_pass):
             return replace(record, result=Result.OPEN)
         traded = any(order.executed_quantity for order in orders)

@@ -6,15 +6,16 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from .decimals import EXACT, ONE
+from .decimals import EXACT, HUNDRED, ONE
 from .exchanges.base import Mode
 from .ledger.ledger import Ledger
 from .ledger.records import Book, CashFlow, OrderRecord, OrderState, SignalRecord, Trade
 from .market import LeftOut, PlannedOrder
 from .performance import Close, fall, period_return
+from .plan_table import Table
 from .profit import Profit
 from .snapshot import Snapshot
-from .wants import Moves, Wants
+from .wants import Moves, Orders, Wants
 
 type Json = dict[str, Any]
 
@@ -109,7 +110,7 @@ def signal(record: SignalRecord, orders: Iterable[OrderRecord] = ()) -> Json:
 def _version(wants: Wants | None) -> int | None:
     """The leader's version that wants such a thing: 1 moves, 2 an allocation."""
     match wants:
-        case None:
+        case None | Orders():
             return None
         case Moves():
             return 1
@@ -185,6 +186,36 @@ def preview(orders: Sequence[PlannedOrder], left_out: Sequence[LeftOut]) -> Json
             {"symbol": item.symbol, "side": item.side.value, "reason": item.reason.value} for item in left_out
         ],
     }
+
+
+def plan_table(table: Table) -> Json:
+    """A plan coin by coin, as preview tells it: shares in %, amounts in quote."""
+    return {
+        "table": [
+            {
+                "coin": row.coin,
+                "held": _percent(row.held),
+                "target": _percent(row.target),
+                "drift": _percent(row.drift),
+                "band": _percent(row.band),
+                "side": row.order and row.order.side.value,
+                "quantity": row.order and text(row.order.quantity),
+                "amount": row.order and text(row.order.amount),
+                "fee": figure(row.fee) if row.order else None,
+                "cost": figure(row.cost) if row.order else None,
+                "after": _percent(row.after),
+                "reason": row.reason and row.reason.value,
+            }
+            for row in table.rows
+        ],
+        "turnover": figure(table.turnover),
+        "cost": figure(table.cost),
+        "left_over": figure(table.left_over),
+    }
+
+
+def _percent(share: Decimal | None) -> float | None:
+    return None if share is None else round(float(share * HUNDRED), 4)
 
 
 def plan_in_words(orders: Sequence[PlannedOrder], quote: str) -> str:

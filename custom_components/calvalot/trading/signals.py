@@ -15,15 +15,14 @@ from .inputs import Fetcher, Inputs
 from .joining import Joining, as_allocation
 from .ledger.ledger import Ledger
 from .ledger.records import OVERTAKEN, OrderState, Result, SignalRecord
-from .market import LeftOut, PlannedOrder
 from .outcomes import Outcomes
-from .rebalance import Rebalancer
+from .rebalance import OrderPlan, Rebalancer
 from .risk import Risk
 from .settings import Settings
 from .signal import INITIAL_SYNC, InvalidSignal, Kind, Signal
 from .snapshot import Status
 from .sources.state import SourceState
-from .wants import Moves, Wants, to_text
+from .wants import Moves, Orders, Wants, to_text
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -79,10 +78,13 @@ class Signals:
             await self._overtake_all()
         return await self.exits.pursue(inputs)
 
-    async def sync(self, source: SourceState, inputs: Inputs) -> SignalRecord:
-        """Rebalance to what a source wants now, whatever is being sold. Raises CommandError where it wants no allocation."""
+    async def sync(self, source: SourceState, inputs: Inputs, orders: Orders | None = None) -> SignalRecord:
+        """Rebalance to what a source wants now, whatever is being sold, or by the orders that were planned for that.
+
+        Raises CommandError where it wants no allocation.
+        """
         signal = self._current(source)
-        if (wants := as_allocation(signal)) is None:
+        if (wants := orders or as_allocation(signal)) is None:
             raise CommandError("no_allocation")
         await self._overtake_all()
         if exit_ := await self.exits.open():
@@ -116,7 +118,7 @@ class Signals:
         await self.outcomes.signal(record)
         return record
 
-    async def preview(self, source: SourceState, inputs: Inputs) -> tuple[Sequence[PlannedOrder], Sequence[LeftOut]]:
+    async def preview(self, source: SourceState, inputs: Inputs) -> tuple[SignalRecord, OrderPlan]:
         """What a source's signal would trade now. Raises CommandError without a signal or a valuation."""
         signal = self._current(source)
         record = await (
@@ -124,12 +126,16 @@ class Signals:
             if await self._joining.goes_on(source, signal)
             else self._record(source, signal, Kind.SIGNAL, signal.signal_id, signal.wants)
         )
+        return record, await self.order_plan(record, inputs)
+
+    async def order_plan(self, record: SignalRecord, inputs: Inputs) -> OrderPlan:
+        """What a record would trade now. Raises CommandError without a valuation."""
         if inputs.account is None:
             raise CommandError("no_valuation")
         order_plan = await self._rebalancer.order_plan(record, inputs.account, inputs.market, with_proceeds=True)
         if order_plan is None:
             raise CommandError("no_valuation")
-        return order_plan.orders, order_plan.left_out
+        return order_plan
 
     # New signals
 
@@ -265,7 +271,7 @@ class Signals:
     def _renewed(self, source: SourceState, record: SignalRecord) -> SignalRecord:
         """A record with what its source wants by now under the same id: what has changed is to be approved anew."""
         signal = source.latest
-        if signal is None or signal.signal_id != record.origin:
+        if signal is None or signal.signal_id != record.origin or isinstance(record.wants, Orders):
             return record
         wants = signal.wants if record.kind is Kind.SIGNAL else as_allocation(signal)
         if wants is None or (record.wants and to_text(wants) == to_text(record.wants)):
@@ -277,7 +283,7 @@ class Signals:
         if record.wants is None:
             return record  # an older version wrote it down, and its source has not said it again
         old = self._age(record) > self._settings.max_signal_age
-        if old and isinstance(record.wants, Moves):
+        if old and isinstance(record.wants, Moves | Orders):
             return await self._expire(record, record.wants)
         if inputs.account is None or self._fetcher.exchange_problem:
             return record  # pragma: no cover  # whoever pursues has seen the account
@@ -295,7 +301,7 @@ class Signals:
                 inputs.account,
                 inputs.market,
                 self._fetcher.fee_prices,
-                last_pass=old,
+                last_pass=old or isinstance(record.wants, Orders),
                 halted=self._halted,
             )
             await self.outcomes.orders(orders)
@@ -303,8 +309,8 @@ class Signals:
             await self.outcomes.signal(record)
         return record
 
-    async def _expire(self, record: SignalRecord, moves: Moves) -> SignalRecord:
-        """Place nothing more of moves that are too old; what is on its way is waited for."""
+    async def _expire(self, record: SignalRecord, wants: Moves | Orders) -> SignalRecord:
+        """Place nothing more of moves or orders that are too old; what is on its way is waited for."""
         orders = await asyncio.to_thread(self._ledger.orders, record.key)
         if any(not order.state.settled for order in orders):
             return record
@@ -313,7 +319,7 @@ class Signals:
             for order in orders
             if order.state is OrderState.BOOKED and order.executed_quantity == order.quantity
         }
-        if not {(move.coin, move.side) for move in moves.moves} - filled:
+        if not wants.legs - filled:
             record = await self._write(replace(record, result=Result.EXECUTED, reason="", left_out=()))
         elif not orders and record.reason not in {"", WAITS}:  # what kept it from being traded says more than its age
             record = await self._write(replace(record, result=Result.ERROR))

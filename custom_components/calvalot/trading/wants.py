@@ -1,11 +1,13 @@
-"""What a signal wants: an allocation, or moves. It is stored with the signal, so that nothing has to be said twice."""
+"""What a signal wants: an allocation, moves, or orders. It is stored with the signal, so that nothing has to be said twice."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 import json
+from typing import Any
 
 from .exchanges.base import Side
+from .market import PlannedOrder
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,8 +48,30 @@ class Moves:
         """Coins that are to be traded."""
         return frozenset(move.coin for move in self.moves)
 
+    @property
+    def legs(self) -> frozenset[tuple[str, Side]]:
+        """What is to be traded, by coin and side."""
+        return frozenset((move.coin, move.side) for move in self.moves)
 
-type Wants = Allocation | Moves
+
+@dataclass(frozen=True, slots=True)
+class Orders:
+    """Orders as they were planned, each placed at most once: quantities as they are, purchases for no more than they say."""
+
+    orders: tuple[PlannedOrder, ...] = ()
+
+    @property
+    def coins(self) -> frozenset[str]:
+        """Coins that are to be traded."""
+        return frozenset(order.coin for order in self.orders)
+
+    @property
+    def legs(self) -> frozenset[tuple[str, Side]]:
+        """What is to be traded, by coin and side."""
+        return frozenset((order.coin, order.side) for order in self.orders)
+
+
+type Wants = Allocation | Moves | Orders
 
 EVERYTHING_SOLD = Allocation()
 
@@ -56,6 +80,8 @@ def to_text(wants: Wants) -> str:
     """What is wanted as JSON, the same text for the same content."""
     if isinstance(wants, Moves):
         return json.dumps({"moves": sorted((move.coin, move.side.value, f"{move.share:f}") for move in wants.moves)})
+    if isinstance(wants, Orders):
+        return json.dumps({"orders": [_order_text(order) for order in wants.orders]})
     document: dict[str, object] = {"allocation": {coin: f"{wants.shares[coin]:f}" for coin in sorted(wants.coins)}}
     if wants.keep:
         document["keep"] = sorted(wants.keep)
@@ -69,9 +95,29 @@ def from_text(text: str) -> Wants:
     document = json.loads(text)
     if "moves" in document:
         return Moves(tuple(Move(coin, Side(side), Decimal(share)) for coin, side, share in document["moves"]))
+    if "orders" in document:
+        return Orders(tuple(_order(row) for row in document["orders"]))
     cash = document.get("cash")
     return Allocation(
         shares={coin: Decimal(share) for coin, share in document["allocation"].items()},
         keep=frozenset(document.get("keep", ())),
         cash=None if cash is None else Decimal(cash),
     )
+
+
+_AMOUNTS = ("quantity", "price", "amount", "limit_price", "quote_amount")
+
+
+def _order_text(order: PlannedOrder) -> dict[str, str | None]:
+    amounts = {name: getattr(order, name) for name in _AMOUNTS}
+    return {
+        "coin": order.coin,
+        "symbol": order.symbol,
+        "side": order.side.value,
+        **{name: None if amount is None else f"{amount:f}" for name, amount in amounts.items()},
+    }
+
+
+def _order(row: Mapping[str, Any]) -> PlannedOrder:
+    amounts: dict[str, Any] = {name: None if row[name] is None else Decimal(row[name]) for name in _AMOUNTS}
+    return PlannedOrder(coin=row["coin"], symbol=row["symbol"], side=Side(row["side"]), **amounts)

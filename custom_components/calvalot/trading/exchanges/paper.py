@@ -88,9 +88,9 @@ class PaperExchange:
         rules = self._rules.get(order.symbol)
         if price is None or rules is None:
             raise NotSent(f"no price for {order.symbol}")
-        slippage = SLIPPAGE_MAJORS if rules.base in MAJORS else SLIPPAGE
+        slipped = slippage(rules.base)
         buys = order.side is Side.BUY
-        price = price * (ONE + slippage if buys else ONE - slippage)
+        price = price * (ONE + slipped if buys else ONE - slipped)
         now = self._clock()
         limit = order.limit_price
         quantity = order.quantity if order.quote_amount is None else rules.round_quantity(order.quote_amount / price)
@@ -132,6 +132,11 @@ class PaperExchange:
     async def traded_orders(self, symbol: str, since: datetime) -> frozenset[int]:
         """None: paper keeps no orders."""
         return frozenset()
+
+
+def slippage(coin: str) -> Decimal:
+    """How much worse than the last price a fill of a coin is expected to be, as a fraction."""
+    return SLIPPAGE_MAJORS if coin in MAJORS else SLIPPAGE
 
 
 def _fill(order: OrderReport, rules: SymbolRules) -> Fill:

@@ -185,6 +185,7 @@ class AllocationSource:
 
     def __init__(self, settings: AllocationSettings, zone: tzinfo) -> None:
         self._settings = settings
+        self.band: Decimal | None = settings.drift if When.DRIFT in settings.when else ZERO
         self._zone = zone
         self._pending: datetime | None = None
         self._text = to_text(whole(settings))

@@ -30,12 +30,14 @@ class Source(Protocol):
     """Something that says what a portfolio should hold.
 
     `remote`: it is asked over a network, and can be lost and come back. `jitter`: it speaks to many portfolios at once, so that
-    each waits a little. `memory` is a short text that is kept in the ledger for it over restarts.
+    each waits a little. `band` is how far a weight may be off its target (a fraction of it), None where the portfolio's threshold
+    counts. `memory` is a short text that is kept in the ledger for it over restarts.
     """
 
     kind: SourceKind
     remote: bool
     jitter: bool
+    band: Decimal | None
     memory: str | None
 
     async def fetch(self, coins: Collection[str]) -> None:

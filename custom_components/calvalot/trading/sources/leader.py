@@ -134,6 +134,7 @@ class LeaderSource:
     kind = SourceKind.LEADER
     remote = True
     jitter = True
+    band: Decimal | None = None
 
     def __init__(self, leader: Leader) -> None:
         self._leader = leader
