@@ -1,17 +1,21 @@
 """What an owner tunes is taken up in place: the follower goes on, and no cycle is lost."""
 
 import asyncio
+from datetime import time
 from decimal import Decimal
 from typing import Any
 
 from freezegun.api import FrozenDateTimeFactory
 from homeassistant.config_entries import ConfigEntryState
 from homeassistant.core import HomeAssistant
+from homeassistant.data_entry_flow import FlowResultType
 from homeassistant.helpers import entity_registry as er
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 from custom_components.calvalot.const import DOMAIN, MINOR_VERSION
+from custom_components.calvalot.forms import SECTIONS
+from custom_components.calvalot.trading.exchanges.base import Side
 from custom_components.calvalot.trading.risk import STOP_PEAK
 from simulators.exchange import ExchangeSimulator
 from simulators.leader import LeaderSimulator
@@ -157,6 +161,46 @@ async def test_connection(hass: HomeAssistant, entry: MockConfigEntry) -> None:
     await hass.async_block_till_done()
     assert entry.state is ConfigEntryState.LOADED
     assert entry.runtime_data is not coordinator
+
+
+async def test_when_not_to_trade(hass: HomeAssistant, entry: MockConfigEntry) -> None:
+    """Quiet hours, sides and coins are taken as they are written; what is left empty is not there."""
+    assert await set_up(hass, entry)
+    await tune(hass, entry, quiet_hours="22:00 - 07:30", only="buy", frozen=["doge"], locked=["BTC"])
+    settings = entry.runtime_data.settings
+    assert settings.quiet_hours
+    assert (settings.quiet_hours.start, settings.quiet_hours.end) == (time(22), time(7, 30))
+    assert (settings.only, settings.frozen, settings.locked) == (Side.BUY, {"DOGE"}, {"BTC"})
+    hass.config_entries.async_update_entry(entry, options={"only": None})
+    await hass.async_block_till_done()
+    assert (settings.quiet_hours, settings.only, settings.frozen, settings.locked) == (
+        None,
+        None,
+        frozenset(),
+        frozenset(),
+    )
+
+
+@pytest.mark.parametrize(
+    ("hours", "taken"),
+    [
+        ("22:00-07:00", True),
+        ("", True),
+        ("22:00", False),
+        ("7:00-7:00", False),
+        ("07:00-07:00", False),
+        ("late", False),
+    ],
+)
+async def test_quiet_hours_in_the_form(hass: HomeAssistant, entry: MockConfigEntry, hours: str, taken: bool) -> None:
+    """What is no two times is refused on its section."""
+    assert await set_up(hass, entry)
+    form = await hass.config_entries.options.async_init(entry.entry_id)
+    values = {name: {} for name in SECTIONS} | {"trade": {"coins": ["BTC"]}, "timing": {"quiet_hours": hours}}
+    result = await hass.config_entries.options.async_configure(form["flow_id"], values)
+    assert (result["type"] is FlowResultType.CREATE_ENTRY) is taken
+    if not taken:
+        assert result["errors"] == {"timing": "quiet_hours_invalid"}
 
 
 async def test_invalid(hass: HomeAssistant, entry: MockConfigEntry) -> None:

@@ -13,6 +13,7 @@ from homeassistant.helpers.selector import (
     NumberSelectorMode,
     SelectSelector,
     SelectSelectorConfig,
+    SelectSelectorMode,
     TextSelector,
     TextSelectorConfig,
 )
@@ -107,6 +108,9 @@ SECTIONS: Mapping[str, tuple[str, ...]] = {
         const.CONF_REBALANCE_THRESHOLD,
         const.CONF_MIN_ORDER,
         const.CONF_DUST_THRESHOLD,
+        const.CONF_ONLY,
+        const.CONF_FROZEN,
+        const.CONF_LOCKED,
     ),
     "limits": (
         const.CONF_SURVIVAL_FLOOR,
@@ -117,13 +121,21 @@ SECTIONS: Mapping[str, tuple[str, ...]] = {
         const.CONF_MAX_SLIPPAGE,
     ),
     "approval": (const.CONF_APPROVAL, const.CONF_APPROVAL_TIMEOUT),
-    "timing": (const.CONF_MAX_SIGNAL_AGE, const.CONF_ENTRY_JITTER, const.CONF_SILENCE_ALERT),
+    "timing": (
+        const.CONF_QUIET_HOURS,
+        const.CONF_MAX_SIGNAL_AGE,
+        const.CONF_ENTRY_JITTER,
+        const.CONF_SILENCE_ALERT,
+    ),
     "connection": (const.CONF_POLL_INTERVAL, const.CONF_PUSH, const.CONF_PUSH_URL),
 }
 
 # Every option that the form of the options stores.
 TUNED = frozenset(key for keys in SECTIONS.values() for key in keys)
 
+_ONLY = SelectSelector(
+    SelectSelectorConfig(options=["buy", "sell"], translation_key=const.CONF_ONLY, mode=SelectSelectorMode.DROPDOWN)
+)
 # A text this long would push the switch beside it out of the dialog; a field that is read only could not be copied from.
 _ADDRESS = TextSelector(TextSelectorConfig(multiline=True))
 
@@ -174,6 +186,10 @@ def options(
             vol.Required(const.CONF_APPROVAL, default=Approval.AUTOMATIC.value),
             choice(Approval, const.CONF_APPROVAL),
         ),
+        const.CONF_ONLY: (vol.Optional(const.CONF_ONLY), _ONLY),
+        const.CONF_FROZEN: (vol.Optional(const.CONF_FROZEN), coin_list(coins)),
+        const.CONF_LOCKED: (vol.Optional(const.CONF_LOCKED), coin_list(coins)),
+        const.CONF_QUIET_HOURS: (vol.Optional(const.CONF_QUIET_HOURS), TextSelector()),
         const.CONF_PUSH: (vol.Required(const.CONF_PUSH, default=False), BooleanSelector()),
         const.CONF_PUSH_URL: (vol.Optional(const.CONF_PUSH_URL), _ADDRESS),
     }

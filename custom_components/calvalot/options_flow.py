@@ -8,11 +8,19 @@ from homeassistant.config_entries import ConfigFlowResult, OptionsFlow
 
 from . import forms
 from .checks import check_coins
-from .const import CONF_COINS, CONF_PUSH_URL, CONF_QUOTE_ASSET, CONF_SURVIVAL_FLOOR, DEFAULT_COINS, DEFAULT_QUOTE_ASSET
+from .const import (
+    CONF_COINS,
+    CONF_PUSH_URL,
+    CONF_QUIET_HOURS,
+    CONF_QUOTE_ASSET,
+    CONF_SURVIVAL_FLOOR,
+    DEFAULT_COINS,
+    DEFAULT_QUOTE_ASSET,
+)
 from .coordinator import CalvalotCoordinator
 from .form_input import InvalidInput
 from .registry import type_of
-from .settings import coin_codes, exchange_of
+from .settings import coin_codes, exchange_of, quiet_hours
 from .texts import figure
 from .webhook import webhook_url
 
@@ -37,6 +45,7 @@ class CalvalotOptionsFlow(OptionsFlow):
             try:
                 forms.check_ranges(forms.OPTIONS, shown, coins)
                 self._check_floor(shown)
+                _check_quiet_hours(shown.get(CONF_QUIET_HOURS))
                 if new := [coin for coin in coins if coin not in known]:
                     await check_coins(exchange_of(self.hass, entry.data), new, quote)
             except InvalidInput as err:
@@ -64,3 +73,12 @@ class CalvalotOptionsFlow(OptionsFlow):
         floor, value = Decimal(str(wanted[CONF_SURVIVAL_FLOOR])), coordinator.data.total_value
         if value is not None and coordinator.settings.survival_floor != floor > value:
             raise InvalidInput({CONF_SURVIVAL_FLOOR: "floor_above_value"}, value=figure(self.hass, value, 2))
+
+
+def _check_quiet_hours(text: str | None) -> None:
+    """See that quiet hours are two times. Raises InvalidInput."""
+    try:
+        if text:
+            quiet_hours(text)
+    except ValueError as err:
+        raise InvalidInput({CONF_QUIET_HOURS: "quiet_hours_invalid"}) from err

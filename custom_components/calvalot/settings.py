@@ -1,7 +1,7 @@
 """From what a config entry stores to a follower's settings, leader and exchange."""
 
 from collections.abc import Callable, Mapping
-from datetime import timedelta
+from datetime import time, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -9,11 +9,12 @@ from homeassistant.config_entries import ConfigEntry
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers.aiohttp_client import async_get_clientsession
 from homeassistant.loader import async_get_integration
+from homeassistant.util import dt as dt_util
 
 from . import const
-from .trading.exchanges.base import Mode
+from .trading.exchanges.base import Mode, Side
 from .trading.exchanges.binance import BinanceExchange
-from .trading.settings import Approval, Settings
+from .trading.settings import Approval, QuietHours, Settings
 from .trading.sources.leader import Leader
 from .trading.urls import normalise_url
 
@@ -64,6 +65,15 @@ def coin_codes(values: Any) -> tuple[str, ...]:
     return tuple(dict.fromkeys(code for value in values if (code := str(value).strip().upper())))
 
 
+def quiet_hours(value: Any) -> QuietHours:
+    """Hours of the day such as 22:00-07:00, in Home Assistant's time zone. Raises ValueError."""
+    start, _, end = str(value).replace(" ", "").partition("-")
+    hours = QuietHours(time.fromisoformat(start), time.fromisoformat(end), dt_util.get_default_time_zone())
+    if hours.start == hours.end:
+        raise ValueError(value)
+    return hours
+
+
 # Options that are missing or empty leave the default of Settings.
 _OPTIONS: dict[str, Callable[[Any], Any]] = {
     const.CONF_MIN_ORDER: amount,
@@ -80,6 +90,10 @@ _OPTIONS: dict[str, Callable[[Any], Any]] = {
     const.CONF_APPROVAL: Approval,
     const.CONF_APPROVAL_TIMEOUT: _minutes,
     const.CONF_ENTRY_JITTER: _seconds,
+    const.CONF_ONLY: lambda side: Side(str(side).upper()),
+    const.CONF_FROZEN: lambda coins: frozenset(coin_codes(coins)),
+    const.CONF_LOCKED: lambda coins: frozenset(coin_codes(coins)),
+    const.CONF_QUIET_HOURS: quiet_hours,
 }
 
 

@@ -38,6 +38,10 @@ class Reason(StrEnum):
     DAILY_LIMIT = "daily_limit"
     NOT_NEEDED = "not_needed"
     IN_BAND = "in_band"
+    ONLY_BUY = "only_buy"
+    ONLY_SELL = "only_sell"
+    FROZEN = "frozen"
+    LOCKED = "locked"
 
     @property
     def passing(self) -> bool:

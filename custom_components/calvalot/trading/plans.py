@@ -121,7 +121,7 @@ class Plans:
     ) -> Table:
         targets = source.source.targets if isinstance(record.wants, Moves) else getattr(record.wants, "shares", None)
         return table(
-            portfolio=portfolio.without(inputs.market.aside),
+            portfolio=portfolio.without({*inputs.market.aside, *self._settings.locked}),
             targets=targets,
             band=source.source.band,
             threshold=self._settings.rebalance_threshold,

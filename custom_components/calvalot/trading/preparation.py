@@ -108,7 +108,8 @@ class Preparation:
         """The portfolio's own weights by coin, None without a complete valuation, and the least that can be traded of each."""
         market, limits = inputs.market, self._settings.limits
         book = await asyncio.to_thread(self._ledger.book)
-        valuation = book.portfolio.without(market.aside).value(market.prices)
+        apart = {*market.aside, *self._settings.locked}
+        valuation = book.portfolio.without(apart).value(market.prices)
         if inputs.account is None or valuation is None or not valuation.total:
             return None, {}
         coins = {*valuation.values, *(rules.base for rules in market.rules.values() if rules.quote == market.quote)}
@@ -116,7 +117,7 @@ class Preparation:
             weights = {coin: value / valuation.total for coin, value in valuation.values.items()}
             smallest = {
                 coin: least_quantity(market, limits, coin) * market.prices[coin] / valuation.total
-                for coin in coins - market.aside.keys()
+                for coin in coins - apart - self._settings.frozen
                 if not market.obstacle(coin)
             }
         return weights, smallest

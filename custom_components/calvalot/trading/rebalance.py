@@ -1,7 +1,7 @@
 """One pass at one signal: plan, sell, plan the buys from what is really there, say what became of it."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -65,13 +65,18 @@ class Rebalancer:
         book = await asyncio.to_thread(self._ledger.book)
         moving = committed(await asyncio.to_thread(self._ledger.in_flight), market)
         # A sale of everything says of each coin why it is still there, and waits for a pair that may open again.
-        aside = frozenset[str]() if record.kind.sells_out else frozenset(market.aside)
+        apart = {
+            **dict.fromkeys(market.aside, Reason.NOT_LISTED),
+            **dict.fromkeys(self._settings.locked, Reason.LOCKED),
+        }
+        aside = {} if record.kind.sells_out else apart
         portfolio = account.usable(book.portfolio, moving).without(aside)
         valuation = portfolio.value(market.prices)
         if wants is None or valuation is None or _missing_price(wants, market):
             return None
         blocked = await self._blocked(record, market)
-        blocked |= dict.fromkeys(((coin, side) for coin in aside for side in Side), Reason.NOT_LISTED)
+        blocked |= {(coin, side): reason for coin, reason in aside.items() for side in Side}
+        blocked |= self._ruled_out(record, {*portfolio.positions, *wants.coins})
         sellable = reserve_fee(portfolio, await asyncio.to_thread(self._ledger.last_fee_asset))
         cash = portfolio.cash - moving.get(market.quote, ZERO)
         limits = self._settings.limits
@@ -161,6 +166,18 @@ class Rebalancer:
             # What was not listed before a sale of everything began may be by now: it waits for newer rules.
             blocked |= {(coin, Side.SELL): Reason.NOT_TRADING for coin in market.aside}
         return blocked
+
+    def _ruled_out(self, record: SignalRecord, coins: Iterable[str]) -> dict[tuple[str, Side], Reason]:
+        """Legs that the owner's rules keep from being traded; a sale of everything leaves alone what is set apart."""
+        settings = self._settings
+        ruled = {(coin, side): Reason.FROZEN for coin in settings.frozen for side in Side}
+        if record.kind.sells_out:
+            return ruled | {(coin, Side.SELL): Reason.LOCKED for coin in settings.locked}
+        other = {Side.BUY: (Side.SELL, Reason.ONLY_BUY), Side.SELL: (Side.BUY, Reason.ONLY_SELL)}
+        if settings.only:
+            side, reason = other[settings.only]
+            ruled = {(coin, side): reason for coin in coins} | ruled
+        return ruled
 
     def _is_refused(self, record: SignalRecord, times: Sequence[datetime]) -> bool:
         """Whether a leg that was refused at these times is not placed now; one that sells everything only waits."""

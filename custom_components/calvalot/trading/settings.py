@@ -1,13 +1,13 @@
 """What one follower is set to."""
 
 from dataclasses import dataclass, fields
-from datetime import timedelta
+from datetime import UTC, datetime, time, timedelta, tzinfo
 from decimal import Decimal
 from enum import StrEnum
 import hashlib
 
 from .decimals import ONE
-from .exchanges.base import Mode
+from .exchanges.base import Mode, Side
 from .limits import Limits
 
 
@@ -18,6 +18,26 @@ class Approval(StrEnum):
     ASK = "ask"
 
 
+@dataclass(frozen=True, slots=True)
+class QuietHours:
+    """Hours of the day, in local time, in which no signal is traded; they may go over midnight."""
+
+    start: time
+    end: time
+    zone: tzinfo
+
+    def until(self, now: datetime) -> datetime | None:
+        """When the quiet hours that a time lies in are over (UTC); None outside of them."""
+        local = now.astimezone(self.zone)
+        overnight = self.end <= self.start
+        late = local.time() >= self.start
+        early = local.time() < self.end
+        if not (late or early if overnight else late and early):
+            return None
+        day = local.date() + timedelta(days=overnight and late)
+        return datetime.combine(day, self.end, self.zone).astimezone(UTC)
+
+
 # What a portfolio is: never tuned.
 _FOR_GOOD = frozenset({"entry_id", "mode", "quote", "initial_budget"})
 
@@ -25,6 +45,9 @@ _FOR_GOOD = frozenset({"entry_id", "mode", "quote", "initial_budget"})
 @dataclass(slots=True, kw_only=True)
 class Settings:
     """Settings of one follower: budget and floor in EUR, orders in quote, shares and thresholds as fractions.
+
+    With `only` a side no signal is traded on the other one. Coins that are `frozen` count and are never traded; what is held of
+    those that are `locked` is set apart, as if the portfolio did not hold it.
 
     `entry_id` names it for good: its orders carry a tag made from it. All parts of a portfolio share one object, and what may be
     tuned changes in it between two cycles.
@@ -49,6 +72,10 @@ class Settings:
     approval: Approval = Approval.AUTOMATIC
     approval_timeout: timedelta = timedelta(minutes=30)
     entry_jitter: timedelta = timedelta()
+    only: Side | None = None
+    frozen: frozenset[str] = frozenset()
+    locked: frozenset[str] = frozenset()
+    quiet_hours: QuietHours | None = None
 
     def tune(self, settings: Settings) -> None:
         """Take over what may be tuned."""

@@ -65,7 +65,9 @@ class Signals:
             await self._catch_up(source)
             if isinstance(source.incoming, InvalidSignal):
                 await self._reject(source, source.incoming)
+        quiet = self._settings.quiet_hours
         held_up = await self.sell_out(inputs) is not None or self._halted() or not ready
+        held_up = held_up or (quiet is not None and quiet.until(self._clock()) is not None)
         for source in self._sources:
             incoming = source.incoming
             busy = held_up or isinstance(incoming, InvalidSignal) or await self._pursue_open(source, inputs)

@@ -110,7 +110,7 @@ class SnapshotBuilder:
             permissions=self._fetcher.permissions,
             waiting_signal=waiting.signal_id if waiting else None,
             waiting_until=self._signals.approvals.expires(waiting) if waiting else None,
-            due=min(filter(None, (source.due for source in self._sources)), default=None),
+            due=min(filter(None, (*(source.due for source in self._sources), self._quiet_until(now))), default=None),
             fall=self._risk.fall,
             exiting=await self._signals.exits.open(),
             returned_signal=first.returned if first else None,
@@ -139,6 +139,10 @@ class SnapshotBuilder:
         return replace(snapshot, **{item.name: getattr(known, item.name) for item in fields(Figures)})
 
     # Inside
+
+    def _quiet_until(self, now: datetime) -> datetime | None:
+        quiet = self._settings.quiet_hours
+        return quiet.until(now) if quiet else None
 
     async def _close_day(self, book: Book, valuation: Valuation, rate: Decimal, market: Market, now: datetime) -> Book:
         value = valuation.total * rate

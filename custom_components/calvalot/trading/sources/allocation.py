@@ -17,6 +17,7 @@ import itertools
 import json
 
 from ..decimals import EXACT, ONE, ZERO
+from ..exchanges.base import Side
 from ..signal import Signal, SourceKind
 from ..wants import Allocation, to_text
 from .base import Moment
@@ -90,12 +91,15 @@ def outside(settings: AllocationSettings, weights: Mapping[str, Decimal]) -> fro
 
 
 def wanted(
-    settings: AllocationSettings, weights: Mapping[str, Decimal], smallest: Mapping[str, Decimal]
+    settings: AllocationSettings,
+    weights: Mapping[str, Decimal],
+    smallest: Mapping[str, Decimal],
+    only: Side | None = None,
 ) -> Allocation | None:
     """What brings the coins outside their bands back; None where nothing can be done about any.
 
     A coin of which nothing is held yet goes to its target. `smallest` is the least that can be traded of a coin, as a fraction
-    of the portfolio; without it a coin is left alone.
+    of the portfolio; without it a coin is left alone, and so is one that would be traded on another side than the `only` one.
     """
     targets = settings.targets
     with localcontext(EXACT):
@@ -103,7 +107,7 @@ def wanted(
         for coin in sorted(outside(settings, weights)):
             held, target = weights.get(coin, ZERO), targets.get(coin, ZERO)
             goal = _back(settings, target, held) if held else target
-            if coin in smallest and abs(goal - held) >= smallest[coin]:
+            if coin in smallest and abs(goal - held) >= smallest[coin] and _is_allowed(goal - held, only):
                 asked[coin] = goal
         if not asked:
             return None
@@ -112,10 +116,17 @@ def wanted(
         cash = ONE - sum(goals.values(), ZERO)
         cash_goal = _back(settings, target_cash, cash)
         if cash < settings.cash_reserve or abs(cash - target_cash) > settings.drift * target_cash:
-            asked |= _moved(goals, targets, cash - max(cash_goal, settings.cash_reserve), smallest, frozenset(asked))
+            amount = cash - max(cash_goal, settings.cash_reserve)
+            if _is_allowed(amount, only):
+                asked |= _moved(goals, targets, amount, smallest, frozenset(asked))
         kept = goals.keys() - asked
         cash = ONE - sum((goals | asked).values(), ZERO)
         return Allocation(shares=asked, keep=frozenset(kept), cash=max(cash, ZERO))
+
+
+def _is_allowed(change: Decimal, only: Side | None) -> bool:
+    """Whether a weight may be changed that way."""
+    return only is None or (change > 0) is (only is Side.BUY)
 
 
 def _back(settings: AllocationSettings, target: Decimal, held: Decimal) -> Decimal:
@@ -210,7 +221,7 @@ class AllocationSource:
         if not (due or self._pending or (by_drift and rested)):
             return None
         if by_drift:
-            wants = wanted(settings, moment.weights, moment.smallest)
+            wants = wanted(settings, moment.weights, moment.smallest, moment.only)
         else:
             wants = whole(settings) if _is_off(settings, moment) else None
         if wants is None:
@@ -257,8 +268,10 @@ class AllocationSource:
 def _is_off(settings: AllocationSettings, moment: Moment) -> bool:
     """Whether any coin is off its target by as much as can be traded."""
     weights = moment.weights or {}
+    changes = {
+        coin: settings.targets.get(coin, ZERO) - weights.get(coin, ZERO) for coin in {*settings.targets, *weights}
+    }
     return any(
-        coin in moment.smallest
-        and abs(settings.targets.get(coin, ZERO) - weights.get(coin, ZERO)) >= moment.smallest[coin]
-        for coin in {*settings.targets, *weights}
+        coin in moment.smallest and abs(change) >= moment.smallest[coin] and _is_allowed(change, moment.only)
+        for coin, change in changes.items()
     )

@@ -6,6 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Protocol
 
+from ..exchanges.base import Side
 from ..signal import InvalidSignal, Signal, SourceKind
 
 
@@ -15,7 +16,7 @@ class Moment:
 
     `now` is UTC; `prices` by coin are in quote; `weights` are the portfolio's own by coin (fractions, cash is the rest), None
     without a complete valuation, and `smallest` is the least of each coin that can be traded now, as a fraction too. `last` is when the source's last signal was taken up, `is_open` whether that one can still
-    be traded or waits for its owner.
+    be traded or waits for its owner. With `only` a side nothing is traded on the other one.
     """
 
     now: datetime
@@ -24,6 +25,7 @@ class Moment:
     smallest: Mapping[str, Decimal] = field(default_factory=dict[str, Decimal])
     last: datetime | None = None
     is_open: bool = False
+    only: Side | None = None
 
 
 class Source(Protocol):

@@ -117,6 +117,7 @@ class SourceState:
             smallest=smallest,
             last=newest.seen_at if newest else None,
             is_open=newest is not None and newest.result in {Result.OPEN, Result.WAITING},
+            only=self._settings.only,
         )
         if not self._answered:
             return
