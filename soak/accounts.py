@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
 
-from custom_components.calvalot.trading.executor import follower_tag
+from custom_components.calvalot.trading.order_names import follower_tag
 from simulators.exchange import ExchangeSimulator
 
 from .invariants import Account

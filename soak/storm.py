@@ -15,7 +15,7 @@ from typing import Any
 from aiohttp import ClientSession
 
 from custom_components.calvalot.trading.exchanges.binance import BinanceExchange
-from custom_components.calvalot.trading.executor import follower_tag
+from custom_components.calvalot.trading.order_names import follower_tag
 from harness.http import ApiError
 from harness.portfolio import COINS, QUOTE
 from simulators.exchange import Fault

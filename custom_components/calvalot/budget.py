@@ -20,8 +20,9 @@ from .const import (
 from .ledgers import async_accounts
 from .settings import amount
 from .trading.decimals import ZERO
-from .trading.exchanges.base import Balance, Exchange, eur_rate, rate_symbols
+from .trading.exchanges.base import Balance, Exchange
 from .trading.exchanges.binance import BinanceExchange
+from .trading.exchanges.symbols import eur_rate, rate_symbols, symbol_of
 from .trading.limits import Limits
 from .trading.market import FEE_MARGIN, Market, PlannedOrder, least_quantity, worst_factor
 from .trading.planner import fund, plan
@@ -119,7 +120,7 @@ def _still_to_begin(hass: HomeAssistant, data: Mapping[str, Any], quote: str) ->
 
 async def market_of(exchange: Exchange, coins: Collection[str], quote: str) -> Market:
     """Rules and prices of coins. Raises ExchangeError."""
-    rules = await exchange.rules([f"{coin}{quote}" for coin in coins]) if coins else {}
+    rules = await exchange.rules([symbol_of(coin, quote) for coin in coins]) if coins else {}
     prices = await exchange.prices(rules) if rules else {}
     return Market(
         quote=quote, rules=rules, prices={rules[symbol].base: price for symbol, price in prices.items() if price}

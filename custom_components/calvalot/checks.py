@@ -22,8 +22,9 @@ from .form_input import InvalidInput
 from .settings import exchange_of
 from .texts import figure
 from .trading.errors import ExchangeError, InvalidKey
-from .trading.exchanges.base import Mode, eur_rate, rate_symbols
+from .trading.exchanges.base import Mode
 from .trading.exchanges.binance import BinanceExchange
+from .trading.exchanges.symbols import eur_rate, rate_symbols, symbol_of
 
 
 async def check_exchange(hass: HomeAssistant, data: Mapping[str, Any], *, accept_withdrawal_key: bool) -> None:
@@ -59,7 +60,7 @@ async def trades_on(hass: HomeAssistant, data: Mapping[str, Any], others: Iterab
 
 async def check_coins(exchange: BinanceExchange, coins: Collection[str], quote: str) -> None:
     """Look the coins up at the exchange. Raises InvalidInput, naming those that it does not list against the quote asset."""
-    pairs = {coin: f"{coin}{quote}" for coin in coins if coin.isalnum()}
+    pairs = {coin: symbol_of(coin, quote) for coin in coins if coin.isalnum()}
     try:
         listed = await exchange.rules(pairs.values()) if pairs else {}
     except ExchangeError as err:
@@ -93,7 +94,7 @@ async def check_budget(hass: HomeAssistant, data: Mapping[str, Any], coins: Coll
 async def _eur_rate(exchange: BinanceExchange, quote: str) -> Decimal:
     """EUR per one quote. Raises ExchangeError, InvalidInput where nothing is traded against it or no rate is known."""
     symbols = rate_symbols(quote)
-    listed = await exchange.rules({f"BTC{quote}", *symbols}) if quote.isalnum() else {}
+    listed = await exchange.rules({symbol_of("BTC", quote), *symbols}) if quote.isalnum() else {}
     if all(quote not in {rules.base, rules.quote} for rules in listed.values()):
         raise InvalidInput({CONF_QUOTE_ASSET: "unknown_quote_asset"})
     # The exchange answers a question for several prices only if it lists them all.

@@ -18,10 +18,10 @@ from .coordinator import CalvalotConfigEntry
 from .form_input import InvalidInput
 from .issues import COINS_LEFT, order_text, unknown_orders
 from .settings import amount, coin_codes, exchange_of
+from .trading.bookings import Execution
 from .trading.engine import Engine
 from .trading.errors import CommandError
 from .trading.exchanges.base import Side
-from .trading.executor import Execution
 from .trading.ledger.records import OrderRecord
 
 EUR = NumberSelector(NumberSelectorConfig(mode=NumberSelectorMode.BOX, step="any", unit_of_measurement="EUR"))

@@ -10,6 +10,7 @@ from homeassistant.core import HomeAssistant, callback
 from homeassistant.helpers.translation import async_get_cached_translations
 
 from .const import CONF_QUOTE_ASSET, DEFAULT_QUOTE_ASSET, DOMAIN
+from .trading.exchanges.symbols import base_of, quote_of
 
 UNKNOWN: Final = "?"
 # What stands after the colon of a reason, where it is coins or symbols; the exchange's own sentences stay out.
@@ -61,9 +62,7 @@ def in_words(reason: str, text: Text, quote: str) -> str:
         key = "insufficient_balance" if "insufficient balance" in names else re.sub(r"[^a-z0-9]+", "_", code.lower())
         if not (words := text(f"reason_{key}")):
             continue
-        coins = (
-            ", ".join(name.removesuffix(quote) or name for name in names.split(", ")) if NAMES.fullmatch(names) else ""
-        )
+        coins = ", ".join(base_of(name, quote) for name in names.split(", ")) if NAMES.fullmatch(names) else ""
         found.append(text("logbook_of").format(reason=words, coins=coins) if coins else words)
     return "; ".join(found)
 
@@ -89,7 +88,7 @@ def _facts(data: Mapping[str, Any], text: Text) -> dict[str, str]:
             value = value.normalize()
         facts[key] = _number(value, text("logbook_number"))
     if "symbol" in facts:
-        facts["quote"] = facts["symbol"].removeprefix(facts["coin"])
+        facts["quote"] = quote_of(facts["symbol"], facts["coin"])
     return facts
 
 

@@ -30,7 +30,7 @@ from harness.simulated import Simulator
 from tests.trading.builders import key
 
 # What is written down on the way from a signal to booked fills, and what the exchange is asked.
-WRITES = ("add_flow", "write_signal", "add_orders", "update_orders", "book_order", "write_page")
+WRITES = ("add_flow", "write_signal", "add_orders", "update_orders", "book_order", "book_orders", "write_page")
 QUESTIONS = ("server_time", "balances", "place", "find", "fills", "orders_page", "traded_orders")
 MOST_CYCLES = 8
 # How long (s) an order that has arrived waits to be matched: longer than it takes to start again and look for it.

@@ -15,7 +15,7 @@ from typing import Any, Self
 import pytest
 
 from custom_components.calvalot.trading.exchanges.base import Mode
-from custom_components.calvalot.trading.executor import follower_tag
+from custom_components.calvalot.trading.order_names import follower_tag
 from custom_components.calvalot.trading.portfolio import Portfolio
 from simulators.exchange import ExchangeSimulator
 from simulators.leader import LeaderSimulator
@@ -98,9 +98,9 @@ class Children:
     ("circumstances", "methods"),
     [
         (_answered, (*WRITES, *QUESTIONS)),
-        (_unanswered, ("place", "update_orders", "find", "fills", "book_order")),
+        (_unanswered, ("place", "update_orders", "find", "fills", "book_orders")),
         (_lost, ("update_orders", "find", "server_time", "orders_page", "traded_orders", "add_orders")),
-        (_fees_in_bnb, ("place", "update_orders", "book_order")),
+        (_fees_in_bnb, ("place", "update_orders", "book_orders")),
         (_on_paper, (*WRITES, "server_time", "place")),
     ],
 )

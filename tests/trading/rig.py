@@ -14,9 +14,9 @@ from custom_components.calvalot.trading.events import Event
 from custom_components.calvalot.trading.exchanges.base import Mode
 from custom_components.calvalot.trading.exchanges.binance import BinanceExchange
 from custom_components.calvalot.trading.exchanges.host import HostLimits
-from custom_components.calvalot.trading.executor import follower_tag
 from custom_components.calvalot.trading.ledger.ledger import Ledger
 from custom_components.calvalot.trading.ledger.records import OrderRecord, Result
+from custom_components.calvalot.trading.order_names import follower_tag
 from custom_components.calvalot.trading.portfolio import Portfolio
 from custom_components.calvalot.trading.snapshot import Snapshot
 from harness.database import rows

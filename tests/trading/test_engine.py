@@ -15,11 +15,12 @@ from typing import Any
 import pytest
 
 from custom_components.calvalot.trading import responses, upkeep
+from custom_components.calvalot.trading.bookings import Execution
 from custom_components.calvalot.trading.errors import CommandError, NotSent, RateLimited
 from custom_components.calvalot.trading.exchanges.base import Mode, OrderRequest, Side
-from custom_components.calvalot.trading.executor import Execution, follower_tag
 from custom_components.calvalot.trading.ledger.records import OrderState, Result
 from custom_components.calvalot.trading.ledger.storage import LedgerCorrupt, LedgerError
+from custom_components.calvalot.trading.order_names import follower_tag
 from custom_components.calvalot.trading.settings import Approval
 from custom_components.calvalot.trading.signal import RECOVERED
 from custom_components.calvalot.trading.snapshot import Status
@@ -378,7 +379,7 @@ async def test_an_order_that_stays_unclear(rig: Rig, leader: LeaderSimulator, si
 
 # Crashes and stops
 
-STEPS = ["write_signal", "add_orders", "update_orders", "book_order", "place", "write_close"]
+STEPS = ["write_signal", "add_orders", "update_orders", "book_orders", "place", "write_close"]
 
 
 class Crash(BaseException):
@@ -447,7 +448,7 @@ def dies(follower: OpenEngine, name: str, number: int, when: str) -> None:
         for mode in Mode
         for name, number in (
             *(("add_flow", 1), ("add_orders", 1)),
-            *itertools.product(("update_orders", "book_order", "write_signal"), (1, 2)),
+            *itertools.product(("update_orders", "book_orders", "write_signal"), (1, 2)),
         )
         # On paper an order is written down for the second time with its fill.
         if (mode, name, number) != (Mode.DRY_RUN, "update_orders", 2)

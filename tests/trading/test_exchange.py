@@ -7,7 +7,8 @@ import pytest
 
 from custom_components.calvalot.trading.decimals import round_down, round_up
 from custom_components.calvalot.trading.errors import InvalidKey, RateLimited, Refused
-from custom_components.calvalot.trading.exchanges.base import Mode, Side, eur_rate, rate_symbols
+from custom_components.calvalot.trading.exchanges.base import Mode, Side
+from custom_components.calvalot.trading.exchanges.symbols import eur_rate, rate_symbols
 
 from .builders import amounts, decimals, make_rules
 

@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 
+from custom_components.calvalot.trading.bookings import Bookings, Execution
 from custom_components.calvalot.trading.errors import ExchangeError, ExchangeUnavailable, InvalidKey, NotSent
 from custom_components.calvalot.trading.exchanges.base import OrderPage, OrderReport, OrderRequest, Side
 from custom_components.calvalot.trading.exchanges.binance import BinanceExchange
-from custom_components.calvalot.trading.executor import RECOVERED, Execution, Executor, follower_tag
+from custom_components.calvalot.trading.executor import RECOVERED, Executor
 from custom_components.calvalot.trading.ledger.ledger import Ledger
 from custom_components.calvalot.trading.ledger.records import (
     Book,
@@ -26,6 +27,7 @@ from custom_components.calvalot.trading.ledger.records import (
 )
 from custom_components.calvalot.trading.ledger.storage import LedgerError
 from custom_components.calvalot.trading.market import PlannedOrder
+from custom_components.calvalot.trading.order_names import OrderNames, follower_tag
 from custom_components.calvalot.trading.portfolio import BookError
 from custom_components.calvalot.trading.rebuild import Rebuild
 from custom_components.calvalot.trading.settings import Settings
@@ -86,7 +88,10 @@ class Bench:
 
     async def rebuild(self) -> tuple[OrderRecord, ...]:
         """Look for what the ledger lacks, as a start does; returns what was booked."""
-        self.rebuilding = Rebuild(self.exchange, self.ledger, self.executor)
+        names = OrderNames(self.ledger, ENTRY)
+        self.rebuilding = Rebuild(
+            self.exchange, self.ledger, names, make_bookings(self.rig, self.ledger), self.executor
+        )
         return await self.rebuilding.go_on({"BTCUSDC": "BTC", "ETHUSDC": "ETH"}, {}, PRICES)
 
     def executions(self, side: Side) -> list[Decimal]:
@@ -108,7 +113,12 @@ class Bench:
 
 def make_executor(rig: Rig, exchange: Any, ledger: Ledger) -> Executor:
     """An executor whose pauses move the clock only."""
-    return Executor(exchange, ledger, ENTRY, rig.clock.now, rig.sleep)
+    return Executor(exchange, ledger, OrderNames(ledger, ENTRY), make_bookings(rig, ledger), rig.clock.now, rig.sleep)
+
+
+def make_bookings(rig: Rig, ledger: Ledger) -> Bookings:
+    """What books the orders of an executor."""
+    return Bookings(ledger, "BNB", rig.clock.now)
 
 
 @pytest.fixture
@@ -557,8 +567,8 @@ CRASHES = [
     ("place", 0, "after"),
     ("update_orders", 1, "before"),
     ("update_orders", 1, "after"),
-    ("book_order", 0, "before"),
-    ("book_order", 0, "after"),
+    ("book_orders", 0, "before"),
+    ("book_orders", 0, "after"),
 ]
 UNCLEAR_CRASHES = [
     *CRASHES[:6],
@@ -570,8 +580,8 @@ UNCLEAR_CRASHES = [
     ("update_orders", 2, "after"),
     ("fills", 0, "before"),
     ("fills", 0, "after"),
-    ("book_order", 0, "before"),
-    ("book_order", 0, "after"),
+    ("book_orders", 0, "before"),
+    ("book_orders", 0, "after"),
 ]
 
 
@@ -639,7 +649,7 @@ async def ends_and_settles(bench: Bench, side: Side) -> None:
     bench.agree()
 
 
-@pytest.mark.parametrize("until", ["add_orders", "update_orders", "place", "find", "fills", "book_order", "sleep"])
+@pytest.mark.parametrize("until", ["add_orders", "update_orders", "place", "find", "fills", "book_orders", "sleep"])
 async def test_a_cancelled_task(bench: Bench, side: Side, until: str, patches: pytest.MonkeyPatch) -> None:
     """A cancelled order is unknown; the next cycle finds out, and nothing is sent twice."""
     reached, go_on = asyncio.Event(), asyncio.Event()
@@ -682,7 +692,7 @@ async def test_a_cancelled_task(bench: Bench, side: Side, until: str, patches: p
 
 @pytest.mark.parametrize(
     ("name", "skip", "sent"),
-    [("add_orders", 0, 0), ("update_orders", 0, 0), ("update_orders", 1, 1), ("book_order", 0, 1)],
+    [("add_orders", 0, 0), ("update_orders", 0, 0), ("update_orders", 1, 1), ("book_orders", 0, 1)],
 )
 async def test_a_ledger_that_cannot_write(
     bench: Bench, side: Side, name: str, skip: int, sent: int, patches: pytest.MonkeyPatch
@@ -717,6 +727,26 @@ class _nothing:  # noqa: N801  # stands where `pytest.raises` would
     def __exit__(self, *_: object) -> None: ...
 
 
+async def test_answers_that_cannot_be_written_are_looked_up(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of them: they are one commit."""
+    update = bench.ledger.update_orders
+
+    def fails(records: Any) -> None:
+        if records[0].state is OrderState.EXECUTED:
+            raise LedgerError("the disk is full")
+        update(records)
+
+    orders = [bench.planned(Side.BUY, Decimal("0.05"), "ETH"), bench.planned(Side.BUY)]
+    with monkeypatch.context() as patched:
+        patched.setattr(bench.ledger, "update_orders", fails)
+        with pytest.raises(LedgerError):
+            await bench.executor.execute(key(SIGNAL), orders, PRICES)
+    assert {each.state for each in bench.ledger.orders(key(SIGNAL))} == {OrderState.SENDING}
+    settled = await bench.settle()
+    assert {(each.coin, each.state) for each in settled} == {("ETH", OrderState.BOOKED), ("BTC", OrderState.BOOKED)}
+    assert len(bench.rig.orders(side=Side.BUY)) == 2
+
+
 async def test_one_order_that_cannot_be_written_does_not_lose_the_others(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -724,18 +754,43 @@ async def test_one_order_that_cannot_be_written_does_not_lose_the_others(
     update = bench.ledger.update_orders
 
     def fails(records: Any) -> None:
-        if records[0].coin == "ETH" and records[0].state is OrderState.EXECUTED:
+        if len(records) == 1 and records[0].state is OrderState.EXECUTED:
             raise LedgerError("the disk is full")
         update(records)
 
     monkeypatch.setattr(bench.ledger, "update_orders", fails)
-    orders = [bench.planned(Side.BUY, Decimal("0.05"), "ETH"), bench.planned(Side.BUY)]
+    bench.rig.exchange.fault("drop", when="after", method="POST", path="/order")
+    orders = [
+        bench.planned(Side.BUY, Decimal("0.05"), "ETH"),
+        bench.planned(Side.BUY),
+        bench.planned(Side.BUY, Decimal("0.1"), "SOL"),
+    ]
     with pytest.raises(LedgerError):
         await bench.executor.execute(key(SIGNAL), orders, PRICES)
-    assert [(each.coin, each.state) for each in bench.ledger.orders(key(SIGNAL))] == [
-        ("ETH", OrderState.SENDING),
-        ("BTC", OrderState.BOOKED),
-    ]
+    states = [each.state for each in bench.ledger.orders(key(SIGNAL))]
+    assert sorted(states) == [OrderState.BOOKED, OrderState.BOOKED, OrderState.UNKNOWN]
+
+
+async def test_commits_of_a_batch(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Intents, sending, answers and bookings of five orders: one each, and one more for the coin that fees are taken in."""
+    commits: list[str] = []
+
+    def counted(name: str) -> Callable[..., Any]:
+        method = getattr(bench.ledger, name)
+
+        def call(*args: Any) -> Any:
+            commits.append(name)
+            return method(*args)
+
+        return call
+
+    for name in ("add_orders", "update_orders", "book_orders"):
+        monkeypatch.setattr(bench.ledger, name, counted(name))
+    quantities = {"BTC": "0.001", "ETH": "0.05", "SOL": "0.1", "XRP": "10", "BNB": "0.05"}
+    orders = [bench.planned(Side.BUY, Decimal(quantity), coin) for coin, quantity in quantities.items()]
+    records = await bench.executor.execute(key(SIGNAL), orders, PRICES)
+    assert {record.state for record in records} == {OrderState.BOOKED}
+    assert commits == ["add_orders", "update_orders", "update_orders", "book_orders", "book_orders"]
 
 
 # Stopping
@@ -816,9 +871,9 @@ async def test_a_ledger_older_than_the_account(bench: Bench, lost: str) -> None:
     assert {each.signal_id for each in recovered} == {RECOVERED}
     assert bench.ledger.book().portfolio == truth
     assert await bench.rebuild() == ()
-    adopted = await bench.executor.adopt(key(SIGNAL))
+    adopted = OrderNames(bench.ledger, ENTRY).adopt(key(SIGNAL))
     assert [each.side for each in adopted] == [Side.BUY, Side.SELL]
-    assert await bench.executor.adopt(key(SIGNAL)) == ()
+    assert OrderNames(bench.ledger, ENTRY).adopt(key(SIGNAL)) == ()
     assert [(each.side, each.leg) for each in bench.ledger.orders(key(SIGNAL))] == [(Side.BUY, 0), (Side.SELL, 0)]
     # The next order of that leg does not take the name of one that the lost ledger knew.
     names = {order.client_order_id for order in bench.rig.exchange.orders}
@@ -871,7 +926,7 @@ async def test_an_order_that_was_executed_after_all(bench: Bench) -> None:
     bench.rig.exchange.fault("drop", when="after", method="POST", path="/order", count=2)
     for limit in ("", "90000"):
         record = await bench.execute(Side.BUY, limit=limit, signal_id=f"with {limit}")
-        record = await bench.executor.settle_by_hand(record, None, PRICES)
+        record = await make_bookings(bench.rig, bench.ledger).settle_by_hand(record, None, PRICES)
         assert (record.state, record.reason) == (OrderState.NOT_PLACED, "settled by hand: not placed")
     bench.rig.clock.advance(60)
     recovered = await bench.rebuild()
@@ -924,8 +979,8 @@ async def test_an_order_for_an_amount_by_hand(bench: Bench) -> None:
     right = Execution(quantity=QUANTITY * 2, amount=Decimal("394.2"), fee=ZERO, fee_asset="BTC")
     for wrong in (replace(right, amount=Decimal("394.21")), replace(right, quantity=ZERO)):
         with pytest.raises(BookError):
-            await bench.executor.settle_by_hand(record, wrong, PRICES)
-    booked = await bench.executor.settle_by_hand(record, right, PRICES)
+            await make_bookings(bench.rig, bench.ledger).settle_by_hand(record, wrong, PRICES)
+    booked = await make_bookings(bench.rig, bench.ledger).settle_by_hand(record, right, PRICES)
     assert booked.quantity == booked.executed_quantity == QUANTITY * 2
 
 
@@ -948,9 +1003,9 @@ async def test_an_order_settled_by_hand(bench: Bench, side: Side) -> None:
         replace(right, fee_asset="DOGE"),
     ):
         with pytest.raises(BookError):
-            await bench.executor.settle_by_hand(record, wrong, PRICES)
+            await make_bookings(bench.rig, bench.ledger).settle_by_hand(record, wrong, PRICES)
     assert bench.ledger.book() == before
-    booked = await bench.executor.settle_by_hand(record, right, PRICES)
+    booked = await make_bookings(bench.rig, bench.ledger).settle_by_hand(record, right, PRICES)
     assert (booked.state, booked.reason) == (OrderState.BOOKED, "settled by hand")
     cash = Decimal(400) * (1 if side is Side.SELL else -1) - Decimal("0.1")
     assert bench.ledger.book().portfolio.cash == before.portfolio.cash + cash

@@ -18,15 +18,15 @@ from .rig import Rig
 async def test_a_booking_that_fails(rig: Rig, leader: LeaderSimulator, monkeypatch: pytest.MonkeyPatch) -> None:
     """The answer is lost with it: the order never was, and its leg is placed again."""
     follower = await rig.following(Mode.DRY_RUN)
-    book_order, failed = Ledger.book_order, []
+    book_orders, failed = Ledger.book_orders, []
 
     def fail_once(self: Ledger, *args: Any) -> Any:
         if not failed:
             failed.append(args)
             raise LedgerError("the disk is full")
-        return book_order(self, *args)
+        return book_orders(self, *args)
 
-    monkeypatch.setattr(Ledger, "book_order", fail_once)
+    monkeypatch.setattr(Ledger, "book_orders", fail_once)
     signal_id = leader.publish_v2({"BTC": ".3"})
     picture = await rig.cycle(follower)
     assert picture.storage_problem

@@ -33,7 +33,7 @@ class Watch:
         each = Settings(
             entry_id="entry", mode=Mode.LIVE, quote=QUOTE, initial_budget=Decimal(100), coins=("BTC",), **settings
         )
-        self.guards = Risk(each, ledger, lambda: NOW, self.journal)
+        self.guards = Risk(each, ledger, lambda: NOW, self.journal, "BNB")
 
     def told(self) -> list[str]:
         """Types of the alerts since the last time."""

@@ -98,7 +98,7 @@ async def test_fault_between_order_and_booking(rig: Rig, fault: Fault, commit: i
     with (
         patch.object(ledger, "add_orders", failing("add_orders")),
         patch.object(ledger, "update_orders", failing("update_orders")),
-        patch.object(ledger, "book_order", failing("book_order")),
+        patch.object(ledger, "book_orders", failing("book_orders")),
     ):
         picture = await rig.cycle(follower)
     assert picture.storage_problem

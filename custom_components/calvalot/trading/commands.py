@@ -6,9 +6,10 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 from decimal import Decimal
 
+from .bookings import Bookings, Execution
 from .cash_flows import CashFlows
 from .errors import CommandError
-from .executor import Execution, Executor
+from .executor import Executor
 from .exits import Cause
 from .inputs import Fetcher, Inputs
 from .ledger.ledger import Ledger
@@ -40,6 +41,7 @@ class Commands:
         ledger: Ledger,
         fetcher: Fetcher,
         executor: Executor,
+        bookings: Bookings,
         preparation: Preparation,
         cash_flows: CashFlows,
         risk: Risk,
@@ -54,6 +56,7 @@ class Commands:
         self._ledger = ledger
         self._fetcher = fetcher
         self._executor = executor
+        self._bookings = bookings
         self._preparation = preparation
         self._cash_flows = cash_flows
         self._risk = risk
@@ -170,7 +173,7 @@ class Commands:
             if record is None:
                 raise CommandError("order_not_open")
             try:
-                settled = await self._executor.settle_by_hand(record, execution, self._fetcher.fee_prices)
+                settled = await self._bookings.settle_by_hand(record, execution, self._fetcher.fee_prices)
             except BookError as err:
                 raise CommandError("execution_impossible", reason=str(err)) from err
             await self._signals.outcomes.orders([settled])

@@ -10,6 +10,7 @@ import logging
 import time
 
 from .accounts import Accounts
+from .bookings import Bookings
 from .books import Books
 from .cash_flows import CashFlows
 from .commands import Commands
@@ -21,6 +22,7 @@ from .health import CycleTiming, Health
 from .inputs import Fetcher, Inputs
 from .ledger.ledger import Ledger
 from .ledger.storage import LedgerCorrupt, LedgerError
+from .order_names import OrderNames
 from .plans import Plans
 from .preparation import Preparation
 from .profit import Today, midnight_utc
@@ -73,10 +75,12 @@ class Engine:
             SourceState(source, key, settings, ledger, clock, events) for key, source in sources.items()
         )
         self._fetcher = Fetcher(settings, exchange, ledger, clock, events)
-        self._executor = Executor(exchange, ledger, settings.entry_id, clock, sleep)
-        self._risk = Risk(settings, ledger, clock, events)
+        names = OrderNames(ledger, settings.entry_id)
+        bookings = Bookings(ledger, exchange.fee_coin, clock)
+        self._executor = Executor(exchange, ledger, names, bookings, clock, sleep)
+        self._risk = Risk(settings, ledger, clock, events, exchange.fee_coin)
         self._signals = Signals(
-            settings, self.sources, ledger, self._executor, self._fetcher, self._risk, clock, events
+            settings, self.sources, ledger, names, self._executor, self._fetcher, self._risk, clock, events
         )
         accounts = Accounts() if accounts is None else accounts
         cash_flows = CashFlows(settings, ledger, clock)
@@ -86,7 +90,7 @@ class Engine:
             self._fetcher,
             self._executor,
             Books(settings.mode, exchange, ledger, clock, accounts),
-            Rebuild(exchange, ledger, self._executor),
+            Rebuild(exchange, ledger, names, bookings, self._executor),
             cash_flows,
             self._risk,
             self._signals,
@@ -115,6 +119,7 @@ class Engine:
             ledger,
             self._fetcher,
             self._executor,
+            bookings,
             self._preparation,
             cash_flows,
             self._risk,

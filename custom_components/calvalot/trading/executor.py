@@ -1,27 +1,26 @@
 """Every order done at most once: intent → sent → settled, across crashes.
 
 planned → sending → executed → booked, aside: rejected, unknown, not_placed. Every state is on disk before the next step is
-taken; a failed commit raises LedgerError and nothing more is sent. An order is sent at most once under its client order id,
-whatever happens; what is unclear is looked up.
+taken, of all orders of a batch in one commit; a failed commit raises LedgerError and nothing more is sent. An order is sent at
+most once under its client order id, whatever happens; what is unclear is looked up.
 """
 
 import asyncio
-from base64 import b32encode
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
-from hashlib import sha256
 import logging
 
-from .decimals import ONE, ZERO
+from .bookings import Bookings
+from .decimals import ZERO
 from .errors import ClockSkew, ExchangeError, ExchangeUnavailable, InvalidKey, NotSent, RateLimited, Refused
-from .exchanges.base import FEE_COIN, Exchange, Fill, OrderReport, OrderRequest, Side
+from .exchanges.base import Exchange, OrderReport, OrderRequest
 from .ledger.ledger import Ledger
-from .ledger.records import FIRST_BOOK, OrderRecord, OrderState
+from .ledger.records import OrderRecord, OrderState
 from .market import PlannedOrder
-from .portfolio import BookError
-from .signal import FIRST_SOURCES, PORTFOLIO, RECOVERED, SignalKey
+from .order_names import OrderNames
+from .signal import RECOVERED, SignalKey
 
 _LOGGER = logging.getLogger(__name__)
 LOOKUP_PAUSES = (0.0, 0.5, 1.0, 2.0)
@@ -32,39 +31,22 @@ SEARCH_MARGIN = timedelta(seconds=5)
 type Outcome = tuple[OrderRecord, OrderReport | None]
 
 
-@dataclass(frozen=True, slots=True)
-class Leg:
-    """One of the orders that a signal places on a symbol and side, one after the other."""
-
-    signal: SignalKey
-    number: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Execution:
-    """What the exchange shows of an order: quantity in base, amount in quote, fee in its own asset."""
-
-    quantity: Decimal
-    amount: Decimal
-    fee: Decimal
-    fee_asset: str
-
-
 class Executor:
-    """Places and settles the orders of one follower."""
+    """Places and settles the orders of one portfolio."""
 
     def __init__(
         self,
         exchange: Exchange,
         ledger: Ledger,
-        entry_id: str,
+        names: OrderNames,
+        bookings: Bookings,
         clock: Callable[[], datetime],
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._exchange = exchange
         self._ledger = ledger
-        # Start of all our client order ids.
-        self.tag = follower_tag(entry_id)
+        self._names = names
+        self._bookings = bookings
         self._clock = clock
         self._sleep = sleep
         self._misses: dict[str, int] = {}
@@ -81,10 +63,10 @@ class Executor:
         """
         records = await asyncio.to_thread(self._plan, signal, planned)
         if self.stopping:
-            return await self._close(records, OrderState.NOT_PLACED, "not sent: stopping")
-        records = await self._write([self._sending(record) for record in records])
-        done = await asyncio.gather(*(self._send(record) for record in records), return_exceptions=True)
-        return await self._finish(done, prices)
+            return await self._write(
+                [_ended(record, OrderState.NOT_PLACED, "not sent: stopping") for record in records]
+            )
+        return await self._finish(await self._send(records), prices)
 
     async def settle(self, prices: Mapping[str, Decimal]) -> tuple[OrderRecord, ...]:
         """Find out what became of every order in flight and book it; returns those that were settled.
@@ -93,103 +75,23 @@ class Executor:
         """
         in_flight = await asyncio.to_thread(self._ledger.in_flight)
         records = [record for record in in_flight if record.reason != RECOVERED]
-        if not records:
-            return ()
-        never_sent = [record for record in records if record.state is OrderState.PLANNED]
-        closed = await self._close(never_sent, OrderState.NOT_PLACED, "not sent before a stop")
+        closed = await self._write(
+            [
+                _ended(record, OrderState.NOT_PLACED, "not sent before a stop")
+                for record in records
+                if record.state is OrderState.PLANNED
+            ]
+        )
         sent = [record for record in records if record.state is not OrderState.PLANNED]
         done = await asyncio.gather(*(self._look_up(record) for record in sent), return_exceptions=True)
         return closed + tuple(record for record in await self._finish(done, prices) if record.state.settled)
-
-    async def book(
-        self, record: OrderRecord, report: OrderReport, prices: Mapping[str, Decimal], *, in_order: bool = False
-    ) -> OrderRecord:
-        """Book the fills of an executed order; where that cannot be done yet, it stays in flight. Raises LedgerError.
-
-        `in_order`: whatever was executed before it is booked.
-        """
-        fills = report.fills or ()
-        try:
-            if not in_order:
-                await self._wait_for_fee_coin({fill.fee_asset for fill in fills} - {record.coin, self._ledger.quote})
-            fee_prices = self._fee_prices(record, report, fills, prices)
-            booked, _ = await asyncio.to_thread(self._ledger.book_order, record, report, fills, fee_prices, in_order)
-        except BookError as err:
-            _LOGGER.warning("Order %s was executed but cannot be booked yet: %s", record.client_order_id, err)
-            return record
-        self._misses.pop(record.client_order_id, None)
-        return booked
-
-    async def settle_by_hand(
-        self, record: OrderRecord, execution: Execution | None, prices: Mapping[str, Decimal]
-    ) -> OrderRecord:
-        """Book what the owner read on the exchange of an order in flight. Raises BookError, LedgerError."""
-        if execution is None:
-            return await self._end(record, OrderState.NOT_PLACED, "settled by hand: not placed")
-        within = (
-            execution.quantity <= record.quantity
-            if record.quote_amount is None
-            else execution.amount <= record.quote_amount
-        )
-        if not within or execution.quantity <= 0 or execution.amount <= 0 or execution.fee < 0:
-            raise BookError("the figures do not fit the order")
-        now = self._clock()
-        order_id = record.order_id or 0
-        fill = Fill(
-            trade_id=-record.seq,  # the exchange's own are positive
-            order_id=order_id,
-            price=execution.amount / execution.quantity,
-            quantity=execution.quantity,
-            amount=execution.amount,
-            fee=execution.fee,
-            fee_asset=execution.fee_asset,
-            time=now,
-        )
-        report = OrderReport(
-            client_order_id=record.client_order_id,
-            order_id=order_id,
-            symbol=record.symbol,
-            side=record.side,
-            done=True,
-            quantity=record.quantity if record.quote_amount is None else execution.quantity,
-            executed_quantity=execution.quantity,
-            executed_amount=execution.amount,
-            time=now,
-            fills=(fill,),
-        )
-        fee_prices = self._fee_prices(record, report, (fill,), prices)
-        record = replace(record, reason="settled by hand")
-        booked, _ = await asyncio.to_thread(self._ledger.book_order, record, report, (fill,), fee_prices)
-        self._misses.pop(record.client_order_id, None)
-        return booked
-
-    async def adopt(self, signal: SignalKey) -> tuple[OrderRecord, ...]:
-        """Give recovered orders back to the signal that placed them, now that it is known again; returns those."""
-        return await asyncio.to_thread(self._adopt, signal)
 
     async def complete(self, record: OrderRecord) -> Outcome:
         """Find out what became of an order that the exchange knows, with its fills. Raises LedgerError, ExchangeError."""
         if record.state is OrderState.EXECUTED:
             return await self._with_fills(record, _report(record))
         report = await self._exchange.find(record.symbol, record.client_order_id)
-        return await self._executed(record, report) if report and report.done else (record, None)
-
-    def explain(self, signal: SignalKey, symbol: str, client_order_ids: Collection[str]) -> dict[str, Leg]:
-        """Which of some orders of a symbol a signal has placed, and for which leg; synchronous. Raises LedgerError.
-
-        Legs follow each other: each has orders that the ledger knows already, or one of these.
-        """
-        by_start: dict[str, list[str]] = {}
-        for each in client_order_ids:
-            by_start.setdefault(_start(each), []).append(each)
-        known = {(order.side, order.leg) for order in self._ledger.orders(signal) if order.symbol == symbol}
-        found: dict[str, Leg] = {}
-        for side in Side:
-            leg = 0
-            while (names := by_start.get(self._name(signal, symbol, side, leg))) or (side, leg) in known:
-                found |= dict.fromkeys(names or (), Leg(signal, leg))
-                leg += 1
-        return found
+        return await self._found(record, report) if report and report.done else (record, None)
 
     # Inside
 
@@ -200,7 +102,7 @@ class Executor:
         for order in planned:
             same = [record for record in earlier if (record.symbol, record.side) == (order.symbol, order.side)]
             leg = 1 + max((record.leg for record in same if record.state is OrderState.BOOKED), default=-1)
-            name = self._name(signal, order.symbol, order.side, leg)
+            start = self._names.start(signal, order.symbol, order.side, leg)
             attempt = 1 + max((record.attempt for record in same if record.leg == leg), default=0)
             records.append(
                 OrderRecord(
@@ -211,7 +113,7 @@ class Executor:
                     side=order.side,
                     leg=leg,
                     attempt=attempt,
-                    client_order_id=f"{name}{attempt}",
+                    client_order_id=f"{start}{attempt}",
                     quantity=order.quantity,
                     price=order.price,
                     limit_price=order.limit_price,
@@ -221,38 +123,53 @@ class Executor:
             )
         return self._ledger.add_orders(records)
 
-    def _sending(self, record: OrderRecord) -> OrderRecord:
-        return replace(record, state=OrderState.SENDING, sent_at=self._exchange.timestamp())
+    async def _send(self, planned: Sequence[OrderRecord], *, again: bool = True) -> list[Outcome | BaseException]:
+        """Send orders whose intent is on disk, write down what was answered, look up what is unclear.
 
-    async def _send(self, record: OrderRecord, *, again: bool = True) -> Outcome:
-        """Send one order whose intent is on disk."""
+        What was refused for its time stamp is sent once more, as another attempt.
+        """
+        sending = await self._write(
+            [replace(record, state=OrderState.SENDING, sent_at=self._exchange.timestamp()) for record in planned]
+        )
+        found = await asyncio.gather(*(self._place(record) for record in sending), return_exceptions=True)
+        answers = [item for item in found if not isinstance(item, BaseException)]
+        await self._write([each.record for each in answers if each.record.state is not OrderState.SENDING])
+        late = [each.record for each in answers if each.skewed and again and not self.stopping]
+        done: list[Outcome | BaseException] = [item for item in found if isinstance(item, BaseException)]
+        done += await asyncio.gather(
+            *(self._outcome(each) for each in answers if each.record not in late), return_exceptions=True
+        )
+        if late:
+            fresh = await asyncio.to_thread(self._ledger.add_orders, [_next_attempt(record) for record in late])
+            done += await self._send(fresh, again=False)
+        return done
+
+    async def _place(self, record: OrderRecord) -> _Answer:
+        """Send one order; nothing is written down yet."""
         try:
             report = await self._exchange.place(_request(record))
         except Refused as err:
-            return await self._end(record, OrderState.REJECTED, str(err)), None
+            return _Answer(_ended(record, OrderState.REJECTED, str(err)))
         except ClockSkew as err:
-            refused = await self._end(record, OrderState.NOT_PLACED, str(err))
-            if not again or self.stopping:
-                return refused, None
-            name = record.client_order_id.removesuffix(f"-{record.attempt}")
-            attempt = record.attempt + 1
-            fresh = replace(record, attempt=attempt, client_order_id=f"{name}-{attempt}", state=OrderState.PLANNED)
-            (planned,) = await asyncio.to_thread(self._ledger.add_orders, [fresh])
-            (sending,) = await self._write([self._sending(planned)])
-            return await self._send(sending, again=False)
+            return _Answer(_ended(record, OrderState.NOT_PLACED, str(err)), skewed=True)
         except (NotSent, InvalidKey, RateLimited) as err:
             self.problem = err
-            return await self._end(record, OrderState.NOT_PLACED, str(err)), None
+            return _Answer(_ended(record, OrderState.NOT_PLACED, str(err)))
         except Exception as err:  # noqa: BLE001  # whatever else happened, the order may have been executed
             _LOGGER.warning("Outcome of order %s is unknown (%s), looking it up", record.client_order_id, _words(err))
             self.problem = err if isinstance(err, ExchangeError) else ExchangeUnavailable(_words(err))
             report = None
         if report is None or not report.done or report.client_order_id != record.client_order_id:
             # However long the request was on its way, it carries no later time stamp than this.
-            sent_at = self._exchange.timestamp()
-            (unknown,) = await self._write([replace(record, state=OrderState.UNKNOWN, sent_at=sent_at)])
-            return await self._look_up(unknown)
-        return await self._executed(record, report)
+            return _Answer(replace(record, state=OrderState.UNKNOWN, sent_at=self._exchange.timestamp()))
+        # Where nobody but us keeps an order, it is written down with its booking, in one commit.
+        return _Answer(executed(record, report) if self._exchange.keeps_orders else record, report)
+
+    async def _outcome(self, answer: _Answer) -> Outcome:
+        """What an answer that is written down comes to."""
+        if answer.report:
+            return await self._with_fills(answer.record, answer.report)
+        return (answer.record, None) if answer.record.state.settled else await self._look_up(answer.record)
 
     async def _look_up(self, record: OrderRecord) -> Outcome:
         """Look an order up, with growing pauses, until it is found or proven absent; else it stays in flight."""
@@ -265,11 +182,13 @@ class Executor:
                 await self._sleep(pause)
                 report = await self._exchange.find(record.symbol, record.client_order_id)
                 if report and report.done:
-                    return await self._executed(record, report)
+                    return await self._found(record, report)
                 if report is None:
                     self._misses[record.client_order_id] = self._misses.get(record.client_order_id, 0) + 1
                     if await self._is_absent(record):
-                        return await self._end(record, OrderState.NOT_PLACED, "the exchange does not know it"), None
+                        del self._misses[record.client_order_id]
+                        absent = _ended(record, OrderState.NOT_PLACED, "the exchange does not know it")
+                        return (await self._write([absent]))[0], None
         except ExchangeError as err:
             self.problem = err
             _LOGGER.debug("Order %s cannot be looked up: %s", record.client_order_id, err)
@@ -297,11 +216,8 @@ class Executor:
         traded = await self._exchange.traded_orders(record.symbol, since)
         return all(order_id in explained or order_id <= last for order_id in traded)
 
-    async def _executed(self, record: OrderRecord, report: OrderReport) -> Outcome:
-        """Write down that an order was executed, and have its fills.
-
-        Where nobody but us keeps it, it is written down with its booking, in one commit.
-        """
+    async def _found(self, record: OrderRecord, report: OrderReport) -> Outcome:
+        """Write down that an order was executed, and have its fills."""
         if self._exchange.keeps_orders:
             (record,) = await self._write([executed(record, report)])
         return await self._with_fills(record, report)
@@ -321,78 +237,31 @@ class Executor:
     async def _finish(
         self, done: Sequence[Outcome | BaseException], prices: Mapping[str, Decimal]
     ) -> tuple[OrderRecord, ...]:
-        """Book what was executed, then raise what went wrong with any of them.
-
-        Orders of the coin that fees are taken in come first: the others may have paid their fees out of what those brought,
-        and must leave what those sold.
-        """
-        outcomes = {item[0].seq: item for item in done if not isinstance(item, BaseException)}
-        for record, report in sorted(outcomes.values(), key=lambda item: item[0].coin != FEE_COIN):
-            if report:
-                outcomes[record.seq] = await self.book(record, report, prices), None
+        """Book what was executed, then raise what went wrong with any of them."""
+        outcomes = [item for item in done if not isinstance(item, BaseException)]
+        booked = await self._bookings.book([(record, report) for record, report in outcomes if report], prices)
         for item in done:
             if isinstance(item, BaseException):
                 raise item
-        return tuple(record for record, _ in outcomes.values())
-
-    async def _wait_for_fee_coin(self, assets: Collection[str]) -> None:
-        """Raise BookError while an order of one of these is in flight.
-
-        A fee may have been paid out of what it bought, and must not be booked out of what it sold.
-        """
-        if assets:
-            in_flight = await asyncio.to_thread(self._ledger.in_flight)
-            if unclear := {each.coin for each in in_flight if each.reason != RECOVERED} & {*assets}:
-                raise BookError(f"an order of {', '.join(sorted(unclear))} is still unclear")
-
-    def _fee_prices(
-        self, record: OrderRecord, report: OrderReport, fills: Sequence[Fill], prices: Mapping[str, Decimal]
-    ) -> dict[str, Decimal]:
-        """Price in quote of each fee asset; the coin's own is what was paid for it."""
-        known = {**prices, self._ledger.quote: ONE}
-        if report.executed_quantity:
-            known[record.coin] = report.executed_amount / report.executed_quantity
-        missing = {fill.fee_asset for fill in fills} - known.keys()
-        if missing:
-            raise BookError(f"no price for the fee in {', '.join(sorted(missing))}")
-        return {fill.fee_asset: known[fill.fee_asset] for fill in fills}
-
-    def _adopt(self, signal: SignalKey) -> tuple[OrderRecord, ...]:
-        recovered = self._ledger.orders(SignalKey(PORTFOLIO, RECOVERED))
-        legs: dict[str, Leg] = {}
-        for symbol in {record.symbol for record in recovered}:
-            names = [record.client_order_id for record in recovered if record.symbol == symbol]
-            legs |= self.explain(signal, symbol, names)
-        adopted = tuple(
-            replace(record, source=leg.signal.source, signal_id=leg.signal.signal_id, leg=leg.number)
-            for record in recovered
-            if (leg := legs.get(record.client_order_id))
-        )
-        if adopted:
-            self._ledger.update_orders(adopted)
-        return adopted
-
-    def _name(self, signal: SignalKey, symbol: str, side: Side, leg: int) -> str:
-        parts = [self._ledger.mode, signal.signal_id, symbol, side, str(leg)]
-        if self._ledger.number != FIRST_BOOK:  # whose names stay as they were before books had numbers
-            parts.append(str(self._ledger.number))
-        if signal.source not in FIRST_SOURCES:
-            parts.append(signal.source)
-        return f"{self.tag}{_short('\n'.join(parts), 18)}-"
+        for record in booked.values():
+            if record.state.settled:
+                self._misses.pop(record.client_order_id, None)
+        return tuple(booked.get(record.seq, record) for record, _ in outcomes)
 
     async def _write(self, records: Sequence[OrderRecord]) -> tuple[OrderRecord, ...]:
-        await asyncio.to_thread(self._ledger.update_orders, records)
+        """Write what became of orders, all in one commit."""
+        if records:
+            await asyncio.to_thread(self._ledger.update_orders, records)
         return tuple(records)
 
-    async def _close(self, records: Sequence[OrderRecord], state: OrderState, reason: str) -> tuple[OrderRecord, ...]:
-        if not records:
-            return ()
-        return await self._write([replace(record, state=state, reason=reason) for record in records])
 
-    async def _end(self, record: OrderRecord, state: OrderState, reason: str) -> OrderRecord:
-        self._misses.pop(record.client_order_id, None)
-        (ended,) = await self._close([record], state, reason)
-        return ended
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """An order as it is after it was sent, with the report where it was executed; `skewed`: refused for its time stamp."""
+
+    record: OrderRecord
+    report: OrderReport | None = None
+    skewed: bool = False
 
 
 def executed(record: OrderRecord, report: OrderReport) -> OrderRecord:
@@ -408,18 +277,17 @@ def executed(record: OrderRecord, report: OrderReport) -> OrderRecord:
     )
 
 
-def follower_tag(entry_id: str) -> str:
-    """Start of every client order id of a follower: `cv-` and six characters of its entry's hash."""
-    return f"cv-{_short(entry_id, 6)}-"
+def _ended(record: OrderRecord, state: OrderState, reason: str) -> OrderRecord:
+    return replace(record, state=state, reason=reason)
 
 
-def _short(text: str, length: int) -> str:
-    return b32encode(sha256(text.encode()).digest()).decode().lower()[:length]
-
-
-def _start(client_order_id: str) -> str:
-    """A client order id without its attempt."""
-    return client_order_id.rpartition("-")[0] + "-"
+def _next_attempt(record: OrderRecord) -> OrderRecord:
+    """The same order to be sent once more, under a name of its own."""
+    start = record.client_order_id.removesuffix(str(record.attempt))
+    attempt = record.attempt + 1
+    return replace(
+        record, attempt=attempt, client_order_id=f"{start}{attempt}", state=OrderState.PLANNED, reason="", sent_at=None
+    )
 
 
 def _report(record: OrderRecord) -> OrderReport:

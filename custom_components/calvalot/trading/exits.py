@@ -11,6 +11,7 @@ from . import responses
 from .decimals import ONE, ZERO
 from .errors import CommandError
 from .events import EventQueue
+from .exchanges.symbols import base_of
 from .inputs import Fetcher, Inputs
 from .ledger.ledger import Ledger
 from .ledger.records import OrderState, Result, SignalRecord
@@ -146,7 +147,7 @@ class Exits:
         portfolio = (await asyncio.to_thread(self._ledger.book)).portfolio
         finished = record.result is not Result.OPEN
         reasons = dict.fromkeys(portfolio.positions, Reason.DUST) if finished else {}
-        reasons |= {symbol.removesuffix(view.market.quote): Reason(reason) for symbol, _, reason in record.left_out}
+        reasons |= {base_of(symbol, view.market.quote): Reason(reason) for symbol, _, reason in record.left_out}
         return {
             "confirmed": True,
             "cause": cause_of(record).value,

@@ -12,7 +12,8 @@ from .account import Account, Claimed
 from .decimals import ZERO
 from .errors import ExchangeError, Refused
 from .events import EventQueue
-from .exchanges.base import FEE_COIN, Balance, Exchange, KeyPermissions, SymbolRules, eur_rate, rate_symbols
+from .exchanges.base import Balance, Exchange, KeyPermissions, SymbolRules
+from .exchanges.symbols import eur_rate, rate_symbols, symbol_of
 from .ledger.ledger import Ledger
 from .ledger.records import LastPrice
 from .market import Market
@@ -62,6 +63,7 @@ class Fetcher:
     ) -> None:
         self._settings = settings
         self._exchange = exchange
+        self.fee_coin = exchange.fee_coin
         self._ledger = ledger
         self._clock = clock
         self._events = events
@@ -154,7 +156,8 @@ class Fetcher:
             book = await asyncio.to_thread(self._ledger.book)
             quote = self._settings.quote
             self.hold(book.portfolio.positions)
-            symbols = {*rate_symbols(quote), *(f"{coin}{quote}" for coin in {*self._coins, FEE_COIN} - {quote})}
+            coins = {*self._coins, *filter(None, (self.fee_coin,))} - {quote}
+            symbols = {*rate_symbols(quote), *(symbol_of(coin, quote) for coin in coins)}
             asked_at = self._clock()
             rules = await self.asked(self._exchange.rules(sorted(symbols)))
             if rules is None:

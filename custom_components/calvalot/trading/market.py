@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from .decimals import ONE, ZERO, round_down, round_up
 from .exchanges.base import Side, SymbolRules
+from .exchanges.symbols import symbol_of
 from .limits import Limits
 
 # An exchange checks a minimum against an average price; orders keep this much above it.
@@ -75,7 +76,7 @@ class Market:
 
     def symbol(self, coin: str) -> str:
         """Symbol a coin is traded as."""
-        return f"{coin}{self.quote}"
+        return symbol_of(coin, self.quote)
 
     def obstacle(self, coin: str) -> Reason | None:
         """Why a coin cannot be traded just now."""

@@ -10,7 +10,8 @@ from .account import Account
 from .books import Books
 from .cash_flows import CashFlows
 from .decimals import EXACT
-from .exchanges.base import FEE_COIN, Mode
+from .exchanges.base import Mode
+from .exchanges.symbols import symbol_of
 from .executor import Executor
 from .inputs import Fetcher, Inputs
 from .ledger.ledger import Ledger
@@ -73,7 +74,7 @@ class Preparation:
             problem = self._fetcher.exchange_problem
         in_flight = await asyncio.to_thread(self._ledger.in_flight)
         if self._books.known and in_flight:
-            if FEE_COIN not in {*self._fetcher.fee_prices, self._settings.quote}:
+            if self._fetcher.fee_coin not in {*self._fetcher.fee_prices, self._settings.quote, None}:
                 self._fetcher.forget_rules()  # its pair may be listed again
                 await self._fetcher.fetch()
             await self._signals.outcomes.orders(await self._executor.settle(self._fetcher.fee_prices))
@@ -148,8 +149,8 @@ class Preparation:
         """Book what the exchange knows and the ledger does not; whether all of it is booked."""
         quote = self._settings.quote
         # Listed or not: rules that could not be had must not hide an order.
-        chosen = {f"{coin}{quote}": coin for coin in {*self._settings.coins, *book.portfolio.positions} - {quote}}
-        held = {f"{coin}{quote}": coin for coin in {*(inputs.balances or ())} - {quote}}
+        chosen = {symbol_of(coin, quote): coin for coin in {*self._settings.coins, *book.portfolio.positions} - {quote}}
+        held = {symbol_of(coin, quote): coin for coin in {*(inputs.balances or ())} - {quote}}
         found = await self._rebuild.go_on(chosen, held, self._fetcher.fee_prices)
         await self._signals.outcomes.orders(found)
         if found:

@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from .account import Account, committed
 from .decimals import ONE, ZERO
-from .exchanges.base import FEE_COIN, Side, SymbolRules
+from .exchanges.base import Side, SymbolRules
 from .executor import Executor
 from .ledger.ledger import Ledger
 from .ledger.records import OrderRecord, OrderState, Result, SignalRecord
@@ -51,11 +51,14 @@ class Rebalancer:
         ledger: Ledger,
         settings: Settings,
         clock: Callable[[], datetime],
+        fee_coin: str | None,
     ) -> None:
+        """`fee_coin` is the coin that the exchange may take its fees in."""
         self._executor = executor
         self._ledger = ledger
         self._settings = settings
         self._clock = clock
+        self._fee_coin = fee_coin
 
     async def order_plan(
         self, record: SignalRecord, account: Account, market: Market, *, with_proceeds: bool
@@ -77,7 +80,7 @@ class Rebalancer:
         blocked = await self._blocked(record, market)
         blocked |= {(coin, side): reason for coin, reason in aside.items() for side in Side}
         blocked |= self._ruled_out(record, {*portfolio.positions, *wants.coins})
-        sellable = reserve_fee(portfolio, await asyncio.to_thread(self._ledger.last_fee_asset))
+        sellable = reserve_fee(portfolio, await self._paying_coin())
         cash = portfolio.cash - moving.get(market.quote, ZERO)
         limits = self._settings.limits
         planned = plan(wants, replace(sellable, cash=cash), valuation, market, limits, blocked)
@@ -108,9 +111,9 @@ class Rebalancer:
             for sells in await self._in_turns(order_plan.sells):
                 if halted():
                     break
-                if sells[0].coin == FEE_COIN and done:  # its quantity has paid the fees of the others meanwhile
+                if sells[0].coin == self._fee_coin and done:  # its quantity has paid the fees of the others meanwhile
                     again = await self.order_plan(record, account, market, with_proceeds=False)
-                    sells = [order for order in again.sells if order.coin == FEE_COIN] if again else []  # noqa: PLW2901
+                    sells = [order for order in again.sells if order.coin == self._fee_coin] if again else []  # noqa: PLW2901
                 done += await self._executor.execute(record.key, sells, fee_prices)
             if order_plan.sells:
                 order_plan = await self.order_plan(record, account, market, with_proceeds=False)
@@ -137,12 +140,14 @@ class Rebalancer:
 
     async def _in_turns(self, sells: Sequence[PlannedOrder]) -> list[list[PlannedOrder]]:
         """All sells at once, but for the coin that fees are taken in: it goes last, with its own fee left over."""
-        if not any(order.coin == FEE_COIN for order in sells):
-            return [list(sells)] if sells else []
-        if await asyncio.to_thread(self._ledger.last_fee_asset) != FEE_COIN:
-            return [list(sells)]
-        others = [order for order in sells if order.coin != FEE_COIN]
-        return [turn for turn in (others, [order for order in sells if order.coin == FEE_COIN]) if turn]
+        paying = await self._paying_coin()
+        others = [order for order in sells if order.coin != paying]
+        return [batch for batch in (others, [order for order in sells if order.coin == paying]) if batch]
+
+    async def _paying_coin(self) -> str | None:
+        """The coin that the last fee was taken in, where it is the one for fees of whatever is traded."""
+        last = await asyncio.to_thread(self._ledger.last_fee_asset)
+        return last if last == self._fee_coin else None
 
     async def _blocked(self, record: SignalRecord, market: Market) -> dict[tuple[str, Side], Reason]:
         """Legs that must not be placed now, with the reason."""
@@ -241,13 +246,12 @@ def _is_filled(order: OrderRecord, rules: SymbolRules | None) -> bool:
     return order.quote_amount - order.executed_amount <= step
 
 
-def reserve_fee(portfolio: Portfolio, fee_asset: str | None) -> Portfolio:
-    """The book without the part of the fee coin that its own sale would cost."""
-    held = portfolio.position(FEE_COIN)
-    if fee_asset != FEE_COIN or not held.quantity:
+def reserve_fee(portfolio: Portfolio, paying: str | None) -> Portfolio:
+    """The book without the part of the coin that pays fees which its own sale would cost."""
+    if paying is None or not (held := portfolio.position(paying)).quantity:
         return portfolio
     kept = Position(held.quantity * (ONE - FEE_RESERVE), held.cost)
-    return replace(portfolio, positions={**portfolio.positions, FEE_COIN: kept})
+    return replace(portfolio, positions={**portfolio.positions, paying: kept})
 
 
 def _missing_price(wants: Wants, market: Market) -> bool:

@@ -12,11 +12,13 @@ from decimal import Decimal
 import itertools
 import logging
 
+from .bookings import Bookings
 from .errors import ExchangeError
-from .exchanges.base import FEE_COIN, Exchange, OrderPage, OrderReport
-from .executor import Executor, Leg, executed
+from .exchanges.base import Exchange, OrderPage, OrderReport
+from .executor import Executor, executed
 from .ledger.ledger import Ledger
 from .ledger.records import OrderRecord, OrderState
+from .order_names import Leg, OrderNames
 from .signal import INITIAL_SYNC, PORTFOLIO, RECOVERED, SignalKey, SourceKind
 
 _LOGGER = logging.getLogger(__name__)
@@ -30,9 +32,13 @@ UNFINISHED = "rebuild"
 class Rebuild:
     """Books our own orders that the account knows and the ledger does not; `done` once there are none."""
 
-    def __init__(self, exchange: Exchange, ledger: Ledger, executor: Executor) -> None:
+    def __init__(
+        self, exchange: Exchange, ledger: Ledger, names: OrderNames, bookings: Bookings, executor: Executor
+    ) -> None:
         self._exchange = exchange
         self._ledger = ledger
+        self._names = names
+        self._bookings = bookings
         self._executor = executor
         self._read: set[str] = set()
         self.done = not exchange.keeps_orders
@@ -82,7 +88,7 @@ class Rebuild:
     async def _read_symbol(self, symbol: str, coin: str) -> bool:
         while not self._interrupted:
             first = 1 + await asyncio.to_thread(self._ledger.last_order_id, symbol)
-            page = await self._exchange.orders_page(symbol, first, self._executor.tag)
+            page = await self._exchange.orders_page(symbol, first, self._names.tag)
             if page.ids:
                 await asyncio.to_thread(self._write, symbol, coin, page)
             if page.next_id is None:
@@ -120,7 +126,7 @@ class Rebuild:
             signals = self._ledger.signals(limit=EXPLAINED_SIGNALS)
             # A joining has an id of its own, which no leader will tell again.
             for signal in {SignalKey(SourceKind.LEADER, INITIAL_SYNC), *(record.key for record in signals)}:
-                legs |= self._executor.explain(signal, symbol, client_order_ids)
+                legs |= self._names.explain(signal, symbol, client_order_ids)
         return legs
 
     # Then they are booked
@@ -136,13 +142,13 @@ class Rebuild:
         in_flight = await asyncio.to_thread(self._ledger.in_flight)
         if any(record.reason != RECOVERED for record in in_flight):
             return False  # it came first, and these may have paid their fees out of what it bought
-        for batch in itertools.batched(_in_order(in_flight), AT_ONCE, strict=False):
+        for batch in itertools.batched(_in_order(in_flight, self._exchange.fee_coin), AT_ONCE, strict=False):
             if self._interrupted:
                 return False
             for record, report in await _all(self._executor.complete(record) for record in batch):
                 if report is None:
                     return False
-                done = await self._executor.book(record, report, prices, in_order=True)
+                done = await self._bookings.book_recovered(record, report, prices)
                 if not done.state.settled:
                     return False
                 booked.append(done)
@@ -168,7 +174,7 @@ def _record(report: OrderReport, coin: str, leg: Leg) -> OrderRecord:
     )
 
 
-def _in_order(records: Iterable[OrderRecord]) -> list[OrderRecord]:
+def _in_order(records: Iterable[OrderRecord], fee_coin: str | None) -> list[OrderRecord]:
     """Orders as they were executed; of the same moment, the coin first that fees are taken in.
 
     Of one symbol the exchange's numbers tell the order, whatever its clock did meanwhile: nothing is sold before it is bought.
@@ -178,7 +184,7 @@ def _in_order(records: Iterable[OrderRecord]) -> list[OrderRecord]:
     for record in sorted(records, key=lambda each: each.order_id or 0):
         moment = record.executed_at or record.created_at
         latest[record.symbol] = moment = max(moment, latest.get(record.symbol, moment))
-        found.append((moment, record.coin != FEE_COIN, record.order_id or 0, record))
+        found.append((moment, record.coin != fee_coin, record.order_id or 0, record))
     return [record for *_, record in sorted(found, key=lambda item: item[:3])]
 
 

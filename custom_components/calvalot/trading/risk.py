@@ -8,7 +8,6 @@ from decimal import Decimal
 from . import responses
 from .decimals import HUNDRED, ZERO
 from .events import EventQueue
-from .exchanges.base import FEE_COIN
 from .inputs import Inputs
 from .ledger.ledger import Ledger
 from .ledger.records import SignalRecord
@@ -28,8 +27,17 @@ class Risk:
     `fall` is how far the unit price is under the peak that the stop loss counts from, in %; None without a stop loss.
     """
 
-    def __init__(self, settings: Settings, ledger: Ledger, clock: Callable[[], datetime], events: EventQueue) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        ledger: Ledger,
+        clock: Callable[[], datetime],
+        events: EventQueue,
+        fee_coin: str | None,
+    ) -> None:
+        """`fee_coin` is the coin that the exchange may take its fees in."""
         self._settings = settings
+        self._fee_coin = fee_coin
         self._ledger = ledger
         self._clock = clock
         self._events = events
@@ -151,8 +159,8 @@ class Risk:
         held[self._settings.quote] = book.portfolio.cash
         there = {asset: balance.free + balance.locked for asset, balance in view.balances.items()}
         missing = {asset: quantity - there.get(asset, ZERO) for asset, quantity in held.items()}
-        if FEE_COIN in missing:
-            missing[FEE_COIN] -= await self._borrowed(missing[FEE_COIN], view.claimed.lent)
+        if (coin := self._fee_coin) in missing:
+            missing[coin] -= await self._borrowed(missing[coin], view.claimed.lent)
         return {asset: quantity for asset, quantity in missing.items() if quantity > 0}
 
     async def _borrowed(self, missing: Decimal, lent: Decimal) -> Decimal:

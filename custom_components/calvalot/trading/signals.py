@@ -15,6 +15,7 @@ from .inputs import Fetcher, Inputs
 from .joining import Joining, as_allocation
 from .ledger.ledger import Ledger
 from .ledger.records import OVERTAKEN, OrderState, Result, SignalRecord
+from .order_names import OrderNames
 from .outcomes import Outcomes
 from .rebalance import OrderPlan, Rebalancer
 from .risk import Risk
@@ -38,6 +39,7 @@ class Signals:
         settings: Settings,
         sources: Sequence[SourceState],
         ledger: Ledger,
+        names: OrderNames,
         executor: Executor,
         fetcher: Fetcher,
         risk: Risk,
@@ -47,12 +49,12 @@ class Signals:
         self._settings = settings
         self._sources = sources
         self._ledger = ledger
-        self._executor = executor
+        self._names = names
         self._fetcher = fetcher
         self._risk = risk
         self._clock = clock
         self._events = events
-        self._rebalancer = Rebalancer(executor, ledger, settings, clock)
+        self._rebalancer = Rebalancer(executor, ledger, settings, clock, fetcher.fee_coin)
         self._joining = Joining(ledger)
         self.outcomes = Outcomes(ledger, fetcher, events)
         self.approvals = Approvals(settings, ledger, events, clock)
@@ -208,7 +210,7 @@ class Signals:
         """Take a signal up: from here on it is written down."""
         record = await self._record(source, signal, kind, signal_id, wants)
         record = await self._write(record, {source.latest_fact: signal.signal_id})
-        await self._executor.adopt(record.key)
+        await asyncio.to_thread(self._names.adopt, record.key)
         _LOGGER.info("Signal %s is taken up", signal_id)
         self._events.received(record)
         return record

@@ -7,6 +7,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from .cash_flows import REVALUED, CashFlows
+from .exchanges.symbols import symbol_of
 from .executor import Executor
 from .inputs import Fetcher, Inputs
 from .ledger.ledger import Ledger
@@ -77,7 +78,7 @@ class SnapshotBuilder:
             inputs.rate if inputs else None,
             prices,
             first.source.targets if first else None,
-            {coin: f"{coin}{quote}" for coin in (*self._settings.coins, *book.portfolio.positions)},
+            {coin: symbol_of(coin, quote) for coin in (*self._settings.coins, *book.portfolio.positions)},
             self._valued,
             inputs.market.aside if inputs else None,
             corrections,

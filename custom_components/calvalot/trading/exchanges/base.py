@@ -1,6 +1,6 @@
 """What an exchange can do: prices, rules, balances, place an order, look one up."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -8,9 +8,6 @@ from enum import StrEnum
 from typing import Protocol
 
 from ..decimals import ONE, ZERO, round_down, round_up
-
-# The coin that an exchange may take its fees in, whatever is traded.
-FEE_COIN = "BNB"
 
 
 class Mode(StrEnum):
@@ -152,13 +149,15 @@ class OrderPage:
 
 
 class Exchange(Protocol):
-    """An exchange as the follower uses it.
+    """An exchange as a portfolio uses it; symbols are those of `symbols.py`.
 
+    `fee_coin` is the coin that it may take its fees in, whatever is traded; None where it has none.
     `visibility_lag` is how long after an order's time stamp it may still appear, `lookups` how many spread-out
     look-ups have to miss it before it counts as never placed. `keeps_orders`: an order lives there, whatever we write
     down; where it does not, one whose answer was not booked never was.
     """
 
+    fee_coin: str | None
     visibility_lag: timedelta
     lookups: int
     keeps_orders: bool
@@ -215,24 +214,3 @@ class Exchange(Protocol):
     async def traded_orders(self, symbol: str, since: datetime) -> frozenset[int]:
         """Ids of all orders of a symbol that traded since a time, whosever they are."""
         ...
-
-
-def rate_symbols(quote: str) -> tuple[str, ...]:
-    """Symbols whose prices give the EUR value of a quote asset."""
-    match quote:
-        case "EUR":
-            return ()
-        case "USDT":
-            return ("EURUSDT",)
-    return (f"EUR{quote}", "EURUSDT", f"{quote}USDT")
-
-
-def eur_rate(quote: str, prices: Mapping[str, Decimal]) -> Decimal | None:
-    """EUR per one unit of quote: 1 / EUR<quote>, else over EURUSDT and <quote>USDT, else unknown."""
-    if quote == "EUR":
-        return ONE
-    if direct := prices.get(f"EUR{quote}"):
-        return ONE / direct
-    euro = prices.get("EURUSDT")
-    cross = prices.get(f"{quote}USDT")
-    return cross / euro if euro and cross else None

@@ -63,6 +63,7 @@ def host_of(base_url: str) -> str:
 class BinanceExchange:
     """One account on a Binance Spot host, or without a key its public market data. The constructor does no I/O."""
 
+    fee_coin: str | None = "BNB"
     visibility_lag = RECV_WINDOW + timedelta(seconds=20)
     lookups = 3
     keeps_orders = True

@@ -41,6 +41,7 @@ class PaperExchange:
 
     def __init__(self, market: Exchange, clock: Callable[[], datetime], last_trade_id: Callable[[], int]) -> None:
         self._market = market
+        self.fee_coin = market.fee_coin
         self._clock = clock
         self._last_trade_id = last_trade_id
         self._numbers: count[int] | None = None

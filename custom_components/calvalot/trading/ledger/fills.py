@@ -9,11 +9,11 @@ from typing import Any
 from sqlalchemy import Connection, Select, func, insert, select
 
 from ..decimals import ZERO
-from ..exchanges.base import FEE_COIN, Fill, OrderReport, Side
+from ..exchanges.base import Fill, OrderReport, Side
 from ..portfolio import BookError, Portfolio
 from .book import columns
 from .orders import OrderTable
-from .records import Book, OrderRecord, OrderState, Trade
+from .records import Book, Booking, OrderRecord, OrderState, Trade
 from .storage import remembered, upsert_row
 from .tables import books, facts, fills, orders, positions
 
@@ -56,42 +56,22 @@ class FillTable(OrderTable):
         more; where less is held of their coin than was sold, it was so many of them. Raises BookError where the fills do not
         add up to what was executed or more is sold than held.
         """
-        if sum((fill.quantity for fill in trades), ZERO) != report.executed_quantity:
-            raise BookError(f"the fills of order {report.order_id} do not add up to what was executed")
         with self._transaction(orders, fills, books, positions, facts) as connection:
-            book = self._book(connection)
-            portfolio = book.portfolio
-            lent = ZERO
-            for fill in trades:
-                fee_price = fee_prices[fill.fee_asset]
-                row = {
-                    **self._key,
-                    "order_seq": record.seq,
-                    "symbol": record.symbol,
-                    "fee_price": fee_price,
-                    **{key: value for key, value in columns(fill).items() if key != "order_id"},
-                }
-                connection.execute(insert(fills), row)
-                before = portfolio
-                short = record.side is Side.SELL and fill.quantity > before.quantity(record.coin)
-                lendable = self._fees_in(connection, record.coin) if recovered and short else ZERO
-                portfolio = before.with_fill(fill, record.side, record.coin, self.quote, fee_price, lendable)
-                lent += _lent(fill, record, before, portfolio)
-            if lent:
-                self._lend(connection, lent)
-            booked = replace(
-                record,
-                state=OrderState.BOOKED,
-                order_id=report.order_id,
-                quantity=record.quantity_in(report),
-                executed_quantity=report.executed_quantity,
-                executed_amount=sum((fill.amount for fill in trades), ZERO),
-                executed_at=report.time,
-            )
-            book = replace(book, portfolio=portfolio)
-            self._update_order(connection, booked)
-            self._write_book(connection, book)
-        return booked, book
+            return self._book_order(connection, record, report, trades, fee_prices, recovered)
+
+    def book_orders(self, bookings: Sequence[Booking]) -> tuple[OrderRecord | BookError, ...]:
+        """Book finished orders in one commit, as `book_order` does each; for one that cannot be booked, why not."""
+        done: list[OrderRecord | BookError] = []
+        with self._transaction(orders, fills, books, positions, facts) as connection:
+            for each in bookings:
+                try:
+                    booked, _ = self._book_order(
+                        connection, each.record, each.report, each.report.fills or (), each.fee_prices
+                    )
+                    done.append(booked)
+                except BookError as err:
+                    done.append(err)
+        return tuple(done)
 
     def trades(self, limit: int = 100, since: datetime | None = None) -> tuple[Trade, ...]:
         """Orders that traded, newest first."""
@@ -116,6 +96,54 @@ class FillTable(OrderTable):
             return count
 
     # Inside
+
+    def _book_order(
+        self,
+        connection: Connection,
+        record: OrderRecord,
+        report: OrderReport,
+        trades: Sequence[Fill],
+        fee_prices: Mapping[str, Decimal],
+        recovered: bool = False,
+    ) -> tuple[OrderRecord, Book]:
+        """Write nothing unless all of the order can be booked."""
+        if sum((fill.quantity for fill in trades), ZERO) != report.executed_quantity:
+            raise BookError(f"the fills of order {report.order_id} do not add up to what was executed")
+        book = self._book(connection)
+        portfolio = book.portfolio
+        lent = ZERO
+        for fill in trades:
+            before = portfolio
+            short = record.side is Side.SELL and fill.quantity > before.quantity(record.coin)
+            lendable = self._fees_in(connection, record.coin) if recovered and short else ZERO
+            portfolio = before.with_fill(
+                fill, record.side, record.coin, self.quote, fee_prices[fill.fee_asset], lendable
+            )
+            lent += _lent(fill, record, self.quote, before, portfolio)
+        for fill in trades:
+            row = {
+                **self._key,
+                "order_seq": record.seq,
+                "symbol": record.symbol,
+                "fee_price": fee_prices[fill.fee_asset],
+                **{key: value for key, value in columns(fill).items() if key != "order_id"},
+            }
+            connection.execute(insert(fills), row)
+        if lent:
+            self._lend(connection, lent)
+        booked = replace(
+            record,
+            state=OrderState.BOOKED,
+            order_id=report.order_id,
+            quantity=record.quantity_in(report),
+            executed_quantity=report.executed_quantity,
+            executed_amount=sum((fill.amount for fill in trades), ZERO),
+            executed_at=report.time,
+        )
+        book = replace(book, portfolio=portfolio)
+        self._update_order(connection, booked)
+        self._write_book(connection, book)
+        return booked, book
 
     def _trades(self, query: Select[Any]) -> dict[int, Trade]:
         with self._reading() as connection:
@@ -160,10 +188,11 @@ class FillTable(OrderTable):
         upsert_row(connection, facts, {**self._key, "key": LENT, "value": f"{total:f}"})
 
 
-def _lent(fill: Fill, order: OrderRecord, before: Portfolio, after: Portfolio) -> Decimal:
-    """How much of the fee coin the book did not hold when it paid fees, and paid back in cash."""
-    if order.coin == FEE_COIN and order.side is Side.BUY:
-        return ZERO
-    fee = fill.fee if fill.fee_asset == FEE_COIN else ZERO
-    sold = fill.quantity if order.coin == FEE_COIN else ZERO
-    return fee + sold - (before.quantity(FEE_COIN) - after.quantity(FEE_COIN))
+def _lent(fill: Fill, order: OrderRecord, quote: str, before: Portfolio, after: Portfolio) -> Decimal:
+    """How much of the coin that fees are taken in the book did not hold when it paid some or sold it, and paid back in cash."""
+    leaves: dict[str, Decimal] = {}
+    if order.side is Side.SELL:
+        leaves[order.coin] = fill.quantity
+    if fill.fee_asset != quote and (order.side is Side.SELL or fill.fee_asset != order.coin):
+        leaves[fill.fee_asset] = leaves.get(fill.fee_asset, ZERO) + fill.fee
+    return sum((gone - (before.quantity(coin) - after.quantity(coin)) for coin, gone in leaves.items()), ZERO)

@@ -1,5 +1,6 @@
 """Records of the ledger."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
@@ -130,6 +131,15 @@ class OrderRecord:
     def quantity_in(self, report: OrderReport) -> Decimal:
         """Quantity that was asked for; of an order sized in quote what the exchange made of that."""
         return self.quantity if self.quote_amount is None else report.quantity or self.quantity
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Booking:
+    """An executed order with its fills, and the price in quote of each fee asset."""
+
+    record: OrderRecord
+    report: OrderReport
+    fee_prices: Mapping[str, Decimal]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,171 @@
+"""Executed orders put into the book, whether the exchange told what they came to or their owner did."""
+
+import asyncio
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from decimal import Decimal
+import logging
+
+from .decimals import ONE
+from .exchanges.base import Fill, OrderReport
+from .ledger.ledger import Ledger
+from .ledger.records import Booking, OrderRecord, OrderState
+from .portfolio import BookError
+from .signal import RECOVERED
+
+_LOGGER = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Execution:
+    """What the exchange shows of an order: quantity in base, amount in quote, fee in its own asset."""
+
+    quantity: Decimal
+    amount: Decimal
+    fee: Decimal
+    fee_asset: str
+
+
+class Bookings:
+    """Books orders of one portfolio; `prices` by asset (quote per unit) value fees that are not taken from the coin.
+
+    `fee_coin` is the coin that the exchange may take its fees in.
+    """
+
+    def __init__(self, ledger: Ledger, fee_coin: str | None, clock: Callable[[], datetime]) -> None:
+        self._ledger = ledger
+        self._fee_coin = fee_coin
+        self._clock = clock
+
+    async def book(
+        self, executed: Sequence[tuple[OrderRecord, OrderReport]], prices: Mapping[str, Decimal]
+    ) -> dict[int, OrderRecord]:
+        """Book executed orders with their fills; by seq, those that cannot be booked yet as they were. Raises LedgerError.
+
+        Orders of the coin that fees are taken in come first, in a commit of their own: the others may have paid their fees
+        out of what those brought, and must leave what those sold.
+        """
+        done = {record.seq: record for record, _ in executed}
+        first = [each for each in executed if each[0].coin == self._fee_coin]
+        for part in (first, [each for each in executed if each[0].coin != self._fee_coin]):
+            if part:
+                done |= await self._book_part(part, prices)
+        return done
+
+    async def book_recovered(
+        self, record: OrderRecord, report: OrderReport, prices: Mapping[str, Decimal]
+    ) -> OrderRecord:
+        """Book an order that was recovered, once all that was executed before it is booked. Raises LedgerError."""
+        try:
+            fee_prices = self._fee_prices(record, report, prices)
+            booked, _ = await asyncio.to_thread(
+                self._ledger.book_order, record, report, report.fills or (), fee_prices, True
+            )
+        except BookError as err:
+            _warn(record, err)
+            return record
+        return booked
+
+    async def settle_by_hand(
+        self, record: OrderRecord, execution: Execution | None, prices: Mapping[str, Decimal]
+    ) -> OrderRecord:
+        """Book what the owner read on the exchange of an order in flight. Raises BookError, LedgerError."""
+        if execution is None:
+            ended = replace(record, state=OrderState.NOT_PLACED, reason="settled by hand: not placed")
+            await asyncio.to_thread(self._ledger.update_orders, [ended])
+            return ended
+        within = (
+            execution.quantity <= record.quantity
+            if record.quote_amount is None
+            else execution.amount <= record.quote_amount
+        )
+        if not within or execution.quantity <= 0 or execution.amount <= 0 or execution.fee < 0:
+            raise BookError("the figures do not fit the order")
+        now = self._clock()
+        order_id = record.order_id or 0
+        fill = Fill(
+            trade_id=-record.seq,  # the exchange's own are positive
+            order_id=order_id,
+            price=execution.amount / execution.quantity,
+            quantity=execution.quantity,
+            amount=execution.amount,
+            fee=execution.fee,
+            fee_asset=execution.fee_asset,
+            time=now,
+        )
+        report = OrderReport(
+            client_order_id=record.client_order_id,
+            order_id=order_id,
+            symbol=record.symbol,
+            side=record.side,
+            done=True,
+            quantity=record.quantity if record.quote_amount is None else execution.quantity,
+            executed_quantity=execution.quantity,
+            executed_amount=execution.amount,
+            time=now,
+            fills=(fill,),
+        )
+        fee_prices = self._fee_prices(record, report, prices)
+        record = replace(record, reason="settled by hand")
+        booked, _ = await asyncio.to_thread(self._ledger.book_order, record, report, (fill,), fee_prices)
+        return booked
+
+    # Inside
+
+    async def _book_part(
+        self, executed: Sequence[tuple[OrderRecord, OrderReport]], prices: Mapping[str, Decimal]
+    ) -> dict[int, OrderRecord]:
+        """Book in one commit what can be booked now; by seq."""
+        unclear = await asyncio.to_thread(self._unclear)
+        bookings: list[Booking] = []
+        for record, report in executed:
+            try:
+                _wait_for(unclear & _third_assets(record, report, self._ledger.quote))
+                fee_prices = self._fee_prices(record, report, prices)
+            except BookError as err:
+                _warn(record, err)
+            else:
+                bookings.append(Booking(record=record, report=report, fee_prices=fee_prices))
+        done: dict[int, OrderRecord] = {}
+        if bookings:
+            for each, booked in zip(bookings, await asyncio.to_thread(self._ledger.book_orders, bookings), strict=True):
+                if isinstance(booked, BookError):
+                    _warn(each.record, booked)
+                else:
+                    done[booked.seq] = booked
+        return done
+
+    def _unclear(self) -> frozenset[str]:
+        """Coins of orders in flight; recovered ones are the rebuild's."""
+        return frozenset(each.coin for each in self._ledger.in_flight() if each.reason != RECOVERED)
+
+    def _fee_prices(
+        self, record: OrderRecord, report: OrderReport, prices: Mapping[str, Decimal]
+    ) -> dict[str, Decimal]:
+        """Price in quote of each fee asset; the coin's own is what was paid for it. Raises BookError."""
+        known = {**prices, self._ledger.quote: ONE}
+        if report.executed_quantity:
+            known[record.coin] = report.executed_amount / report.executed_quantity
+        assets = {fill.fee_asset for fill in report.fills or ()}
+        if missing := assets - known.keys():
+            raise BookError(f"no price for the fee in {', '.join(sorted(missing))}")
+        return {asset: known[asset] for asset in assets}
+
+
+def _third_assets(record: OrderRecord, report: OrderReport, quote: str) -> set[str]:
+    """Assets other than the order's own two that its fees were taken in."""
+    return {fill.fee_asset for fill in report.fills or ()} - {record.coin, quote}
+
+
+def _wait_for(coins: Collection[str]) -> None:
+    """Raise BookError where orders of some coins are in flight.
+
+    A fee may have been paid out of what they bought, and must not be booked out of what they sold.
+    """
+    if coins:
+        raise BookError(f"an order of {', '.join(sorted(coins))} is still unclear")
+
+
+def _warn(record: OrderRecord, err: BookError) -> None:
+    _LOGGER.warning("Order %s was executed but cannot be booked yet: %s", record.client_order_id, err)
