@@ -5,8 +5,8 @@ WORDS = {
         "simulators": "Leader on {leader}, exchange on {exchange}",
         "starting": "Starting Home Assistant (the first time takes a little longer) ...",
         "kept": "Config folder, which is kept: {folder}",
-        "adding": "Adding the follower ...",
-        "history": "Letting the follower live through a year (--no-history leaves that out) ...",
+        "adding": "Adding the portfolio ...",
+        "history": "Letting the portfolio live through a year (--no-history leaves that out) ...",
         "restarted": "Home Assistant was restarted and runs again.",
         "gone": "Home Assistant has ended by itself (exit code {code}); its log follows.",
         "ended": "Everything has ended.",
@@ -18,7 +18,7 @@ WORDS = {
 
   {mode}; a signal every {every:g} s, pushed at once, a poll every {poll} s. Ctrl-C ends everything.
 
-  For another follower, on paper or live:
+  For another portfolio, on paper or live:
 {access}
 """,
         "welcome_empty": """
@@ -41,8 +41,8 @@ WORDS = {
         "simulators": "Leader sur {leader}, plateforme d'échange sur {exchange}",
         "starting": "Démarrage de Home Assistant (un peu plus long la première fois)…",
         "kept": "Dossier de configuration, qui est conservé : {folder}",
-        "adding": "Ajout du suiveur…",
-        "history": "Le suiveur traverse une année d'historique (--no-history s'en passe)…",
+        "adding": "Ajout du portefeuille…",
+        "history": "Le portefeuille traverse une année d'historique (--no-history s'en passe)…",
         "restarted": "Home Assistant a redémarré et fonctionne de nouveau.",
         "gone": "Home Assistant s'est arrêté de lui-même (code de sortie {code}) ; voici son journal.",
         "ended": "Tout est arrêté.",
@@ -54,7 +54,7 @@ WORDS = {
 
   {mode} ; un signal toutes les {every:g} s, transmis aussitôt, une interrogation toutes les {poll} s. Ctrl-C arrête tout.
 
-  Pour un autre suiveur, en simulation ou en réel :
+  Pour un autre portefeuille, en simulation ou en réel :
 {access}
 """,
         "welcome_empty": """

@@ -19,27 +19,21 @@ from custom_components.calvalot.trading.ledger.records import OVERTAKEN, FlowKin
 from custom_components.calvalot.trading.signal import INITIAL_SYNC, Kind, SourceKind
 from custom_components.calvalot.trading.snapshot import Status
 
-from .test_translations import PLACEHOLDER, calls
+from .test_translations import calls, load
 
 # What the code puts behind a name to make a key of it.
 ENDS = ("long", "description", "explained", "on", "off", "unknown", *Mode)
 MODULES = sorted(file.name for file in FOLDER.iterdir())
 
 
-def words() -> dict[str, dict[str, str]]:
-    """What the cards say, by language and key."""
-    text = (FOLDER / "words.js").read_text(encoding="utf-8").partition("export function")[0]
-    parts = re.split(r"^  (\w\w): {$", text, flags=re.MULTILINE)[1:]
-    line = r'^    (?:"([^"]+)"|(\w+)):\s+"(.+)",$'
-    return {
-        language: {quoted or plain: said for quoted, plain, said in re.findall(line, body, re.MULTILINE)}
-        for language, body in zip(parts[::2], parts[1::2], strict=True)
-    }
+def words() -> set[str]:
+    """Keys of what the cards say, which they find among the integration's common texts."""
+    return {key.removeprefix("card_") for key in load("translations/en.json")["common"] if key.startswith("card_")}
 
 
 def scripts() -> str:
-    """The code of the cards without their words."""
-    return "\n".join((FOLDER / name).read_text(encoding="utf-8") for name in MODULES if name != "words.js")
+    """The code of the cards."""
+    return "\n".join((FOLDER / name).read_text(encoding="utf-8") for name in MODULES)
 
 
 def reasons() -> set[str]:
@@ -90,22 +84,9 @@ async def test_without_a_frontend(hass: HomeAssistant) -> None:
     assert DATA_EXTRA_MODULE_URL not in hass.data
 
 
-def test_words_are_the_same_in_both_languages() -> None:
-    """The same keys, nothing blank, the same values to be filled in."""
-    known = words()
-    assert known.keys() == {"en", "fr"}
-    assert list(known["en"]) == list(known["fr"])
-    source = (FOLDER / "words.js").read_text(encoding="utf-8").partition("export function")[0]
-    lines = re.findall(r"^    \S", source, re.MULTILINE)
-    assert len(lines) == 2 * len(known["en"])
-    for key, text in known["en"].items():
-        assert text == text.strip() != "", key
-        assert sorted(PLACEHOLDER.findall(text)) == sorted(PLACEHOLDER.findall(known["fr"][key])), key
-
-
 def test_whatever_is_shown_has_a_word() -> None:
     """Each key in the code, and each value that comes from the follower."""
-    keys = words()["en"].keys()
+    keys = words()
     for first in re.findall(r"\bword\(([^(),{`]*)", scripts()):
         assert set(re.findall(r'"([^"]*)"', first)) <= keys, first
     for kind in (Result, Status, Mode, FlowKind):
@@ -117,6 +98,6 @@ def test_whatever_is_shown_has_a_word() -> None:
 def test_no_word_is_left_over() -> None:
     """Each is named in the code, put together by it, or a value that comes from the follower."""
     names = set(re.findall(r"\w+", scripts()))
-    built = {f"{name}_{end}" for name in names for end in ENDS}
-    values = {each.value for kind in (Result, Status, Mode, FlowKind, OrderState, SourceKind) for each in kind}
-    assert words()["en"].keys() - names - built - values == set()
+    built = {f"{name}_{end}" for name in names for end in ENDS} | {f"follows_{kind}" for kind in SourceKind}
+    values = {each.value for kind in (Result, Status, Mode, FlowKind, OrderState) for each in kind}
+    assert words() - names - built - values == set()

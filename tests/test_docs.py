@@ -22,7 +22,6 @@ from custom_components.calvalot.trigger import TRIGGERS
 
 from .markdown import anchors, code, prose, rows, section
 from .test_automation_docs import EXAMPLES
-from .test_cards import words
 from .test_quality_scale import RULES
 from .test_translations import DESCRIPTIONS, attribute_names, calls, load, texts
 
@@ -210,8 +209,7 @@ def test_figures() -> None:
     (count,) = histories
     for name, figures in {
         "Integration Quality Scale": f"{len(RULES)} rules: {done} done, {exempt} exempt,",
-        "Texts of the integration": f"{len(texts('en'))} in each language",
-        "Words of the cards": f"{len(words()['en'])} in each language",
+        "Texts of the integration and of the cards": f"{len(texts('en'))} in each language",
         "Random histories": f"{count} of a portfolio at work in each mode, {10 * count:,} books",
         "Blueprints": f"{len(BLUEPRINTS)} of {len(BLUEPRINTS)}",
         "Examples of the documentation": f"{examples} of {examples}",
@@ -251,7 +249,7 @@ OTHER_NAMES = r"plateforme d'échange|calvalot[_.]\w+|`[^`]*`|<[^>]*>|\]\([^)]*\
 @pytest.mark.parametrize("language", OTHER_WORDS)
 def test_one_word_for_one_thing(language: str) -> None:
     """Net deposits, maximum drawdown, tracking distance; transaction, dépôt, stop-loss: in cards, entities and pages."""
-    said = {**texts(language), **{f"words.js {key}": text for key, text in words()[language].items()}}
+    said = {**texts(language)}
     if language == "fr":
         said |= {page.name: prose(page) for page in PAGES if page.name.endswith(".fr.md")}
     for where, text in said.items():
@@ -316,6 +314,7 @@ def test_french_readme_says_the_same() -> None:
     assert code(french) - code(english) == {"scripts/demo --language fr"}
     assert code(english) - code(french) == set()
     own = {"README.fr.md": "README.md", "docs/first-steps.fr.md": "docs/first-steps.md", "#sécurité": "#safety"}
+    own["#votre-propre-répartition-au-lieu-dun-leader"] = "#your-own-allocation-instead-of-a-leader"
 
     def links(text: str) -> list[str]:
         found = [link.replace("images/fr-", "images/en-") for link in re.findall(r"\]\(([^)\s]+)\)", text)]

@@ -144,7 +144,7 @@ STATUS = {
     "en": (
         ("Is copy trading paused?", "Is the copy trading active?"),
         "Pause copy trading",
-        "Calv-a-lot is active and follows its leader.",
+        "Calv-a-lot is active.",
         "Calv-a-lot is paused.",
     ),
     "fr": (
@@ -154,7 +154,7 @@ STATUS = {
             "Le copy trading est actif ?",
         ),
         "Mets le copy trading en pause !",
-        "Calv-a-lot est actif et suit son leader.",
+        "Calv-a-lot est actif.",
         "Calv-a-lot est en pause.",
     ),
 }

@@ -156,21 +156,19 @@ def test_french_is_not_english() -> None:
 
 
 def french() -> dict[str, str]:
-    """All that is written in French: the translations, the words of the cards, the documentation without its code."""
-    cards = (ROOT / "frontend/words.js").read_text("utf-8").partition("  fr: {")[2].partition("\n  },\n")[0]
+    """All that is written in French: the translations, the documentation without its code."""
     pages = [ROOT.parents[1] / "README.fr.md", *(ROOT.parents[1] / "docs").glob("*.fr.md")]
     prose = {
         page.name: re.sub(r"```.*?```|`[^`]*`|\]\([^)]*\)", "", page.read_text("utf-8"), flags=re.DOTALL)
         for page in pages
     }
-    words = {f"words.js {key}": text for key, text in re.findall(r'(\w+)"?:\s+"([^"]*)"', cards)}
-    return texts("fr") | words | prose
+    return texts("fr") | prose
 
 
 def test_french_spaces() -> None:
     """A no-break space (U+00A0) stands before : ; ! ? % € », after «, and inside of large numbers; never another one."""
     found = french()
-    assert {"words.js waiting", "README.fr.md"} <= found.keys()
+    assert {"common.card_waiting", "README.fr.md"} <= found.keys()
     for key, text in found.items():
         # The exclamation mark of a picture, the colon of an address, of a time and of YAML are no punctuation.
         prose = re.sub(r"!\[|https?://|\w+:\w+|\(confirm: true\)|\(%\)|\|:?-+", "", text)
@@ -282,9 +280,9 @@ def test_categories() -> None:
         *("triggers", "conditions", "device_automation", "system_health"),
         "common",
     }
-    # test_logbook.py, test_intent.py, test_config_flow.py
+    # test_logbook.py, test_intent.py, test_config_flow.py, test_cards.py
     common = load("translations/en.json")["common"]
-    starts = ("logbook_", "answer_", "setup_", "reason_", "problem_")
+    starts = ("logbook_", "answer_", "setup_", "reason_", "problem_", "card_")
     assert [key for key in common if not key.startswith(starts)] == []
 
 

@@ -92,13 +92,17 @@ async def test_picture_is_pushed_with_each_cycle(
         "title",
         "quote",
         "paused",
-        "source",
+        "sources",
         "leader_connected",
         "exchange_connected",
         "waiting_signal",
         "last_signal_result",
     )
-    assert [follower[key] for key in told] == ["Calv-a-lot", "USDC", False, "leader", True, True, None, "executed"]
+    assert [follower[key] for key in told] == [
+        *("Calv-a-lot", "USDC", False),
+        [{"kind": "leader", "name": "127.0.0.1"}],
+        *(True, True, None, "executed"),
+    ]
 
     exchange.set_price("BTCUSDC", "100000")
     await poll(hass, entry)

@@ -18,6 +18,7 @@ from homeassistant.exceptions import HomeAssistantError
 from homeassistant.helpers import entity_registry as er, service
 from homeassistant.helpers.dispatcher import async_dispatcher_connect
 import voluptuous as vol
+from yarl import URL
 
 from .const import DOMAIN
 from .coordinator import CalvalotConfigEntry, CalvalotCoordinator
@@ -205,7 +206,7 @@ def _picture(coordinator: CalvalotCoordinator) -> Json:
         "quote": coordinator.settings.quote,
         **portfolio(snapshot),
         "paused": snapshot.paused,
-        "source": type_of(coordinator.config_entry.data).kind,
+        "sources": [_source(coordinator.config_entry)],
         "leader_connected": snapshot.leader_connected,
         "exchange_connected": snapshot.exchange_connected,
         "leader_problem": snapshot.leader_problem and snapshot.leader_problem.key,
@@ -220,6 +221,13 @@ def _picture(coordinator: CalvalotCoordinator) -> Json:
         "spare": text(snapshot.spare, 2),
         "last_known": known and portfolio(known),
     }
+
+
+def _source(entry: ConfigEntry[Any]) -> Json:
+    """What decides, and the host where it is asked; None for one in the house."""
+    source = type_of(entry.data)
+    address = source.address(entry.data)
+    return {"kind": source.kind, "name": address and URL(address).host}
 
 
 def _limits(coordinator: CalvalotCoordinator) -> Json:

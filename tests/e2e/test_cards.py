@@ -319,7 +319,7 @@ def test_card_editor(shown: Shown, page: Page, own_dashboard: str) -> None:
     dialog.locator("input[name=title]").fill("My money")
     preview = dialog.locator("calvalot-portfolio-card")
     expect(preview).to_contain_text("My money")
-    for label in ("Follower", "Title", "Period shown first"):
+    for label in ("Portfolio", "Title", "Period shown first"):
         expect(dialog.get_by_text(label, exact=True).first).to_be_visible()
     dialog.get_by_role("button", name="Save").click()
     expect(page.locator("#view").locator("calvalot-portfolio-card")).to_contain_text("My money")

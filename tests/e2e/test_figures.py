@@ -18,11 +18,14 @@ pytestmark = pytest.mark.parametrize("stage", ["en"], indirect=True, scope="sess
 
 # Puts a card on the page whose Home Assistant tells what the test says, and nothing else.
 PUT = """([name, told, flows, rows]) => {
+    const { hass } = document.querySelector("home-assistant");
     const connection = {
         addEventListener() {},
         removeEventListener() {},
-        sendMessagePromise: async ({ type }) =>
-            type === "calvalot/followers"
+        sendMessagePromise: async (message) =>
+            message.type.startsWith("frontend/")
+                ? hass.connection.sendMessagePromise(message)
+            : message.type === "calvalot/followers"
                 ? { followers: [{ entry_id: "told", title: "Told", state: "loaded", entities: rows ? { total_value: "value" } : {} }] }
                 : { cash_flows: flows },
         subscribeMessage: async (receive) => {
@@ -35,7 +38,7 @@ PUT = """([name, told, flows, rows]) => {
     const card = document.createElement(`calvalot-${name}-card`);
     card.id = "told";
     card.setConfig({ follower: "told" });
-    card.hass = { ...document.querySelector("home-assistant").hass, connection, callWS };
+    card.hass = { ...hass, connection, callWS };
     document.querySelector("#told")?.remove();
     document.body.prepend(card);
 }"""
@@ -61,6 +64,7 @@ UNKNOWN = {
     "title": "Told",
     "quote": "USDC",
     "paused": False,
+    "sources": [{"kind": "leader", "name": "leader.example"}],
     "leader_connected": True,
     "exchange_connected": True,
     "last_signal": None,

@@ -18,8 +18,9 @@ pytestmark = pytest.mark.parametrize("stage", ["en"], indirect=True, scope="sess
 # The card as somebody sees it who is no administrator; the locale is another object, so that it is built anew.
 AS_GUEST = """async (card) => {
     const { hass } = card;
+    const before = card.shadowRoot.querySelector("ha-card");
     card.hass = { ...hass, locale: { ...hass.locale }, user: { ...hass.user, is_admin: false } };
-    await card.shadowRoot.querySelector("ha-card").updateComplete;
+    while (card.shadowRoot.querySelector("ha-card") === before) await new Promise(requestAnimationFrame);
     const shown = [...card.shadowRoot.querySelectorAll("button")].filter((each) => each.checkVisibility());
     const names = shown.map((each) => each.textContent);
     card.hass = hass;
@@ -28,7 +29,9 @@ AS_GUEST = """async (card) => {
 # A card in a house without a follower.
 ALONE = """async () => {
     const { hass } = document.querySelector("home-assistant");
-    const connection = { sendMessagePromise: async () => ({ followers: [] }) };
+    const answer = (message) =>
+        message.type === "calvalot/followers" ? { followers: [] } : hass.connection.sendMessagePromise(message);
+    const connection = { sendMessagePromise: async (message) => answer(message) };
     const card = document.createElement("calvalot-portfolio-card");
     card.setConfig({});
     card.hass = { ...hass, connection };
@@ -300,4 +303,4 @@ def test_no_follower_leads_to_the_set_up(page: Page) -> None:
     """No empty button, and a link to where one is set up."""
     open_dashboard(page)
     set_up = "/config/integrations/dashboard/add?domain=calvalot"
-    assert page.evaluate(ALONE) == [0, "Set up a follower", set_up]
+    assert page.evaluate(ALONE) == [0, "Set up a portfolio", set_up]

@@ -1,7 +1,7 @@
 // Signals and what became of them, money that came and went, newest first, down to the beginning of the ledger.
 
 import { tag } from "./approval.js";
-import { CalvalotCard } from "./card.js";
+import { CalvalotCard, led } from "./card.js";
 import { cashFlows, page } from "./data.js";
 import { h, setText } from "./dom.js";
 import { sign } from "./icons.js";
@@ -13,7 +13,7 @@ const SETTLE = 150;
 const SCROLLS = !matchMedia("(pointer: coarse)").matches;
 const MAX_TAGS = 6;
 // Orders of which it is not known yet what became of them.
-const WAYS = ["initial_sync", "sync", "stop_loss", "exit"];
+const WAYS = ["initial_sync", "sync", "stop_loss", "exit", "allocation"];
 
 export class ActivityCard extends CalvalotCard {
   heading = "activity";
@@ -23,7 +23,7 @@ export class ActivityCard extends CalvalotCard {
     this._items = new Map();
     this._list = h("ol", { "aria-label": this.word("activity") });
     this._end = h("button", { type: "button", class: "end", onclick: () => this._older() }, this.word("more"));
-    this._none = h("p", { class: "quiet", hidden: true }, this.word("no_signals"));
+    this._none = h("p", { class: "quiet", hidden: true });
     this._scroller = h(
       "div",
       { class: "scroller", tabindex: "0", role: "region", "aria-label": this.word("activity") },
@@ -112,6 +112,7 @@ export class ActivityCard extends CalvalotCard {
   }
 
   _told() {
+    setText(this._none, this.word(led(this.picture) ? "no_signals" : "no_signals_own"));
     this._none.hidden = this._list.childElementCount > 0;
     this._scroller.hidden = !this._list.childElementCount;
   }

@@ -4,7 +4,7 @@ import { ActivityCard } from "./activity.js";
 import { PortfolioCard } from "./portfolio.js";
 import { PositionsCard } from "./positions.js";
 import { Strategy } from "./strategy.js";
-import { words } from "./words.js";
+import { words } from "./wording.js";
 
 const CARDS = { portfolio: PortfolioCard, positions: PositionsCard, activity: ActivityCard };
 const DOCS = "https://github.com/cashalot/calvalot-homeassistant#dashboard";
@@ -17,38 +17,42 @@ const language = () => {
   }
 };
 
-// The follower that an entity belongs to, where it is one of ours.
+// The portfolio that an entity belongs to, where it is one of ours.
 function followerOf(hass, entityId) {
   const entity = hass.entities?.[entityId];
   return entity?.platform === "calvalot" ? hass.devices?.[entity.device_id]?.config_entries?.[0] : undefined;
 }
 
-const word = words({ language: language() });
-window.customCards ??= [];
-window.customStrategies ??= [];
-for (const name of Object.keys(CARDS)) {
-  window.customCards.push({
-    type: `calvalot-${name}-card`,
-    name: `Calv-a-lot ${word(name).toLowerCase()}`,
-    description: word(`${name}_description`),
-    preview: true,
+// What the dialogs for a new card and a new dashboard list.
+async function list({ conn: connection }) {
+  const { word } = await words({ connection, language: language() });
+  for (const name of Object.keys(CARDS)) {
+    window.customCards.push({
+      type: `calvalot-${name}-card`,
+      name: `Calv-a-lot ${word(name).toLowerCase()}`,
+      description: word(`${name}_description`),
+      preview: true,
+      documentationURL: DOCS,
+      getEntitySuggestion: (hass, entityId) => {
+        const follower = followerOf(hass, entityId);
+        return follower ? { config: { type: `custom:calvalot-${name}-card`, follower } } : null;
+      },
+    });
+  }
+  window.customStrategies.push({
+    type: "calvalot",
+    strategyType: "dashboard",
+    name: "Calv-a-lot",
+    description: word("strategy_description"),
     documentationURL: DOCS,
-    getEntitySuggestion: (hass, entityId) => {
-      const follower = followerOf(hass, entityId);
-      return follower ? { config: { type: `custom:calvalot-${name}-card`, follower } } : null;
-    },
   });
 }
-window.customStrategies.push({
-  type: "calvalot",
-  strategyType: "dashboard",
-  name: "Calv-a-lot",
-  description: word("strategy_description"),
-  documentationURL: DOCS,
-});
 
+window.customCards ??= [];
+window.customStrategies ??= [];
 // The frontend swaps the registry of elements while it starts: whoever defines too early is lost.
 customElements.whenDefined("home-assistant").then(() => {
   for (const [name, Card] of Object.entries(CARDS)) customElements.define(`calvalot-${name}-card`, Card);
   customElements.define("ll-strategy-dashboard-calvalot", Strategy);
+  window.hassConnection.then(list);
 });

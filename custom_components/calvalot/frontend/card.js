@@ -1,4 +1,4 @@
-// What the three cards have in common: which follower, its feed, and what is said while it is not there.
+// What the three cards have in common: which portfolio, its feed, and what is said while it is not there.
 
 import { Approval } from "./approval.js";
 import { followers, listen } from "./data.js";
@@ -6,8 +6,7 @@ import { h, setAttribute, setText } from "./dom.js";
 import { Format } from "./format.js";
 import { sign } from "./icons.js";
 import { sheet } from "./styles.js";
-import { capital, wording } from "./wording.js";
-import { words } from "./words.js";
+import { capital, words } from "./wording.js";
 
 const ADD = "/config/integrations/dashboard/add?domain=calvalot";
 const INTEGRATION = "/config/integrations/integration/calvalot";
@@ -27,7 +26,7 @@ export class CalvalotCard extends HTMLElement {
   }
 
   static async getConfigForm(extra = () => []) {
-    const word = words(HOME());
+    const { word } = await words(HOME());
     const list = await followers(HOME(), true).catch(() => []);
     const options = list.map(({ entry_id: value, title: label }) => ({ value, label }));
     return {
@@ -54,8 +53,8 @@ export class CalvalotCard extends HTMLElement {
     const before = this._hass;
     this._hass = hass;
     if (!this.config) return;
-    if (!before || before.locale !== hass.locale || before.language !== hass.language) this._build();
-    if (!before || before.connection !== hass.connection || before.language !== hass.language) this._follow();
+    const other = before?.connection !== hass.connection || before.language !== hass.language;
+    if (other || before.locale !== hass.locale) this._begin(other);
   }
 
   get hass() {
@@ -63,7 +62,7 @@ export class CalvalotCard extends HTMLElement {
   }
 
   connectedCallback() {
-    if (this._hass && this.config) this._follow();
+    this._follow();
     clearInterval(this._ticking);
     this._ticking = setInterval(() => this._onTick(), TICK);
   }
@@ -119,8 +118,20 @@ export class CalvalotCard extends HTMLElement {
     return [h("div", { "data-fact": name }, h("dt", {}, term), h("dd", {}, figure), note), figure];
   }
 
+  // With its words, which come once for all cards of a page.
+  async _begin(follow) {
+    this._alone ||= follow;
+    const turn = {};
+    this._beginning = turn;
+    const said = await words(this._hass);
+    if (turn !== this._beginning) return;
+    Object.assign(this, said);
+    this._build();
+    if (this._alone) this._follow();
+    this._alone = false;
+  }
+
   _build() {
-    this.word = words(this._hass);
     this.format = new Format(this._hass);
     this._title = h("h2", {}, this.word(this.heading));
     this._mode = h("span", { hidden: true });
@@ -153,10 +164,9 @@ export class CalvalotCard extends HTMLElement {
     this._leave?.();
     this._leave = undefined;
     this.picture = undefined;
-    if (!this._hass || !this.isConnected) return;
+    if (!this._content || !this.isConnected) return;
     const turn = {};
     this._turn = turn;
-    this.tell = await wording(this._hass);
     let list = [];
     try {
       list = await followers(this._hass);
@@ -266,6 +276,9 @@ export class CalvalotCard extends HTMLElement {
     return found;
   }
 }
+
+// Whether a leader is among what decides.
+export const led = ({ sources }) => sources.some(({ kind }) => kind === "leader");
 
 // What is shown: without new figures the last ones with their time, marked as such.
 function shown(follower) {

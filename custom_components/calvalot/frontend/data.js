@@ -1,4 +1,4 @@
-// What the cards know: followers, one shared feed for each, curves from the recorder, pages of the ledger.
+// What the cards know: portfolios, one shared feed for each, curves from the recorder, pages of the ledger.
 
 import { thin } from "./thin.js";
 
@@ -16,7 +16,7 @@ const HOURS = 45 * DAY;
 // A figure that stood still for longer was still until it changed.
 const STILL = 10 * MINUTE;
 
-// The periods that a follower has lived through.
+// The periods that a portfolio has lived through.
 export const offered = (since, now = Date.now()) =>
   Object.keys(PERIODS).filter((name) => !PERIODS[name] || (since && since <= now - PERIODS[name]));
 

@@ -1,6 +1,6 @@
-// Value, profit and loss, the curve, and how the follower is.
+// Value, profit and loss, the curve, and how the portfolio is.
 
-import { CalvalotCard } from "./card.js";
+import { CalvalotCard, led } from "./card.js";
 import { Chart } from "./chart.js";
 import { cashFlows, curve, offered, PERIODS } from "./data.js";
 import { h, setAttribute, setText } from "./dom.js";
@@ -50,6 +50,7 @@ export class PortfolioCard extends CalvalotCard {
       this._pauseText,
     );
     this.header.append(this._pause);
+    this._follows = h("p", { class: "quiet" });
     this._chips = h("ul", { class: "chips" });
     this._value = this.figure("total_value");
     this._gainSign = h("span");
@@ -90,6 +91,7 @@ export class PortfolioCard extends CalvalotCard {
     const facts = FACTS.map((name) => [name, ...this.fact(name)]);
     this._facts = Object.fromEntries(facts.map(([name, , figure]) => [name, figure]));
     return [
+      this._follows,
       this._chips,
       h(
         "div",
@@ -167,7 +169,7 @@ export class PortfolioCard extends CalvalotCard {
     this._load();
   }
 
-  // The period that was chosen, where the follower has lived through it.
+  // The period that was chosen, where the portfolio has lived through it.
   get _shown() {
     return this._offered().includes(this._period) ? this._period : "all";
   }
@@ -274,11 +276,10 @@ export class PortfolioCard extends CalvalotCard {
       picture.status === "active" && picture.exchange_connected === false
         ? [word("held_up"), "warn"]
         : [word(picture.status), { active: "good", paused: "warn", dead: "bad" }[picture.status]],
-      (picture.source ?? "leader") === "leader"
-        ? connection("leader", picture.leader_connected)
-        : [word(picture.source), ""],
+      ...(led(picture) ? [connection("leader", picture.leader_connected)] : []),
       connection("exchange", picture.exchange_connected),
     ];
+    setText(this._follows, picture.sources.map(({ kind, name }) => word(`follows_${kind}`, { name })).join(" · "));
     const told = JSON.stringify(chips);
     if (this._told !== told || !this._chips.firstChild) {
       this._told = told;
@@ -316,7 +317,7 @@ export class PortfolioCard extends CalvalotCard {
     }
   }
 
-  // What bounds the follower, where its owner has set something.
+  // What bounds the portfolio, where its owner has set something.
   _limitsInWords(limits) {
     const { word, format } = this;
     const share = (fraction, digits) => format.percent(Number(fraction) * 100, false, digits);

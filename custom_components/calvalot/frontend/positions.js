@@ -1,4 +1,4 @@
-// What the follower holds: coin by coin, against what the leader holds.
+// What the portfolio holds, coin by coin, against what it aims at.
 
 import { CalvalotCard } from "./card.js";
 import { h, setAttribute, setText } from "./dom.js";

@@ -1,7 +1,7 @@
-// The dashboard that makes itself: all followers at a glance, and a page for each.
+// The dashboard that makes itself: all portfolios at a glance, and a page for each.
 
 import { followers } from "./data.js";
-import { words } from "./words.js";
+import { words } from "./wording.js";
 
 const card = (type, follower, options = {}) => ({ type: `custom:calvalot-${type}-card`, follower, ...options });
 const section = (cards, span = 1) => ({ type: "grid", column_span: span, cards });
@@ -18,7 +18,7 @@ function pageOf({ entry_id: id, title }, index, only) {
 
 export class Strategy extends HTMLElement {
   static async generate(_config, hass) {
-    const word = words(hass);
+    const { word } = await words(hass);
     const known = await followers(hass, true).catch(() => []);
     const list = known.filter((follower) => !follower.disabled);
     if (!list.length)
@@ -49,6 +49,6 @@ export class Strategy extends HTMLElement {
     return { title: "Calv-a-lot", icon: "mdi:finance" };
   }
 
-  // New followers show up with the next look, whatever else changes in Home Assistant.
+  // New portfolios show up with the next look, whatever else changes in Home Assistant.
   static registryDependencies = [];
 }

@@ -1,38 +1,55 @@
-// Reasons and problems in the words of the integration's own translations, which the logbook shares.
+// Texts of the integration's own translations, which the logbook shares.
 
 // What stands after the colon of a reason, where it is coins or symbols; the exchange's own sentences stay out.
 const NAMES = /^[0-9A-Z]+(, [0-9A-Z]+)*$/;
 const DOMAIN = "calvalot";
+const RETRY = 5000;
 // Results of an order that may still trade.
 export const ON_THE_WAY = ["planned", "sending", "unknown"];
 
 const loaded = new WeakMap();
 
-const load = (hass, category) => {
-  if (!loaded.has(hass.connection)) loaded.set(hass.connection, new Map());
-  const known = loaded.get(hass.connection);
-  const key = `${category} ${hass.locale?.language ?? hass.language}`;
-  if (!known.has(key)) {
-    const localize = hass.loadBackendTranslation(category, DOMAIN);
-    localize.catch(() => known.delete(key));
-    known.set(key, localize);
+// Until there is an answer: a connection that was lost meanwhile comes back.
+async function load(connection, language, category) {
+  for (;;) {
+    try {
+      const request = { type: "frontend/get_translations", language, category, integration: DOMAIN };
+      return (await connection.sendMessagePromise(request)).resources;
+    } catch {
+      await new Promise((resolve) => setTimeout(resolve, RETRY));
+    }
   }
-  return known.get(key);
-};
+}
+
+// What looks a text of a category up, and fills its values in; it returns undefined for one that is not there.
+async function texts({ connection, locale, language }, category) {
+  if (!loaded.has(connection)) loaded.set(connection, new Map());
+  const known = loaded.get(connection);
+  const spoken = locale?.language ?? language;
+  const key = `${category} ${spoken}`;
+  if (!known.has(key)) known.set(key, load(connection, spoken, category));
+  const resources = await known.get(key);
+  return (name, values = {}) =>
+    resources[`component.${DOMAIN}.${category}.${name}`]?.replace(/\{(\w+)\}/g, (_, value) => values[value] ?? "");
+}
 
 export const capital = (text) => text.slice(0, 1).toUpperCase() + text.slice(1);
 
-// Looks a text up: `tell("problem_leader_no_answer")`; nothing where there is none.
-export async function wording(hass) {
-  const localize = await load(hass, "common").catch(() => () => "");
-  return (key, values) => localize(`component.${DOMAIN}.common.${key}`, values) ?? "";
+// `word("pause")` is what the cards say; a reason is free text, and said as it is where it has no words.
+// `tell("problem_leader_no_answer")` is what the logbook says; nothing where there are no words.
+export async function words(hass) {
+  const text = await texts(hass, "common");
+  return {
+    word: (key, values) => text(`card_${key}`, values) ?? key,
+    tell: (key, values) => text(key, values) ?? "",
+  };
 }
 
 // What an action was refused for.
 export async function refusal(hass, error) {
   const { translation_domain: domain, translation_key: key, translation_placeholders: values } = error ?? {};
-  const localize = domain === DOMAIN && key ? await load(hass, "exceptions").catch(() => undefined) : undefined;
-  return localize?.(`component.${DOMAIN}.exceptions.${key}.message`, values) || error?.message || String(error);
+  const told = domain === DOMAIN && key && (await texts(hass, "exceptions"))(`${key}.message`, values);
+  return told || error?.message || String(error);
 }
 
 // The parts of a reason as [words, coins].
