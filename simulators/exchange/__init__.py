@@ -1,5 +1,8 @@
 """A strict stand-in for Binance Spot: real HTTP on loopback, and it refuses what the real one refuses.
 
+Orders that stay: LIMIT GTC, LIMIT_MAKER, STOP_LOSS(_LIMIT), TAKE_PROFIT(_LIMIT), and pairs of them (orderList/oco) of which one
+ends the other. They lock what they need, a pair once; the price fills them as far as the book goes, or sets them off.
+
 As a process: ``python -m simulators.exchange --port 0 --seed 1 --balance USDC=1000`` prints one JSON line
 ``{"url": …, "api_key": …, "api_secret": …}`` when it listens, and ends on SIGINT or SIGTERM. In a test::
 
@@ -30,7 +33,8 @@ Accounts
     ``wipe(balances=None)``* (orders, trades and numbers anew, as on the test network each month),
     ``set_account(api_key=None, **settings)``*; settings: ``bnb_burn``, ``can_trade``, ``reading``, ``spot_trading``,
     ``withdrawals``, ``ip_restrict``, ``ip_allowed``. ``account(api_key=None)``, ``orders`` (everyone's, oldest first),
-    ``open_orders(api_key=None)``, ``trades(api_key=None)``.
+    ``open_orders(api_key=None)``, ``trades(api_key=None)``, ``trade_against(client_order_id, quantity)``* (somebody takes so
+    much of a resting order), ``cancel_order(client_order_id)``* (as its owner does on the exchange's page).
 Server
     ``advance(seconds)``* (its clock, ahead or back), ``server_time`` (ms), ``set_latency(seconds)``*,
     ``ban(seconds, status=418)``*, ``set_weight_limit(weight, seconds=60)``* (in each window of so many seconds; who goes on

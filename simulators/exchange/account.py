@@ -26,7 +26,7 @@ class Balance:
 
 @dataclass(frozen=True, slots=True)
 class Trade:
-    """One fill."""
+    """One fill; ``list_id`` is -1 where its order belongs to no list."""
 
     symbol: str
     id: int
@@ -38,6 +38,7 @@ class Trade:
     time: int
     buyer: bool
     maker: bool
+    list_id: int = -1
 
     @property
     def quote_quantity(self) -> Decimal:
@@ -62,7 +63,7 @@ class Trade:
             "symbol": self.symbol,
             "id": self.id,
             "orderId": self.order_id,
-            "orderListId": -1,
+            "orderListId": self.list_id,
             "price": text(self.price),
             "qty": text(self.quantity),
             "quoteQty": text(self.quote_quantity),
@@ -77,7 +78,11 @@ class Trade:
 
 @dataclass(slots=True, eq=False)
 class Order:
-    """An order and what became of it; ``visible_from`` (ms) is when queries begin to see it."""
+    """An order and what became of it; ``visible_from`` (ms) is when queries begin to see it.
+
+    ``working`` is whether it is in the book: one with a stop price waits for that first. ``twins`` are the orders of its list,
+    itself among them; ``locked`` is what it has locked.
+    """
 
     symbol: str
     id: int
@@ -89,6 +94,10 @@ class Order:
     quantity: Decimal
     quote_quantity: Decimal
     time: int
+    stop_price: Decimal = Decimal(0)
+    list_id: int = -1
+    working: bool = True
+    locked: Decimal = Decimal(0)
     status: str = "NEW"
     executed: Decimal = Decimal(0)
     executed_quote: Decimal = Decimal(0)
@@ -96,6 +105,11 @@ class Order:
     expiry_reason: str | None = None
     visible_from: int = 0
     trades: list[Trade] = field(default_factory=list)
+    twins: tuple[Order, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Be alone, until told otherwise."""
+        self.twins = self.twins or (self,)
 
     @property
     def open(self) -> bool:
@@ -106,7 +120,7 @@ class Order:
     def locks(self) -> Decimal:
         """What the rest of it locks: quote when buying, base when selling."""
         rest = self.quantity - self.executed
-        return down(rest * self.price) if self.side == "BUY" else rest
+        return down(rest * (self.price or self.stop_price)) if self.side == "BUY" else rest
 
     @property
     def ack(self) -> dict[str, object]:
@@ -114,7 +128,7 @@ class Order:
         return {
             "symbol": self.symbol,
             "orderId": self.id,
-            "orderListId": -1,
+            "orderListId": self.list_id,
             "clientOrderId": self.client_order_id,
             "transactTime": self.updated,
         }
@@ -122,7 +136,12 @@ class Order:
     @property
     def result(self) -> dict[str, object]:
         """The RESULT answer."""
-        return self.ack | self._state | {"workingTime": self.time, "selfTradePreventionMode": "EXPIRE_MAKER"}
+        return (
+            self.ack
+            | self._state
+            | ({"stopPrice": text(self.stop_price)} if self.stop_price else {})
+            | {"workingTime": self.time if self.working else -1, "selfTradePreventionMode": "EXPIRE_MAKER"}
+        )
 
     @property
     def full(self) -> dict[str, object]:
@@ -138,12 +157,12 @@ class Order:
             head
             | self._state
             | {
-                "stopPrice": text(Decimal(0)),
+                "stopPrice": text(self.stop_price),
                 "icebergQty": text(Decimal(0)),
                 "time": self.time,
                 "updateTime": self.updated,
-                "isWorking": True,
-                "workingTime": self.time,
+                "isWorking": self.working,
+                "workingTime": self.time if self.working else -1,
                 "selfTradePreventionMode": "EXPIRE_MAKER",
             }
         )
@@ -164,6 +183,40 @@ class Order:
         if self.expiry_reason is not None:
             state["expiryReason"] = self.expiry_reason
         return state
+
+
+@dataclass(frozen=True, slots=True)
+class OrderList:
+    """Two orders of which one ends the other."""
+
+    symbol: str
+    id: int
+    client_order_id: str
+    time: int
+    orders: tuple[Order, ...]
+
+    @property
+    def json(self) -> dict[str, object]:
+        """The entry in orderList."""
+        over = not any(order.open for order in self.orders)
+        return {
+            "orderListId": self.id,
+            "contingencyType": "OCO",
+            "listStatusType": "ALL_DONE" if over else "EXEC_STARTED",
+            "listOrderStatus": "ALL_DONE" if over else "EXECUTING",
+            "listClientOrderId": self.client_order_id,
+            "transactionTime": max(order.updated for order in self.orders),
+            "symbol": self.symbol,
+            "orders": [
+                {"symbol": order.symbol, "orderId": order.id, "clientOrderId": order.client_order_id}
+                for order in self.orders
+            ],
+        }
+
+    @property
+    def full(self) -> dict[str, object]:
+        """The answer to placing and to cancelling it."""
+        return self.json | {"orderReports": [order.result for order in self.orders]}
 
 
 class Settings(TypedDict, total=False):
@@ -194,6 +247,7 @@ class Account:
     updated: int = 0
     balances: defaultdict[str, Balance] = field(default_factory=lambda: defaultdict(Balance))
     orders: list[Order] = field(default_factory=list)
+    lists: list[OrderList] = field(default_factory=list)
     trades: list[Trade] = field(default_factory=list)
 
     @property

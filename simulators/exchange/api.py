@@ -4,8 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from .account import Account, Order, Trade
-from .filters import ORDER_PARAMS, OrderRequest
+from .account import Account, Order, OrderList, Trade
+from .filters import LIST_PARAMS, ORDER_PARAMS, ListRequest, OrderRequest
 from .market import Candle
 from .matching import Exchange
 from .params import CLIENT_ORDER_ID, SYMBOL, Params
@@ -224,6 +224,38 @@ def _open_orders(call: Call) -> Json:
     return [order.json for order in _visible(call, name) if order.open]
 
 
+def _place_list(call: Call) -> Json:
+    request = ListRequest.read(call.params)
+    return call.exchange.place_list(call.account, request, call.exchange.now, late=call.late).full
+
+
+def _list(call: Call, name: str, missing: int) -> OrderList:
+    """The list that a parameter or orderListId name."""
+    number, client_id = call.params.integer("orderListId"), call.params.optional(name, CLIENT_ORDER_ID)
+    if number is None and client_id is None:
+        words = f"Param '{name}' or 'orderListId' must be sent, but both were empty/null!"
+        raise RefusalError(-1102, words)
+    for each in reversed(call.account.lists):
+        seen = all(order.visible_from <= call.exchange.now for order in each.orders)
+        if seen and number in (None, each.id) and client_id in (None, each.client_order_id):
+            return each
+    raise RefusalError(missing)
+
+
+def _order_list(call: Call) -> Json:
+    return _list(call, "origClientOrderId", -2013).json
+
+
+def _cancel_list(call: Call) -> Json:
+    _symbol(call)
+    found = _list(call, "listClientOrderId", -2011)
+    order = next((order for order in found.orders if order.open), None)
+    if order is None:
+        raise RefusalError(-2011)
+    call.exchange.cancel(call.account, order)
+    return found.full
+
+
 def _span(params: Params) -> tuple[int | None, int | None]:
     start, end = params.time("startTime"), params.time("endTime")
     if start is not None and end is not None and end - start > DAY_MS:
@@ -295,6 +327,11 @@ ENDPOINTS: dict[tuple[str, str], Endpoint] = {
     ("POST", "/api/v3/order/test"): _signed(_test, _weight(1), *ORDER_PARAMS, trade=True),
     ("GET", "/api/v3/order"): _signed(_order, _weight(4), *_ONE),
     ("DELETE", "/api/v3/order"): _signed(_cancel, _weight(1), *_ONE, "newClientOrderId", trade=True),
+    ("POST", "/api/v3/orderList/oco"): _signed(_place_list, _weight(1), *LIST_PARAMS, trade=True),
+    ("GET", "/api/v3/orderList"): _signed(_order_list, _weight(4), "orderListId", "origClientOrderId"),
+    ("DELETE", "/api/v3/orderList"): _signed(
+        _cancel_list, _weight(1), "symbol", "orderListId", "listClientOrderId", "newClientOrderId", trade=True
+    ),
     ("GET", "/api/v3/openOrders"): _signed(_open_orders, _weight(80, 6), "symbol"),
     ("GET", "/api/v3/allOrders"): _signed(_all_orders, _weight(20), "symbol", "orderId", *_TIMES),
     ("GET", "/api/v3/myTrades"): _signed(_my_trades, _weight(20, 5, "orderId"), "symbol", "orderId", "fromId", *_TIMES),

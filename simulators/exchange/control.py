@@ -127,7 +127,8 @@ class Control:
         """Take a pair off the list, its resting orders with it."""
         exchange = self._ticked()
         for account, order in exchange.resting(symbol):
-            exchange.cancel(account, order)
+            if order.open:
+                exchange.cancel(account, order)
         self._delisted[symbol] = self.symbol(symbol), self.price(symbol)
         exchange.market.remove(symbol)
 
@@ -208,6 +209,18 @@ class Control:
     def open_orders(self, api_key: str | None = None) -> list[Order]:
         """The orders that rest in the book."""
         return [order for order in self.account(api_key).orders if order.open]
+
+    def trade_against(self, client_order_id: str, quantity: Number) -> None:
+        """Let somebody take so much of a resting order, at its price."""
+        order = next(each for each in reversed(self.orders) if each.client_order_id == client_order_id and each.open)
+        self._exchange.trade_against(order, Decimal(quantity))
+
+    def cancel_order(self, client_order_id: str) -> None:
+        """Cancel a resting order as its owner does on the exchange's own page."""
+        for account in {*self.accounts.values()}:
+            for order in account.orders:
+                if order.client_order_id == client_order_id and order.open:
+                    self._exchange.cancel(account, order)
 
     def trades(self, api_key: str | None = None) -> list[Trade]:
         """Every fill, oldest first."""

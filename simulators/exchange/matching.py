@@ -1,21 +1,23 @@
 """The exchange behind the wire: clock, market, accounts, and the matching of orders."""
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_FLOOR, Decimal
 import heapq
 import itertools
 import time
 
-from .account import DISCOUNT, FEE, Account, Order, Trade
-from .filters import OrderRequest, check, check_quantity
+from .account import DISCOUNT, FEE, Account, Order, OrderList, Trade
+from .filters import ListRequest, OrderRequest, check, check_quantity
 from .market import Level, Market
 from .refusal import FilterFailureError, RefusalError
-from .symbols import Symbol, down
+from .resting import Resting, crosses, triggers
+from .symbols import ALGO_TYPES, Symbol, down
 
 FIRST_ORDER = 500_000
 FIRST_TRADE = 90_000
+FIRST_LIST = 7_000
 # More than a week of one-second steps at once teaches nothing.
 MOST_STEPS = 5_000
 
@@ -48,7 +50,8 @@ class Exchange:
         self._numbers = itertools.count()
         self._order_ids: defaultdict[str, itertools.count[int]] = defaultdict(lambda: itertools.count(FIRST_ORDER))
         self._trade_ids: defaultdict[str, itertools.count[int]] = defaultdict(lambda: itertools.count(FIRST_TRADE))
-        self._resting: list[tuple[Account, Order]] = []
+        self._list_ids = itertools.count(FIRST_LIST)
+        self._resting = Resting(self.market, self._fill_resting)
 
     @property
     def now(self) -> int:
@@ -79,9 +82,11 @@ class Exchange:
         """Refuse what never reaches the matching."""
         symbol = self.market.symbol(request.symbol)
         check(request, symbol, self.market.average(request.symbol, self.now))
-        resting = [order for owner, order in self.resting(request.symbol) if owner is account]
+        resting = self._resting.owned(account, request.symbol)
         if len(resting) >= symbol.max_orders:
             raise FilterFailureError("MAX_NUM_ORDERS")
+        if request.type in ALGO_TYPES and sum(order.type in ALGO_TYPES for order in resting) >= symbol.max_algo_orders:
+            raise FilterFailureError("MAX_NUM_ALGO_ORDERS")
         if symbol.max_position is not None and request.side == "BUY":
             wanted = sum(
                 (o.quantity - o.executed for o in resting if o.side == "BUY"),
@@ -96,43 +101,90 @@ class Exchange:
         symbol = self.validate(account, request)
         if not account.can_trade:
             raise RefusalError(-2010, "This account may not place or cancel orders.")
-        client_order_id = request.client_order_id
-        if client_order_id is not None and any(
-            owner is account and order.client_order_id == client_order_id
-            for owner, order in self.resting(request.symbol)
+        self._check_name(account, request)
+        if request.type in ALGO_TYPES and triggers(
+            request.side, request.type, request.stop_price, self.market.price(request.symbol)
         ):
-            raise RefusalError(-2010, "Duplicate order sent.")
+            raise RefusalError(-2010, "Stop price would trigger immediately.")
         quantity = request.quantity or self._quantity_for(request, symbol)
-        met = self._meet(request, quantity)
+        met = [] if request.stop_price else self._meet(request, quantity)
         self._check_funds(account, request, symbol, met)
         if request.type == "LIMIT_MAKER" and met:
             raise RefusalError(-2010, "Order would immediately match and take.")
-        order = Order(
-            symbol=request.symbol,
-            id=next(self._order_ids[request.symbol]),
-            client_order_id=client_order_id or f"x{next(self._numbers):021d}",
-            side=request.side,
-            type=request.type,
-            time_in_force=request.time_in_force,
-            price=request.price,
-            quantity=quantity,
-            quote_quantity=request.quote_quantity,
-            time=now,
-            updated=now,
-            visible_from=now + late if late else 0,
-        )
+        order = self._order(request, quantity, now, late)
         if request.time_in_force == "FOK" and sum(level.quantity for level in met) < quantity:
             met = []
         for level in met:
             self._fill(account, order, symbol, level, now, maker=False)
         self._close(order)
         if order.open:
-            self._lock(account, order, symbol, order.locks)
-            self._resting.append((account, order))
-        account.orders.append(order)
-        self.orders.append(order)
-        account.updated = now
+            self._resting.add(account, [order])
+        self._keep(account, [order], now)
         return order
+
+    def place_list(self, account: Account, request: ListRequest, now: int, *, late: int = 0) -> OrderList:
+        """Put two orders into the book of which one ends the other; ``late`` is for how many ms queries do not see them."""
+        legs = (request.above, request.below)
+        name, side = request.above.symbol, request.above.side
+        symbol = self.market.symbol(name)
+        for leg in legs:
+            self.validate(account, leg)
+            self._check_name(account, leg)
+        resting = self._resting.owned(account, name)
+        if len({order.list_id for order in resting} - {-1}) >= symbol.max_lists:
+            raise FilterFailureError("MAX_NUM_ORDER_LISTS")
+        if not account.can_trade:
+            raise RefusalError(-2010, "This account may not place or cancel orders.")
+        if any(other.client_order_id == request.client_order_id for other in account.lists if other.orders[0].open):
+            raise RefusalError(-2010, "Duplicate order sent.")
+        price = self.market.price(name)
+        above, below = (leg.stop_price or leg.price for leg in legs)
+        wrong = (
+            side == "SELL" and request.above.type == "LIMIT_MAKER" and self._meet(request.above, request.above.quantity)
+        )
+        if not below < price < above or wrong:
+            raise RefusalError(-2010, "The relationship of the prices for the orders is not correct.")
+        for leg in legs:
+            self._check_funds(account, leg, symbol, [])
+        number = next(self._list_ids)
+        orders = tuple(self._order(leg, leg.quantity, now, late) for leg in legs)
+        for order in orders:
+            order.list_id, order.twins = number, orders
+        self._resting.add(account, orders)
+        self._keep(account, orders, now)
+        made = OrderList(name, number, request.client_order_id or f"l{number:021d}", now, orders)
+        account.lists.append(made)
+        return made
+
+    def _check_name(self, account: Account, request: OrderRequest) -> None:
+        name = request.client_order_id
+        if name is not None and any(
+            order.client_order_id == name for order in self._resting.owned(account, request.symbol)
+        ):
+            raise RefusalError(-2010, "Duplicate order sent.")
+
+    def _order(self, request: OrderRequest, quantity: Decimal, now: int, late: int) -> Order:
+        return Order(
+            symbol=request.symbol,
+            id=next(self._order_ids[request.symbol]),
+            client_order_id=request.client_order_id or f"x{next(self._numbers):021d}",
+            side=request.side,
+            type=request.type,
+            time_in_force=request.time_in_force,
+            price=request.price,
+            quantity=quantity,
+            quote_quantity=request.quote_quantity,
+            stop_price=request.stop_price,
+            working=not request.stop_price,
+            time=now,
+            updated=now,
+            visible_from=now + late if late else 0,
+        )
+
+    def _keep(self, account: Account, orders: Sequence[Order], now: int) -> None:
+        account.orders += orders
+        self.orders += orders
+        account.updated = now
 
     def add_old_orders(self, account: Account, symbol: str, count: int, *, amount_unknown: bool) -> None:
         """Orders as somebody left them: cancelled, or filled for an amount that is not known any more."""
@@ -165,32 +217,24 @@ class Exchange:
             numbers.clear()
         for account in self.accounts.values():
             account.orders.clear()
+            account.lists.clear()
             account.trades.clear()
 
     def cancel(self, account: Account, order: Order) -> None:
-        """Take a resting order from the book."""
-        if not order.open:
-            raise RefusalError(-2011)
-        self._lock(account, order, self.market.symbol(order.symbol), -order.locks)
-        order.status, order.updated = "CANCELED", self.now
-        self._resting.remove((account, order))
+        """Take a resting order from the book, and the order that ends with it."""
+        self._resting.cancel(account, order, self.now)
 
     def resting(self, symbol: str) -> list[tuple[Account, Order]]:
         """The orders of this pair that are in the book, and whose they are."""
-        return [(account, order) for account, order in self._resting if order.symbol == symbol]
+        return self._resting.of(symbol)
+
+    def trade_against(self, order: Order, quantity: Decimal) -> None:
+        """Somebody takes so much of a resting order."""
+        self._resting.trade_against(order, quantity, self.now)
 
     def match_resting(self) -> None:
-        """Fill the resting orders that the price has walked through."""
-        for account, order in list(self._resting):
-            symbol = self.market.symbol(order.symbol)
-            best = next(self.market.book(order.symbol, order.side), None)
-            if symbol.status != "TRADING" or best is None or not _crosses(order.side, order.price, best.price):
-                continue
-            self._lock(account, order, symbol, -order.locks)
-            level = Level(order.price, order.quantity - order.executed)
-            self._fill(account, order, symbol, level, self.now, maker=True)
-            order.status = "FILLED"
-            self._resting.remove((account, order))
+        """Set off and fill the resting orders that the price has come to."""
+        self._resting.match(self.now)
 
     def _quantity_for(self, request: OrderRequest, symbol: Symbol) -> Decimal:
         """The quantity that a MARKET order in the quote asset comes to."""
@@ -213,7 +257,7 @@ class Exchange:
         """The parts of the book that the order takes."""
         met: list[Level] = []
         for level in self.market.book(request.symbol, request.side):
-            if quantity == 0 or (request.price and not _crosses(request.side, request.price, level.price)):
+            if quantity == 0 or (request.price and not crosses(request.side, request.price, level.price)):
                 break
             taken = min(level.quantity, quantity)
             met.append(Level(level.price, taken))
@@ -223,13 +267,16 @@ class Exchange:
     def _check_funds(self, account: Account, request: OrderRequest, symbol: Symbol, met: list[Level]) -> None:
         if request.side == "SELL":
             asset, needed = symbol.base, request.quantity or sum((level.quantity for level in met), Decimal(0))
-        elif request.price:
-            asset, needed = symbol.quote, request.price * request.quantity
+        elif request.price or request.stop_price:
+            asset, needed = symbol.quote, (request.price or request.stop_price) * request.quantity
         else:
             cost = sum((level.price * level.quantity for level in met), Decimal(0))
             asset, needed = symbol.quote, max(request.quote_quantity, cost)
         if needed > account.balances[asset].free:
             raise RefusalError(-2010)
+
+    def _fill_resting(self, account: Account, order: Order, symbol: Symbol, level: Level, maker: bool) -> None:
+        self._fill(account, order, symbol, level, self.now, maker=maker)
 
     def _fill(self, account: Account, order: Order, symbol: Symbol, level: Level, now: int, *, maker: bool) -> None:
         """Book one fill: what is paid, what is received, the fee."""
@@ -252,6 +299,7 @@ class Exchange:
             time=now,
             buyer=buying,
             maker=maker,
+            list_id=order.list_id,
         )
         order.trades.append(trade)
         order.executed += level.quantity
@@ -281,12 +329,3 @@ class Exchange:
             order.status, order.expiry_reason = "EXPIRED", "UNFILLED_FOK_ORDER_EXPIRED"
         elif order.executed:
             order.status = "PARTIALLY_FILLED"
-
-    def _lock(self, account: Account, order: Order, symbol: Symbol, amount: Decimal) -> None:
-        balance = account.balances[symbol.quote if order.side == "BUY" else symbol.base]
-        balance.free -= amount
-        balance.locked += amount
-
-
-def _crosses(side: str, limit: Decimal, price: Decimal) -> bool:
-    return price <= limit if side == "BUY" else price >= limit

@@ -22,6 +22,7 @@ WORDS = {
     -1127: "More than 24 hours between startTime and endTime.",
     -1128: "Combination of optional parameters invalid.",
     -1131: "recvWindow must be less than 60000",
+    -1158: "Combination of order types is not allowed in this order list.",
     -1151: "Symbol is present multiple times in the list.",
     -2010: "Account has insufficient balance for requested action.",
     -2011: "Unknown order sent.",

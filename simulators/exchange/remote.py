@@ -31,6 +31,8 @@ COMMANDS = {
     "add_old_orders",
     "wipe",
     "set_account",
+    "trade_against",
+    "cancel_order",
     "advance",
     "set_latency",
     "set_weight_limit",

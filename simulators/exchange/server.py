@@ -27,6 +27,8 @@ HOST = "127.0.0.1"
 API_KEY = re.compile(r"[A-Za-z0-9]{16,128}")
 # What a request that is too old may still lag behind inside the exchange.
 PROCESSING_MS = 10_000
+# What is accepted there weighs nothing.
+PLACING = {("POST", "/api/v3/order"), ("POST", "/api/v3/orderList/oco")}
 
 
 class NoAnswerError(Exception):
@@ -164,7 +166,7 @@ class ExchangeSimulator(Control):
         response = json_answer(payload, status)
         if status == HTTPStatus.TOO_MANY_REQUESTS:
             response.headers["Retry-After"] = str(self._limits.rest(self.server_time))
-        elif (entry.method, entry.path) == ("POST", "/api/v3/order") and status == HTTPStatus.OK:
+        elif (entry.method, entry.path) in PLACING and status == HTTPStatus.OK:
             for name, span in (("10S", 10_000), ("1D", 86_400_000)):
                 window = (entry.api_key, name, self.server_time // span)
                 self._order_counts[window] += 1
@@ -184,7 +186,7 @@ class ExchangeSimulator(Control):
             answer = endpoint.handler(Call(self._exchange, params, signer, late))
         except RefusalError as refusal:
             return refusal.status, refusal.body
-        if (entry.method, entry.path) == ("POST", "/api/v3/order"):
+        if (entry.method, entry.path) in PLACING:
             self._weigh(entry, -entry.weight)
         return HTTPStatus.OK, answer
 

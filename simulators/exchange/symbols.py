@@ -6,7 +6,9 @@ from decimal import ROUND_DOWN, Decimal
 type Number = Decimal | str | int
 
 EIGHT = Decimal("0.00000001")
-ORDER_TYPES = ("LIMIT", "LIMIT_MAKER", "MARKET")
+# Orders that wait for a price before they are in the book.
+ALGO_TYPES = ("STOP_LOSS", "STOP_LOSS_LIMIT", "TAKE_PROFIT", "TAKE_PROFIT_LIMIT")
+ORDER_TYPES = ("LIMIT", "LIMIT_MAKER", "MARKET", *ALGO_TYPES)
 
 
 def down(value: Decimal) -> Decimal:
@@ -36,6 +38,8 @@ class Symbol:
     multiplier_up: Decimal = Decimal(5)
     multiplier_down: Decimal = Decimal("0.2")
     max_orders: int = 200
+    max_algo_orders: int = 5
+    max_lists: int = 20
     max_position: Decimal | None = None
     quote_order_quantity: bool = True
     status: str = "TRADING"
@@ -105,7 +109,8 @@ class Symbol:
         filters.append({"filterType": "MAX_NUM_ORDERS", "maxNumOrders": self.max_orders})
         if self.max_position is not None:
             filters.append({"filterType": "MAX_POSITION", "maxPosition": text(self.max_position)})
-        filters.append({"filterType": "MAX_NUM_ALGO_ORDERS", "maxNumAlgoOrders": 5})
+        filters.append({"filterType": "MAX_NUM_ALGO_ORDERS", "maxNumAlgoOrders": self.max_algo_orders})
+        filters.append({"filterType": "MAX_NUM_ORDER_LISTS", "maxNumOrderLists": self.max_lists})
         return filters
 
     @property
@@ -123,7 +128,7 @@ class Symbol:
             "quoteCommissionPrecision": 8,
             "orderTypes": list(ORDER_TYPES),
             "icebergAllowed": False,
-            "ocoAllowed": False,
+            "ocoAllowed": True,
             "otoAllowed": False,
             "opoAllowed": False,
             "quoteOrderQtyMarketAllowed": self.quote_order_quantity,
