@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from decimal import Decimal
+import re
 
 from playwright.sync_api import Page, expect
 import pytest
@@ -73,3 +74,68 @@ def test_follower_is_set_up_in_the_browser(
     assert Decimal(portfolio["net_deposits"]) == 1000
     assert [position["coin"] for position in portfolio["positions"]] == ["BTC"]
     assert stage.home.state(ids["leader_connected"]) == "on"
+
+
+def put_row(page: Page, coin: str, share: str) -> None:
+    """Add a row to the coins and shares."""
+    page.locator("ha-selector-object .items-container > ha-button").click()
+    row = page.locator("dialog-form")
+    row.locator("ha-selector-text input").fill(coin)
+    row.locator("ha-selector-number input").fill(share)
+    row.locator("ha-button[slot=primaryAction]").click()
+    expect(row.locator("dialog")).to_be_hidden()
+
+
+@pytest.mark.usefixtures("clean")
+@pytest.mark.parametrize("size", ["desktop", "phone"])
+def test_own_allocation_is_set_up_in_the_browser(
+    stage: Stage, others: tuple[Simulator, Simulator], page: Page, camera: Camera, size: str
+) -> None:
+    """Whatever is wrong stands on the rows, with the row that is meant, and the rows stay; then it is bought."""
+    words = stage.words["config"]
+    before = entry_ids(stage.home)
+    _, exchange = others
+    page.goto("/config/integrations/dashboard/add?domain=calvalot")
+    page.locator("dialog-box ha-button[slot=primaryAction]").click()
+    flow = page.locator("dialog-data-entry-flow")
+    submit = flow.locator("ha-dialog-footer ha-button[slot=primaryAction]")
+
+    kind = words["step"]["user"]
+    expect(flow.get_by_text(kind["menu_option_descriptions"]["allocation"])).to_be_visible()
+    flow.get_by_text(kind["menu_options"]["allocation"]).click()
+    rows = flow.locator("ha-selector-object .item")
+    error = flow.locator("ha-form ha-alert")
+    put_row(page, "BTC", "60")
+    put_row(page, "ETH", "-5")
+    submit.click()
+    expect(error).to_contain_text(words["error"]["share_invalid"].format(row=2, coin="ETH"))
+    expect(rows).to_have_text([re.compile(r"BTC\s+60\s?%"), re.compile(r"ETH\s+-5\s?%")])
+    rows.nth(1).locator("ha-icon-button").last.click()
+    put_row(page, "NOSUCH", "50")
+    submit.click()
+    expect(error).to_contain_text(words["error"]["allocation_sum"].format(sum=110))
+    rows.nth(1).locator("ha-icon-button").last.click()
+    put_row(page, "NOSUCH", "30")
+    if size == "desktop":
+        camera.shoot(flow.locator("dialog"), "flow-allocation")
+    submit.click()
+
+    flow.locator("input[name=exchange_url]").fill(exchange.url)
+    submit.click()
+    flow.locator("ha-selector-number input").first.fill("1000")
+    submit.click()
+    # Only now it is known what the exchange trades.
+    expect(error).to_contain_text(words["error"]["unknown_coin"].format(coins="NOSUCH"))
+    rows.nth(1).locator("ha-icon-button").last.click()
+    put_row(page, "ETH", "30")
+    submit.click()
+    expect(flow.locator("ha-selector-number input").first).to_have_value("1000")
+    submit.click()
+    flow.locator("step-flow-create-entry").wait_for()
+    submit.click()
+    expect(flow.locator("dialog")).to_be_hidden()
+
+    (entry_id,) = entry_ids(stage.home) - before
+    portfolio = stage.home.ask("calvalot.get_portfolio", config_entry_id=entry_id)
+    assert {each["coin"]: round(each["weight"], 1) for each in portfolio["positions"]} == {"BTC": 0.6, "ETH": 0.3}
+    assert "leader_connected" not in entities(stage.home, entry_id)
