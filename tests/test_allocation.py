@@ -8,7 +8,7 @@ from freezegun.api import FrozenDateTimeFactory
 from homeassistant.config_entries import SOURCE_RECONFIGURE, ConfigEntryState, ConfigFlowResult
 from homeassistant.core import HomeAssistant
 from homeassistant.data_entry_flow import FlowResultType
-from homeassistant.exceptions import ServiceValidationError
+from homeassistant.exceptions import HomeAssistantError, ServiceValidationError
 from homeassistant.helpers import entity_registry as er
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
@@ -166,6 +166,66 @@ async def test_set_allocation_refused(
         await hass.services.async_call(DOMAIN, "set_allocation", {"allocation": allocation}, blocking=True)
     assert caught.value.translation_key == key
     assert entry.options == before
+
+
+OTHER = {"BTC": 30, "SOL": 50}
+
+
+async def test_plan_of_another_allocation(
+    hass: HomeAssistant, exchange: ExchangeSimulator, freezer: FrozenDateTimeFactory
+) -> None:
+    """It shows coins that are not traded yet, changes nothing, and is what is traded when it is taken."""
+    entry = await portfolio(hass, exchange)
+    before = dict(entry.options)
+    plan = await answer(hass, "preview", allocation=OTHER)
+    rows = {row["coin"]: row for row in plan["table"]}
+    assert {coin: (row["target"], row["side"]) for coin, row in rows.items()} == {
+        "BTC": (30, "SELL"),
+        "ETH": (0, "SELL"),
+        "SOL": (50, "BUY"),
+    }
+    assert entry.options == before
+    # A plan for another allocation is no plan for this one.
+    with pytest.raises(HomeAssistantError) as caught:
+        await hass.services.async_call(DOMAIN, "rebalance", {"plan_id": plan["plan_id"]}, blocking=True)
+    assert caught.value.translation_key == "plan_changed"
+    plan = await answer(hass, "preview", allocation=OTHER)
+    taken = {"allocation": OTHER, "plan_id": plan["plan_id"]}
+    await hass.services.async_call(DOMAIN, "set_allocation", taken, blocking=True)
+    await hass.async_block_till_done()
+    assert entry.options["coins"] == ["BTC", "SOL"]
+    newest, *_ = (await answer(hass, "get_signals"))["signals"]
+    assert newest["result"] == "executed", newest
+    traded = {leg["symbol"]: (leg["side"], Decimal(leg["quantity"])) for leg in newest["legs"]}
+    assert traded == {order["symbol"]: (order["side"], Decimal(order["quantity"])) for order in plan["orders"]}
+    assert await weights(hass) == {"BTC": pytest.approx(30, abs=1), "SOL": pytest.approx(50, abs=1)}
+    # What the plan did is what the allocation wants: the next look trades nothing.
+    freezer.tick(timedelta(hours=2))
+    await poll(hass, entry)
+    assert (await answer(hass, "get_signals"))["signals"][0] == newest
+
+
+async def test_plan_that_cannot_be_taken(hass: HomeAssistant, exchange: ExchangeSimulator) -> None:
+    """Where prices have moved the allocation stays what it was, and nothing is traded."""
+    entry = await portfolio(hass, exchange)
+    before, signals = dict(entry.options), await answer(hass, "get_signals")
+    plan = await answer(hass, "preview", allocation=OTHER)
+    exchange.set_price("SOLUSDC", exchange.price("SOLUSDC") * Decimal("1.02"))
+    taken = {"allocation": OTHER, "plan_id": plan["plan_id"]}
+    with pytest.raises(HomeAssistantError) as caught:
+        await hass.services.async_call(DOMAIN, "set_allocation", taken, blocking=True)
+    assert caught.value.translation_key == "prices_moved"
+    assert entry.options == before
+    assert await answer(hass, "get_signals") == signals
+
+
+async def test_plan_of_an_allocation_that_cannot_be_asked_for(hass: HomeAssistant, exchange: ExchangeSimulator) -> None:
+    """Without a price of a coin that it names there is no plan."""
+    await portfolio(hass, exchange)
+    exchange.fault("error", path="/ticker/price", status=503, count=None)
+    with pytest.raises(HomeAssistantError) as caught:
+        await answer(hass, "preview", allocation=OTHER)
+    assert caught.value.translation_key == "no_valuation"
 
 
 async def test_set_allocation_of_a_follower(hass: HomeAssistant, entry: MockConfigEntry) -> None:

@@ -18,6 +18,7 @@ from .actions import Action, Run, invalid_input
 from .const import DOMAIN, MAX_AMOUNT
 from .coordinator import CalvalotConfigEntry
 from .errors import translated_errors
+from .kinds.allocation import ATTR_PLAN_ID, CONF_ALLOCATION, SHARES, draft_of
 from .registry import SOURCES
 from .target import async_owners
 from .trading import responses
@@ -30,7 +31,6 @@ ATTR_COIN: Final = "coin"
 ATTR_CONFIRM: Final = "confirm"
 ATTR_LIMIT: Final = "limit"
 ATTR_NOTE: Final = "note"
-ATTR_PLAN_ID: Final = "plan_id"
 ATTR_SIGNAL_ID: Final = "signal_id"
 ATTR_SINCE: Final = "since"
 ATTR_SOURCE: Final = "source"
@@ -128,6 +128,12 @@ def _of(run: OfEngine) -> Run:
     return finish
 
 
+async def _preview(hass: HomeAssistant, entry: CalvalotConfigEntry, data: Mapping[str, Any]) -> Json:
+    draft = await draft_of(hass, entry, data[CONF_ALLOCATION]) if CONF_ALLOCATION in data else None
+    commands = entry.runtime_data.engine.commands
+    return await entry.runtime_data.async_finish(commands.preview(data.get(ATTR_SOURCE), draft))
+
+
 OF_EVERY_PORTFOLIO: Final = (
     Action(
         "deposit",
@@ -172,12 +178,7 @@ OF_EVERY_PORTFOLIO: Final = (
         _of(lambda engine, data: engine.commands.reject(data.get(ATTR_SIGNAL_ID), data.get(ATTR_SOURCE))),
         SIGNAL_FIELDS,
     ),
-    Action(
-        "preview",
-        _of(lambda engine, data: engine.commands.preview(data.get(ATTR_SOURCE))),
-        SOURCE_FIELDS,
-        admin=False,
-    ),
+    Action("preview", _preview, {vol.Optional(CONF_ALLOCATION): SHARES, **SOURCE_FIELDS}, admin=False),
     Action("get_portfolio", _of(_get_portfolio), admin=False),
     Action(
         "get_trades",

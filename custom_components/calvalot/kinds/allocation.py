@@ -46,6 +46,10 @@ CONF_TRADE_TO: Final = "trade_to"
 CONF_CASH_RESERVE: Final = "cash_reserve"
 CONF_COOLDOWN: Final = "cooldown"
 
+ATTR_PLAN_ID: Final = "plan_id"
+# What an action takes: shares in % by coin.
+SHARES: Final = vol.Schema({cv.string: vol.Any(int, float, str)})
+
 NUMBERS: Final = (
     Number(key=CONF_INTERVAL, minimum=1, maximum=8760, unit="h"),
     Number(key=CONF_DRIFT, default=20, minimum=1, maximum=100, unit="%"),
@@ -148,11 +152,9 @@ class AllocationType(SourceType):
     @override
     async def first_signal(self, hass: HomeAssistant, stored: Fields, coins: Collection[str]) -> Signal | None:
         """Its targets, unless it is kept by hand only."""
-        settings = settings_of(stored.options)
-        if not settings.when:
+        if not stored.options[CONF_WHEN]:
             return None
-        source = AllocationSource(settings, dt_util.get_default_time_zone())
-        return source.current(Moment(now=dt_util.utcnow(), prices={}))
+        return _current(stored.options)
 
     @override
     def coins(self, options: Mapping[str, Any]) -> tuple[str, ...] | None:
@@ -166,7 +168,7 @@ class AllocationType(SourceType):
             Action(
                 "set_allocation",
                 _set_allocation,
-                {vol.Required(CONF_ALLOCATION): {cv.string: vol.Any(int, float, str)}},
+                {vol.Required(CONF_ALLOCATION): SHARES, vol.Optional(ATTR_PLAN_ID): cv.string},
             ),
         )
 
@@ -221,20 +223,36 @@ def settings_of(options: Mapping[str, Any]) -> AllocationSettings:
     )
 
 
-async def _set_allocation(hass: HomeAssistant, entry: ConfigEntry[Any], data: Mapping[str, Any]) -> None:
-    """Store another allocation and begin with it."""
+async def draft_of(hass: HomeAssistant, entry: ConfigEntry[Any], shares: Mapping[str, Any]) -> Signal:
+    """What an allocation would want that is not the entry's own yet. Raises ServiceValidationError."""
+    return _current(await _options(hass, entry, shares))
+
+
+def _current(options: Mapping[str, Any]) -> Signal:
+    source = AllocationSource(settings_of(options), dt_util.get_default_time_zone())
+    return source.current(Moment(now=dt_util.utcnow(), prices={}))
+
+
+async def _options(hass: HomeAssistant, entry: ConfigEntry[Any], shares: Mapping[str, Any]) -> dict[str, Any]:
+    """An entry's options with other shares. Raises ServiceValidationError."""
     if CONF_ALLOCATION not in entry.options:
         raise invalid_input("no_own_allocation")
     quote = entry.data.get(CONF_QUOTE_ASSET, DEFAULT_QUOTE_ASSET)
     try:
-        rows = checked_rows(
-            hass, [{CONF_COIN: coin, CONF_SHARE: share} for coin, share in data[CONF_ALLOCATION].items()]
-        )
+        rows = checked_rows(hass, [{CONF_COIN: coin, CONF_SHARE: share} for coin, share in shares.items()])
         coins = [row[CONF_COIN] for row in rows]
         await check_coins(exchange_of(hass, entry.data), coins, quote)
     except InvalidInput as err:
         raise invalid_input(EXCEPTIONS[next(iter(err.errors.values()))], **err.placeholders) from err
-    options = {**entry.options, CONF_ALLOCATION: rows, CONF_COINS: coins}
+    return {**entry.options, CONF_ALLOCATION: rows, CONF_COINS: coins}
+
+
+async def _set_allocation(hass: HomeAssistant, entry: ConfigEntry[Any], data: Mapping[str, Any]) -> None:
+    """Store another allocation and begin with it; with a plan that was shown for it, exactly that is traded before."""
+    options = await _options(hass, entry, data[CONF_ALLOCATION])
+    if plan_id := data.get(ATTR_PLAN_ID):
+        coordinator = entry.runtime_data
+        await coordinator.async_finish(coordinator.engine.commands.sync(plan_id=plan_id, draft=_current(options)))
     hass.config_entries.async_update_entry(entry, options=options)
     await entry.runtime_data.async_tune()
     await entry.runtime_data.async_poll()

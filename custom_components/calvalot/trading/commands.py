@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 
@@ -23,6 +24,7 @@ from .queries import guarded
 from .responses import Json
 from .risk import Risk
 from .settings import Settings
+from .signal import Signal
 from .signals import Signals
 from .snapshot import Status
 from .sources.state import SourceState
@@ -101,21 +103,26 @@ class Commands:
             await self._risk.revive()
             await self._publisher.publish(inputs)
 
-    async def sync(self, source: str | None = None, plan_id: str | None = None) -> SignalRecord:
-        """Rebalance to what a source wants now; None: the first one. With a plan exactly that is done. Raises CommandError."""
+    async def sync(
+        self, source: str | None = None, plan_id: str | None = None, draft: Signal | None = None
+    ) -> SignalRecord:
+        """Rebalance to what a source wants now; None: the first one. With a plan exactly that is done.
+
+        A `draft` is what the plan was made for, where that is not what the source wants yet. Raises CommandError.
+        """
         async with self._working():
             if plan_id is not None:
                 source = self._plans.source_of(plan_id)
             if (status := self._risk.status) is not Status.ACTIVE:
                 raise CommandError(status.value)
-            async with self._preparation.ready(self._sources) as inputs:
-                if inputs.account is None or await self._preparation.value(inputs) is None:
+            async with self._preparation.ready(self._sources) as known:
+                if known.account is None or await self._preparation.value(known) is None:
                     raise CommandError("no_valuation")
-                chosen = self._source(source)
+                chosen, inputs = self._source(source), await self._with_coins(known, draft)
                 record = await (
                     self._signals.sync(chosen, inputs)
                     if plan_id is None
-                    else self._plans.trade(plan_id, chosen, inputs)
+                    else self._plans.trade(plan_id, chosen, inputs, draft)
                 )
             await self._publisher.publish(inputs)
             return record
@@ -157,10 +164,13 @@ class Commands:
             await self._publisher.publish(inputs)
             return await self._signals.exits.summary(begun.signal_id, inputs)
 
-    async def preview(self, source: str | None = None) -> Json:
-        """What a source's current signal would trade, as plain JSON; None: the first one. Raises CommandError."""
+    async def preview(self, source: str | None = None, draft: Signal | None = None) -> Json:
+        """What a source's current signal, or a draft of another one, would trade, as plain JSON; None: the first source.
+
+        Raises CommandError.
+        """
         async with self._working(), self._preparation.ready(self._sources) as inputs:
-            return await self._plans.show(self._source(source), inputs)
+            return await self._plans.show(self._source(source), await self._with_coins(inputs, draft), draft)
 
     async def settle_by_hand(self, client_order_id: str, execution: Execution | None) -> OrderRecord:
         """Book what the owner read on the exchange of an order that stays unknown; None: it was never placed.
@@ -246,6 +256,12 @@ class Commands:
                 flow = await self._cash_flows.move(kind, amount, inputs, note, at)
             await self._publisher.publish(inputs)
             return flow
+
+    async def _with_coins(self, inputs: Inputs, draft: Signal | None) -> Inputs:
+        """What is known of the market, with the coins that a draft names."""
+        if draft is None:
+            return inputs
+        return replace(inputs, market=await self._fetcher.with_coins(inputs.market, draft.wants.coins))
 
     @asynccontextmanager
     async def _working(self) -> AsyncIterator[None]:

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 import json
@@ -101,6 +101,16 @@ class Fetcher:
             rules_at=self._rules_at,
         )
         return Inputs(market=market, rate=eur_rate(self._settings.quote, prices or {}), balances=balances)
+
+    async def with_coins(self, market: Market, coins: Collection[str]) -> Market:
+        """A market with coins besides those that are traded; what the exchange does not tell of them stays unknown."""
+        symbols = {market.symbol(coin) for coin in coins}
+        if symbols <= market.rules.keys():
+            return market
+        rules = await self.asked(self._exchange.rules(sorted(symbols | market.rules.keys()))) or {}
+        prices = await self.asked(self._exchange.prices(rules)) if rules else None
+        more = {rules[symbol].base: price for symbol, price in (prices or {}).items() if symbol in symbols}
+        return replace(market, rules={**market.rules, **rules}, prices={**market.prices, **more})
 
     async def asked[T](self, question: Awaitable[T]) -> T | None:
         """The answer; None where the exchange gave none, which is remembered as its problem."""

@@ -20,6 +20,7 @@ from .portfolio import Portfolio
 from .rebalance import OrderPlan
 from .responses import Json
 from .settings import Settings
+from .signal import Signal
 from .signals import Signals
 from .sources.state import SourceState
 from .wants import Moves, Orders, Wants, to_text
@@ -56,9 +57,12 @@ class Plans:
         self._clock = clock
         self._shown: dict[str, ShownPlan] = {}
 
-    async def show(self, source: SourceState, inputs: Inputs) -> Json:
-        """What a source's signal would trade now, as plain JSON. Raises CommandError without a signal or a valuation."""
-        record, order_plan = await self._signals.preview(source, inputs)
+    async def show(self, source: SourceState, inputs: Inputs, draft: Signal | None = None) -> Json:
+        """What a source's signal, or a draft of one, would trade now, as plain JSON.
+
+        Raises CommandError without a signal or a valuation.
+        """
+        record, order_plan = await self._signals.preview(source, inputs, draft)
         portfolio = (await asyncio.to_thread(self._ledger.book)).portfolio
         shown = self._table(source, record, order_plan, portfolio, inputs)
         plan_id, now = secrets.token_hex(8), self._clock()
@@ -91,10 +95,12 @@ class Plans:
             raise CommandError("plan_expired", minutes=f"{VALID // timedelta(minutes=1)}")
         return plan.source
 
-    async def trade(self, plan_id: str, source: SourceState, inputs: Inputs) -> SignalRecord:
+    async def trade(
+        self, plan_id: str, source: SourceState, inputs: Inputs, draft: Signal | None = None
+    ) -> SignalRecord:
         """Trade what a plan shows; it is good for one use. Raises CommandError, naming what has changed since."""
         plan = self._shown.pop(plan_id)
-        record, _ = await self._signals.preview(source, inputs)
+        record, _ = await self._signals.preview(source, inputs, draft)
         portfolio = (await asyncio.to_thread(self._ledger.book)).portfolio
         now = self._holdings(portfolio) if plan.book == self._ledger.number else {}
         changed = _different(plan.holdings, now) | _different_wants(plan.wants, record.wants)
@@ -107,7 +113,7 @@ class Plans:
         before = {order.coin: (order.side, order.quantity) for order in plan.orders}
         if changed := _different(before, {order.coin: (order.side, order.quantity) for order in again.orders}):
             raise _changed(changed)
-        return await self._signals.sync(source, inputs, wants)
+        return await self._signals.sync(source, inputs, wants, draft)
 
     # Inside
 

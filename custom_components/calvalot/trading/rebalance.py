@@ -61,9 +61,18 @@ class Rebalancer:
         self._fee_coin = fee_coin
 
     async def order_plan(
-        self, record: SignalRecord, account: Account, market: Market, *, with_proceeds: bool
+        self,
+        record: SignalRecord,
+        account: Account,
+        market: Market,
+        *,
+        with_proceeds: bool,
+        any_coin: bool = False,
     ) -> OrderPlan | None:
-        """What a signal would trade now; None without a complete valuation or with a wanted price missing."""
+        """What a signal would trade now; None without a complete valuation or with a wanted price missing.
+
+        With `any_coin` also what is not chosen yet, as with orders, which name what they buy.
+        """
         wants = record.wants
         book = await asyncio.to_thread(self._ledger.book)
         moving = committed(await asyncio.to_thread(self._ledger.in_flight), market)
@@ -83,6 +92,8 @@ class Rebalancer:
         sellable = reserve_fee(portfolio, await self._paying_coin())
         cash = portfolio.cash - moving.get(market.quote, ZERO)
         limits = self._settings.limits
+        if any_coin or isinstance(wants, Orders):
+            limits = replace(limits, coins=None)
         planned = plan(wants, replace(sellable, cash=cash), valuation, market, limits, blocked)
         if with_proceeds:
             cash += sum((order.amount for order in planned.sells), ZERO) * (ONE - FEE_RESERVE)

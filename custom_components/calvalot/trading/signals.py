@@ -82,12 +82,14 @@ class Signals:
             await self._overtake_all()
         return await self.exits.pursue(inputs)
 
-    async def sync(self, source: SourceState, inputs: Inputs, orders: Orders | None = None) -> SignalRecord:
+    async def sync(
+        self, source: SourceState, inputs: Inputs, orders: Orders | None = None, draft: Signal | None = None
+    ) -> SignalRecord:
         """Rebalance to what a source wants now, whatever is being sold, or by the orders that were planned for that.
 
-        Raises CommandError where it wants no allocation.
+        A `draft` is what it is to want from now on. Raises CommandError where it wants no allocation.
         """
-        signal = self._current(source)
+        signal = draft or self._current(source)
         if (wants := orders or as_allocation(signal)) is None:
             raise CommandError("no_allocation")
         await self._overtake_all()
@@ -122,8 +124,13 @@ class Signals:
         await self.outcomes.signal(record)
         return record
 
-    async def preview(self, source: SourceState, inputs: Inputs) -> tuple[SignalRecord, OrderPlan]:
-        """What a source's signal would trade now. Raises CommandError without a signal or a valuation."""
+    async def preview(
+        self, source: SourceState, inputs: Inputs, draft: Signal | None = None
+    ) -> tuple[SignalRecord, OrderPlan]:
+        """What a source's signal, or a draft of one, would trade now. Raises CommandError without a signal or a valuation."""
+        if draft:
+            record = await self._record(source, draft, Kind.SIGNAL, draft.signal_id, draft.wants)
+            return record, await self.order_plan(record, inputs, any_coin=True)
         signal = self._current(source)
         record = await (
             self._record(source, signal, Kind.JOINING, INITIAL_SYNC, as_allocation(signal))
@@ -132,11 +139,13 @@ class Signals:
         )
         return record, await self.order_plan(record, inputs)
 
-    async def order_plan(self, record: SignalRecord, inputs: Inputs) -> OrderPlan:
+    async def order_plan(self, record: SignalRecord, inputs: Inputs, *, any_coin: bool = False) -> OrderPlan:
         """What a record would trade now. Raises CommandError without a valuation."""
         if inputs.account is None:
             raise CommandError("no_valuation")
-        order_plan = await self._rebalancer.order_plan(record, inputs.account, inputs.market, with_proceeds=True)
+        order_plan = await self._rebalancer.order_plan(
+            record, inputs.account, inputs.market, with_proceeds=True, any_coin=any_coin
+        )
         if order_plan is None:
             raise CommandError("no_valuation")
         return order_plan
