@@ -164,8 +164,8 @@ class Account:
         bought = order.side is Side.BUY
         number = next(self._trades)
         fill = Fill(
-            trade_id=number,
-            order_id=number,
+            trade_id=str(number),
+            order_id=str(number),
             price=order.price,
             quantity=order.quantity,
             amount=order.amount,

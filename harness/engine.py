@@ -36,7 +36,7 @@ def _ignore(_snapshot: Snapshot, _events: Sequence[Event]) -> None:
 
 def exchange_for(ledger: Ledger, market: BinanceExchange, clock: Clock = now) -> Exchange:
     """Return the exchange itself, or paper on its prices where the ledger is one of a dry run."""
-    return market if ledger.mode is Mode.LIVE else PaperExchange(market, clock, ledger.last_trade_id)
+    return market if ledger.mode is Mode.LIVE else PaperExchange(market, clock)
 
 
 class OpenEngine(Engine):

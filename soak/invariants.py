@@ -66,7 +66,7 @@ def inspect(books: Books, account: Account) -> Findings:
     """Compare a settled ledger with the account."""
     complaints = [*_orders(books, account), *_attempts(account), *_fill_values(books, account)]
     booked = Counter((fill["symbol"], fill["trade_id"]) for fill in books.fills)
-    traded = {(trade.symbol, trade.id) for order in account.own() for trade in order.trades}
+    traded = {(trade.symbol, str(trade.id)) for order in account.own() for trade in order.trades}
     lost = traded - booked.keys()
     twice = booked.total() - len(booked) + len(booked.keys() - traded)
     differences = {asset: amount for asset, amount in _differences(books, account).items() if amount}
@@ -107,7 +107,7 @@ def _orders(books: Books, account: Account) -> Iterator[str]:
         if OrderState(str(row["state"])) in PLACED:
             if order is None:
                 yield f"order {name} is booked and was never placed"
-            elif (order.executed, order.executed_quote, order.id, order.symbol, order.side, order.quantity) != (
+            elif (order.executed, order.executed_quote, str(order.id), order.symbol, order.side, order.quantity) != (
                 as_amount(row["executed_quantity"]),
                 as_amount(row["executed_amount"]),
                 row["order_id"],
@@ -138,9 +138,9 @@ def _once(executed: Iterable[str]) -> Iterator[str]:
 
 def _fill_values(books: Books, account: Account) -> Iterator[str]:
     """Every booked fill has the exchange's own figures."""
-    trades = {(trade.symbol, trade.id): (order, trade) for order in account.own() for trade in order.trades}
+    trades = {(trade.symbol, str(trade.id)): (order, trade) for order in account.own() for trade in order.trades}
     for row in books.fills:
-        known = trades.get((str(row["symbol"]), int(row["trade_id"] or 0)))
+        known = trades.get((str(row["symbol"]), str(row["trade_id"])))
         if known and _figures(*known) != (
             row["client_order_id"],
             *(as_amount(row[name]) for name in ("price", "quantity", "amount", "fee")),
@@ -244,8 +244,8 @@ def _lent(books: Books) -> Iterator[tuple[Decimal, Decimal]]:
 
 def _fill(row: Row) -> Fill:
     return Fill(
-        trade_id=int(row["trade_id"] or 0),
-        order_id=int(row["order_id"] or 0),
+        trade_id=str(row["trade_id"]),
+        order_id=str(row["order_id"] or ""),
         price=as_amount(row["price"]),
         quantity=as_amount(row["quantity"]),
         amount=as_amount(row["amount"]),

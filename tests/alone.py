@@ -71,7 +71,7 @@ async def cycle(folder: Path) -> dict[str, str]:
                     leader.Leader(session, leading.url, leading.secret, "1.2.3")
                 )
             },
-            exchange=paper.PaperExchange(binance.BinanceExchange(session, market.url), now, book.last_trade_id),
+            exchange=paper.PaperExchange(binance.BinanceExchange(session, market.url), now),
             ledger=book,
             clock=now,
             publish=lambda _snapshot, _events: None,

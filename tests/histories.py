@@ -46,8 +46,8 @@ def random_figures(seed: int) -> Figures:
         if side is Side.SELL and asset == coin:
             asset, fee = "USDC", quantity * price * Decimal("0.001")
         fill = Fill(
-            trade_id=trade_id,
-            order_id=trade_id,
+            trade_id=str(trade_id),
+            order_id=str(trade_id),
             price=price,
             quantity=quantity,
             amount=quantity * price,

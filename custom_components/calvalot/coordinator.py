@@ -50,7 +50,7 @@ class CalvalotCoordinator(DataUpdateCoordinator[Snapshot]):
         ledger = Ledger(ledger_path(hass, entry.entry_id), self.settings.mode, self.settings.quote)
         exchange: Exchange = self.exchange
         if self.settings.mode is Mode.DRY_RUN:
-            exchange = PaperExchange(self.exchange, dt_util.utcnow, ledger.last_trade_id)
+            exchange = PaperExchange(self.exchange, dt_util.utcnow)
         self.engine = Engine(
             self.settings,
             sources=sources,

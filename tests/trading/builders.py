@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from custom_components.calvalot.trading.decimals import ZERO
-from custom_components.calvalot.trading.exchanges.base import Fill, OrderReport, Side, SymbolRules
+from custom_components.calvalot.trading.exchanges.base import Fill, OrderReport, OrderStatus, Side, SymbolRules
 from custom_components.calvalot.trading.ledger.records import OrderRecord, SignalRecord
 from custom_components.calvalot.trading.market import Market
 from custom_components.calvalot.trading.portfolio import Portfolio, Position
@@ -58,8 +58,8 @@ def make_portfolio(cash: str, **positions: str) -> Portfolio:
 def make_fill(quantity: str, price: str, fee: str = "0", fee_asset: str = QUOTE, **changes: Any) -> Fill:
     """A fill whose amount is price times quantity."""
     fill = Fill(
-        trade_id=1,
-        order_id=1,
+        trade_id="1",
+        order_id="1",
         price=Decimal(price),
         quantity=Decimal(quantity),
         amount=Decimal(price) * Decimal(quantity),
@@ -92,10 +92,10 @@ def make_report(order: OrderRecord, *fills: Fill, **changes: Any) -> OrderReport
     """What the exchange says of an order that ended with these fills."""
     report = OrderReport(
         client_order_id=order.client_order_id,
-        order_id=fills[0].order_id if fills else 1,
+        order_id=fills[0].order_id if fills else "1",
         symbol=order.symbol,
         side=order.side,
-        done=True,
+        status=OrderStatus.FILLED,
         quantity=order.quantity,
         executed_quantity=sum((fill.quantity for fill in fills), ZERO),
         executed_amount=sum((fill.amount for fill in fills), ZERO),
@@ -195,7 +195,10 @@ def steps(longest: int = 30) -> st.SearchStrategy[list[Step]]:
 def _numbered(happened: list[Step]) -> list[Step]:
     """The same, each fill with an id and a moment of its own."""
     return [
-        replace(step, fill=replace(step.fill, trade_id=number, order_id=number, time=NOW + timedelta(seconds=number)))
+        replace(
+            step,
+            fill=replace(step.fill, trade_id=str(number), order_id=str(number), time=NOW + timedelta(seconds=number)),
+        )
         if isinstance(step, Trade)
         else step
         for number, step in enumerate(happened, 1)

@@ -184,7 +184,9 @@ class Rig:
         book = ledger.book().portfolio
         assert ledger.replay() == book
         booked = rows(ledger.path, "SELECT symbol, trade_id FROM fills")
-        done = [(trade.symbol, trade.id) for order in self.orders(follower.settings.entry_id) for trade in order.trades]
+        done = [
+            (trade.symbol, str(trade.id)) for order in self.orders(follower.settings.entry_id) for trade in order.trades
+        ]
         assert sorted(booked) == sorted(done)
         there, before = self.exchange.balances(), self.before or {}
         for coin in COINS:

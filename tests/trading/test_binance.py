@@ -183,9 +183,9 @@ async def test_an_empty_answer_is_not_none(api: BinanceExchange, sim: ExchangeSi
     sim.fault(kind, count=None)
     asks = (
         api.prices(["BTCUSDC"]),
-        api.orders_page("BTCUSDC", 0, "cv-"),
+        api.orders_page("BTCUSDC", None, "cv-"),
         api.fills(make_report(make_order())),
-        api.traded_orders("BTCUSDC", datetime.now(UTC)),
+        api.traded_orders("BTCUSDC", datetime.now(UTC), None),
         api.find("BTCUSDC", "cv-name-1"),
     )
     for ask in asks:
@@ -353,31 +353,32 @@ async def test_pages_of_orders(rig: Rig) -> None:
     """Oldest first, each says where the next one begins, and there is an end to it."""
     api = rig.binance(page=2)
     ids = [(await api.place(request(f"cv-name-{number}"))).order_id for number in range(5)]
-    first = await api.orders_page("BTCUSDC", 0, "cv-")
+    first = await api.orders_page("BTCUSDC", None, "cv-")
     assert [each.order_id for each in first.own] == sorted(first.ids) == ids[:2]
-    assert first.next_id == ids[1] + 1
+    assert (first.cursor, first.more) == (ids[2], True)
     last = await api.orders_page("BTCUSDC", ids[4], "cv-")
-    assert ([each.order_id for each in last.own], last.next_id) == (ids[4:], None)
-    assert await api.orders_page("BTCUSDC", ids[-1] + 1, "cv-") == OrderPage()
+    assert ([each.order_id for each in last.own], last.more) == (ids[4:], False)
+    assert last.cursor == last.own[0].cursor
+    assert await api.orders_page("BTCUSDC", last.cursor, "cv-") == OrderPage()
 
 
 async def test_orders_of_others(api: BinanceExchange, sim: ExchangeSimulator) -> None:
     """Of what is not ours only the ids are read: an old order may say of its amount that nobody knows it any more."""
     sim.add_old_orders("BTCUSDC", 2, amount_unknown=True)
     mine = await api.place(request())
-    page = await api.orders_page("BTCUSDC", 0, "cv-")
+    page = await api.orders_page("BTCUSDC", None, "cv-")
     assert [each.order_id for each in page.own] == [mine.order_id]
     assert len(page.ids) == 3
     with pytest.raises(ExchangeUnavailable):
-        await api.orders_page("BTCUSDC", 0, "")
+        await api.orders_page("BTCUSDC", None, "")
 
 
 async def test_orders_of_a_pair_that_is_not_listed(api: BinanceExchange, sim: ExchangeSimulator) -> None:
     """There are none to be had; another refusal is one."""
-    assert await api.orders_page("NOPEUSDC", 0, "cv-") == OrderPage()
+    assert await api.orders_page("NOPEUSDC", None, "cv-") == OrderPage()
     sim.fault("error", code=-1100, path="/allOrders")
     with pytest.raises(Refused):
-        await api.orders_page("BTCUSDC", 0, "cv-")
+        await api.orders_page("BTCUSDC", None, "cv-")
 
 
 async def test_traded_orders(rig: Rig, clock: Clock) -> None:
@@ -386,8 +387,10 @@ async def test_traded_orders(rig: Rig, clock: Clock) -> None:
     early = await api.place(request())
     clock.advance(60)
     late = [(await api.place(request(f"web-{number}"))).order_id for number in range(4)]
-    assert await api.traded_orders("BTCUSDC", clock.now() - timedelta(seconds=30)) == {*late}
-    assert await api.traded_orders("BTCUSDC", clock.now() - timedelta(seconds=90)) == {early.order_id, *late}
+    assert await api.traded_orders("BTCUSDC", clock.now() - timedelta(seconds=30), None) == {*late}
+    since = clock.now() - timedelta(seconds=90)
+    assert await api.traded_orders("BTCUSDC", since, None) == {early.order_id, *late}
+    assert await api.traded_orders("BTCUSDC", since, early.cursor) == {*late}
 
 
 # Leaving the host alone

@@ -14,7 +14,7 @@ from simulators.exchange import ExchangeSimulator
 from .builders import make_order, make_report
 
 QUESTIONS: dict[str, Callable[[BinanceExchange], Awaitable[Any]]] = {
-    "/allOrders": lambda exchange: exchange.orders_page("BTCUSDC", 1, "cv-"),
+    "/allOrders": lambda exchange: exchange.orders_page("BTCUSDC", "1", "cv-"),
     "/myTrades": lambda exchange: exchange.fills(make_report(make_order())),
     "/myTrades?": lambda exchange: exchange.traded_orders("BTCUSDC", datetime.now(UTC)),
     "/ticker/price": lambda exchange: exchange.prices(["BTCUSDC"]),

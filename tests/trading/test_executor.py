@@ -13,7 +13,7 @@ import pytest
 
 from custom_components.calvalot.trading.bookings import Bookings, Execution
 from custom_components.calvalot.trading.errors import ExchangeError, ExchangeUnavailable, InvalidKey, NotSent
-from custom_components.calvalot.trading.exchanges.base import OrderPage, OrderReport, OrderRequest, Side
+from custom_components.calvalot.trading.exchanges.base import OrderPage, OrderReport, OrderRequest, OrderStatus, Side
 from custom_components.calvalot.trading.exchanges.binance import BinanceExchange
 from custom_components.calvalot.trading.executor import RECOVERED, Executor
 from custom_components.calvalot.trading.ledger.ledger import Ledger
@@ -297,11 +297,11 @@ async def test_absence_is_disproven_by_whatever_shows_it(
         # Every other look-up is the last one behind the fence.
         return await find(symbol, name) if seen_in == "order" and next(finds) % 2 else None
 
-    async def no_orders(symbol: str, first_id: int, prefix: str) -> OrderPage:
-        return await orders_page(symbol, first_id, prefix) if seen_in == "allOrders" else OrderPage()
+    async def no_orders(symbol: str, cursor: str | None, prefix: str) -> OrderPage:
+        return await orders_page(symbol, cursor, prefix) if seen_in == "allOrders" else OrderPage()
 
-    async def no_trades(symbol: str, since: Any) -> frozenset[int]:
-        return await traded_orders(symbol, since) if seen_in == "myTrades" else frozenset()
+    async def no_trades(symbol: str, since: Any, cursor: str | None) -> frozenset[str]:
+        return await traded_orders(symbol, since, cursor) if seen_in == "myTrades" else frozenset()
 
     patches.setattr(bench.exchange, "find", no_order)
     patches.setattr(bench.exchange, "orders_page", no_orders)
@@ -901,9 +901,9 @@ async def test_a_recovered_order_that_is_not_done(bench: Bench, monkeypatch: pyt
     """It stays in flight until it is."""
     orders_page, record = bench.exchange.orders_page, await bench.execute(Side.BUY)
 
-    async def undone(symbol: str, first_id: int, prefix: str) -> OrderPage:
-        page = await orders_page(symbol, first_id, prefix)
-        return replace(page, own=tuple(replace(each, done=False) for each in page.own))
+    async def undone(symbol: str, cursor: str | None, prefix: str) -> OrderPage:
+        page = await orders_page(symbol, cursor, prefix)
+        return replace(page, own=tuple(replace(each, status=OrderStatus.NEW) for each in page.own))
 
     bench.ledger.close()
     bench.ledger.path.unlink()

@@ -81,8 +81,8 @@ def test_a_new_ledger_is_empty(ledger: Ledger) -> None:
     assert ledger.replay() == Portfolio()
     assert ledger.flows() == ledger.signals() == ledger.trades() == ledger.closes() == ledger.in_flight() == ()
     assert ledger.fact("paused") is ledger.signal(key("signal")) is ledger.last_fee_asset() is None
-    assert ledger.last_trade_id() == ledger.trades_since(NOW) == 0
-    assert ledger.last_order_id("BTCUSDC") == 0
+    assert ledger.trades_since(NOW) == 0
+    assert ledger.cursor("BTCUSDC") is None
     assert ledger.traded_coins() == {}
     assert not ledger.has_joined()
 
@@ -134,7 +134,7 @@ def test_replay_is_the_book(happened: list[Step]) -> None:
                     )
                     ledger.add_flow(flow, Book(portfolio=after))
                 else:
-                    (order,) = ledger.add_orders([make_order(step.side, "100", step.coin, leg=step.fill.order_id)])
+                    (order,) = ledger.add_orders([make_order(step.side, "100", step.coin, leg=int(step.fill.order_id))])
                     prices = {step.fill.fee_asset: step.fee_price}
                     _, book = ledger.book_order(order, make_report(order, step.fill), [step.fill], prices)
                     after = expected.with_fill(step.fill, step.side, step.coin, QUOTE, step.fee_price)
@@ -164,10 +164,10 @@ def test_coins_taken_out_are_replayed_where_they_were(ledger: Ledger) -> None:
         assert ledger.replay() == portfolio
 
     add_flow(ledger, "1000")
-    trade(ledger, make_order(leg=1), make_fill("3", "10", trade_id=1))
+    trade(ledger, make_order(leg=1), make_fill("3", "10", trade_id="1"))
     take("1")
     take("0.5")
-    trade(ledger, make_order(leg=2), make_fill("2", "40", trade_id=2))
+    trade(ledger, make_order(leg=2), make_fill("2", "40", trade_id="2"))
     take("3.5")
     assert not ledger.book().portfolio.positions
     assert [flow.after_fill for flow in taken] == [1, 1, 2]
@@ -327,7 +327,7 @@ def test_orders_come_back_as_they_were(ledger: Ledger) -> None:
         limit_price=Decimal("1990.00"),
         state=OrderState.UNKNOWN,
         sent_at=NOW + MINUTE,
-        order_id=7,
+        order_id="7",
         executed_quantity=Decimal("0.00000001"),
         executed_amount=Decimal("0.00002"),
         executed_at=NOW + MINUTE * 2,
@@ -366,12 +366,12 @@ def test_an_order_is_booked_with_its_fills(ledger: Ledger) -> None:
     add_flow(ledger, "100000")
     order = make_order(quantity="1", price=Decimal(50_000))
     fills = [
-        make_fill("0.4", "50000", "0.0004", "BTC", trade_id=11, order_id=5),
-        make_fill("0.2", "50300", "0.01", "BNB", trade_id=12, order_id=5),
-        make_fill("0.1", "50300", "0.0001", "BTC", trade_id=13, order_id=5),
+        make_fill("0.4", "50000", "0.0004", "BTC", trade_id="11", order_id="5"),
+        make_fill("0.2", "50300", "0.01", "BNB", trade_id="12", order_id="5"),
+        make_fill("0.1", "50300", "0.0001", "BTC", trade_id="13", order_id="5"),
     ]
-    booked = trade(ledger, order, *fills, time=NOW + MINUTE)
-    assert (booked.state, booked.order_id, booked.executed_at) == (OrderState.BOOKED, 5, NOW + MINUTE)
+    booked = trade(ledger, order, *fills, time=NOW + MINUTE, cursor="6")
+    assert (booked.state, booked.order_id, booked.executed_at) == (OrderState.BOOKED, "5", NOW + MINUTE)
     assert (booked.executed_quantity, booked.executed_amount) == (Decimal("0.7"), Decimal(35_090))
     assert ledger.orders(key("signal")) == (booked,)
     (told,) = ledger.trades()
@@ -388,8 +388,8 @@ def test_an_order_is_booked_with_its_fills(ledger: Ledger) -> None:
     )
     assert told.price == Decimal(35_090) / Decimal("0.7")
     assert ledger.book().portfolio.quantity("BTC") == Decimal("0.6995")
-    assert (ledger.last_trade_id(), ledger.last_fee_asset()) == (13, "BTC")
-    assert (ledger.last_order_id("BTCUSDC"), ledger.last_order_id("ETHUSDC")) == (5, 0)
+    assert ledger.last_fee_asset() == "BTC"
+    assert (ledger.cursor("BTCUSDC"), ledger.cursor("ETHUSDC")) == ("6", None)
 
 
 @pytest.mark.parametrize(
@@ -414,11 +414,11 @@ def test_slippage_is_how_much_worse_a_trade_was(side: Side, planned: str | None,
 
 def test_an_order_without_a_fill_is_no_trade(ledger: Ledger) -> None:
     """It is settled all the same."""
-    booked = trade(ledger, make_order(), order_id=9)
+    booked = trade(ledger, make_order(), order_id="9", cursor="10")
     assert (booked.state, booked.executed_amount) == (OrderState.BOOKED, 0)
     assert ledger.trades() == ledger.trades_of([booked.seq]) == ()
     assert ledger.trades_since(NOW - MINUTE) == 0
-    assert ledger.last_order_id("BTCUSDC") == 9
+    assert ledger.cursor("BTCUSDC") == "10"
 
 
 def test_trades_newest_first(ledger: Ledger) -> None:
@@ -426,7 +426,11 @@ def test_trades_newest_first(ledger: Ledger) -> None:
     add_flow(ledger, "1000")
     ledger.add_orders([make_order(leg=99)])
     orders = [
-        trade(ledger, make_order(leg=leg), make_fill("1", "10", trade_id=leg, order_id=leg, time=NOW + MINUTE * at))
+        trade(
+            ledger,
+            make_order(leg=leg),
+            make_fill("1", "10", trade_id=str(leg), order_id=str(leg), time=NOW + MINUTE * at),
+        )
         for leg, at in ((1, 0), (2, 2), (3, 1), (4, 1))
     ]
     times = [told.time for told in ledger.trades()]
@@ -442,7 +446,7 @@ def test_pages_of_trades(ledger: Ledger) -> None:
     """In the order they were placed, newest first, each page where the last one ended."""
     add_flow(ledger, "1000")
     placed = [
-        trade(ledger, make_order(leg=leg), make_fill("1", "10", trade_id=leg, time=NOW - MINUTE * leg)).seq
+        trade(ledger, make_order(leg=leg), make_fill("1", "10", trade_id=str(leg), time=NOW - MINUTE * leg)).seq
         for leg in range(1, 6)
     ]
     trade(ledger, make_order(leg=6))
@@ -456,16 +460,16 @@ def test_pages_of_trades(ledger: Ledger) -> None:
 def test_a_fill_is_booked_once(ledger: Ledger) -> None:
     """Neither again with its order nor with another one of that symbol; another symbol has its own numbers."""
     add_flow(ledger, "1000")
-    booked = trade(ledger, make_order(), make_fill("1", "10", trade_id=7))
+    booked = trade(ledger, make_order(), make_fill("1", "10", trade_id="7"))
     before = ledger.book()
     (other,) = ledger.add_orders([make_order(leg=1)])
     for order in (booked, other):
         with pytest.raises(LedgerError, match="UNIQUE"):
-            ledger.book_order(order, make_report(order, fill := make_fill("1", "10", trade_id=7)), [fill], PRICES)
+            ledger.book_order(order, make_report(order, fill := make_fill("1", "10", trade_id="7")), [fill], PRICES)
     assert ledger.book() == before
     assert ledger.replay() == before.portfolio
     assert ledger.in_flight() == (other,)
-    trade(ledger, make_order(coin="ETH"), make_fill("1", "10", trade_id=7))
+    trade(ledger, make_order(coin="ETH"), make_fill("1", "10", trade_id="7"))
     assert len(ledger.trades()) == 2
 
 
@@ -478,20 +482,20 @@ def test_fills_that_do_not_add_up_are_not_booked(ledger: Ledger, executed: str) 
     with pytest.raises(BookError, match="do not add up"):
         ledger.book_order(order, make_report(order, fill, executed_quantity=Decimal(executed)), [fill], PRICES)
     assert ledger.in_flight() == (order,)
-    assert ledger.last_trade_id() == 0
+    assert ledger.counts()["fills"] == 0
 
 
 def test_a_booking_that_cannot_be_true_leaves_nothing(ledger: Ledger) -> None:
     """The first fill could have been booked; the second sells what is not there."""
     add_flow(ledger, "1000")
-    trade(ledger, make_order(), make_fill("1", "10", trade_id=1))
+    trade(ledger, make_order(), make_fill("1", "10", trade_id="1"))
     before = ledger.book()
     (order,) = ledger.add_orders([make_order(Side.SELL, "2")])
-    fills = [make_fill("1", "10", trade_id=2), make_fill("1", "10", trade_id=3)]
+    fills = [make_fill("1", "10", trade_id="2"), make_fill("1", "10", trade_id="3")]
     with pytest.raises(BookError):
         ledger.book_order(order, make_report(order, *fills), fills, PRICES)
     assert ledger.book() == before
-    assert ledger.last_trade_id() == 1
+    assert ledger.counts()["fills"] == 1
     assert ledger.in_flight() == (order,)
 
 
@@ -499,11 +503,11 @@ def test_a_booking_that_cannot_be_true_leaves_nothing(ledger: Ledger) -> None:
 def test_more_than_is_held_of_the_fee_coin(ledger: Ledger, recovered: bool) -> None:
     """Recovered it is sold, as far as fees were taken in it; a sale of our own never sells more than is held."""
     add_flow(ledger, "1000")
-    trade(ledger, make_order(coin="BNB"), make_fill("1", "10", trade_id=1))
-    trade(ledger, make_order(), make_fill("1", "10", "0.1", "BNB", trade_id=2))
+    trade(ledger, make_order(coin="BNB"), make_fill("1", "10", trade_id="1"))
+    trade(ledger, make_order(), make_fill("1", "10", "0.1", "BNB", trade_id="2"))
     for quantity, booked in (("1.01", False), ("1", recovered)):
         (order,) = ledger.add_orders([make_order(Side.SELL, quantity, "BNB", leg=len(quantity))])
-        fill = make_fill(quantity, "12", trade_id=3)
+        fill = make_fill(quantity, "12", trade_id="3")
         if not booked:
             with pytest.raises(BookError, match="less than"):
                 ledger.book_order(order, make_report(order, fill), [fill], PRICES, recovered=recovered)
@@ -518,15 +522,15 @@ def test_more_than_is_held_of_the_fee_coin(ledger: Ledger, recovered: bool) -> N
 def test_a_page_of_orders(ledger: Ledger) -> None:
     """New and known orders in one commit with how far they were read, and with a fact where there is one."""
     (known,) = ledger.add_orders([make_order()])
-    ledger.write_page("BTCUSDC", 7, [], None)
-    assert (ledger.last_order_id("BTCUSDC"), ledger.last_order_id("ETHUSDC"), ledger.fact("rest")) == (7, 0, None)
-    page = [replace(known, order_id=9), make_order(leg=1, order_id=8)]
-    ledger.write_page("BTCUSDC", 8, page, "rest")
-    assert [order.order_id for order in ledger.in_flight()] == [9, 8]
-    assert (ledger.last_order_id("BTCUSDC"), ledger.fact("rest")) == (9, "8")
+    ledger.write_page("BTCUSDC", "8", [], None)
+    assert (ledger.cursor("BTCUSDC"), ledger.cursor("ETHUSDC"), ledger.fact("rest")) == ("8", None, None)
+    page = [replace(known, order_id="9"), make_order(leg=1, order_id="8")]
+    ledger.write_page("BTCUSDC", "10", page, "rest")
+    assert [order.order_id for order in ledger.in_flight()] == ["9", "8"]
+    assert (ledger.cursor("BTCUSDC"), ledger.fact("rest")) == ("10", "10")
     with pytest.raises(LedgerError):
-        ledger.write_page("BTCUSDC", 20, [make_order(leg=2), make_order(leg=1)], None)
-    assert (len(ledger.in_flight()), ledger.last_order_id("BTCUSDC")) == (2, 9)
+        ledger.write_page("BTCUSDC", "21", [make_order(leg=2), make_order(leg=1)], None)
+    assert (len(ledger.in_flight()), ledger.cursor("BTCUSDC")) == (2, "10")
 
 
 def test_traded_coins(ledger: Ledger) -> None:
@@ -543,19 +547,19 @@ def test_dry_run_and_live_never_mix(ledger: Ledger) -> None:
     live = Ledger(ledger.path, Mode.LIVE, QUOTE)
     live.open()
     add_flow(ledger, "1000")
-    trade(ledger, make_order(), make_fill("1", "10", "0.001", "BTC", trade_id=1, order_id=77))
+    trade(ledger, make_order(), make_fill("1", "10", "0.001", "BTC", trade_id="1", order_id="77"))
     ledger.add_orders([make_order(leg=1)])
     ledger.write_signal(make_record(reason="dry"))
     ledger.write_close(NOW, ONE, ONE, Units(), Drawdown())
     ledger.remember("paused", "yes")
 
     test_a_new_ledger_is_empty(live)
-    live.write_page("BTCUSDC", 2, [], None)
+    live.write_page("BTCUSDC", "3", [], None)
     live.remember("paused", None)
     live.remember("dead", "yes")
     live.write_signal(make_record(reason="live"))
     add_flow(live, "5")
-    trade(live, make_order(leg=5), make_fill("0.1", "20", trade_id=1, order_id=3))
+    trade(live, make_order(leg=5), make_fill("0.1", "20", trade_id="1", order_id="3"))
     live.write_close(NOW, ONE, ONE, Units(), Drawdown())
 
     assert ledger.book().portfolio.cash == 990
@@ -570,7 +574,7 @@ def test_dry_run_and_live_never_mix(ledger: Ledger) -> None:
     assert (len(ledger.in_flight()), len(live.in_flight())) == (1, 0)
     assert len(ledger.orders(key("signal"))) == 2
     assert (ledger.fact("paused"), ledger.fact("dead"), live.fact("dead")) == ("yes", None, "yes")
-    assert (ledger.last_order_id("BTCUSDC"), live.last_order_id("BTCUSDC")) == (77, 3)
+    assert (ledger.cursor("BTCUSDC"), live.cursor("BTCUSDC")) == (None, "3")
     live.close()
 
 
@@ -589,7 +593,7 @@ def test_a_power_cut_leaves_all_or_nothing(ledger: Ledger, tmp_path: Path) -> No
 
     engine = engine_of(ledger)
     event.listen(engine, "after_cursor_execute", cut)
-    fills = [make_fill("0.5", "10", trade_id=number) for number in (1, 2)]
+    fills = [make_fill("0.5", "10", trade_id=str(number)) for number in (1, 2)]
     _, after = ledger.book_order(order, make_report(order, *fills), fills, PRICES)
     event.remove(engine, "after_cursor_execute", cut)
     assert len(seen) > 6
@@ -618,7 +622,7 @@ def test_a_storage_fault_is_told_in_plain_words(ledger: Ledger, fault: Fault) ->
     add_flow(ledger, "1000")
     (order,) = ledger.add_orders([make_order()])
     before = ledger.book()
-    fills = [make_fill("0.001", "1000", trade_id=number, fee_asset="BTC") for number in range(1, 500)]
+    fills = [make_fill("0.001", "1000", trade_id=str(number), fee_asset="BTC") for number in range(1, 500)]
     with fault(ledger):
         for write in (
             lambda: ledger.remember("told", secret),

@@ -1,15 +1,13 @@
 """Dry run: fills at the live prices, with the slippage and the fee that users know."""
 
-import asyncio
 from dataclasses import replace
 from decimal import Decimal
-import time
 from typing import Any
 
 import pytest
 
 from custom_components.calvalot.trading.errors import ExchangeUnavailable, NotSent
-from custom_components.calvalot.trading.exchanges.base import OrderPage, OrderReport, OrderRequest, Side
+from custom_components.calvalot.trading.exchanges.base import OrderPage, OrderRequest, Side
 from custom_components.calvalot.trading.exchanges.paper import PaperExchange
 
 from .rig import Rig
@@ -17,13 +15,8 @@ from .rig import Rig
 
 @pytest.fixture
 def paper(rig: Rig) -> PaperExchange:
-    """A paper exchange on the live market, whose book has seven trades already and takes its time to say so."""
-
-    def last_trade_id() -> int:
-        time.sleep(0.02)
-        return 7
-
-    return PaperExchange(rig.binance("", ""), rig.clock.now, last_trade_id)
+    """A paper exchange on the live market."""
+    return PaperExchange(rig.binance("", ""), rig.clock.now)
 
 
 async def test_whose_account(paper: PaperExchange) -> None:
@@ -97,12 +90,13 @@ async def test_without_a_price_nothing_is_filled(paper: PaperExchange, rig: Rig)
     assert await paper.place(request("SOLUSDC"))
 
 
-async def test_numbers_go_on_from_the_book(paper: PaperExchange) -> None:
-    """Each fill has its own, those of orders at the same time too."""
+async def test_an_order_is_named_as_it_was_sent(paper: PaperExchange) -> None:
+    """So is its fill: that name is used once."""
     await look(paper)
-    reports: list[OrderReport] = await asyncio.gather(*(paper.place(request()) for _ in range(4)))
-    assert sorted(report.order_id for report in reports) == [8, 9, 10, 11]
-    assert (await paper.place(request())).order_id == 12
+    report = await paper.place(request())
+    assert report.fills
+    assert report.client_order_id == report.order_id == report.fills[0].trade_id == report.fills[0].order_id
+    assert report.cursor is None
 
 
 async def test_nothing_is_remembered(paper: PaperExchange, rig: Rig) -> None:
@@ -111,8 +105,8 @@ async def test_nothing_is_remembered(paper: PaperExchange, rig: Rig) -> None:
     report = await paper.place(request())
     assert await paper.balances() is None
     assert await paper.find("BTCUSDC", report.client_order_id) is None
-    assert await paper.orders_page("BTCUSDC", 0, "") == OrderPage()
-    assert await paper.traded_orders("BTCUSDC", rig.clock.now()) == frozenset()
+    assert await paper.orders_page("BTCUSDC", None, "") == OrderPage()
+    assert await paper.traded_orders("BTCUSDC", rig.clock.now(), None) == frozenset()
     for moment in (paper.timestamp(), await paper.server_time()):
         assert abs((moment - rig.clock.now()).total_seconds()) < 1
 

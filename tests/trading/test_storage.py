@@ -52,13 +52,13 @@ def begin(ledger: Ledger) -> None:
     ledger.add_flow(flow, Book(portfolio=Portfolio(cash=cash, paid_in=cash), net_deposits=cash))
     ledger.write_signal(make_record())
     (order,) = ledger.add_orders([make_order(quantity="0.01")])
-    ledger.update_orders([replace(order, state=OrderState.EXECUTED, order_id=7)])
+    ledger.update_orders([replace(order, state=OrderState.EXECUTED, order_id="7")])
 
 
 def book(ledger: Ledger) -> None:
     """Book that order."""
     (order,) = ledger.in_flight()
-    fills = (make_fill("0.004", "50000", trade_id=1), make_fill("0.006", "50001", trade_id=2))
+    fills = (make_fill("0.004", "50000", trade_id="1"), make_fill("0.006", "50001", trade_id="2"))
     ledger.book_order(order, make_report(order, *fills), fills, {"USDC": Decimal(1)})
 
 
@@ -211,8 +211,12 @@ SAME_IN_SIGNALS = [
 
 
 def same(table: list[dict[str, object]], columns: list[str]) -> list[str]:
-    """Rows of a table, to be compared."""
-    return sorted(str({column: row[column] for column in columns if column in row}) for row in table)
+    """Rows of a table, to be compared; up to where orders were read is told otherwise in each version."""
+    return sorted(
+        str({column: str(row[column]) for column in columns if column in row})
+        for row in table
+        if not str(row.get("key")).startswith("orders_read_")
+    )
 
 
 @pytest.mark.parametrize("version", range(1, VERSION))
@@ -243,6 +247,7 @@ def test_upgrade(tmp_path: Path, ledger: Ledger, version: int) -> None:
     assert [trade.planned_price for trade in upgraded.trades()][-4:] == [None] * 4
     assert len(upgraded.in_flight()) == (version >= 3)
     assert upgraded.fact("paused")
+    assert (upgraded.cursor("BTCUSDC"), upgraded.cursor("XRPUSDC")) == ("500002", None)
     upgraded.write_signal(make_record("next"))
     upgraded.add_orders([make_order(price=Decimal(5), signal_id="next")])
     upgraded.close()

@@ -8,7 +8,7 @@ from decimal import Decimal
 import logging
 
 from .decimals import ONE
-from .exchanges.base import Fill, OrderReport
+from .exchanges.base import Fill, OrderReport, OrderStatus
 from .ledger.ledger import Ledger
 from .ledger.records import Booking, OrderRecord, OrderState
 from .portfolio import BookError
@@ -83,9 +83,9 @@ class Bookings:
         if not within or execution.quantity <= 0 or execution.amount <= 0 or execution.fee < 0:
             raise BookError("the figures do not fit the order")
         now = self._clock()
-        order_id = record.order_id or 0
+        order_id = record.order_id or ""
         fill = Fill(
-            trade_id=-record.seq,  # the exchange's own are positive
+            trade_id=f"by hand {record.seq}",
             order_id=order_id,
             price=execution.amount / execution.quantity,
             quantity=execution.quantity,
@@ -99,7 +99,7 @@ class Bookings:
             order_id=order_id,
             symbol=record.symbol,
             side=record.side,
-            done=True,
+            status=OrderStatus.FILLED,
             quantity=record.quantity if record.quote_amount is None else execution.quantity,
             executed_quantity=execution.quantity,
             executed_amount=execution.amount,

@@ -15,7 +15,7 @@ import logging
 from .bookings import Bookings
 from .decimals import ZERO
 from .errors import ClockSkew, ExchangeError, ExchangeUnavailable, InvalidKey, NotSent, RateLimited, Refused
-from .exchanges.base import Exchange, OrderReport, OrderRequest
+from .exchanges.base import Exchange, OrderReport, OrderRequest, OrderStatus
 from .ledger.ledger import Ledger
 from .ledger.records import OrderRecord, OrderState
 from .market import PlannedOrder
@@ -106,6 +106,7 @@ class Executor:
             attempt = 1 + max((record.attempt for record in same if record.leg == leg), default=0)
             records.append(
                 OrderRecord(
+                    exchange=self._exchange.name,
                     source=signal.source,
                     signal_id=signal.signal_id,
                     coin=order.coin,
@@ -203,18 +204,17 @@ class Executor:
             return False
         if await self._exchange.find(record.symbol, record.client_order_id):
             return False
-        last = await asyncio.to_thread(self._ledger.last_order_id, record.symbol)
-        explained: set[int] = set()
-        first: int | None = last + 1
-        while first is not None:
-            page = await self._exchange.orders_page(record.symbol, first, record.client_order_id)
+        first = cursor = await asyncio.to_thread(self._ledger.cursor, record.symbol)
+        explained: set[str] = set()
+        more = True
+        while more:
+            page = await self._exchange.orders_page(record.symbol, cursor, record.client_order_id)
             if any(own.client_order_id == record.client_order_id for own in page.own):
                 return False
             explained |= page.ids
-            first = page.next_id
+            cursor, more = page.cursor, page.more
         since = min(sent_at, record.created_at) - SEARCH_MARGIN
-        traded = await self._exchange.traded_orders(record.symbol, since)
-        return all(order_id in explained or order_id <= last for order_id in traded)
+        return explained.issuperset(await self._exchange.traded_orders(record.symbol, since, first))
 
     async def _found(self, record: OrderRecord, report: OrderReport) -> Outcome:
         """Write down that an order was executed, and have its fills."""
@@ -294,10 +294,10 @@ def _report(record: OrderRecord) -> OrderReport:
     """What the exchange said of an order when it was written down as executed."""
     return OrderReport(
         client_order_id=record.client_order_id,
-        order_id=record.order_id or 0,
+        order_id=record.order_id or "",
         symbol=record.symbol,
         side=record.side,
-        done=True,
+        status=OrderStatus.FILLED,
         quantity=record.quantity,
         executed_quantity=record.executed_quantity,
         executed_amount=record.executed_amount,

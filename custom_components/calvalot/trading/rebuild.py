@@ -87,17 +87,17 @@ class Rebuild:
 
     async def _read_symbol(self, symbol: str, coin: str) -> bool:
         while not self._interrupted:
-            first = 1 + await asyncio.to_thread(self._ledger.last_order_id, symbol)
-            page = await self._exchange.orders_page(symbol, first, self._names.tag)
-            if page.ids:
-                await asyncio.to_thread(self._write, symbol, coin, page)
-            if page.next_id is None:
+            cursor = await asyncio.to_thread(self._ledger.cursor, symbol)
+            page = await self._exchange.orders_page(symbol, cursor, self._names.tag)
+            if page.cursor:
+                await asyncio.to_thread(self._write, symbol, coin, page, page.cursor)
+            if not page.more:
                 self._read.add(symbol)
                 return True
         return False
 
-    def _write(self, symbol: str, coin: str, page: OrderPage) -> None:
-        """Write down what the ledger does not know of a page."""
+    def _write(self, symbol: str, coin: str, page: OrderPage, cursor: str) -> None:
+        """Write down what the ledger does not know of a page, and where the next one begins."""
         records = self._ledger.orders_named([report.client_order_id for report in page.own])
         missing = [report for report in page.own if report.client_order_id not in records]
         legs = self._legs(symbol, [report.client_order_id for report in missing])
@@ -106,7 +106,10 @@ class Rebuild:
             if (record := records.get(report.client_order_id)) is None:
                 _LOGGER.warning("Order %s was missing from the ledger", report.client_order_id)
                 record = _record(
-                    report, coin, legs.get(report.client_order_id, Leg(SignalKey(PORTFOLIO, RECOVERED), 0))
+                    self._exchange.name,
+                    report,
+                    coin,
+                    legs.get(report.client_order_id, Leg(SignalKey(PORTFOLIO, RECOVERED), 0)),
                 )
                 found.append(executed(record, report) if report.done else record)
             elif record.state is OrderState.NOT_PLACED and report.executed_quantity:
@@ -117,7 +120,7 @@ class Rebuild:
                 # It is there: whatever its look-ups say, it is not absent.
                 found.append(replace(record, order_id=report.order_id))
         unfinished = UNFINISHED if any(record.reason == RECOVERED for record in found) else None
-        self._ledger.write_page(symbol, max(page.ids), found, unfinished)
+        self._ledger.write_page(symbol, cursor, found, unfinished)
 
     def _legs(self, symbol: str, client_order_ids: Collection[str]) -> dict[str, Leg]:
         """Signal and leg of orders, as far as the ledger knows their signals."""
@@ -155,8 +158,9 @@ class Rebuild:
         return True
 
 
-def _record(report: OrderReport, coin: str, leg: Leg) -> OrderRecord:
+def _record(exchange: str, report: OrderReport, coin: str, leg: Leg) -> OrderRecord:
     return OrderRecord(
+        exchange=exchange,
         source=leg.signal.source,
         signal_id=leg.signal.signal_id,
         coin=coin,
@@ -177,14 +181,15 @@ def _record(report: OrderReport, coin: str, leg: Leg) -> OrderRecord:
 def _in_order(records: Iterable[OrderRecord], fee_coin: str | None) -> list[OrderRecord]:
     """Orders as they were executed; of the same moment, the coin first that fees are taken in.
 
-    Of one symbol the exchange's numbers tell the order, whatever its clock did meanwhile: nothing is sold before it is bought.
+    Of one symbol they were written down in the exchange's order, whatever its clock did meanwhile: nothing is sold before it
+    is bought.
     """
     latest: dict[str, datetime] = {}
     found = []
-    for record in sorted(records, key=lambda each: each.order_id or 0):
+    for record in sorted(records, key=lambda each: each.seq):
         moment = record.executed_at or record.created_at
         latest[record.symbol] = moment = max(moment, latest.get(record.symbol, moment))
-        found.append((moment, record.coin != fee_coin, record.order_id or 0, record))
+        found.append((moment, record.coin != fee_coin, record.seq, record))
     return [record for *_, record in sorted(found, key=lambda item: item[:3])]
 
 

@@ -24,6 +24,22 @@ class Side(StrEnum):
     SELL = "SELL"
 
 
+class OrderStatus(StrEnum):
+    """What has become of an order on the exchange."""
+
+    NEW = "new"
+    PARTLY_FILLED = "partly_filled"
+    FILLED = "filled"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+    REJECTED = "rejected"
+
+    @property
+    def final(self) -> bool:
+        """Whether it can change no more; what was filled before counts, whatever the end is called."""
+        return self not in {OrderStatus.NEW, OrderStatus.PARTLY_FILLED}
+
+
 @dataclass(frozen=True, slots=True)
 class Balance:
     """What the account has of one asset, in that asset."""
@@ -113,8 +129,8 @@ class OrderRequest:
 class Fill:
     """One trade of an order: price in quote per base, quantity in base, amount in quote, fee in its own asset."""
 
-    trade_id: int
-    order_id: int
+    trade_id: str
+    order_id: str
     price: Decimal
     quantity: Decimal
     amount: Decimal
@@ -125,38 +141,52 @@ class Fill:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderReport:
-    """What the exchange says of an order; `fills` is None where the answer carries none."""
+    """What the exchange says of an order; `fills` is None where the answer carries none.
+
+    `cursor` is where a search for orders that came after it begins; None where the exchange keeps none.
+    """
 
     client_order_id: str
-    order_id: int
+    order_id: str
     symbol: str
     side: Side
-    done: bool
+    status: OrderStatus
     quantity: Decimal
     executed_quantity: Decimal
     executed_amount: Decimal
     time: datetime
     fills: tuple[Fill, ...] | None = None
+    cursor: str | None = None
+
+    @property
+    def done(self) -> bool:
+        """Whether nothing about it can change any more."""
+        return self.status.final
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderPage:
-    """A page of a symbol's orders: ours as they are, of the others no more than their ids; `next_id` is None at the end."""
+    """A page of a symbol's orders, oldest first: ours as they are, of the others no more than their ids.
+
+    `cursor` is where the next page begins, None after an empty one; `more` says whether there is one now.
+    """
 
     own: tuple[OrderReport, ...] = ()
-    ids: frozenset[int] = frozenset()
-    next_id: int | None = None
+    ids: frozenset[str] = frozenset()
+    cursor: str | None = None
+    more: bool = False
 
 
 class Exchange(Protocol):
     """An exchange as a portfolio uses it; symbols are those of `symbols.py`.
 
-    `fee_coin` is the coin that it may take its fees in, whatever is traded; None where it has none.
+    `name` is what it is called in orders. `fee_coin` is the coin that it may take its fees in, whatever is traded; None where it has none.
     `visibility_lag` is how long after an order's time stamp it may still appear, `lookups` how many spread-out
     look-ups have to miss it before it counts as never placed. `keeps_orders`: an order lives there, whatever we write
     down; where it does not, one whose answer was not booked never was.
     """
 
+    name: str
     fee_coin: str | None
     visibility_lag: timedelta
     lookups: int
@@ -207,10 +237,10 @@ class Exchange(Protocol):
         """The fills of one order that was executed."""
         ...
 
-    async def orders_page(self, symbol: str, first_id: int, prefix: str) -> OrderPage:
-        """Orders of a symbol from an id on, oldest first; ours are those whose client order id starts with `prefix`."""
+    async def orders_page(self, symbol: str, cursor: str | None, prefix: str) -> OrderPage:
+        """Orders of a symbol from a cursor on, None from the first; ours are those whose client order id starts with `prefix`."""
         ...
 
-    async def traded_orders(self, symbol: str, since: datetime) -> frozenset[int]:
-        """Ids of all orders of a symbol that traded since a time, whosever they are."""
+    async def traded_orders(self, symbol: str, since: datetime, cursor: str | None) -> frozenset[str]:
+        """Ids of all orders of a symbol that traded since a time and were placed from a cursor on, whosever they are."""
         ...

@@ -63,6 +63,7 @@ def host_of(base_url: str) -> str:
 class BinanceExchange:
     """One account on a Binance Spot host, or without a key its public market data. The constructor does no I/O."""
 
+    name = "binance"
     fee_coin: str | None = "BNB"
     visibility_lag = RECV_WINDOW + timedelta(seconds=20)
     lookups = 3
@@ -224,10 +225,11 @@ class BinanceExchange:
 
     async def fills(self, order: OrderReport) -> tuple[Fill, ...]:
         """The fills of one order."""
-        return tuple(await self._trades(order.symbol, {"orderId": order.order_id, "fromId": 0}, read_fill))
+        return tuple(await self._trades(order.symbol, {"orderId": int(order.order_id), "fromId": 0}, read_fill))
 
-    async def orders_page(self, symbol: str, first_id: int, prefix: str) -> OrderPage:
+    async def orders_page(self, symbol: str, cursor: str | None, prefix: str) -> OrderPage:
         """Up to a thousand orders of a symbol from an id on; of a pair that is not listed (any more) there are none."""
+        first_id = int(cursor or 0)
         try:
             return await self._ask(
                 lambda client: client.get_all_orders(symbol=symbol, orderId=first_id, limit=self._page),
@@ -239,10 +241,11 @@ class BinanceExchange:
                 return OrderPage()
             raise
 
-    async def traded_orders(self, symbol: str, since: datetime) -> frozenset[int]:
-        """Ids of all orders of a symbol that traded since a time, whosever they are."""
+    async def traded_orders(self, symbol: str, since: datetime, cursor: str | None) -> frozenset[str]:
+        """Ids of all orders of a symbol that traded since a time and were placed from a cursor on, whosever they are."""
         start = {"startTime": int(since.timestamp() * 1000)}
-        return frozenset(await self._trades(symbol, start, lambda row: int(row["orderId"])))
+        found = await self._trades(symbol, start, lambda row: int(row["orderId"]))
+        return frozenset(str(number) for number in found if number >= int(cursor or 0))
 
     # Inside
 

@@ -8,10 +8,18 @@ from typing import Any
 from urllib.parse import quote
 
 from ..decimals import ONE, ZERO
-from .base import Fill, OrderPage, OrderReport, Side, SymbolRules
+from .base import Fill, OrderPage, OrderReport, OrderStatus, Side, SymbolRules
 
 SMALLEST = Decimal("1e-8")
-FINAL = frozenset({"FILLED", "EXPIRED", "EXPIRED_IN_MATCH", "CANCELED", "REJECTED"})
+# A status that is not listed says nothing of the end of an order.
+STATUSES = {
+    "PARTIALLY_FILLED": OrderStatus.PARTLY_FILLED,
+    "FILLED": OrderStatus.FILLED,
+    "CANCELED": OrderStatus.CANCELLED,
+    "EXPIRED": OrderStatus.EXPIRED,
+    "EXPIRED_IN_MATCH": OrderStatus.EXPIRED,
+    "REJECTED": OrderStatus.REJECTED,
+}
 
 
 def json_list(symbols: Collection[str]) -> str:
@@ -78,8 +86,8 @@ def read_report(data: Mapping[str, Any]) -> OrderReport:
     if "fills" in data:
         fills = tuple(
             Fill(
-                trade_id=int(fill["tradeId"]),
-                order_id=int(data["orderId"]),
+                trade_id=str(int(fill["tradeId"])),
+                order_id=str(int(data["orderId"])),
                 price=read_amount(fill["price"]),
                 quantity=read_amount(fill["qty"]),
                 amount=(read_amount(fill["price"]) * read_amount(fill["qty"])).quantize(SMALLEST, ROUND_DOWN),
@@ -93,15 +101,16 @@ def read_report(data: Mapping[str, Any]) -> OrderReport:
             fills = None  # the exchange rounded an amount: its own figures are asked for
     return OrderReport(
         client_order_id=data["clientOrderId"],
-        order_id=int(data["orderId"]),
+        order_id=str(int(data["orderId"])),
         symbol=data["symbol"],
         side=Side(data["side"]),
-        done=data["status"] in FINAL,
+        status=STATUSES.get(data["status"], OrderStatus.NEW),
         quantity=read_amount(data["origQty"]),
         executed_quantity=read_amount(data["executedQty"]),
         executed_amount=executed_amount,
         time=moment,
         fills=fills,
+        cursor=str(int(data["orderId"]) + 1),
     )
 
 
@@ -110,15 +119,16 @@ def read_order_page(data: Any, prefix: str, size: int) -> OrderPage:
     rows = sorted(((int(row["orderId"]), row) for row in read_rows(data)), key=lambda item: item[0])
     return OrderPage(
         own=tuple(read_report(row) for _, row in rows if str(row["clientOrderId"]).startswith(prefix)),
-        ids=frozenset(number for number, _ in rows),
-        next_id=rows[-1][0] + 1 if len(rows) >= size else None,
+        ids=frozenset(str(number) for number, _ in rows),
+        cursor=str(rows[-1][0] + 1) if rows else None,
+        more=len(rows) >= size,
     )
 
 
 def read_fill(item: Mapping[str, Any]) -> Fill:
     return Fill(
-        trade_id=int(item["id"]),
-        order_id=int(item["orderId"]),
+        trade_id=str(int(item["id"])),
+        order_id=str(int(item["orderId"])),
         price=read_amount(item["price"]),
         quantity=read_amount(item["qty"]),
         amount=read_amount(item["quoteQty"]),

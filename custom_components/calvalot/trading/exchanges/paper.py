@@ -1,11 +1,9 @@
 """Dry run: live prices and rules, fills simulated on paper. Nothing is ever sent."""
 
-import asyncio
 from collections.abc import Callable, Collection
 from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import ROUND_DOWN, Decimal
-from itertools import count
 
 from ..decimals import ONE, ZERO
 from ..errors import ExchangeUnavailable, NotSent
@@ -19,6 +17,7 @@ from .base import (
     OrderPage,
     OrderReport,
     OrderRequest,
+    OrderStatus,
     Side,
     SymbolRules,
 )
@@ -32,19 +31,18 @@ SMALLEST = Decimal("1e-8")
 class PaperExchange:
     """An exchange without an account: prices and rules come from a real one, orders fill at once against them.
 
-    Figures of the simulated fills: slippage 0.02 % for BTC and ETH, 0.05 % for the others, fee 0.1 % of what is received.
+    An order and its fill are named by the client order id. Figures of the simulated fills: slippage 0.02 % for BTC and ETH, 0.05 % for the others, fee 0.1 % of what is received.
     """
 
     visibility_lag = timedelta(0)
     lookups = 1
     keeps_orders = False
 
-    def __init__(self, market: Exchange, clock: Callable[[], datetime], last_trade_id: Callable[[], int]) -> None:
+    def __init__(self, market: Exchange, clock: Callable[[], datetime]) -> None:
         self._market = market
+        self.name = market.name
         self.fee_coin = market.fee_coin
         self._clock = clock
-        self._last_trade_id = last_trade_id
-        self._numbers: count[int] | None = None
         self._rules: dict[str, SymbolRules] = {}
         self._prices: dict[str, Decimal] = {}
 
@@ -98,23 +96,16 @@ class PaperExchange:
         filled = bool(quantity) and (limit is None or (price <= limit if buys else price >= limit))
         report = OrderReport(
             client_order_id=order.client_order_id,
-            order_id=await self._number(),
+            order_id=order.client_order_id,
             symbol=order.symbol,
             side=order.side,
-            done=True,
+            status=OrderStatus.FILLED if filled else OrderStatus.EXPIRED,
             quantity=quantity,
             executed_quantity=quantity if filled else ZERO,
             executed_amount=(price * quantity).quantize(SMALLEST) if filled else ZERO,
             time=now,
         )
         return replace(report, fills=(_fill(report, rules),) if filled else ())
-
-    async def _number(self) -> int:
-        """The next number of an order and its fill."""
-        if self._numbers is None:
-            last = await asyncio.to_thread(self._last_trade_id)
-            self._numbers = self._numbers or count(last + 1)  # another order may have been here meanwhile
-        return next(self._numbers)
 
     async def find(self, symbol: str, client_order_id: str) -> OrderReport | None:
         """None: an order on paper that was not written down never was."""
@@ -126,11 +117,11 @@ class PaperExchange:
             raise ExchangeUnavailable(f"no rules for {order.symbol}")
         return (_fill(order, rules),)
 
-    async def orders_page(self, symbol: str, first_id: int, prefix: str) -> OrderPage:
+    async def orders_page(self, symbol: str, cursor: str | None, prefix: str) -> OrderPage:
         """None: paper keeps no orders."""
         return OrderPage()
 
-    async def traded_orders(self, symbol: str, since: datetime) -> frozenset[int]:
+    async def traded_orders(self, symbol: str, since: datetime, cursor: str | None) -> frozenset[str]:
         """None: paper keeps no orders."""
         return frozenset()
 

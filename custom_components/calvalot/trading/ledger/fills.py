@@ -12,26 +12,17 @@ from ..decimals import ZERO
 from ..exchanges.base import Fill, OrderReport, Side
 from ..portfolio import BookError, Portfolio
 from .book import columns
-from .orders import OrderTable
+from .orders import READ_UP_TO, OrderTable
 from .records import Book, Booking, OrderRecord, OrderState, Trade
 from .storage import remembered, upsert_row
 from .tables import books, facts, fills, orders, positions
 
-# Fills on paper are numbered as they are placed and may be booked a little out of order.
-NUMBERED = 1000
 # The fact that says how much of the fee coin was lent, in that coin.
 LENT = "lent"
 
 
 class FillTable(OrderTable):
     """Fills of the orders of a book."""
-
-    def last_trade_id(self) -> int:
-        """Largest trade id among the newest fills, 0 without one: paper numbers its own fills after it."""
-        newest = self._by_age(select(fills.c.trade_id), fills).limit(NUMBERED).subquery()
-        with self._reading() as connection:
-            last: int | None = connection.execute(select(func.max(newest.c.trade_id))).scalar_one()
-            return max(last or 0, 0)
 
     @remembered(fills)
     def last_fee_asset(self) -> str | None:
@@ -125,6 +116,9 @@ class FillTable(OrderTable):
                 **self._key,
                 "order_seq": record.seq,
                 "symbol": record.symbol,
+                "base": record.coin,
+                "quote": self.quote,
+                "value": fill.amount,
                 "fee_price": fee_prices[fill.fee_asset],
                 **{key: value for key, value in columns(fill).items() if key != "order_id"},
             }
@@ -143,6 +137,8 @@ class FillTable(OrderTable):
         book = replace(book, portfolio=portfolio)
         self._update_order(connection, booked)
         self._write_book(connection, book)
+        if report.cursor and not recovered:  # what was recovered was found by a search that has gone on since
+            self._write_facts(connection, {f"{READ_UP_TO}{record.symbol}": report.cursor})
         return booked, book
 
     def _trades(self, query: Select[Any]) -> dict[int, Trade]:

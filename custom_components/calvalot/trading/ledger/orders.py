@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, Select, and_, bindparam, func, select, update
+from sqlalchemy import Connection, RowMapping, Select, and_, bindparam, select, update
 
 from ..decimals import ZERO
 from ..exchanges.base import Side
@@ -17,7 +17,7 @@ from .tables import facts, orders
 _UPDATE_ORDER = update(orders).where(orders.c.seq == bindparam("known"))
 # Orders among which one that traded is looked for.
 NEWEST = 100
-# Start of the facts that say how far the orders of a symbol were read.
+# Start of the facts that say where orders of a symbol begin that may not be known yet: the exchange's cursor.
 READ_UP_TO = "orders_read_"
 IN_FLIGHT = (OrderState.PLANNED, OrderState.SENDING, OrderState.UNKNOWN, OrderState.EXECUTED)
 
@@ -55,18 +55,14 @@ class OrderTable(BookStorage):
             record.client_order_id: record for record in self._orders(orders.c.client_order_id.in_(client_order_ids))
         }
 
-    def last_order_id(self, symbol: str) -> int:
-        """Largest order id of a symbol up to which the exchange's orders are known, 0 without one."""
-        with self._reading() as connection:
-            last: int | None = connection.execute(
-                select(func.max(orders.c.order_id)).where(self._own(orders), orders.c.symbol == symbol)
-            ).scalar_one()
-        return max(last or 0, int(self.fact(f"{READ_UP_TO}{symbol}") or 0))
+    def cursor(self, symbol: str) -> str | None:
+        """Where orders of a symbol begin that may not be known yet; None where that is the first."""
+        return self.fact(f"{READ_UP_TO}{symbol}")
 
-    def write_page(self, symbol: str, up_to: int, records: Sequence[OrderRecord], fact: str | None) -> None:
-        """Write a page of a symbol's orders, new and known ones: up to this id nothing of ours is missing any more.
+    def write_page(self, symbol: str, cursor: str, records: Sequence[OrderRecord], fact: str | None) -> None:
+        """Write a page of a symbol's orders, new and known ones: up to the cursor nothing of ours is missing any more.
 
-        With the fact, where there is one, that says so.
+        With the fact, where there is one, that orders were missing.
         """
         with self._transaction(orders, facts) as connection:
             for record in records:
@@ -74,8 +70,7 @@ class OrderTable(BookStorage):
                     self._update_order(connection, record)
                 else:
                     insert_row(connection, orders, {**self._key, **columns(record)})
-            read = str(up_to)
-            self._write_facts(connection, {f"{READ_UP_TO}{symbol}": read, **({fact: read} if fact else {})})
+            self._write_facts(connection, {f"{READ_UP_TO}{symbol}": cursor, **({fact: cursor} if fact else {})})
 
     def traded_coins(self) -> dict[str, str]:
         """Coin of each symbol that an order was ever written down for."""
@@ -94,7 +89,7 @@ class OrderTable(BookStorage):
     def newest_traded(self) -> tuple[OrderRecord, ...]:
         """The newest order that traded of each symbol, among the newest orders, newest first; not those settled by hand."""
         query = self._by_age(select(orders), orders).where(
-            orders.c.state == OrderState.BOOKED, orders.c.executed_amount != ZERO, orders.c.order_id > 0
+            orders.c.state == OrderState.BOOKED, orders.c.executed_amount != ZERO, orders.c.order_id != ""
         )
         newest: dict[str, OrderRecord] = {}
         with self._reading() as connection:

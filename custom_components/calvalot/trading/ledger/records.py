@@ -107,6 +107,7 @@ class OrderRecord:
     """
 
     seq: int = 0
+    exchange: str = "binance"
     source: str = SourceKind.LEADER
     signal_id: str
     coin: str
@@ -122,7 +123,7 @@ class OrderRecord:
     state: OrderState = OrderState.PLANNED
     created_at: datetime
     sent_at: datetime | None = None
-    order_id: int | None = None
+    order_id: str | None = None
     executed_quantity: Decimal = ZERO
     executed_amount: Decimal = ZERO
     executed_at: datetime | None = None

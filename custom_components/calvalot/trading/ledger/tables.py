@@ -18,7 +18,6 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-from ..signal import SourceKind
 from ..wants import Wants, from_text, to_text
 
 
@@ -154,7 +153,8 @@ orders = Table(
     Column("seq", Integer, primary_key=True, autoincrement=True),
     Column("mode", String(8), nullable=False),
     Column("book", Integer, nullable=False),
-    Column("source", String(32), nullable=False, server_default=SourceKind.LEADER),
+    Column("exchange", String(16), nullable=False),
+    Column("source", String(32), nullable=False),
     Column("signal_id", Text, nullable=False),
     Column("coin", String(32), nullable=False),
     Column("symbol", String(48), nullable=False),
@@ -169,14 +169,14 @@ orders = Table(
     Column("state", String(10), nullable=False),
     Column("created_at", TimeText, nullable=False),
     Column("sent_at", TimeText),
-    Column("order_id", Integer),
+    Column("order_id", Text),
     Column("executed_quantity", DecimalText, nullable=False),
     Column("executed_amount", DecimalText, nullable=False),
     Column("executed_at", TimeText),
     Column("reason", Text, nullable=False),
     UniqueConstraint("mode", "book", "client_order_id"),
     Index("orders_by_signal", "mode", "book", "source", "signal_id"),
-    Index("orders_by_symbol", "mode", "book", "symbol", "order_id"),
+    Index("orders_by_symbol", "mode", "book", "symbol"),
     Index("orders_by_time", "mode", "book", "executed_at"),
     Index("orders_by_state", "mode", "book", "state"),
     sqlite_autoincrement=True,
@@ -191,10 +191,13 @@ fills = Table(
     Column("book", Integer, nullable=False),
     Column("order_seq", Integer, ForeignKey("orders.seq"), nullable=False, index=True),
     Column("symbol", String(48), nullable=False),
-    Column("trade_id", Integer, nullable=False),
+    Column("base", String(32), nullable=False),
+    Column("quote", String(32), nullable=False),
+    Column("trade_id", Text, nullable=False),
     Column("price", DecimalText, nullable=False),
     Column("quantity", DecimalText, nullable=False),
     Column("amount", DecimalText, nullable=False),
+    Column("value", DecimalText, nullable=False),
     Column("fee", DecimalText, nullable=False),
     Column("fee_asset", String(32), nullable=False),
     Column("fee_price", DecimalText, nullable=False),

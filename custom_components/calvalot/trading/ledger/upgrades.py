@@ -107,6 +107,51 @@ SOURCES_OF_SIGNALS = (
     "ALTER TABLE closes ADD COLUMN valued_at VARCHAR(40)",
 )
 
+# Ids of orders and trades are text, orders say their exchange, fills what was traded against what, and what that was worth in
+# the book's quote: the same as the amount so far. Up to where the orders of a symbol are known is told by facts alone.
+_ORDER = "coin, symbol, side, leg, attempt, client_order_id, quantity, price, limit_price, quote_amount, state, created_at, sent_at"
+_EXECUTED = "executed_quantity, executed_amount, executed_at, reason"
+IDS_AS_TEXT = (
+    "ALTER TABLE orders RENAME TO old_orders",
+    "ALTER TABLE fills RENAME TO old_fills",
+    """CREATE TABLE orders (
+        seq INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, mode VARCHAR(8) NOT NULL, book INTEGER NOT NULL,
+        exchange VARCHAR(16) NOT NULL, source VARCHAR(32) NOT NULL, signal_id TEXT NOT NULL, coin VARCHAR(32) NOT NULL,
+        symbol VARCHAR(48) NOT NULL, side VARCHAR(4) NOT NULL, leg INTEGER NOT NULL, attempt INTEGER NOT NULL,
+        client_order_id VARCHAR(36) NOT NULL, quantity TEXT NOT NULL, price TEXT, limit_price TEXT, quote_amount TEXT,
+        state VARCHAR(10) NOT NULL, created_at VARCHAR(40) NOT NULL, sent_at VARCHAR(40), order_id TEXT,
+        executed_quantity TEXT NOT NULL, executed_amount TEXT NOT NULL, executed_at VARCHAR(40), reason TEXT NOT NULL,
+        UNIQUE (mode, book, client_order_id))""",
+    """CREATE TABLE fills (
+        seq INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, mode VARCHAR(8) NOT NULL, book INTEGER NOT NULL,
+        order_seq INTEGER NOT NULL, symbol VARCHAR(48) NOT NULL, base VARCHAR(32) NOT NULL, quote VARCHAR(32) NOT NULL,
+        trade_id TEXT NOT NULL, price TEXT NOT NULL, quantity TEXT NOT NULL, amount TEXT NOT NULL, value TEXT NOT NULL,
+        fee TEXT NOT NULL, fee_asset VARCHAR(32) NOT NULL, fee_price TEXT NOT NULL, time VARCHAR(40) NOT NULL,
+        UNIQUE (mode, book, symbol, trade_id), FOREIGN KEY(order_seq) REFERENCES orders (seq))""",
+    f"""INSERT INTO orders (seq, mode, book, exchange, source, signal_id, {_ORDER}, order_id, {_EXECUTED})
+        SELECT seq, mode, book, 'binance', source, signal_id, {_ORDER},
+        CASE WHEN order_id = 0 THEN '' ELSE CAST(order_id AS TEXT) END, {_EXECUTED} FROM old_orders""",  # noqa: S608  # names of our own
+    """INSERT INTO fills (seq, mode, book, order_seq, symbol, base, quote, trade_id, price, quantity, amount, value, fee,
+        fee_asset, fee_price, time)
+        SELECT f.seq, f.mode, f.book, f.order_seq, f.symbol, o.coin, substr(o.symbol, length(o.coin) + 1),
+        CASE WHEN f.trade_id < 0 THEN 'by hand ' || -f.trade_id ELSE CAST(f.trade_id AS TEXT) END,
+        f.price, f.quantity, f.amount, f.amount, f.fee, f.fee_asset, f.fee_price, f.time
+        FROM old_fills AS f JOIN old_orders AS o ON o.seq = f.order_seq""",
+    "UPDATE facts SET value = CAST(CAST(value AS INTEGER) + 1 AS TEXT) WHERE key GLOB 'orders_read_*'",
+    """INSERT INTO facts (mode, book, key, value)
+        SELECT mode, book, 'orders_read_' || symbol, CAST(max(order_id) + 1 AS TEXT) FROM old_orders
+        WHERE mode = 'live' AND order_id > 0 GROUP BY mode, book, symbol
+        ON CONFLICT (mode, book, key) DO UPDATE SET value = excluded.value
+        WHERE CAST(excluded.value AS INTEGER) > CAST(facts.value AS INTEGER)""",
+    "DROP TABLE old_fills",
+    "DROP TABLE old_orders",
+    "CREATE INDEX orders_by_signal ON orders (mode, book, source, signal_id)",
+    "CREATE INDEX orders_by_symbol ON orders (mode, book, symbol)",
+    "CREATE INDEX orders_by_time ON orders (mode, book, executed_at)",
+    "CREATE INDEX orders_by_state ON orders (mode, book, state)",
+    "CREATE INDEX ix_fills_order_seq ON fills (order_seq)",
+)
+
 # What brings a file from each version to the next; the first entry leads from 1 to 2.
 UPGRADES: tuple[tuple[str, ...], ...] = (
     ("ALTER TABLE orders ADD COLUMN price TEXT",),
@@ -125,5 +170,6 @@ UPGRADES: tuple[tuple[str, ...], ...] = (
         "ALTER TABLE closes ADD COLUMN prices TEXT",
     ),
     SOURCES_OF_SIGNALS,
+    IDS_AS_TEXT,
 )
 VERSION = 1 + len(UPGRADES)
