@@ -1,0 +1,357 @@
+"""What every exchange has to do the same way, each against its own stand-in.
+
+A further adapter adds a `Venue` and its name; one that sends orders over a network also says how answers are lost and refused.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from decimal import Decimal
+import itertools
+from typing import Any
+
+import pytest
+
+from custom_components.calvalot.trading.decimals import ONE, ZERO
+from custom_components.calvalot.trading.errors import (
+    ClockSkew,
+    ExchangeError,
+    InvalidKey,
+    NotSent,
+    OutcomeUnknown,
+    RateLimited,
+    Refused,
+)
+from custom_components.calvalot.trading.exchanges.base import (
+    Exchange,
+    OrderPage,
+    OrderReport,
+    OrderRequest,
+    OrderStatus,
+    Side,
+)
+from custom_components.calvalot.trading.exchanges.paper import PaperExchange
+
+from .rig import Rig
+
+COIN, OTHER, QUOTE = "BTC", "ETH", "USDC"
+SYMBOL, OTHER_SYMBOL = "BTCUSDC", "ETHUSDC"
+QUANTITY = Decimal("0.00432")
+
+
+@dataclass
+class Venue:
+    """An exchange on its stand-in: `hold` gives the account coins, `lost` and `refused` name faults of the next order.
+
+    `refused` maps each to what it means. `keeps` is whether the exchange has an account that keeps orders.
+    """
+
+    exchange: Exchange
+    price: Callable[[str], Decimal]
+    remove_price: Callable[[str], None]
+    hold: Callable[[str, Decimal], None]
+    keeps: bool
+    lost: Mapping[str, Callable[[], Any]] = field(default_factory=dict[str, Callable[[], Any]])
+    refused: Mapping[str, tuple[Callable[[], Any], type[ExchangeError]]] = field(
+        default_factory=dict[str, tuple[Callable[[], Any], type[ExchangeError]]]
+    )
+    names: itertools.count[int] = field(default_factory=itertools.count)
+
+    async def look(self) -> Mapping[str, Decimal]:
+        """Rules and prices, as each cycle asks for them before it trades."""
+        await self.exchange.rules([SYMBOL, OTHER_SYMBOL])
+        return await self.exchange.prices([SYMBOL, OTHER_SYMBOL])
+
+    def request(self, side: Side = Side.BUY, **changes: Any) -> OrderRequest:
+        """An order under a name of its own."""
+        usual = {"symbol": SYMBOL, "side": side, "quantity": QUANTITY, "limit_price": None}
+        return OrderRequest(client_order_id=f"cv-tag123-name-{next(self.names)}", **{**usual, **changes})
+
+    async def place(self, side: Side = Side.BUY, **changes: Any) -> OrderReport:
+        """Have an order placed."""
+        return await self.exchange.place(self.request(side, **changes))
+
+
+def _binance(rig: Rig) -> Venue:
+    sim = rig.exchange
+
+    def fault(kind: str, **options: Any) -> Callable[[], Any]:
+        return lambda: sim.fault(kind, method="POST", path="/order", **options)
+
+    def hold(coin: str, quantity: Decimal) -> None:
+        sim.set_balance(coin, quantity)
+
+    return Venue(
+        exchange=rig.binance(),
+        price=sim.price,
+        remove_price=sim.remove_price,
+        hold=hold,
+        keeps=True,
+        lost={
+            f"{kind} {when}": fault(kind, when=when)
+            for kind in ("drop", "html", "status", "broken_json", "empty_object", "empty_body")
+            for when in ("before", "after")
+        },
+        refused={
+            "balance": (fault("error", code=-2010), Refused),
+            "filter": (fault("error", code=-1013), Refused),
+            "key": (fault("error", code=-2015), InvalidKey),
+            "clock": (fault("error", code=-1021), ClockSkew),
+        },
+    )
+
+
+def _paper(rig: Rig) -> Venue:
+    return Venue(
+        exchange=PaperExchange(rig.binance("", ""), rig.clock.now),
+        price=rig.exchange.price,
+        remove_price=rig.exchange.remove_price,
+        hold=lambda *_: None,
+        keeps=False,
+    )
+
+
+VENUES: Mapping[str, Callable[[Rig], Venue]] = {"binance": _binance, "paper": _paper}
+REMOTE = ("binance",)
+
+
+@pytest.fixture(params=VENUES)
+def venue(request: pytest.FixtureRequest, rig: Rig) -> Venue:
+    """Each of the exchanges."""
+    return VENUES[request.param](rig)
+
+
+@pytest.fixture(params=REMOTE)
+def remote(request: pytest.FixtureRequest, rig: Rig) -> Venue:
+    """Those that orders are sent to over a network."""
+    return VENUES[request.param](rig)
+
+
+# Questions
+
+
+async def test_rules(venue: Venue) -> None:
+    """Of what is listed, under our own symbols; what is not is missing."""
+    rules = await venue.exchange.rules([SYMBOL, OTHER_SYMBOL, "NOPEUSDC"])
+    assert {symbol: (each.base, each.quote, each.trading) for symbol, each in rules.items()} == {
+        SYMBOL: (COIN, QUOTE, True),
+        OTHER_SYMBOL: (OTHER, QUOTE, True),
+    }
+    for each in rules.values():
+        assert each.min_notional > 0
+        assert each.step > 0
+        assert each.round_quantity(ONE + each.step / 2) == ONE
+
+
+async def test_prices(venue: Venue) -> None:
+    """Decimals, to the last digit; one that is missing is left out, not zero."""
+    assert await venue.look() == {symbol: venue.price(symbol) for symbol in (SYMBOL, OTHER_SYMBOL)}
+    venue.remove_price(OTHER_SYMBOL)
+    assert set(await venue.look()) == {SYMBOL}
+
+
+async def test_an_account_or_none(venue: Venue) -> None:
+    """An exchange that keeps orders has balances, an owner and permissions; paper has none of them."""
+    exchange = venue.exchange
+    assert exchange.keeps_orders is venue.keeps
+    answers = [await exchange.balances(), await exchange.account_id(), await exchange.permissions()]
+    assert [answer is not None for answer in answers] == [venue.keeps] * 3
+
+
+async def test_clocks(venue: Venue, rig: Rig) -> None:
+    """In UTC, and near each other."""
+    for moment in (await venue.exchange.server_time(), venue.exchange.timestamp()):
+        assert moment.utcoffset() == timedelta(0)
+        assert abs(moment - rig.clock.now()) < timedelta(seconds=30)
+
+
+# Orders
+
+
+def check(report: OrderReport, side: Side) -> None:
+    """A report of an order that was executed as a whole, with its fills."""
+    assert (report.status, report.done, report.symbol, report.side) == (OrderStatus.FILLED, True, SYMBOL, side)
+    fills = report.fills or ()
+    assert fills
+    assert sum((fill.quantity for fill in fills), ZERO) == report.executed_quantity
+    assert sum((fill.amount for fill in fills), ZERO) == report.executed_amount
+    assert {fill.order_id for fill in fills} == {report.order_id}
+    assert len({fill.trade_id for fill in fills}) == len(fills)
+    assert all(fill.fee > 0 and fill.fee_asset for fill in fills)
+    assert all(isinstance(each, str) and each for fill in fills for each in (fill.trade_id, fill.order_id))
+
+
+@pytest.mark.parametrize("side", Side)
+async def test_a_market_order(venue: Venue, side: Side) -> None:
+    """Its fills add up, and the exchange's own figures of them are the same."""
+    venue.hold(COIN, ONE)
+    await venue.look()
+    report = await venue.place(side)
+    check(report, side)
+    assert report.executed_quantity == report.quantity == QUANTITY
+    fills = sorted(await venue.exchange.fills(report), key=lambda fill: fill.trade_id)
+    assert [(fill.quantity, fill.amount, fill.fee) for fill in fills] == [
+        (fill.quantity, fill.amount, fill.fee) for fill in sorted(report.fills or (), key=lambda fill: fill.trade_id)
+    ]
+
+
+@pytest.mark.parametrize("side", Side)
+async def test_a_limit_that_cannot_be_met(venue: Venue, side: Side) -> None:
+    """Nothing is filled, and nothing rests."""
+    venue.hold(COIN, ONE)
+    price = (await venue.look())[SYMBOL]
+    limit = (price * (Decimal("0.97") if side is Side.BUY else Decimal("1.03"))).quantize(Decimal("0.01"))
+    report = await venue.place(side, limit_price=limit)
+    assert (report.status, report.done) == (OrderStatus.EXPIRED, True)
+    assert (report.executed_quantity, report.executed_amount) == (0, 0)
+    assert report.fills in {None, ()}
+
+
+@pytest.mark.parametrize("side", Side)
+async def test_a_limit_that_can_be_met(venue: Venue, side: Side) -> None:
+    """No fill is worse than the limit."""
+    venue.hold(COIN, ONE)
+    price = (await venue.look())[SYMBOL]
+    limit = (price * (Decimal("1.003") if side is Side.BUY else Decimal("0.997"))).quantize(Decimal("0.01"))
+    report = await venue.place(side, limit_price=limit)
+    check(report, side)
+    worse = [fill for fill in report.fills or () if (fill.price > limit) is (side is Side.BUY) and fill.price != limit]
+    assert not worse
+
+
+async def test_an_order_for_an_amount(venue: Venue) -> None:
+    """It never costs more than that."""
+    await venue.look()
+    report = await venue.place(quote_amount=Decimal(100))
+    check(report, Side.BUY)
+    assert 98 < report.executed_amount <= 100
+
+
+async def test_names_of_orders_and_trades(venue: Venue) -> None:
+    """None twice."""
+    await venue.look()
+    reports = [await venue.place() for _ in range(3)]
+    trades = [fill.trade_id for report in reports for fill in report.fills or ()]
+    assert len({report.order_id for report in reports}) == 3
+    assert len(set(trades)) == len(trades)
+
+
+# What is kept
+
+
+async def test_an_order_is_found(venue: Venue) -> None:
+    """By its client order id, where the exchange keeps orders; one that was never placed is not."""
+    await venue.look()
+    report = await venue.place()
+    found = await venue.exchange.find(SYMBOL, report.client_order_id)
+    assert (found.order_id if found else None) == (report.order_id if venue.keeps else None)
+    if found:
+        assert (found.status, found.executed_quantity, found.executed_amount, found.cursor) == (
+            report.status,
+            report.executed_quantity,
+            report.executed_amount,
+            report.cursor,
+        )
+    assert await venue.exchange.find(SYMBOL, "cv-tag123-never-1") is None
+
+
+async def test_orders_from_a_cursor_on(venue: Venue) -> None:
+    """All that came after an order, and nothing that came before; foreign ones by their ids only."""
+    await venue.look()
+    exchange = venue.exchange
+    first = await venue.place()
+    second = await venue.place()
+    foreign = await exchange.place(
+        OrderRequest(client_order_id="web-1", symbol=SYMBOL, side=Side.BUY, quantity=QUANTITY, limit_price=None)
+    )
+    everything = await exchange.orders_page(SYMBOL, None, "cv-tag123-")
+    later = await exchange.orders_page(SYMBOL, first.cursor, "cv-tag123-")
+    if not venue.keeps:
+        assert everything == later == OrderPage()
+        return
+    assert [report.order_id for report in everything.own] == [first.order_id, second.order_id]
+    assert everything.ids == {first.order_id, second.order_id, foreign.order_id}
+    assert [report.order_id for report in later.own] == [second.order_id]
+    assert not later.more
+    assert not (await exchange.orders_page(SYMBOL, later.cursor, "cv-tag123-")).ids
+
+
+async def test_orders_that_traded(venue: Venue, rig: Rig) -> None:
+    """Since a time and from a cursor on, whosever they are."""
+    await venue.look()
+    since = rig.clock.now() - timedelta(minutes=1)
+    first, second = await venue.place(), await venue.place()
+    everything = {first.order_id, second.order_id} if venue.keeps else set[str]()
+    assert await venue.exchange.traded_orders(SYMBOL, since, None) == everything
+    assert await venue.exchange.traded_orders(SYMBOL, since, first.cursor) == everything - {first.order_id}
+    assert await venue.exchange.traded_orders(SYMBOL, rig.clock.now() + timedelta(minutes=1), None) == frozenset()
+
+
+# What goes wrong
+
+
+async def test_a_lost_answer_is_unknown(rig: Rig, remote: Venue) -> None:
+    """However it is lost: it may have been executed, and a look-up says whether it was."""
+    await remote.look()
+    for lose in remote.lost.values():
+        order = remote.request()
+        lose()
+        with pytest.raises(OutcomeUnknown):
+            await remote.exchange.place(order)
+        rig.clock.advance(30)
+        found = await remote.exchange.find(SYMBOL, order.client_order_id)
+        there = {each.client_order_id for each in rig.exchange.orders}
+        assert (found is not None) is (order.client_order_id in there)
+
+
+async def test_what_is_refused_was_never_placed(remote: Venue) -> None:
+    """Each refusal has its own error, and leaves nothing behind."""
+    await remote.look()
+    for refuse, error in remote.refused.values():
+        order = remote.request()
+        refuse()
+        with pytest.raises(ExchangeError) as caught:
+            await remote.exchange.place(order)
+        assert type(caught.value) is error
+        assert await remote.exchange.find(SYMBOL, order.client_order_id) is None
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"quantity": Decimal("0.000001")},
+        {"quantity": Decimal("0.004321987")},
+        {"quantity": Decimal(10_000)},
+        {"symbol": "NOPEUSDC"},
+        {"limit_price": Decimal("91234.5678912")},
+        {"quantity": Decimal("0.00001")},
+    ],
+    ids=str,
+)
+async def test_filters(remote: Venue, changes: Mapping[str, Any]) -> None:
+    """Steps, ticks, minimums, what is not listed and what cannot be paid for: a definite refusal."""
+    await remote.look()
+    with pytest.raises(Refused):
+        await remote.place(**changes)
+
+
+async def test_too_many_requests(rig: Rig, remote: Venue) -> None:
+    """Nothing more is sent until the exchange wants it again; the order that met the limit is unclear."""
+    await remote.look()
+    rig.exchange.fault("rate_limit", method="POST", path="/order", seconds=30)
+    with pytest.raises(OutcomeUnknown):
+        await remote.place()
+    asked = len(rig.exchange.requests)
+    with pytest.raises(RateLimited):
+        await remote.place()
+    assert len(rig.exchange.requests) == asked
+    rig.clock.advance(61)
+    check(await remote.place(), Side.BUY)
+
+
+async def test_no_connection(rig: Rig, remote: Venue) -> None:
+    """An order that never went out is not unclear."""
+    await remote.look()
+    await rig.exchange.stop()
+    with pytest.raises(NotSent):
+        await remote.place()
