@@ -207,7 +207,9 @@ def test_figures() -> None:
         int(count) for count in re.findall(r"CALVALOT_HISTORIES=(\d+)", (ROOT / "scripts/figures").read_text("utf-8"))
     }
     (count,) = histories
+    (reckoned,) = re.findall(r"CALVALOT_STATISTICS=(\d+)", (ROOT / "scripts/figures").read_text("utf-8"))
     for name, figures in {
+        "Histories reckoned by `pyxirr` and `empyrical-reloaded` too": f"{int(reckoned):,} ",
         "Integration Quality Scale": f"{len(RULES)} rules: {done} done, {exempt} exempt,",
         "Texts of the integration and of the cards": f"{len(texts('en'))} in each language",
         "Random histories": f"{count} of a portfolio at work in each mode, {10 * count:,} books",

@@ -87,6 +87,7 @@ def test_what_is_for_everybody_only_reads() -> None:
         "get_signals",
         "get_cash_flows",
         "get_performance",
+        "get_statistics",
     }
 
 

@@ -30,6 +30,7 @@ from custom_components.calvalot.const import DOMAIN, SECRETS
 from custom_components.calvalot.coordinator import CalvalotCoordinator
 from custom_components.calvalot.entity import CalvalotEntity
 from custom_components.calvalot.services import ACTIONS
+from custom_components.calvalot.trading.statistics.marks import PERIODS
 
 from .conftest import add_entry, set_up
 from .markdown import anchors
@@ -41,7 +42,7 @@ MANIFEST: dict[str, Any] = json.loads((FOLDER / "manifest.json").read_text("utf-
 SOURCES = sorted(FOLDER.rglob("*.py"))
 # Keys of the entities that are no more than a look behind the scenes, and of those that few want to see.
 DIAGNOSTIC = {"leader_connected", "exchange_connected", "poll"}
-DISABLED = ("_quantity", "_entry_price", "_weight", "profit_today")
+DISABLED = ("_quantity", "_entry_price", "_weight", "profit_today", *(f"return_{period}" for period in PERIODS))
 
 
 def modules() -> Iterator[tuple[ModuleType, ast.Module]]:

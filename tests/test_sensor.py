@@ -39,6 +39,7 @@ FIGURES = {
     "btc_value": ("USDC", "measurement", None),
     "btc_profit_loss": ("USDC", "measurement", None),
 }
+RETURNS = {f"return_{period}" for period in ("7d", "14d", "30d", "60d", "90d", "180d", "1y", "2y")}
 COINS = ("btc", "eth", "bnb", "sol", "xrp")
 SHOWN = ("value", "profit_loss")
 HIDDEN = ("quantity", "entry_price", "weight")
@@ -55,7 +56,7 @@ async def test_keys(hass: HomeAssistant, entry: MockConfigEntry) -> None:
     follower = {key for key in FIGURES if not key.startswith("btc_")}
     shown = follower | {f"{coin}_{key}" for coin in COINS for key in SHOWN}
     assert keys(hass, entry, "sensor", enabled_only=True) == shown - {"profit_today"}
-    assert keys(hass, entry, "sensor") == shown | {f"{coin}_{key}" for coin in COINS for key in HIDDEN}
+    assert keys(hass, entry, "sensor") == shown | {f"{coin}_{key}" for coin in COINS for key in HIDDEN} | RETURNS
 
     (device,) = dr.async_entries_for_config_entry(dr.async_get(hass), entry.entry_id)
     assert device.entry_type is dr.DeviceEntryType.SERVICE

@@ -37,7 +37,7 @@ MONEY: dict[str, dict[str, Any]] = {
     "approve": {},
     "reject": {},
 }
-READ = {"preview", "get_portfolio", "get_trades", "get_signals", "get_cash_flows", "get_performance"}
+READ = {"preview", "get_portfolio", "get_trades", "get_signals", "get_cash_flows", "get_performance", "get_statistics"}
 
 
 async def act(hass: HomeAssistant, action: str, **data: Any) -> None:

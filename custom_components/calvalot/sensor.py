@@ -23,6 +23,7 @@ from .entity import CalvalotEntity
 from .forms import QUOTE_ASSETS
 from .trading.ledger.records import Result
 from .trading.snapshot import PositionFigures, Snapshot, Status
+from .trading.statistics.marks import PERIODS
 
 PARALLEL_UPDATES = 0
 
@@ -57,6 +58,16 @@ def _explain_result(snapshot: Snapshot) -> dict[str, str | bool]:
     """Which signal the result is about, and why it is what it is."""
     texts = {"signal_id": snapshot.last_signal_id, "reason": snapshot.last_signal_reason}
     return {key: text for key, text in texts.items() if text}
+
+
+def return_sensor(period: str) -> FigureDescription:
+    """The sensor of a period's return, off by default: most look at one or two of them."""
+    return FigureDescription(
+        key=f"return_{period}",
+        native_unit_of_measurement=PERCENTAGE,
+        entity_registry_enabled_default=False,
+        value_fn=lambda snapshot: snapshot.returns.get(period),
+    )
 
 
 SENSORS: Final[tuple[CalvalotSensorDescription, ...]] = (
@@ -96,6 +107,7 @@ SENSORS: Final[tuple[CalvalotSensorDescription, ...]] = (
         native_unit_of_measurement=PERCENTAGE,
         value_fn=lambda snapshot: snapshot.time_weighted_return,
     ),
+    *(return_sensor(period) for period in PERIODS),
     FigureDescription(
         key="max_drawdown", native_unit_of_measurement=PERCENTAGE, value_fn=lambda snapshot: snapshot.max_drawdown
     ),

@@ -202,6 +202,7 @@ OF_EVERY_PORTFOLIO: Final = (
         rows="cash_flows",
     ),
     Action("get_performance", _of(lambda engine, _: engine.queries.performance()), admin=False),
+    Action("get_statistics", _of(lambda engine, _: engine.queries.statistics()), admin=False),
 )
 
 

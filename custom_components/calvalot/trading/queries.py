@@ -10,6 +10,7 @@ from .ledger.ledger import Ledger
 from .ledger.storage import LedgerError
 from .responses import Json
 from .settings import Settings
+from .statistics.figures import Statistics
 
 
 class Queries:
@@ -19,6 +20,7 @@ class Queries:
         self._settings = settings
         self._ledger = ledger
         self._clock = clock
+        self._statistics = Statistics(ledger)
 
     async def trades(self, limit: int = 100, since: datetime | None = None, book: int | None = None) -> list[Json]:
         """Trades of the book in use or another one, newest first. Raises CommandError."""
@@ -63,6 +65,10 @@ class Queries:
         book = await guarded(asyncio.to_thread(self._ledger.book))
         closes = await guarded(asyncio.to_thread(self._ledger.closes))
         return responses.performance(book, closes, self._clock())
+
+    async def statistics(self) -> Json:
+        """Returns, risk and what the trades came to. Raises CommandError."""
+        return await guarded(asyncio.to_thread(self._statistics.read, self._clock()))
 
     # Inside
 

@@ -80,6 +80,7 @@ class Snapshot(Figures):
     `exiting` is the sale of everything that is not done, `returned_signal` an older signal that the leader shows again.
     `book` is the number of the book in use.
     `profit_today` is the profit since midnight without corrections; `since` when the first money came.
+    `returns` are the time-weighted ones (%) by period, of the periods that the book is long enough for.
     `revalued` is when a flow was last dated back: values that were seen earlier than that may lack it, the closes do not.
     `restored` names the copy that a broken ledger was restored from, empty for a new one; None where nothing broke.
     """
@@ -113,6 +114,7 @@ class Snapshot(Figures):
     exiting: SignalRecord | None = None
     returned_signal: str | None = None
     profit_today: Decimal | None = None
+    returns: Mapping[str, Decimal] = field(default_factory=dict[str, Decimal])
     since: datetime | None = None
     revalued: datetime | None = None
 

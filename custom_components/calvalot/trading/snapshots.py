@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 from .cash_flows import REVALUED, CashFlows
@@ -21,6 +21,7 @@ from .settings import Settings
 from .signals import Signals
 from .snapshot import Figures, Snapshot, figures
 from .sources.state import SourceState
+from .statistics.marks import PERIODS, growth
 from .upkeep import RESTORED
 
 
@@ -116,6 +117,7 @@ class SnapshotBuilder:
             exiting=await self._signals.exits.open(),
             returned_signal=first.returned if first else None,
             profit_today=today,
+            returns=await asyncio.to_thread(self._returns, book, now),
             since=started,
             revalued=datetime.fromisoformat(revalued) if revalued else None,
             restored=await asyncio.to_thread(self._ledger.fact, RESTORED),
@@ -141,6 +143,16 @@ class SnapshotBuilder:
 
     # Inside
 
+    def _returns(self, book: Book, now: datetime) -> dict[str, Decimal]:
+        """Time-weighted return of each period that begins with a close."""
+        bases = self._ledger.closes_before([now.date() - timedelta(days=days) for days in PERIODS.values()])
+        found = {
+            name: growth(base.units.price, book.units.price)
+            for name, base in zip(PERIODS, bases, strict=True)
+            if base and base.day < now.date()
+        }
+        return {name: each for name, each in found.items() if each is not None}
+
     def _quiet_until(self, now: datetime) -> datetime | None:
         quiet = self._settings.quiet_hours
         return quiet.until(now) if quiet else None
@@ -151,6 +163,6 @@ class SnapshotBuilder:
         drawdown = book.drawdown.seen(units.price)
         day = now.date()
         # A price of an earlier day stays with that day.
-        fresh = {coin: market.prices[coin] for coin in valuation.values if market.aside.get(coin, day) == day}
+        fresh = {coin: market.prices[coin] for coin in market.prices if market.aside.get(coin, day) == day}
         await asyncio.to_thread(self._ledger.write_close, now, value, valuation.total, units, drawdown, fresh)
         return replace(book, units=units, drawdown=drawdown)

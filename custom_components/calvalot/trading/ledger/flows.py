@@ -1,6 +1,6 @@
 """Money that came and went, and the close of each day."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime
 from decimal import Decimal
@@ -115,17 +115,26 @@ class FlowTable(BookStorage):
         """Daily closes, oldest first."""
         with self._reading() as connection:
             rows = connection.execute(select(closes).where(self._own(closes)).order_by(closes.c.day))
-            return tuple(
-                Close(
-                    day=date.fromisoformat(row["day"]),
-                    value=row["value"],
-                    value_quote=row["value_quote"],
-                    net_deposits=row["net_deposits"],
-                    units=Units(row["units"], row["unit_price"]),
-                    drawdown=Drawdown(row["peak"], row["deepest"]),
-                )
-                for row in rows.mappings()
-            )
+            return tuple(_close_of(row) for row in rows.mappings())
+
+    def closing_prices(self) -> dict[date, dict[str, Decimal]]:
+        """Prices in quote by coin of each close that they are known of."""
+        query = select(closes.c.day, closes.c.prices).where(self._own(closes), closes.c.prices.is_not(None))
+        with self._reading() as connection:
+            return {
+                date.fromisoformat(day): {coin: Decimal(price) for coin, price in json.loads(prices).items()}
+                for day, prices in connection.execute(query)
+            }
+
+    def closes_before(self, days: Sequence[date]) -> tuple[Close | None, ...]:
+        """The last close of each day or of one before it."""
+        query = select(closes).where(self._own(closes)).order_by(closes.c.day.desc()).limit(1)
+        with self._reading() as connection:
+            found = [
+                connection.execute(query.where(closes.c.day <= day.isoformat())).mappings().one_or_none()
+                for day in days
+            ]
+        return tuple(_close_of(row) if row else None for row in found)
 
     def last_valuation(self) -> tuple[datetime, Decimal] | None:
         """When the book was last valued, and the rate (EUR for one of the quote asset) of that time; None where neither is known."""
@@ -151,6 +160,17 @@ class FlowTable(BookStorage):
                 elif found := connection.execute(filled.order_by(fills.c.seq.desc()).limit(1)).one_or_none():
                     known[coin] = LastPrice(found[0], found[1].date())
         return known
+
+
+def _close_of(row: RowMapping) -> Close:
+    return Close(
+        day=date.fromisoformat(row["day"]),
+        value=row["value"],
+        value_quote=row["value_quote"],
+        net_deposits=row["net_deposits"],
+        units=Units(row["units"], row["unit_price"]),
+        drawdown=Drawdown(row["peak"], row["deepest"]),
+    )
 
 
 def flow_of(row: RowMapping) -> CashFlow:

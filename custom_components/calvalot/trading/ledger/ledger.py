@@ -17,8 +17,8 @@ from ..signal import Kind
 from . import claims
 from .book import IN_USE
 from .fills import FillTable
-from .flows import FlowTable, flow_of
-from .records import FIRST_BOOK, NO_BOOK, OVERTAKEN, CashFlow, Claim, Result, SignalRecord, Trade
+from .flows import FlowTable
+from .records import FIRST_BOOK, NO_BOOK, OVERTAKEN, BookedFill, CashFlow, Claim, Result, SignalRecord, Trade
 from .signals import SignalTable
 from .storage import remembered, upsert_row
 from .tables import accounts, books, cash_flows, closes, facts, fills, orders, signals
@@ -106,30 +106,40 @@ class Ledger(SignalTable, FillTable, FlowTable):
                 for table in (signals, orders, fills, cash_flows, closes)
             }
 
+    def fills_since(self, seq: int = 0) -> tuple[BookedFill, ...]:
+        """Fills booked after the one with a seq, in the order of booking."""
+        query = (
+            select(fills, orders.c.side, orders.c.coin, orders.c.order_id)
+            .join(orders, orders.c.seq == fills.c.order_seq)
+            .where(self._own(fills), fills.c.seq > seq)
+            .order_by(fills.c.seq)
+        )
+        with self._reading() as connection:
+            return tuple(
+                BookedFill(
+                    seq=row["seq"],
+                    order_seq=row["order_seq"],
+                    symbol=row["symbol"],
+                    coin=row["coin"],
+                    side=Side(row["side"]),
+                    fee_price=row["fee_price"],
+                    fill=Fill(**{key: row[key] for key in Fill.__slots__}),
+                )
+                for row in connection.execute(query).mappings()
+            )
+
     def replay(self) -> Portfolio:
         """Compute the portfolio again from every flow and fill; it must equal the book's."""
-        with self._reading() as connection:
-            flows = [
-                flow_of(row)
-                for row in connection.execute(
-                    select(cash_flows).where(self._own(cash_flows)).order_by(cash_flows.c.seq)
-                ).mappings()
-            ]
-            paid_in = sum((flow.amount_quote for flow in flows if not flow.coin), ZERO)
-            portfolio = Portfolio(cash=paid_in, paid_in=paid_in)
-            in_kind = [flow for flow in flows if flow.coin]
-            rows = connection.execute(
-                select(fills, orders.c.side, orders.c.coin, orders.c.order_id)
-                .join(orders, orders.c.seq == fills.c.order_seq)
-                .where(self._own(fills))
-                .order_by(fills.c.seq)
+        flows = sorted(self.flows(None), key=lambda flow: flow.seq)
+        paid_in = sum((flow.amount_quote for flow in flows if not flow.coin), ZERO)
+        portfolio = Portfolio(cash=paid_in, paid_in=paid_in)
+        in_kind = [flow for flow in flows if flow.coin]
+        for each in self.fills_since():
+            while in_kind and (in_kind[0].after_fill or 0) < each.seq:
+                portfolio = _without(portfolio, in_kind.pop(0))
+            portfolio = portfolio.with_fill(
+                each.fill, each.side, each.coin, self.quote, each.fee_price, lendable=each.fill.quantity
             )
-            for row in rows.mappings():
-                while in_kind and (in_kind[0].after_fill or 0) < row["seq"]:
-                    portfolio = _without(portfolio, in_kind.pop(0))
-                fill = Fill(**{key: row[key] for key in Fill.__slots__})
-                side, coin, fee_price = Side(row["side"]), row["coin"], row["fee_price"]
-                portfolio = portfolio.with_fill(fill, side, coin, self.quote, fee_price, lendable=fill.quantity)
         for flow in in_kind:
             portfolio = _without(portfolio, flow)
         return portfolio

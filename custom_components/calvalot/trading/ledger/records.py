@@ -7,7 +7,7 @@ from decimal import Decimal
 from enum import StrEnum
 
 from ..decimals import ONE, ZERO
-from ..exchanges.base import AccountId, OrderReport, Side
+from ..exchanges.base import AccountId, Fill, OrderReport, Side
 from ..performance import Drawdown, Units
 from ..portfolio import Portfolio
 from ..signal import Kind, SignalKey, SourceKind
@@ -141,6 +141,19 @@ class Booking:
     record: OrderRecord
     report: OrderReport
     fee_prices: Mapping[str, Decimal]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BookedFill:
+    """A fill as it was booked, with the price in quote of its fee's asset."""
+
+    seq: int
+    order_seq: int
+    symbol: str
+    coin: str
+    side: Side
+    fee_price: Decimal
+    fill: Fill
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

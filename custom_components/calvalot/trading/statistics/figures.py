@@ -1,0 +1,160 @@
+"""The statistics of a book: read from its ledger, answered as plain JSON."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from datetime import date, datetime
+from decimal import Decimal, localcontext
+from threading import Lock
+from typing import Any
+
+from ..decimals import EXACT, HUNDRED, ZERO
+from ..ledger.ledger import Ledger
+from ..ledger.records import Book, CashFlow
+from ..responses import Json, figure, iso, text
+from .marks import Mark, marks, moved
+from .ratios import DRAWDOWNS, Fall, falls, months, ratios, years
+from .returns import Holding, Period, periods
+from .trades import Traded, exposure, turnover
+
+
+class Statistics:
+    """Answers for the statistics of the books of one ledger; what was traded is added up once and gone on with."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._traded: dict[int, Traded] = {}
+        self._adding = Lock()
+
+    def read(self, now: datetime) -> Json:
+        """Returns, risk and trades of the book in use; synchronous. Raises LedgerError."""
+        book, closes = self._ledger.book(), self._ledger.closes()
+        flows = [flow for flow in reversed(self._ledger.flows(None)) if moved(flow)]
+        known = marks(closes, self._ledger.closing_prices(), flows)
+        traded = self.traded()
+        cash = cash_by_day(known, flows, traded)
+        first = first_holding(known, cash, traded)
+        paid = [(flow.time.date(), flow.amount) for flow in flows]
+        by_period = periods(known, paid, first, now.date())
+        return {
+            "as_of": iso(now),
+            "since": known[0].day.isoformat() if known else None,
+            "periods": {name: each and _period(each) for name, each in by_period.items()},
+            "risk": _risk(known) if known else None,
+            "months": _months(known) if known else [],
+            "trades": _trades(traded, book, known, cash),
+        }
+
+    def traded(self) -> Traded:
+        """What the book in use traded so far. Raises LedgerError."""
+        with self._adding:
+            so_far = self._traded.setdefault(self._ledger.number, Traded())
+            fills = self._ledger.fills_since(so_far.last_fill)
+            in_kind = sorted((flow for flow in self._ledger.flows(None) if flow.coin), key=lambda flow: flow.seq)
+            so_far.take(fills, in_kind, self._ledger.quote)
+            return so_far
+
+
+def cash_by_day(known: Sequence[Mark], flows: Sequence[CashFlow], traded: Traded) -> dict[date, Decimal]:
+    """Cash in quote at the end of each day that has a mark."""
+    trades = sorted(traded.by_day.items(), key=lambda each: each[0])
+    paid = sorted(((flow.time.date(), flow.amount_quote) for flow in flows if not flow.coin), key=lambda each: each[0])
+    found: dict[date, Decimal] = {}
+    from_trades = paid_in = ZERO
+    with localcontext(EXACT):
+        for mark in known:
+            while trades and trades[0][0] <= mark.day:
+                from_trades = trades.pop(0)[1].cash
+            while paid and paid[0][0] <= mark.day:
+                paid_in += paid.pop(0)[1]
+            found[mark.day] = paid_in + from_trades
+    return found
+
+
+def first_holding(known: Sequence[Mark], cash: Mapping[date, Decimal], traded: Traded) -> Holding | None:
+    """What was held at the first close; None where that is not known."""
+    first = next((mark for mark in known if mark.rate is not None and mark.value), None)
+    if first is None:
+        return None
+    before = [day for day in traded.by_day if day <= first.day]
+    positions = traded.by_day[max(before)].positions if before else {}
+    return Holding(cash=cash[first.day], coins={coin: each.quantity for coin, each in positions.items()})
+
+
+def _period(period: Period) -> Json:
+    told: dict[str, Any] = {item.name: getattr(period, item.name) for item in fields(Period)}
+    return {
+        name: value.isoformat() if isinstance(value, date) else figure(value) if isinstance(value, Decimal) else value
+        for name, value in told.items()
+    }
+
+
+def _risk(known: Sequence[Mark]) -> Json:
+    found = ratios(known)
+    return {
+        "days": found.days,
+        "volatility": _plain(found.volatility),
+        "sharpe": _plain(found.sharpe),
+        "sortino": _plain(found.sortino),
+        "calmar": _plain(found.calmar),
+        "best_day": _day(found.best_day),
+        "worst_day": _day(found.worst_day),
+        "risk_class": found.risk_class,
+        "risk_volatility": _plain(found.risk_volatility),
+        "drawdowns": [_fall(each) for each in falls(known)[:DRAWDOWNS]],
+    }
+
+
+def _months(known: Sequence[Mark]) -> list[Json]:
+    by_month = months(known)
+    return [
+        {
+            "year": year,
+            "total": _plain(total),
+            "months": {f"{month:02}": _plain(by_month.get((year, month))) for month in range(1, 13)},
+        }
+        for year, total in years(by_month).items()
+    ]
+
+
+def _trades(traded: Traded, book: Book, known: Sequence[Mark], cash: Mapping[date, Decimal]) -> Json:
+    """What was traded and how much of it was invested; amounts in quote."""
+    with localcontext(EXACT):
+        values = {mark.day: mark.value / mark.rate for mark in known if mark.rate and mark.value}
+        shares = [share for day, value in values.items() if (share := exposure(cash[day], value)) is not None]
+        return {
+            "closed": traded.won + traded.lost,
+            "won": traded.won,
+            "lost": traded.lost,
+            "win_rate": _percent(traded.win_rate),
+            "profit_factor": figure(traded.profit_factor),
+            "gains": text(traded.gains),
+            "losses": text(traded.losses),
+            "realised": text(book.portfolio.realised),
+            "fees": text(book.portfolio.fees),
+            "bought": text(traded.bought),
+            "sold": text(traded.sold),
+            "turnover": _percent(turnover(traded.bought, traded.sold, [*values.values()])),
+            "holding_days": figure(traded.holding_days),
+            "exposure": _percent(sum(shares, ZERO) / len(shares) if shares else None),
+        }
+
+
+def _percent(share: Decimal | None) -> str | None:
+    return None if share is None else figure(share * HUNDRED)
+
+
+def _plain(value: float | None) -> str | None:
+    return None if value is None else figure(Decimal(value))
+
+
+def _day(day: tuple[date, float] | None) -> Json | None:
+    return day and {"day": day[0].isoformat(), "return": _plain(day[1] * 100)}
+
+
+def _fall(each: Fall) -> Json:
+    return {
+        "peak": each.peak.isoformat(),
+        "valley": each.valley.isoformat(),
+        "recovered": each.recovered and each.recovered.isoformat(),
+        "depth": _plain(each.depth),
+    }
