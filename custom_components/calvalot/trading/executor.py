@@ -1,8 +1,8 @@
 """Every order done at most once: intent → sent → settled, across crashes.
 
-planned → sending → executed → booked, aside: rejected, unknown, not_placed. Every state is on disk before the next step is
-taken, of all orders of a batch in one commit; a failed commit raises LedgerError and nothing more is sent. An order is sent at
-most once under its client order id, whatever happens; what is unclear is looked up.
+sending → executed → booked, aside: rejected, unknown, not_placed. Every state is on disk before the next step is taken, of all
+orders of a batch in one commit; a failed commit raises LedgerError and nothing more is sent. An order is sent at most once under
+its client order id, whatever happens; what is unclear is looked up. (Earlier versions wrote `planned` before `sending`.)
 """
 
 import asyncio
@@ -61,11 +61,9 @@ class Executor:
         `prices` by asset (quote per unit) value fees that are not taken from the coin. Raises LedgerError; where the intent
         cannot be written, nothing is sent.
         """
-        records = await asyncio.to_thread(self._plan, signal, planned)
-        if self.stopping:
-            return await self._write(
-                [_ended(record, OrderState.NOT_PLACED, "not sent: stopping") for record in records]
-            )
+        if self.stopping or not planned:
+            return ()
+        records = await asyncio.to_thread(self._intend, signal, planned)
         return await self._finish(await self._send(records), prices)
 
     async def settle(self, prices: Mapping[str, Decimal]) -> tuple[OrderRecord, ...]:
@@ -95,7 +93,8 @@ class Executor:
 
     # Inside
 
-    def _plan(self, signal: SignalKey, planned: Sequence[PlannedOrder]) -> tuple[OrderRecord, ...]:
+    def _intend(self, signal: SignalKey, planned: Sequence[PlannedOrder]) -> tuple[OrderRecord, ...]:
+        """Write down what is going to be sent, all in one commit."""
         earlier = self._ledger.orders(signal)
         now = self._clock()
         records = []
@@ -119,19 +118,18 @@ class Executor:
                     price=order.price,
                     limit_price=order.limit_price,
                     quote_amount=order.quote_amount,
+                    state=OrderState.SENDING,
                     created_at=now,
+                    sent_at=self._exchange.timestamp(),
                 )
             )
         return self._ledger.add_orders(records)
 
-    async def _send(self, planned: Sequence[OrderRecord], *, again: bool = True) -> list[Outcome | BaseException]:
+    async def _send(self, sending: Sequence[OrderRecord], *, again: bool = True) -> list[Outcome | BaseException]:
         """Send orders whose intent is on disk, write down what was answered, look up what is unclear.
 
         What was refused for its time stamp is sent once more, as another attempt.
         """
-        sending = await self._write(
-            [replace(record, state=OrderState.SENDING, sent_at=self._exchange.timestamp()) for record in planned]
-        )
         found = await asyncio.gather(*(self._place(record) for record in sending), return_exceptions=True)
         answers = [item for item in found if not isinstance(item, BaseException)]
         await self._write([each.record for each in answers if each.record.state is not OrderState.SENDING])
@@ -141,8 +139,9 @@ class Executor:
             *(self._outcome(each) for each in answers if each.record not in late), return_exceptions=True
         )
         if late:
-            fresh = await asyncio.to_thread(self._ledger.add_orders, [_next_attempt(record) for record in late])
-            done += await self._send(fresh, again=False)
+            sent_at = self._exchange.timestamp()
+            fresh = [_next_attempt(record, sent_at) for record in late]
+            done += await self._send(await asyncio.to_thread(self._ledger.add_orders, fresh), again=False)
         return done
 
     async def _place(self, record: OrderRecord) -> _Answer:
@@ -281,12 +280,17 @@ def _ended(record: OrderRecord, state: OrderState, reason: str) -> OrderRecord:
     return replace(record, state=state, reason=reason)
 
 
-def _next_attempt(record: OrderRecord) -> OrderRecord:
+def _next_attempt(record: OrderRecord, sent_at: datetime) -> OrderRecord:
     """The same order to be sent once more, under a name of its own."""
     start = record.client_order_id.removesuffix(str(record.attempt))
     attempt = record.attempt + 1
     return replace(
-        record, attempt=attempt, client_order_id=f"{start}{attempt}", state=OrderState.PLANNED, reason="", sent_at=None
+        record,
+        attempt=attempt,
+        client_order_id=f"{start}{attempt}",
+        state=OrderState.SENDING,
+        reason="",
+        sent_at=sent_at,
     )
 
 
