@@ -54,6 +54,19 @@ def add_follower(home: Home, leader: LeaderAddress, exchange: ExchangeAddress, *
     return entry_id
 
 
+def add_allocation(home: Home, exchange: ExchangeAddress, shares: Mapping[str, float], **fields: object) -> str:
+    """Walk the config flow of an own allocation on paper, by hand only unless told otherwise; return the entry's id."""
+    step = home.post("config/config_entries/flow", {"handler": "calvalot"})
+    step = _send(home, step, next_step_id="allocation")
+    rows = [{"coin": coin, "share": share} for coin, share in shares.items()]
+    step = _send(home, step, **{"allocation": rows, "when": [], **fields})
+    step = _send(home, step, trading_mode="dry_run", exchange_url=exchange.url)
+    step = _send(home, step, initial_budget=float(BUDGET))
+    entry_id = str(step["result"]["entry_id"])
+    wait_for_follower(home, entry_id)
+    return entry_id
+
+
 def tune(home: Home, entry_id: str, **options: object) -> Any:
     """Change options of a follower and wait until it runs with them; return the form as it was shown."""
     step = home.post("config/config_entries/options/flow", {"handler": entry_id})

@@ -100,7 +100,7 @@ async def test_picture_is_pushed_with_each_cycle(
     )
     assert [follower[key] for key in told] == [
         *("Calv-a-lot", "USDC", False),
-        [{"kind": "leader", "name": "127.0.0.1"}],
+        [{"kind": "leader", "name": "127.0.0.1", "shares": {}}],
         *(True, True, None, "executed"),
     ]
 
@@ -334,3 +334,20 @@ async def test_plain_users_may_look(
     assert (await pushed(reader))["follower"]
     assert (await ask(reader, "signals", entry_id=entry.entry_id))["result"]["signals"]
     assert (await ask(reader, "followers"))["result"]["followers"]
+
+
+async def test_ready_made_allocations(
+    client: MockHAClientWebSocket, entry: MockConfigEntry, exchange: ExchangeSimulator
+) -> None:
+    """Of the coins that are asked for, at prices of now; as it is now is what is held."""
+    request = {"entry_id": entry.entry_id, "shares": {"BTC": 30, "ETH": 10}, "cap": 60}
+    told = (await ask(client, "ready_made", **request))["result"]
+    assert told["equal_parts"] == {"BTC": 50, "ETH": 50}
+    assert told["market_cap"] == {"BTC": 60, "ETH": 40}
+    assert told["sixty_forty"] == {"BTC": 45, "ETH": 15}
+    assert set(told["as_held"]) == set(ALLOCATION)
+    refused = await ask(client, "ready_made", **{**request, "entry_id": "nosuch"})
+    assert refused["error"]["code"] == "home_assistant_error"
+    exchange.fault("error", path="/exchangeInfo", status=503, count=None)
+    refused = await ask(client, "ready_made", **request)
+    assert refused["error"]["translation_key"] == "allocation_cannot_connect_exchange"

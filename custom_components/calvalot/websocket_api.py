@@ -1,6 +1,7 @@
 """What the cards ask over Home Assistant's WebSocket: followers, their pictures as they come, pages of their ledgers."""
 
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any, Final
 
 from homeassistant.components.websocket_api import async_register_command
@@ -20,12 +21,16 @@ from homeassistant.helpers.dispatcher import async_dispatcher_connect
 import voluptuous as vol
 from yarl import URL
 
+from .actions import invalid_input
+from .budget import market_of
 from .const import DOMAIN
 from .coordinator import CalvalotConfigEntry, CalvalotCoordinator
 from .errors import translated_errors
+from .kinds.allocation import CONF_ALLOCATION, CONF_COIN, CONF_SHARE
 from .registry import type_of
-from .trading import responses
+from .trading import ready_made, responses
 from .trading.decimals import ONE
+from .trading.errors import ExchangeError
 from .trading.events import Event
 from .trading.exits import exiting
 from .trading.ledger.ledger import Ledger
@@ -34,6 +39,8 @@ from .trading.responses import Json, iso, portfolio, text
 ATTR_ENTRY_ID: Final = "entry_id"
 ATTR_BEFORE: Final = "before"
 ATTR_LIMIT: Final = "limit"
+ATTR_SHARES: Final = "shares"
+ATTR_CAP: Final = "cap"
 DEFAULT_LIMIT: Final = 20
 MAX_LIMIT: Final = 200
 REMOVED: Final = "removed"
@@ -50,6 +57,7 @@ def async_setup_websocket_api(hass: HomeAssistant) -> None:
     """Register the commands."""
     async_register_command(hass, ws_followers)
     async_register_command(hass, ws_subscribe)
+    async_register_command(hass, ws_ready_made)
     for name in PAGES:
         command = f"{DOMAIN}/{name}"
         schema = BASE_COMMAND_MESSAGE_SCHEMA.extend(
@@ -109,6 +117,50 @@ def ws_subscribe(hass: HomeAssistant, connection: ActiveConnection, msg: dict[st
     feed.push()
 
 
+@websocket_command(
+    {
+        vol.Required("type"): f"{DOMAIN}/ready_made",
+        vol.Required(ATTR_ENTRY_ID): str,
+        vol.Required(ATTR_SHARES): {str: vol.All(vol.Coerce(float), vol.Range(0, 100))},
+        vol.Required(ATTR_CAP): vol.All(vol.Coerce(float), vol.Range(1, 100)),
+    }
+)
+@async_response
+async def ws_ready_made(hass: HomeAssistant, connection: ActiveConnection, msg: dict[str, Any]) -> None:
+    """Allocations of the given coins to start from, in %; by market cap only those that its figures are known of."""
+    try:
+        entry: CalvalotConfigEntry = service.async_get_config_entry(hass, DOMAIN, msg[ATTR_ENTRY_ID])
+        coordinator = entry.runtime_data
+        shares = {coin: Decimal(str(share)) for coin, share in msg[ATTR_SHARES].items()}
+        try:
+            market = await market_of(coordinator.exchange, shares, coordinator.settings.quote)
+        except ExchangeError as err:
+            raise invalid_input("allocation_cannot_connect_exchange") from err
+    except HomeAssistantError as err:
+        _send_error(connection, msg, err)
+        return
+    weights = {coin: each.weight for coin, each in coordinator.data.positions.items() if each.weight}
+    found = {
+        "equal_parts": ready_made.equal_parts(shares),
+        "market_cap": ready_made.by_market_cap(market.prices, Decimal(str(msg[ATTR_CAP]))),
+        "sixty_forty": ready_made.sixty_forty(shares),
+        "as_held": ready_made.as_held(weights),
+    }
+    told = {name: {coin: float(share) for coin, share in each.items()} for name, each in found.items()}
+    connection.send_result(msg["id"], told)
+
+
+def _send_error(connection: ActiveConnection, msg: dict[str, Any], err: HomeAssistantError) -> None:
+    connection.send_error(
+        msg["id"],
+        ERR_HOME_ASSISTANT_ERROR,
+        str(err),
+        translation_domain=err.translation_domain,
+        translation_key=err.translation_key,
+        translation_placeholders=err.translation_placeholders,
+    )
+
+
 def _page_command(name: str) -> WebSocketCommandHandler:
     """The command that answers with a page of the ledger."""
 
@@ -119,14 +171,7 @@ def _page_command(name: str) -> WebSocketCommandHandler:
             with translated_errors():
                 page = await entry.runtime_data.engine.queries.page(PAGES[name], msg[ATTR_LIMIT], msg.get(ATTR_BEFORE))
         except HomeAssistantError as err:
-            connection.send_error(
-                msg["id"],
-                ERR_HOME_ASSISTANT_ERROR,
-                str(err),
-                translation_domain=err.translation_domain,
-                translation_key=err.translation_key,
-                translation_placeholders=err.translation_placeholders,
-            )
+            _send_error(connection, msg, err)
             return
         connection.send_result(msg["id"], {name: page})
 
@@ -224,10 +269,15 @@ def _picture(coordinator: CalvalotCoordinator) -> Json:
 
 
 def _source(entry: ConfigEntry[Any]) -> Json:
-    """What decides, and the host where it is asked; None for one in the house."""
+    """What decides, the host where it is asked (None for one in the house), and the shares (%) of an own allocation."""
     source = type_of(entry.data)
     address = source.address(entry.data)
-    return {"kind": source.kind, "name": address and URL(address).host}
+    rows = entry.options.get(CONF_ALLOCATION, ())
+    return {
+        "kind": source.kind,
+        "name": address and URL(address).host,
+        "shares": {row[CONF_COIN]: row[CONF_SHARE] for row in rows},
+    }
 
 
 def _limits(coordinator: CalvalotCoordinator) -> Json:

@@ -1,12 +1,13 @@
 // Makes the cards and the dashboard strategy known to Home Assistant.
 
 import { ActivityCard } from "./activity.js";
+import { PlanCard } from "./plan.js";
 import { PortfolioCard } from "./portfolio.js";
 import { PositionsCard } from "./positions.js";
 import { Strategy } from "./strategy.js";
 import { words } from "./wording.js";
 
-const CARDS = { portfolio: PortfolioCard, positions: PositionsCard, activity: ActivityCard };
+const CARDS = { portfolio: PortfolioCard, positions: PositionsCard, plan: PlanCard, activity: ActivityCard };
 const DOCS = "https://github.com/cashalot/calvalot-homeassistant#dashboard";
 
 const language = () => {

@@ -1,4 +1,4 @@
-// What the three cards have in common: which portfolio, its feed, and what is said while it is not there.
+// What the cards have in common: which portfolio, its feed, and what is said while it is not there.
 
 import { Approval } from "./approval.js";
 import { followers, listen } from "./data.js";

@@ -111,6 +111,10 @@ export const act = (hass, service, data) => call(hass, service, data, false);
 
 export const answer = (hass, service, data) => call(hass, service, data, true).then(({ response }) => response);
 
+// Allocations of some coins to start from; `cap` is the most that one may have by market cap, in %.
+export const readyMade = (hass, entryId, shares, cap) =>
+  hass.connection.sendMessagePromise({ type: "calvalot/ready_made", entry_id: entryId, shares, cap });
+
 export async function cashFlows(hass, entryId) {
   const flows = [];
   let more;

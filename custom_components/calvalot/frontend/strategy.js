@@ -12,7 +12,11 @@ function pageOf({ entry_id: id, title }, index, only) {
     path: only ? "portfolio" : `follower-${index + 1}`,
     type: "sections",
     max_columns: 2,
-    sections: [section([card("portfolio", id)], 2), section([card("positions", id)]), section([card("activity", id)])],
+    sections: [
+      section([card("portfolio", id)], 2),
+      section([card("positions", id), card("plan", id)]),
+      section([card("activity", id)]),
+    ],
   };
 }
 

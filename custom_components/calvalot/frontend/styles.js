@@ -180,6 +180,29 @@ tfoot td small { font-weight: 400; }
 .end { display: block; width: 100%; padding: 14px 0 6px; text-align: center; font-size: 12px; color: var(--quiet); }
 @container (max-width: 640px) { .scroller { margin: 0 -16px -16px; padding: 0 16px 10px; } }
 
+/* Plan */
+.editor:empty, .plan:empty { display: none; } .plan { display: grid; gap: 12px; }
+.shares li { display: grid; grid-template-columns: minmax(76px, auto) minmax(0, 1fr) auto auto; gap: 4px 12px; align-items: center; padding: 5px 0; border-top: 1px solid var(--divider-color); }
+.shares .coin { width: 26px; height: 26px; flex: none; } .shares input[type="range"] { width: 100%; height: 32px; margin: 0; appearance: none; background: linear-gradient(90deg, var(--primary-color) var(--at), color-mix(in srgb, var(--primary-text-color) 16%, transparent) var(--at)) center / 100% 4px no-repeat; }
+.shares ::-webkit-slider-thumb { appearance: none; width: 20px; height: 20px; border-radius: 50%; background: var(--primary-color); }
+.shares ::-moz-range-thumb { width: 20px; height: 20px; border: 0; border-radius: 50%; background: var(--primary-color); }
+.number { display: inline-flex; align-items: center; gap: 4px; } .number input { width: 74px; text-align: right; }
+.remove { width: 36px; height: 36px; border-radius: 50%; font-size: 20px; color: var(--quiet); } .remove:hover { background: var(--soft); }
+.share-sum { font-weight: 500; padding-top: 8px; border-top: 2px solid var(--divider-color); }
+.tools { display: flex; flex-wrap: wrap; gap: 8px; align-items: center; padding-top: 10px; } .add { display: flex; gap: 8px; } .add input { width: 12em; }
+.allocation :is(input:not([type="range"]), select), dialog textarea { font: inherit; min-height: 36px; padding: 4px 10px; border-radius: 10px; border: 1px solid var(--secondary-text-color); background: var(--ha-card-background, var(--card-background-color, #fff)); color: var(--primary-text-color); color-scheme: light dark; min-width: 0; }
+dialog textarea { width: 100%; font-family: var(--code-font-family, monospace); resize: vertical; }
+.plan-table .coin { width: 26px; height: 26px; } .plan-table .order { white-space: normal; } .plan-table td small { white-space: nowrap; }
+@container (max-width: 520px) {
+  .plan-table thead { position: absolute; clip-path: inset(50%); }
+  .plan-table :is(tbody) { display: block; }
+  .plan-table tr { display: grid; grid-template-columns: 1fr auto auto; gap: 0 10px; padding: 9px 0; border-top: 1px solid var(--divider-color); }
+  .plan-table td { border: 0; padding: 0; } .plan-table td:nth-child(3)::before, .plan-table td:nth-child(6)::before { content: "→ "; color: var(--quiet); }
+  .plan-table td:nth-child(5):not(:empty)::before { content: attr(data-label) " "; color: var(--quiet); }
+  .plan-table .order { grid-column: 1 / 2; grid-row: 2; text-align: left; padding-left: 36px; }
+  .shares li { grid-template-columns: minmax(0, 1fr) auto auto; } .shares input[type="range"] { grid-row: 2; grid-column: 1 / -1; }
+}
+
 /* Dialogs */
 dialog { width: min(460px, calc(100vw - 32px)); max-height: calc(100dvh - 48px); overflow-y: auto; padding: 0; border: 0; border-radius: 20px; background: var(--ha-card-background, var(--card-background-color, #fff)); box-shadow: 0 12px 48px rgb(0 0 0 / 40%); font-size: 14px; line-height: 20px; }
 dialog::backdrop { background: rgb(0 0 0 / 45%); }
