@@ -169,11 +169,12 @@ export class PlanCard extends CalvalotCard {
 
   async _trade(dialog) {
     const { hass, follower, _plan: plan } = this;
-    const before = this._own?.shares;
+    // Once they are kept they are no change any more.
+    const [changed, before] = [this._changed, this._own?.shares];
     const chosen = plan.orders.length && plan.plan_id ? { plan_id: plan.plan_id } : {};
     const data = { config_entry_id: follower.entry_id, ...chosen };
     try {
-      if (this._changed) await act(hass, "set_allocation", { ...data, allocation: this._shares.values });
+      if (changed) await act(hass, "set_allocation", { ...data, allocation: this._shares.values });
       else await act(hass, "rebalance", data);
     } catch (error) {
       // What has changed is said; the plan is of no use any more.
@@ -183,7 +184,7 @@ export class PlanCard extends CalvalotCard {
       dialog.close();
       return;
     }
-    if (this._changed) this._shares.keep(before);
+    if (changed) this._shares.keep(before);
     this.live.textContent = this.word("plan_done");
     dialog.close();
     this._forget();
