@@ -59,7 +59,7 @@ def add_allocation(home: Home, exchange: ExchangeAddress, shares: Mapping[str, f
     step = home.post("config/config_entries/flow", {"handler": "calvalot"})
     step = _send(home, step, next_step_id="allocation")
     rows = [{"coin": coin, "share": share} for coin, share in shares.items()]
-    step = _send(home, step, **{"allocation": rows, "when": [], **fields})
+    step = _send(home, step, "flow", **{"allocation": rows, "when": [], **fields})
     step = _send(home, step, trading_mode="dry_run", exchange_url=exchange.url)
     step = _send(home, step, initial_budget=float(BUDGET))
     entry_id = str(step["result"]["entry_id"])

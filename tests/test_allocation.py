@@ -185,6 +185,8 @@ async def test_plan_of_another_allocation(
         "SOL": (50, "BUY"),
     }
     assert entry.options == before
+    (less,) = (row for row in (await answer(hass, "preview", allocation={"BTC": 30}))["table"] if row["coin"] == "ETH")
+    assert (less["target"], less["side"]) == (0, "SELL")
     # A plan for another allocation is no plan for this one.
     with pytest.raises(HomeAssistantError) as caught:
         await hass.services.async_call(DOMAIN, "rebalance", {"plan_id": plan["plan_id"]}, blocking=True)

@@ -52,7 +52,7 @@ def open_plan(page: Page) -> Locator:
 def weights(stage: Stage, entry_id: str) -> dict[str, float]:
     """What is held but for dust, in whole per cent."""
     found = stage.home.ask("calvalot.get_portfolio", config_entry_id=entry_id)["positions"]
-    return {each["coin"]: round(100 * each["weight"]) for each in found if each["weight"] > 0.001}
+    return {each["coin"]: round(100 * each["weight"]) for each in found if each["weight"] > 0.005}
 
 
 def press(card: Locator, text: str) -> None:
