@@ -9,7 +9,7 @@ import pytest
 
 from custom_components.calvalot.trading.errors import CommandError
 from custom_components.calvalot.trading.exchanges.base import AccountId, Mode
-from custom_components.calvalot.trading.exchanges.binance import host_of
+from custom_components.calvalot.trading.exchanges.binance_client import host_of
 from custom_components.calvalot.trading.ledger.ledger import Ledger
 from custom_components.calvalot.trading.ledger.records import FlowKind, OrderState
 from custom_components.calvalot.trading.ledger.upgrades import VERSION

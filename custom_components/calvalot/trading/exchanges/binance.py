@@ -9,10 +9,8 @@ from collections.abc import Awaitable, Callable, Collection, Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 import hashlib
-import re
 import time
 from typing import Any
-from urllib.parse import urlsplit
 
 from aiohttp import ClientConnectorError, ClientError, ClientSession, ConnectionTimeoutError
 from binance.exceptions import BinanceAPIException, BinanceRequestException
@@ -28,7 +26,7 @@ from ..errors import (
     Refused,
 )
 from .base import AccountId, Balance, Fill, KeyPermissions, OrderPage, OrderReport, OrderRequest, SymbolRules
-from .binance_client import RECV_WINDOW, BinanceClient
+from .binance_client import RECV_WINDOW, BinanceClient, host_of
 from .binance_format import (
     decimal_text,
     json_list,
@@ -50,14 +48,7 @@ UNKNOWN_SYMBOL = -1121
 UNKNOWN_ORDER = -2013
 KEY_CODES = frozenset({-1002, -1022, -2014, -2015})
 REFUSED_CODES = frozenset({-1013, -1014, -1015, -1020, -2010, *range(-1199, -1099)})
-# Addresses of one and the same exchange (developers.binance.com, General API Information).
-_MIRRORS = re.compile(r"^api(?:[1-4]|-gcp)\.binance\.(com|us)$")
 UNREADABLE = (BinanceRequestException, KeyError, TypeError, ValueError, ArithmeticError, AttributeError, IndexError)
-
-
-def host_of(base_url: str) -> str:
-    """Host of an exchange; several addresses of Binance are one."""
-    return _MIRRORS.sub(r"api.binance.\1", urlsplit(base_url).netloc.lower())
 
 
 class BinanceExchange:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 import re
 from typing import Any, override
+from urllib.parse import urlsplit
 
 from aiohttp import ClientMiddlewareType, ClientSession, ClientTimeout
 from binance import AsyncClient
@@ -14,6 +15,13 @@ from binance import AsyncClient
 from .host import HostLimits
 
 RECV_WINDOW = timedelta(seconds=5)
+# Addresses of one and the same exchange (developers.binance.com, General API Information).
+_MIRRORS = re.compile(r"^api(?:[1-4]|-gcp)\.binance\.(com|us)$")
+
+
+def host_of(base_url: str) -> str:
+    """Host of an exchange; several addresses of Binance are one."""
+    return _MIRRORS.sub(r"api.binance.\1", urlsplit(base_url).netloc.lower())
 
 
 class BinanceClient(AsyncClient):
