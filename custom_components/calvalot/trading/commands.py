@@ -234,7 +234,8 @@ class Commands:
         """The source with a key, or the first one. Raises CommandError."""
         if key is None and self._sources:
             return self._sources[0]
-        source = next((source for source in self._sources if source.key == key), None)
+        found = (source for source in self._sources if key in {source.key, *(each.key for each in source.members)})
+        source = next(found, None)
         if source is None:
             raise CommandError("source_unknown", sources=", ".join(source.key for source in self._sources))
         return source

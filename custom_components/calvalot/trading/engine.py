@@ -1,7 +1,7 @@
 """One portfolio at work: its parts, its cycle, its start and its end."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import datetime
@@ -14,6 +14,7 @@ from .bookings import Bookings
 from .books import Books
 from .cash_flows import CashFlows
 from .commands import Commands
+from .decimals import ONE
 from .events import Event, EventQueue
 from .exchanges.base import Exchange
 from .executor import Executor
@@ -35,10 +36,16 @@ from .signals import Signals
 from .snapshot import Snapshot
 from .snapshots import SnapshotBuilder
 from .sources.base import Source
+from .sources.blend_state import BlendState
 from .sources.state import SourceState
 from .upkeep import Upkeep
 
 _LOGGER = logging.getLogger(__name__)
+
+
+def is_blend(settings: Settings, sources: Collection[str]) -> bool:
+    """Whether what these sources want is blended: several, or one that decides on a part of the portfolio only."""
+    return len(sources) > 1 or any(settings.weights.get(key, ONE) != ONE for key in sources)
 
 
 class Engine:
@@ -71,9 +78,13 @@ class Engine:
         self._clock = clock
         self._lock = asyncio.Lock()
         events = EventQueue(settings.mode)
-        self.sources = tuple(
+        # Each source, and what decides: the only one, or all of them blended.
+        self.members = tuple(
             SourceState(source, key, settings, ledger, clock, events) for key, source in sources.items()
         )
+        self.sources: tuple[SourceState, ...] = self.members
+        if is_blend(settings, sources):
+            self.sources = (BlendState(self.members, settings, ledger, clock, events),)
         self._fetcher = Fetcher(settings, exchange, ledger, clock, events)
         names = OrderNames(ledger, settings.entry_id)
         bookings = Bookings(ledger, exchange.fee_coin, clock)
@@ -145,7 +156,7 @@ class Engine:
         async with self._lock:
             other_coins = settings.coins != self.settings.coins
             self.settings.tune(settings)
-            for state in self.sources:
+            for state in self.members:
                 if state.key in sources:
                     state.become(sources[state.key])
             with suppress(
@@ -191,7 +202,7 @@ class Engine:
             if storage is None and (storage := await self._upkeep.keep_copy()):
                 snapshot = await self._without_ledger(storage)
                 self.publisher.send(snapshot)
-            problems = [source.problem for source in self.sources]
+            problems = [source.problem for source in self.members]
             self.health.note(CycleTiming(started, seconds), (*problems, snapshot.exchange_problem, storage))
             if not self._executor.stopping and await self._fetcher.ask_permissions():
                 self.publisher.change(permissions=self._fetcher.permissions)

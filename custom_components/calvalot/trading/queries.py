@@ -1,15 +1,17 @@
 """What the owner can read, as plain JSON."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 
 from . import responses
+from .attribution import ATTRIBUTION, from_text
 from .errors import CommandError
 from .ledger.ledger import Ledger
 from .ledger.storage import LedgerError
 from .responses import Json
 from .settings import Settings
+from .snapshot import SourceFigures
 from .statistics.figures import Statistics
 
 
@@ -66,9 +68,15 @@ class Queries:
         closes = await guarded(asyncio.to_thread(self._ledger.closes))
         return responses.performance(book, closes, self._clock())
 
-    async def statistics(self) -> Json:
-        """Returns, risk and what the trades came to. Raises CommandError."""
-        return await guarded(asyncio.to_thread(self._statistics.read, self._clock()))
+    async def statistics(self, sources: Sequence[SourceFigures] = ()) -> Json:
+        """Returns, risk, what the trades came to, and what each source has contributed. Raises CommandError."""
+        figures = await guarded(asyncio.to_thread(self._statistics.read, self._clock()))
+        return {**figures, "by_source": await self.contributions(sources)}
+
+    async def contributions(self, sources: Sequence[SourceFigures]) -> Json:
+        """What each source has contributed to the return, and what it would have come to alone. Raises CommandError."""
+        known = await guarded(asyncio.to_thread(self._ledger.fact, ATTRIBUTION))
+        return responses.contributions(from_text(known) if known else None, sources, self._settings.names)
 
     # Inside
 

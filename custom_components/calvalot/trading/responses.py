@@ -1,12 +1,13 @@
 """Answers as plain JSON: amounts, prices and quantities are decimal text, times ISO 8601 in UTC."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from .decimals import EXACT, HUNDRED, ONE
+from .attribution import CASH, COSTS, OTHER, Attribution
+from .decimals import EXACT, HUNDRED, ONE, ZERO
 from .exchanges.base import Mode
 from .ledger.ledger import Ledger
 from .ledger.records import Book, CashFlow, OrderRecord, OrderState, SignalRecord, Trade
@@ -14,7 +15,7 @@ from .market import LeftOut, PlannedOrder
 from .performance import Close, fall, period_return
 from .plan_table import Table
 from .profit import Profit
-from .snapshot import Snapshot
+from .snapshot import Snapshot, SourceFigures
 from .wants import Moves, Orders, Wants
 
 type Json = dict[str, Any]
@@ -254,6 +255,44 @@ def performance(book: Book, closes: Sequence[Close], now: datetime) -> Json:
             }
             for close in closes
         ],
+    }
+
+
+def contributions(
+    attribution: Attribution | None, sources: Sequence[SourceFigures], names: Mapping[str, str]
+) -> Json:
+    """What each source has contributed, as get_statistics tells it: in percentage points of the return since the blend began."""
+
+    def points(key: str) -> str | None:
+        return (
+            None if attribution is None else text(attribution.points.get(key, ZERO) / attribution.start * HUNDRED, 12)
+        )
+
+    def alone(key: str) -> str | None:
+        record = attribution.records.get(key) if attribution else None
+        return None if record is None else text((record - ONE) * HUNDRED, 12)
+
+    known = {source.key: source for source in sources}
+    removed = attribution.records.keys() - known.keys() if attribution else set[str]()
+    return {
+        "since": iso(attribution.since) if attribution else None,
+        "return": text((attribution.last.unit_price / attribution.start - ONE) * HUNDRED, 12) if attribution else None,
+        "sources": [
+            {
+                "source": key,
+                "kind": source.kind.value if source else None,
+                "name": names.get(key),
+                "weight": _percent(source.weight) if source else None,
+                "paused": source.paused if source else None,
+                "stale": source.stale if source else None,
+                "connected": source.connected if source else None,
+                "contribution": points(key),
+                "return": alone(key),
+            }
+            for key in (*known, *sorted(removed))
+            for source in (known.get(key),)
+        ],
+        **{key: points(key) for key in (CASH, COSTS, OTHER)},
     }
 
 

@@ -1,6 +1,7 @@
 """What one follower is set to."""
 
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime, time, timedelta, tzinfo
 from decimal import Decimal
 from enum import StrEnum
@@ -47,7 +48,8 @@ class Settings:
     """Settings of one follower: budget and floor in EUR, orders in quote, shares and thresholds as fractions.
 
     With `only` a side no signal is traded on the other one. Coins that are `frozen` count and are never traded; what is held of
-    those that are `locked` is set apart, as if the portfolio did not hold it.
+    those that are `locked` is set apart, as if the portfolio did not hold it. `weights` are the shares of the portfolio that each of
+    several sources decides on, by their keys, `names` what their owner calls them; one that was not heard for `max_source_age` has nothing bought any more.
 
     `entry_id` names it for good: its orders carry a tag made from it. All parts of a portfolio share one object, and what may be
     tuned changes in it between two cycles.
@@ -76,6 +78,10 @@ class Settings:
     frozen: frozenset[str] = frozenset()
     locked: frozenset[str] = frozenset()
     quiet_hours: QuietHours | None = None
+    weights: Mapping[str, Decimal] = field(default_factory=dict[str, Decimal])
+    paused_sources: frozenset[str] = frozenset()
+    names: Mapping[str, str] = field(default_factory=dict[str, str])
+    max_source_age: timedelta = timedelta(days=7)
 
     def tune(self, settings: Settings) -> None:
         """Take over what may be tuned."""

@@ -29,6 +29,7 @@ class SourceKind(StrEnum):
 
     LEADER = "leader"
     ALLOCATION = "allocation"
+    BLEND = "blend"
 
 
 # Sources whose orders are named as if there were no other; each further one stands in the name.

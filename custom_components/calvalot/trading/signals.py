@@ -20,7 +20,7 @@ from .outcomes import Outcomes
 from .rebalance import OrderPlan, Rebalancer
 from .risk import Risk
 from .settings import Settings
-from .signal import INITIAL_SYNC, InvalidSignal, Kind, Signal
+from .signal import INITIAL_SYNC, PORTFOLIO, InvalidSignal, Kind, Signal
 from .snapshot import Status
 from .sources.state import SourceState
 from .wants import Moves, Orders, Wants, to_text
@@ -29,6 +29,7 @@ _LOGGER = logging.getLogger(__name__)
 
 WAITS = "waits for its turn"
 TOO_OLD = "too old"
+REMOVED = "its source does not decide any more"
 
 
 class Signals:
@@ -62,19 +63,26 @@ class Signals:
 
     async def decide(self, inputs: Inputs, *, ready: bool) -> None:
         """One cycle's decision on what the sources say. `ready`: everything needed for trading is known."""
+        await self._forget_removed()
         for source in self._sources:
             source.turn = None
             await self._catch_up(source)
-            if isinstance(source.incoming, InvalidSignal):
-                await self._reject(source, source.incoming)
+            for each in (source, *source.members):
+                if isinstance(each.incoming, InvalidSignal):
+                    await self._reject(each, each.incoming)
         quiet = self._settings.quiet_hours
         held_up = await self.sell_out(inputs) is not None or self._halted() or not ready
         held_up = held_up or (quiet is not None and quiet.until(self._clock()) is not None)
         for source in self._sources:
             incoming = source.incoming
             busy = held_up or isinstance(incoming, InvalidSignal) or await self._pursue_open(source, inputs)
-            if isinstance(incoming, Signal) and await self._is_new(source, incoming):
-                await (source.see(incoming.signal_id) if busy else self._take_up(source, incoming, inputs))
+            if isinstance(incoming, Signal):
+                if not await self._is_new(source, incoming):
+                    await source.taken_up(incoming.signal_id)
+                elif busy:
+                    await source.see(incoming.signal_id)
+                else:
+                    await self._take_up(source, incoming, inputs)
 
     async def sell_out(self, inputs: Inputs) -> SignalRecord | None:
         """Go on with a sale of everything, before and instead of anything else; None where there is none to be made."""
@@ -219,6 +227,7 @@ class Signals:
         """Take a signal up: from here on it is written down."""
         record = await self._record(source, signal, kind, signal_id, wants)
         record = await self._write(record, {source.latest_fact: signal.signal_id})
+        await source.taken_up(signal.signal_id)
         await asyncio.to_thread(self._names.adopt, record.key)
         _LOGGER.info("Signal %s is taken up", signal_id)
         self._events.received(record)
@@ -263,6 +272,12 @@ class Signals:
         for source in self._sources:
             for record in await self._unfinished(source):
                 await self.drop(record, OVERTAKEN)
+
+    async def _forget_removed(self) -> None:
+        """Close what is open or waits of sources that do not decide any more."""
+        for record in await asyncio.to_thread(self._ledger.open_signals, Result.OPEN, Result.WAITING):
+            if record.source != PORTFOLIO and self._source_of(record) is None:
+                await self.drop(record, REMOVED)
 
     async def _unfinished(self, source: SourceState) -> list[SignalRecord]:
         """Signals of a source that are open or wait for their owner's word."""

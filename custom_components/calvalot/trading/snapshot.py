@@ -13,6 +13,7 @@ from .ledger.records import Book, OrderRecord, Result, SignalRecord
 from .performance import tracking_distance
 from .portfolio import Position, Valuation
 from .profit import Profit, profit
+from .signal import SourceKind
 
 
 class Status(StrEnum):
@@ -70,12 +71,30 @@ class Figures:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SourceFigures:
+    """One source: its weight and what it wants of its own part, as fractions; `connected` None where it is not asked.
+
+    One that is `stale` was not heard for too long.
+    """
+
+    key: str
+    kind: SourceKind
+    weight: Decimal
+    paused: bool = False
+    stale: bool = False
+    connected: bool | None = None
+    problem: SourceError | None = None
+    targets: Mapping[str, Decimal] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot(Figures):
     """Everything the entities show. `leader_connected` and `exchange_connected` are None until first asked.
 
     `missing` is what the account has less of than the ledger, by asset; `short_of_quote` what the wallet has free where that
     is too little to begin with; `permissions` what the key may do, where that is known.
     `spare` is what may be paid in, in EUR, in live mode. `fall` is how far the follower is from its stop loss's peak, in %, where it has a stop loss.
+    `refused_by` is the key of the source that has the leader's problem, `moves_in_blend` are those of sources that say moves.
     `due` is when the next cycle is wanted, where a signal waits for its turn.
     `exiting` is the sale of everything that is not done, `returned_signal` an older signal that the leader shows again.
     `book` is the number of the book in use.
@@ -96,6 +115,9 @@ class Snapshot(Figures):
     last_trade: datetime | None = None
     leader_connected: bool | None = None
     leader_problem: SourceError | None = None
+    refused_by: str | None = None
+    sources: tuple[SourceFigures, ...] = ()
+    moves_in_blend: tuple[str, ...] = ()
     exchange_connected: bool | None = None
     exchange_problem: ExchangeError | None = None
     unknown_coins: tuple[str, ...] = ()

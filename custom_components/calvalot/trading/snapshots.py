@@ -6,7 +6,9 @@ from dataclasses import fields, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
+from .attribution import ATTRIBUTION, Valued, begin, from_text, to_text
 from .cash_flows import REVALUED, CashFlows
+from .decimals import ONE
 from .exchanges.symbols import symbol_of
 from .executor import Executor
 from .inputs import Fetcher, Inputs
@@ -19,7 +21,9 @@ from .profit import Today
 from .risk import Risk
 from .settings import Settings
 from .signals import Signals
-from .snapshot import Figures, Snapshot, figures
+from .snapshot import Figures, Snapshot, SourceFigures, figures
+from .sources.blend import MOVES
+from .sources.blend_state import BlendState
 from .sources.state import SourceState
 from .statistics.marks import PERIODS, growth
 from .upkeep import RESTORED
@@ -68,8 +72,9 @@ class SnapshotBuilder:
         signal, trade = await asyncio.to_thread(self._ledger.latest)
         waiting = await self._signals.approvals.waiting()
         first = self._sources[0] if self._sources else None
-        leader = first if first and first.source.remote else None
-        latest = first.latest if first else None
+        each = [member for source in self._sources for member in source.members or (source,)]
+        remote = [source for source in each if source.source.remote]
+        updates = [source.latest for source in each if source.latest and source.latest.update_required]
         quote = self._settings.quote
         started, corrections = await asyncio.to_thread(self._ledger.beginning)
         revalued = await asyncio.to_thread(self._ledger.fact, REVALUED)
@@ -99,12 +104,15 @@ class SnapshotBuilder:
             last_signal_result=signal.result if signal else None,
             last_signal_reason=signal.reason if signal else None,
             last_trade=trade.time if trade else None,
-            leader_connected=leader.connected if leader else None,
-            leader_problem=leader.problem if leader else None,
+            leader_connected=_all([source.connected for source in remote]),
+            leader_problem=next((source.problem for source in remote if source.problem), None),
+            refused_by=next((source.key for source in remote if source.problem), None),
             exchange_connected=problem is None if self._fetcher.asked_exchange else None,
             exchange_problem=problem,
-            unknown_coins=first.unknown_coins if first else (),
-            update_required=latest.latest_version if latest and latest.update_required else None,
+            unknown_coins=tuple(dict.fromkeys(coin for source in each for coin in source.unknown_coins)),
+            update_required=updates[0].latest_version if updates else None,
+            sources=tuple(self._source(source) for source in each),
+            moves_in_blend=tuple(source.key for source in each if source.refused and source.refused.reason == MOVES),
             open_orders=await asyncio.to_thread(self._ledger.in_flight),
             missing=self._risk.missing,
             short_of_quote=self._cash_flows.short(inputs, book) if inputs else None,
@@ -115,7 +123,7 @@ class SnapshotBuilder:
             due=min(filter(None, (*(source.due for source in self._sources), self._quiet_until(now))), default=None),
             fall=self._risk.fall,
             exiting=await self._signals.exits.open(),
-            returned_signal=first.returned if first else None,
+            returned_signal=next((source.returned for source in each if source.returned), None),
             profit_today=today,
             returns=await asyncio.to_thread(self._returns, book, now),
             since=started,
@@ -153,6 +161,41 @@ class SnapshotBuilder:
         }
         return {name: each for name, each in found.items() if each is not None}
 
+    def _source(self, source: SourceState) -> SourceFigures:
+        parts = {part.key: part for state in self._sources if isinstance(state, BlendState) for part in state.parts}
+        part = parts.get(source.key)
+        return SourceFigures(
+            key=source.key,
+            kind=source.source.kind,
+            weight=self._settings.weights.get(source.key, ONE),
+            paused=source.key in self._settings.paused_sources,
+            stale=part is not None and part.is_stale,
+            connected=source.connected,
+            problem=source.problem,
+            targets=part.shares if part else source.source.targets,
+        )
+
+    async def _attributed(
+        self, book: Book, valuation: Valuation, rate: Decimal, unit_price: Decimal, market: Market, now: datetime
+    ) -> dict[str, str]:
+        """What the sources of a blend have contributed by now, as it is remembered."""
+        blend = next((source for source in self._sources if isinstance(source, BlendState)), None)
+        if blend is None:
+            return {}
+        held = {coin: position.quantity for coin, position in book.portfolio.positions.items()}
+        coins = {*held, *(blend.source.targets or {})}
+        valued = Valued(
+            unit_price=unit_price,
+            value=valuation.total * rate,
+            cash=book.portfolio.cash,
+            rate=rate,
+            prices={coin: price * rate for coin in coins if (price := market.prices.get(coin))},
+            quantities=held,
+        )
+        known = await asyncio.to_thread(self._ledger.fact, ATTRIBUTION)
+        attribution = from_text(known).valued(valued, blend.parts) if known else begin(valued, blend.parts, now)
+        return {ATTRIBUTION: to_text(attribution)}
+
     def _quiet_until(self, now: datetime) -> datetime | None:
         quiet = self._settings.quiet_hours
         return quiet.until(now) if quiet else None
@@ -164,5 +207,13 @@ class SnapshotBuilder:
         day = now.date()
         # A price of an earlier day stays with that day.
         fresh = {coin: market.prices[coin] for coin in market.prices if market.aside.get(coin, day) == day}
-        await asyncio.to_thread(self._ledger.write_close, now, value, valuation.total, units, drawdown, fresh)
+        facts = await self._attributed(book, valuation, rate, units.price, market, now)
+        await asyncio.to_thread(self._ledger.write_close, now, value, valuation.total, units, drawdown, fresh, facts)
         return replace(book, units=units, drawdown=drawdown)
+
+
+def _all(connected: Sequence[bool | None]) -> bool | None:
+    """Whether all are connected; None where that is not known of any, or there are none."""
+    if False in connected:
+        return False
+    return True if connected and None not in connected else None

@@ -94,9 +94,14 @@ class FlowTable(BookStorage):
         units: Units,
         drawdown: Drawdown,
         prices: Mapping[str, Decimal] | None = None,
+        remember: Mapping[str, str] | None = None,
     ) -> None:
-        """Write the day's last figures so far (value in EUR and quote, prices by coin) and take them into the book."""
-        with self._transaction(closes, books, positions) as connection:
+        """Write the day's last figures so far (value in EUR and quote, prices by coin) and take them into the book.
+
+        In the same commit facts are remembered.
+        """
+        with self._transaction(closes, books, positions, *([facts] if remember else [])) as connection:
+            self._write_facts(connection, remember or {})
             book = replace(self._book(connection), units=units, drawdown=drawdown)
             self._write_book(connection, book)
             row = {

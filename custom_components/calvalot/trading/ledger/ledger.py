@@ -19,7 +19,7 @@ from .book import IN_USE
 from .fills import FillTable
 from .flows import FlowTable
 from .records import FIRST_BOOK, NO_BOOK, OVERTAKEN, BookedFill, CashFlow, Claim, Result, SignalRecord, Trade
-from .signals import SignalTable
+from .signals import SignalTable, signal_of
 from .storage import remembered, upsert_row
 from .tables import accounts, books, cash_flows, closes, facts, fills, orders, signals
 
@@ -94,7 +94,11 @@ class Ledger(SignalTable, FillTable, FlowTable):
     @remembered(signals, orders, fills)
     def latest(self) -> tuple[SignalRecord | None, Trade | None]:
         """The latest signal and the latest trade."""
-        return next(iter(self.signals(1)), None), next(iter(self.trades(1)), None)
+        # What was blended says nothing of its own: the blend does.
+        query = self._by_age(select(signals), signals).where(signals.c.result != Result.BLENDED).limit(1)
+        with self._reading() as connection:
+            signal = next((signal_of(row) for row in connection.execute(query).mappings()), None)
+        return signal, next(iter(self.trades(1)), None)
 
     def counts(self) -> dict[str, int]:
         """Number of records of each kind."""

@@ -32,6 +32,7 @@ class Result(StrEnum):
     SKIPPED = "skipped"
     REJECTED = "rejected"
     ERROR = "error"
+    BLENDED = "blended"
 
 
 class OrderState(StrEnum):

@@ -6,7 +6,7 @@ from datetime import datetime
 import json
 from typing import Any
 
-from sqlalchemy import RowMapping, and_, bindparam, delete, select, union_all, update
+from sqlalchemy import RowMapping, Text, and_, bindparam, delete, select, type_coerce, union_all, update
 
 from ..signal import Kind, SignalKey
 from .book import BookStorage, columns, without_key
@@ -50,6 +50,18 @@ class SignalTable(BookStorage):
         query = self._by_age(select(signals), signals).where(signals.c.source == source).limit(1)
         with self._reading() as connection:
             return next((signal_of(row) for row in connection.execute(query).mappings()), None)
+
+    @remembered(signals)
+    def newest_allocation(self, source: str) -> SignalRecord | None:
+        """The last signal of a source that asked for an allocation and was not refused."""
+        query = self._by_age(select(signals), signals).where(
+            signals.c.source == source,
+            signals.c.kind == Kind.SIGNAL,
+            signals.c.result != Result.REJECTED,
+            type_coerce(signals.c.wants, Text).startswith('{"allocation"'),
+        )
+        with self._reading() as connection:
+            return next((signal_of(row) for row in connection.execute(query.limit(1)).mappings()), None)
 
     @remembered(signals, sights)
     def sight(self, key: SignalKey) -> datetime | None:

@@ -1,7 +1,7 @@
 """One source of a portfolio: asked, and remembered how it is, what it said last and when it is to be heard."""
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
@@ -19,6 +19,7 @@ _LOGGER = logging.getLogger(__name__)
 
 # Failures in a row after which a source, or the exchange, counts as lost.
 LOST_AFTER = 3
+UNFINISHED = frozenset({Result.OPEN, Result.WAITING})
 # The signal of a source that was written down last; for a leader as before there were others.
 LATEST = "latest_signal"
 
@@ -28,8 +29,10 @@ class SourceState:
 
     `incoming` is what it said in the last cycle, `latest` the last valid signal, `refused` the last one where that is invalid.
     `returned` is an older signal that it shows again. `due` is when a cycle is wanted for it. `connected` is None until it was
-    asked, and for a source that is not remote.
+    asked, and for a source that is not remote. `heard_at` is when it last answered. `members` are the sources of a blend.
     """
+
+    members: Sequence[SourceState] = ()
 
     def __init__(
         self,
@@ -58,6 +61,7 @@ class SourceState:
         self.turn: datetime | None = None
         self.connected: bool | None = None
         self.problem: SourceError | None = None
+        self.heard_at: datetime | None = None
 
     @property
     def unknown_coins(self) -> tuple[str, ...]:
@@ -107,8 +111,10 @@ class SourceState:
         prices: Mapping[str, Decimal],
         weights: Mapping[str, Decimal] | None,
         smallest: Mapping[str, Decimal],
+        *,
+        is_open: bool = False,
     ) -> None:
-        """Have the source say what it wants; `incoming` is that. Raises LedgerError."""
+        """Have the source say what it wants; `incoming` is that. `is_open`: what it is blended into is. Raises LedgerError."""
         newest = await self._newest()
         self._moment = Moment(
             now=self._clock(),
@@ -116,7 +122,7 @@ class SourceState:
             weights=weights,
             smallest=smallest,
             last=newest.seen_at if newest else None,
-            is_open=newest is not None and newest.result in {Result.OPEN, Result.WAITING},
+            is_open=is_open or (newest is not None and newest.result in UNFINISHED),
             only=self._settings.only,
         )
         if not self._answered:
@@ -153,6 +159,9 @@ class SourceState:
         key = self.named(signal_id)
         if await asyncio.to_thread(self._ledger.sight, key) is None:
             await asyncio.to_thread(self._ledger.write_sight, key, self._clock())
+
+    async def taken_up(self, signal_id: str) -> None:
+        """Take note that a signal of its own was written down. Raises LedgerError."""
 
     async def watch_silence(self) -> None:
         """Report once that no new signal came for too long, counted from the start or the last new one. Raises LedgerError."""
@@ -198,3 +207,4 @@ class SourceState:
             self.connected = True
         self._failed = 0
         self.problem = None
+        self.heard_at = self._clock()
