@@ -18,7 +18,7 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry
 from custom_components import calvalot
 from custom_components.calvalot.config_flow import portfolio_hash
 from custom_components.calvalot.const import DOMAIN
-from custom_components.calvalot.forms import OPTIONS, SECTIONS, in_sections
+from custom_components.calvalot.forms import BLEND, OPTIONS, SECTIONS, in_sections
 from custom_components.calvalot.settings import entry_settings
 from custom_components.calvalot.trading.settings import Approval, Settings
 from simulators.exchange import ExchangeSimulator
@@ -804,7 +804,7 @@ async def test_reauth_key_can_withdraw(
 
 async def tune(hass: HomeAssistant, form: ConfigFlowResult, values: dict[str, Any]) -> ConfigFlowResult:
     """Send the options: each in its section, as the form asks for them."""
-    assert list((form["data_schema"] or {}).schema) == list(SECTIONS)  # type: ignore[union-attr]
+    assert list((form["data_schema"] or {}).schema) == [name for name in SECTIONS if name != BLEND]  # type: ignore[union-attr]
     result = await hass.config_entries.options.async_configure(form["flow_id"], in_sections(values))
     await hass.async_block_till_done()
     return result
@@ -814,7 +814,7 @@ async def test_options(hass: HomeAssistant, entry: MockConfigEntry) -> None:
     """Everything that may be tuned is stored; what is optional may be left empty."""
     form = await hass.config_entries.options.async_init(entry.entry_id)
     assert_form(form, "init", {})
-    assert {number.key for number in OPTIONS} <= set(fields(form))
+    assert {number.key for number in OPTIONS} - set(SECTIONS[BLEND]) <= set(fields(form))
     values = {
         "coins": ["BTC", "eth", "DOGE"],
         "poll_interval": 30,

@@ -21,7 +21,7 @@ TYPES = {
     "trade": {"buy", "sell", "failed"},
     "alert": {
         *("dead", "revived", "leader_lost", "leader_back", "leader_silent", "ledger_mismatch"),
-        *("ledger_restored", "stop_loss", "exit", "exchange_lost", "exchange_back"),
+        *("ledger_restored", "stop_loss", "exit", "exchange_lost", "exchange_back", "source_stale"),
     },
 }
 

@@ -275,7 +275,7 @@ def test_entity_name_placeholders() -> None:
 def test_categories() -> None:
     """There are no others than those that a test looks into, here or with what they belong to."""
     assert load("translations/en.json").keys() == {
-        *("config", "options", "selector", "entity", "services", "exceptions", "issues"),
+        *("config", "config_subentries", "options", "selector", "entity", "services", "exceptions", "issues"),
         # test_trigger.py, test_condition.py, test_device_trigger.py, test_diagnostics.py
         *("triggers", "conditions", "device_automation", "system_health"),
         "common",

@@ -5,19 +5,19 @@ from pathlib import Path
 
 from homeassistant.components.webhook import async_generate_id
 from homeassistant.const import CONF_WEBHOOK_ID, Platform
-from homeassistant.core import HomeAssistant
+from homeassistant.core import HomeAssistant, callback
 from homeassistant.exceptions import ConfigEntryError, ConfigEntryNotReady
 from homeassistant.helpers import config_validation as cv
 from homeassistant.helpers.typing import ConfigType
 
 from .cards import async_setup_cards
-from .const import DOMAIN, MINOR_VERSION
+from .const import CONF_WEIGHT, DOMAIN, MINOR_VERSION
 from .coordinator import CalvalotConfigEntry, CalvalotCoordinator
 from .issues import COINS_LEFT, LEDGER_NEWER, LEDGER_UNREADABLE, async_clear_issues, async_raise_issue, coins_text
 from .ledgers import ledger_path
 from .registry import sources_of
 from .services import async_setup_services
-from .settings import InvalidSettings, version
+from .settings import InvalidSettings, first_key, version, weights_of
 from .trading.ledger.copies import live_coins, paper_only
 from .trading.ledger.storage import LedgerError, LedgerNewer
 from .webhook import async_remove_webhook, async_sync_webhook
@@ -38,6 +38,7 @@ async def async_setup(hass: HomeAssistant, _config: ConfigType) -> bool:
 
 async def async_setup_entry(hass: HomeAssistant, entry: CalvalotConfigEntry) -> bool:
     """Set up one follower."""
+    _settle_weight(hass, entry)
     try:
         coordinator = CalvalotCoordinator(hass, entry, sources_of(hass, entry, await version(hass)))
         await coordinator.async_start()
@@ -73,6 +74,14 @@ async def async_migrate_entry(hass: HomeAssistant, entry: CalvalotConfigEntry) -
         data = {CONF_WEBHOOK_ID: async_generate_id(), **entry.data}
         hass.config_entries.async_update_entry(entry, data=data, minor_version=MINOR_VERSION)
     return True
+
+
+@callback
+def _settle_weight(hass: HomeAssistant, entry: CalvalotConfigEntry) -> None:
+    """Write down what the first source is left with beside others: when one of those goes, its share goes to cash."""
+    if entry.subentries and CONF_WEIGHT not in entry.options:
+        weight = float(weights_of(entry)[first_key(entry.data)])
+        hass.config_entries.async_update_entry(entry, options={**entry.options, CONF_WEIGHT: weight})
 
 
 async def _async_updated(hass: HomeAssistant, entry: CalvalotConfigEntry) -> None:

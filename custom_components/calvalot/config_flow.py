@@ -6,7 +6,7 @@ import json
 from typing import Any, override
 
 from homeassistant.components.webhook import async_generate_id
-from homeassistant.config_entries import ConfigEntry, ConfigFlow, ConfigFlowResult
+from homeassistant.config_entries import ConfigEntry, ConfigFlow, ConfigFlowResult, ConfigSubentry, ConfigSubentryFlow
 from homeassistant.const import CONF_WEBHOOK_ID
 from homeassistant.core import callback
 from homeassistant.data_entry_flow import AbortFlow
@@ -23,6 +23,7 @@ from .const import (
     CONF_INITIAL_BUDGET,
     CONF_QUOTE_ASSET,
     CONF_REFUSED_BY,
+    CONF_REFUSED_SOURCE,
     CONF_SOURCE,
     CONF_TRADING_MODE,
     DEFAULT_COINS,
@@ -41,11 +42,10 @@ from .kinds.base import Fields
 from .options_flow import CalvalotOptionsFlow
 from .registry import SOURCES, type_of
 from .settings import coin_codes, exchange_of
+from .subentry_flow import SourceSubentryFlow
 from .texts import async_text, figure
 from .trading.exchanges.base import Mode
 from .trading.signal import SourceKind
-
-CONSENTS = {"plain_http": CONF_ACCEPT_PLAIN_HTTP, "key_can_withdraw": CONF_ACCEPT_WITHDRAWAL_KEY}
 
 
 def portfolio_hash(data: Mapping[str, Any]) -> str | None:
@@ -72,6 +72,7 @@ class CalvalotConfigFlow(ConfigFlow, domain=DOMAIN):
         self._summary: dict[str, str] = {}
         self._entry: ConfigEntry[Any] | None = None
         self._refused_by: str | None = None
+        self._refused_source: str | None = None
         # What was put into the budget's form before the source's had to be mended.
         self._budget: dict[str, Any] | None = None
 
@@ -81,6 +82,13 @@ class CalvalotConfigFlow(ConfigFlow, domain=DOMAIN):
     def async_get_options_flow(config_entry: ConfigEntry[Any]) -> CalvalotOptionsFlow:
         """Get the flow for what may be tuned."""
         return CalvalotOptionsFlow()
+
+    @classmethod
+    @callback
+    @override
+    def async_get_supported_subentry_types(cls, config_entry: ConfigEntry) -> dict[str, type[ConfigSubentryFlow]]:
+        """Get the flow for further sources, of every kind."""
+        return dict.fromkeys(SOURCES, SourceSubentryFlow)
 
     @override
     async def async_step_user(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
@@ -206,10 +214,13 @@ class CalvalotConfigFlow(ConfigFlow, domain=DOMAIN):
         """Start when the leader or the exchange refused a secret."""
         self._take(self._get_reauth_entry())
         self._refused_by = entry_data.get(CONF_REFUSED_BY)
+        self._refused_source = entry_data.get(CONF_REFUSED_SOURCE)
         return await self.async_step_reauth_confirm()
 
     async def async_step_reauth_confirm(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
         """Ask for the new secret and try it."""
+        if subentry := self._get_reauth_entry().subentries.get(self._refused_source or ""):
+            return await self._reauth_further(subentry, user_input)
         leader = self._refused_by != "exchange" and self._source.address(self._data) is not None
         exchange = self._data.get(CONF_TRADING_MODE) == Mode.LIVE and self._refused_by != "leader"
         problem = None
@@ -228,6 +239,28 @@ class CalvalotConfigFlow(ConfigFlow, domain=DOMAIN):
                 self._data = data
                 return await self._update(self._get_reauth_entry())
         return self._form("reauth_confirm", forms.reauth(leader=leader, exchange=exchange), user_input, problem)
+
+    async def _reauth_further(self, subentry: ConfigSubentry, user_input: dict[str, Any] | None) -> ConfigFlowResult:
+        """Ask for the secret of a further source, which has no reauthentication of its own, and try it."""
+        kind, problem = SOURCES[subentry.subentry_type], None
+        stored = Fields(data=subentry.data, options=subentry.data)
+        if user_input is not None:
+            try:
+                checked = await kind.check(self.hass, stored, {**kind.shown(stored), **user_input})
+            except InvalidInput as err:
+                problem = err
+            else:
+                entry = self._get_reauth_entry()
+                data = {**subentry.data, **checked.data, **checked.options}
+                self.hass.config_entries.async_update_subentry(entry, subentry, data=data)
+                return self.async_abort(reason="reauth_successful")
+        return self._form(
+            "reauth_confirm",
+            forms.reauth(leader=True, exchange=False),
+            user_input or {},
+            problem,
+            {"name": subentry.title},
+        )
 
     @property
     def _fields(self) -> Fields:
@@ -250,7 +283,7 @@ class CalvalotConfigFlow(ConfigFlow, domain=DOMAIN):
 
     def _merged(self, user_input: Mapping[str, Any]) -> dict[str, Any]:
         """What is known with the input on top; a stored secret that was left empty stays."""
-        texts = {key: value.strip() for key, value in user_input.items() if key not in CONSENTS.values()}
+        texts = {key: value.strip() for key, value in user_input.items() if key not in forms.CONSENTS.values()}
         stays = {key for key in SECRETS if key in self._data and not texts.get(key)}
         return self._data | {key: text for key, text in texts.items() if key not in stays}
 
@@ -274,7 +307,7 @@ class CalvalotConfigFlow(ConfigFlow, domain=DOMAIN):
         errors = problem.errors if problem else {}
         consents = [
             consent
-            for error, consent in CONSENTS.items()
+            for error, consent in forms.CONSENTS.items()
             if error in errors.values() or (user_input or {}).get(consent)
         ]
         return self.async_show_form(

@@ -24,6 +24,7 @@ CONF_ACCEPT_PLAIN_HTTP: Final = "accept_plain_http"
 CONF_ACCEPT_WITHDRAWAL_KEY: Final = "accept_withdrawal_key"
 # Named in a reauthentication: who refused the secret.
 CONF_REFUSED_BY: Final = "refused_by"
+CONF_REFUSED_SOURCE: Final = "refused_source"
 SECRETS: Final = (CONF_SIGNAL_SECRET, CONF_API_KEY, CONF_API_SECRET)
 
 CONF_POLL_INTERVAL: Final = "poll_interval"
@@ -45,6 +46,9 @@ CONF_ONLY: Final = "only"
 CONF_FROZEN: Final = "frozen"
 CONF_LOCKED: Final = "locked"
 CONF_QUIET_HOURS: Final = "quiet_hours"
+CONF_WEIGHT: Final = "weight"
+CONF_PAUSED: Final = "paused"
+CONF_MAX_SOURCE_AGE: Final = "max_source_age"
 CONF_PUSH: Final = "push"
 CONF_ENTRY_JITTER: Final = "entry_jitter"
 # Shown in the options, not stored.

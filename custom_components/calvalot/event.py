@@ -25,6 +25,7 @@ EVENTS: Final = (
             "leader_lost",
             "leader_back",
             "leader_silent",
+            "source_stale",
             "exchange_lost",
             "exchange_back",
             "ledger_mismatch",

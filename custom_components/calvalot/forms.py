@@ -26,6 +26,8 @@ from .texts import async_field_name, async_text, figure
 from .trading.exchanges.base import Mode
 from .trading.settings import Approval
 
+# What needs the owner's word, by the error that says so.
+CONSENTS = {"plain_http": const.CONF_ACCEPT_PLAIN_HTTP, "key_can_withdraw": const.CONF_ACCEPT_WITHDRAWAL_KEY}
 QUOTE_ASSETS = ("USDC", "USDT", "FDUSD", "EUR")
 
 
@@ -79,6 +81,8 @@ BUDGET = Number(
     too_small_from=const.LEAST_BUDGET,
 )
 
+WEIGHT = Number(key=const.CONF_WEIGHT, minimum=0, maximum=100, unit="%", default=100)
+
 OPTIONS = (
     Number(
         key=const.CONF_POLL_INTERVAL,
@@ -99,9 +103,13 @@ OPTIONS = (
     Number(key=const.CONF_STOP_LOSS_DRAWDOWN, minimum=0.1, maximum=100, unit="%"),
     Number(key=const.CONF_MAX_TRADES_PER_DAY, minimum=1, maximum=10_000, unit="", whole=True),
     Number(key=const.CONF_APPROVAL_TIMEOUT, default=30, minimum=1, maximum=1440, unit="min"),
+    WEIGHT,
+    Number(key=const.CONF_MAX_SOURCE_AGE, default=7, minimum=0.1, maximum=365, unit="d"),
     Number(key=const.CONF_ENTRY_JITTER, default=0, minimum=0, maximum=900, unit="s"),
 )
 
+# The section that is there beside further sources only.
+BLEND = "blend"
 SECTIONS: Mapping[str, tuple[str, ...]] = {
     "trade": (
         const.CONF_COINS,
@@ -120,6 +128,7 @@ SECTIONS: Mapping[str, tuple[str, ...]] = {
         const.CONF_MAX_TRADES_PER_DAY,
         const.CONF_MAX_SLIPPAGE,
     ),
+    BLEND: (const.CONF_WEIGHT, const.CONF_PAUSED, const.CONF_MAX_SOURCE_AGE),
     "approval": (const.CONF_APPROVAL, const.CONF_APPROVAL_TIMEOUT),
     "timing": (
         const.CONF_QUIET_HOURS,
@@ -190,6 +199,7 @@ def options(
         const.CONF_FROZEN: (vol.Optional(const.CONF_FROZEN), coin_list(coins)),
         const.CONF_LOCKED: (vol.Optional(const.CONF_LOCKED), coin_list(coins)),
         const.CONF_QUIET_HOURS: (vol.Optional(const.CONF_QUIET_HOURS), TextSelector()),
+        const.CONF_PAUSED: (vol.Required(const.CONF_PAUSED, default=False), BooleanSelector()),
         const.CONF_PUSH: (vol.Required(const.CONF_PUSH, default=False), BooleanSelector()),
         const.CONF_PUSH_URL: (vol.Optional(const.CONF_PUSH_URL), _ADDRESS),
     }
@@ -212,7 +222,8 @@ def flat(user_input: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
 
 def in_sections(values: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """Values of the options by the section that each stands in."""
-    return {name: {key: values[key] for key in keys if key in values} for name, keys in SECTIONS.items()}
+    found = {name: {key: values[key] for key in keys if key in values} for name, keys in SECTIONS.items()}
+    return {name: fields for name, fields in found.items() if fields or name != BLEND}
 
 
 def errors_by_section(errors: Mapping[str, str]) -> dict[str, str]:

@@ -11,7 +11,14 @@ from homeassistant.helpers import issue_registry as ir
 from homeassistant.util import dt as dt_util
 from yarl import URL
 
-from .const import CONF_QUOTE_ASSET, CONF_REFUSED_BY, DEFAULT_QUOTE_ASSET, DOMAIN, UNKNOWN_ORDER_GRACE
+from .const import (
+    CONF_QUOTE_ASSET,
+    CONF_REFUSED_BY,
+    CONF_REFUSED_SOURCE,
+    DEFAULT_QUOTE_ASSET,
+    DOMAIN,
+    UNKNOWN_ORDER_GRACE,
+)
 from .registry import type_of
 from .trading.decimals import ZERO
 from .trading.errors import InvalidKey, LeaderForbidden, LeaderSignalsOff
@@ -80,6 +87,13 @@ def _no_quote(snapshot: Snapshot, entry: ConfigEntry[Any]) -> Mapping[str, str] 
     return {"quote": entry.data.get(CONF_QUOTE_ASSET, DEFAULT_QUOTE_ASSET), "free": f"{free:f}"}
 
 
+def source_name(entry: ConfigEntry[Any], key: str) -> str:
+    """What a source of an entry is called: a further one by its title, the first one by its address, or as the entry."""
+    if (subentry := entry.subentries.get(key)) is not None:
+        return subentry.title
+    return URL(type_of(entry.data).address(entry.data) or "").host or entry.title
+
+
 def coins_text(quantities: Mapping[str, Decimal]) -> str:
     """Quantities by asset, in one line."""
     return ", ".join(f"{quantity.normalize():f} {asset}" for asset, quantity in quantities.items())
@@ -134,6 +148,15 @@ PROBLEMS = (
         key="unknown_coin",
         details=lambda snapshot, _: {"coins": ", ".join(snapshot.unknown_coins)} if snapshot.unknown_coins else None,
         fixable=True,
+    ),
+    Problem(
+        key="moves_in_blend",
+        details=lambda snapshot, entry: (
+            {"sources": ", ".join(source_name(entry, key) for key in snapshot.moves_in_blend)}
+            if snapshot.moves_in_blend
+            else None
+        ),
+        severity=ir.IssueSeverity.WARNING,
     ),
     Problem(key="order_unknown", details=_order_unknown, fixable=True),
     Problem(
@@ -228,7 +251,8 @@ class Reauthentication:
                 self._hass.config_entries.flow.async_abort(flows.pop()["flow_id"])
         new = [who for who in _refused(snapshot) if who not in self._asked]
         if new and not flows:
-            self._entry.async_start_reauth(self._hass, data={CONF_REFUSED_BY: new[0]})
+            source = {CONF_REFUSED_SOURCE: snapshot.refused_by} if new[0] == "leader" else {}
+            self._entry.async_start_reauth(self._hass, data={CONF_REFUSED_BY: new[0], **source})
             # Home Assistant shows none while a reconfiguration is open.
             if self._flows():
                 self._asked.add(new[0])

@@ -14,14 +14,16 @@ from .const import (
     CONF_QUIET_HOURS,
     CONF_QUOTE_ASSET,
     CONF_SURVIVAL_FLOOR,
+    CONF_WEIGHT,
     DEFAULT_COINS,
     DEFAULT_QUOTE_ASSET,
 )
 from .coordinator import CalvalotCoordinator
 from .form_input import InvalidInput
 from .registry import type_of
-from .settings import coin_codes, exchange_of, quiet_hours
+from .settings import coin_codes, exchange_of, quiet_hours, weights_of
 from .texts import figure
+from .trading.decimals import HUNDRED, ZERO
 from .webhook import webhook_url
 
 
@@ -35,8 +37,11 @@ class CalvalotOptionsFlow(OptionsFlow):
         known = coin_codes(entry.options.get(CONF_COINS, DEFAULT_COINS))
         source = type_of(entry.data)
         hidden = source.hidden | ({CONF_COINS} if source.coins(entry.options) is not None else set())
+        blended = entry.subentries or CONF_WEIGHT in entry.options
+        hidden |= set() if blended else set(forms.SECTIONS[forms.BLEND])
         url = webhook_url(self.hass, entry)
-        shown: Mapping[str, Any] = {CONF_COINS: list(known)} | entry.options
+        weights = weights_of(entry)
+        shown: Mapping[str, Any] = {CONF_COINS: list(known), CONF_WEIGHT: float(weights[source.kind])} | entry.options
         errors: dict[str, str] = {}
         placeholders = {"push_url": url}
         if user_input is not None:
@@ -45,6 +50,9 @@ class CalvalotOptionsFlow(OptionsFlow):
             try:
                 forms.check_ranges(forms.OPTIONS, shown, coins)
                 self._check_floor(shown)
+                others = sum(weights.values(), ZERO) - weights[source.kind]
+                if blended and Decimal(str(shown[CONF_WEIGHT])) + others > HUNDRED:
+                    raise InvalidInput({CONF_WEIGHT: "weight_sum"}, left=figure(self.hass, HUNDRED - others))
                 _check_quiet_hours(shown.get(CONF_QUIET_HOURS))
                 if new := [coin for coin in coins if coin not in known]:
                     await check_coins(exchange_of(self.hass, entry.data), new, quote)

@@ -129,7 +129,9 @@ def _of(run: OfEngine) -> Run:
 
 
 async def _preview(hass: HomeAssistant, entry: CalvalotConfigEntry, data: Mapping[str, Any]) -> Json:
-    draft = await draft_of(hass, entry, data[CONF_ALLOCATION]) if CONF_ALLOCATION in data else None
+    draft = (
+        await draft_of(hass, entry, data[CONF_ALLOCATION], data.get(ATTR_SOURCE)) if CONF_ALLOCATION in data else None
+    )
     commands = entry.runtime_data.engine.commands
     return await entry.runtime_data.async_finish(commands.preview(data.get(ATTR_SOURCE), draft))
 
@@ -200,6 +202,11 @@ OF_EVERY_PORTFOLIO: Final = (
         PAGE_FIELDS,
         admin=False,
         rows="cash_flows",
+    ),
+    Action(
+        "get_statistics",
+        _of(lambda engine, _: engine.queries.statistics(engine.snapshot.sources)),
+        admin=False,
     ),
     Action("get_performance", _of(lambda engine, _: engine.queries.performance()), admin=False),
     Action("get_statistics", _of(lambda engine, _: engine.queries.statistics()), admin=False),

@@ -12,13 +12,13 @@ from homeassistant.loader import async_get_integration
 from homeassistant.util import dt as dt_util
 
 from . import const
+from .trading.decimals import HUNDRED, ZERO
 from .trading.exchanges.base import Mode, Side
 from .trading.exchanges.binance import BinanceExchange
 from .trading.settings import Approval, QuietHours, Settings
+from .trading.signal import SourceKind
 from .trading.sources.leader import Leader
 from .trading.urls import normalise_url
-
-HUNDRED = Decimal(100)
 
 
 class InvalidSettings(ValueError):
@@ -46,6 +46,10 @@ def _fraction(value: Any) -> Decimal:
 
 def _hours(value: Any) -> timedelta:
     return timedelta(hours=float(amount(value)))
+
+
+def _days(value: Any) -> timedelta:
+    return timedelta(days=float(amount(value)))
 
 
 def _minutes(value: Any) -> timedelta:
@@ -90,6 +94,7 @@ _OPTIONS: dict[str, Callable[[Any], Any]] = {
     const.CONF_APPROVAL: Approval,
     const.CONF_APPROVAL_TIMEOUT: _minutes,
     const.CONF_ENTRY_JITTER: _seconds,
+    const.CONF_MAX_SOURCE_AGE: _days,
     const.CONF_ONLY: lambda side: Side(str(side).upper()),
     const.CONF_FROZEN: lambda coins: frozenset(coin_codes(coins)),
     const.CONF_LOCKED: lambda coins: frozenset(coin_codes(coins)),
@@ -97,15 +102,37 @@ _OPTIONS: dict[str, Callable[[Any], Any]] = {
 }
 
 
+def first_key(data: Mapping[str, Any]) -> str:
+    """Key of the first source of an entry: its kind."""
+    return str(data.get(const.CONF_SOURCE, SourceKind.LEADER))
+
+
+def weights_of(entry: ConfigEntry[Any]) -> Mapping[str, Decimal]:
+    """Weights of the sources of an entry (%) by their keys; the first has what the others leave, where nothing else is said."""
+    further = {key: Decimal(str(subentry.data[const.CONF_WEIGHT])) for key, subentry in entry.subentries.items()}
+    left = max(HUNDRED - sum(further.values(), ZERO), ZERO)
+    first = Decimal(str(entry.options.get(const.CONF_WEIGHT, left)))
+    return {first_key(entry.data): first, **further}
+
+
 def entry_settings(entry: ConfigEntry[Any]) -> Settings:
     """Settings of the follower of an entry. Raises InvalidSettings."""
     data = entry.data
+    further = {key: subentry.data for key, subentry in entry.subentries.items()}
+    named = [stored.get(const.CONF_COINS, ()) for stored in further.values()]
     return Settings(
         entry_id=entry.entry_id,
         mode=_read(data, const.CONF_TRADING_MODE, Mode),
         quote=str(data.get(const.CONF_QUOTE_ASSET, const.DEFAULT_QUOTE_ASSET)).upper(),
         initial_budget=_read(data, const.CONF_INITIAL_BUDGET, amount),
-        coins=coin_codes(entry.options.get(const.CONF_COINS, const.DEFAULT_COINS)),
+        coins=coin_codes(
+            coin for coins in (entry.options.get(const.CONF_COINS, const.DEFAULT_COINS), *named) for coin in coins
+        ),
+        weights={key: weight / HUNDRED for key, weight in weights_of(entry).items()},
+        paused_sources=frozenset(
+            key for key, stored in {first_key(data): entry.options, **further}.items() if stored.get(const.CONF_PAUSED)
+        ),
+        names={key: subentry.title for key, subentry in entry.subentries.items()},
         **{
             key: _read(entry.options, key, convert)
             for key, convert in _OPTIONS.items()

@@ -5,7 +5,7 @@ from datetime import time, timedelta
 from decimal import Decimal
 from typing import Any, Final, override
 
-from homeassistant.config_entries import ConfigEntry
+from homeassistant.config_entries import ConfigEntry, ConfigSubentry
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers import config_validation as cv
 from homeassistant.helpers.selector import (
@@ -24,12 +24,13 @@ import voluptuous as vol
 
 from ..actions import Action, invalid_input
 from ..checks import check_coins
-from ..const import CONF_COINS, CONF_QUOTE_ASSET, DEFAULT_QUOTE_ASSET
+from ..const import CONF_COINS, CONF_QUOTE_ASSET, CONF_SOURCE, DEFAULT_QUOTE_ASSET
 from ..form_input import InvalidInput
 from ..forms import Number, async_ranges, errors_of
 from ..selectors import choice
-from ..settings import HUNDRED, amount, exchange_of
+from ..settings import amount, exchange_of
 from ..texts import async_text, figure
+from ..trading.decimals import HUNDRED
 from ..trading.signal import Signal, SourceKind
 from ..trading.sources.allocation import AllocationSettings, AllocationSource, TradeTo, When
 from ..trading.sources.base import Moment
@@ -140,9 +141,9 @@ class AllocationType(SourceType):
         return Fields(options={**fields, CONF_ALLOCATION: rows})
 
     @override
-    def build(self, hass: HomeAssistant, entry: ConfigEntry[Any], version: str) -> AllocationSource:
-        """The allocation of an entry."""
-        return AllocationSource(settings_of(entry.options), dt_util.get_default_time_zone())
+    def build(self, hass: HomeAssistant, stored: Fields, version: str) -> AllocationSource:
+        """The allocation that is stored."""
+        return AllocationSource(settings_of(stored.options), dt_util.get_default_time_zone())
 
     @override
     async def name(self, hass: HomeAssistant, data: Mapping[str, Any]) -> str:
@@ -168,7 +169,11 @@ class AllocationType(SourceType):
             Action(
                 "set_allocation",
                 _set_allocation,
-                {vol.Required(CONF_ALLOCATION): SHARES, vol.Optional(ATTR_PLAN_ID): cv.string},
+                {
+                    vol.Required(CONF_ALLOCATION): SHARES,
+                    vol.Optional(ATTR_PLAN_ID): cv.string,
+                    vol.Optional(CONF_SOURCE): cv.string,
+                },
             ),
         )
 
@@ -223,9 +228,11 @@ def settings_of(options: Mapping[str, Any]) -> AllocationSettings:
     )
 
 
-async def draft_of(hass: HomeAssistant, entry: ConfigEntry[Any], shares: Mapping[str, Any]) -> Signal:
-    """What an allocation would want that is not the entry's own yet. Raises ServiceValidationError."""
-    return _current(await _options(hass, entry, shares))
+async def draft_of(
+    hass: HomeAssistant, entry: ConfigEntry[Any], shares: Mapping[str, Any], source: str | None
+) -> Signal:
+    """What an allocation would want that is not kept yet. Raises ServiceValidationError."""
+    return _current(await _options(hass, entry, shares, _kept_in(entry, source)))
 
 
 def _current(options: Mapping[str, Any]) -> Signal:
@@ -233,10 +240,10 @@ def _current(options: Mapping[str, Any]) -> Signal:
     return source.current(Moment(now=dt_util.utcnow(), prices={}))
 
 
-async def _options(hass: HomeAssistant, entry: ConfigEntry[Any], shares: Mapping[str, Any]) -> dict[str, Any]:
-    """An entry's options with other shares. Raises ServiceValidationError."""
-    if CONF_ALLOCATION not in entry.options:
-        raise invalid_input("no_own_allocation")
+async def _options(
+    hass: HomeAssistant, entry: ConfigEntry[Any], shares: Mapping[str, Any], subentry: ConfigSubentry | None
+) -> dict[str, Any]:
+    """What is stored of an allocation, in an entry's options or a subentry, with other shares. Raises ServiceValidationError."""
     quote = entry.data.get(CONF_QUOTE_ASSET, DEFAULT_QUOTE_ASSET)
     try:
         rows = checked_rows(hass, [{CONF_COIN: coin, CONF_SHARE: share} for coin, share in shares.items()])
@@ -244,15 +251,38 @@ async def _options(hass: HomeAssistant, entry: ConfigEntry[Any], shares: Mapping
         await check_coins(exchange_of(hass, entry.data), coins, quote)
     except InvalidInput as err:
         raise invalid_input(EXCEPTIONS[next(iter(err.errors.values()))], **err.placeholders) from err
-    return {**entry.options, CONF_ALLOCATION: rows, CONF_COINS: coins}
+    if subentry:
+        return {**subentry.data, CONF_ALLOCATION: rows, CONF_COINS: coins}
+    # Beside other sources the coins that those trade stay.
+    known = entry.options.get(CONF_COINS, ()) if entry.subentries else ()
+    return {**entry.options, CONF_ALLOCATION: rows, CONF_COINS: list(dict.fromkeys((*coins, *known)))}
 
 
 async def _set_allocation(hass: HomeAssistant, entry: ConfigEntry[Any], data: Mapping[str, Any]) -> None:
     """Store another allocation and begin with it; with a plan that was shown for it, exactly that is traded before."""
-    options = await _options(hass, entry, data[CONF_ALLOCATION])
+    subentry = _kept_in(entry, data.get(CONF_SOURCE))
+    options = await _options(hass, entry, data[CONF_ALLOCATION], subentry)
+    coordinator = entry.runtime_data
     if plan_id := data.get(ATTR_PLAN_ID):
-        coordinator = entry.runtime_data
-        await coordinator.async_finish(coordinator.engine.commands.sync(plan_id=plan_id, draft=_current(options)))
-    hass.config_entries.async_update_entry(entry, options=options)
-    await entry.runtime_data.async_tune()
-    await entry.runtime_data.async_poll()
+        key = subentry.subentry_id if subentry else SourceKind.ALLOCATION
+        await coordinator.async_finish(coordinator.engine.commands.sync(key, plan_id, _current(options)))
+    if subentry:
+        hass.config_entries.async_update_subentry(entry, subentry, data=options)
+    else:
+        hass.config_entries.async_update_entry(entry, options=options)
+    await coordinator.async_tune()
+    await coordinator.async_poll()
+
+
+def _kept_in(entry: ConfigEntry[Any], source: str | None) -> ConfigSubentry | None:
+    """Where the allocation stands that is meant, None for the entry itself. Raises ServiceValidationError."""
+    first = SourceKind.ALLOCATION if CONF_ALLOCATION in entry.options else None
+    kept = {key: each for key, each in entry.subentries.items() if each.subentry_type == SourceKind.ALLOCATION}
+    keys = [*filter(None, (first,)), *kept]
+    if not keys:
+        raise invalid_input("no_own_allocation")
+    if source is None and (first or len(keys) == 1):
+        source = keys[0]
+    if source not in keys:
+        raise invalid_input("source_unknown", sources=", ".join(keys))
+    return kept.get(source)

@@ -5,7 +5,6 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from homeassistant.config_entries import ConfigEntry
 from homeassistant.core import HomeAssistant
 import voluptuous as vol
 
@@ -41,8 +40,8 @@ class SourceType(ABC):
         """What was put in, checked and as it is stored; `known` is what is stored already. Raises InvalidInput."""
 
     @abstractmethod
-    def build(self, hass: HomeAssistant, entry: ConfigEntry[Any], version: str) -> Source:
-        """The source of an entry. Raises InvalidSettings."""
+    def build(self, hass: HomeAssistant, stored: Fields, version: str) -> Source:
+        """The source that is stored. Raises InvalidSettings."""
 
     @abstractmethod
     async def name(self, hass: HomeAssistant, data: Mapping[str, Any]) -> str:

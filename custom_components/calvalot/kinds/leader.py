@@ -3,7 +3,6 @@
 from collections.abc import Collection, Mapping
 from typing import Any, override
 
-from homeassistant.config_entries import ConfigEntry
 from homeassistant.core import HomeAssistant
 import voluptuous as vol
 from yarl import URL
@@ -46,9 +45,9 @@ class LeaderType(SourceType):
         return Fields(data=data)
 
     @override
-    def build(self, hass: HomeAssistant, entry: ConfigEntry[Any], version: str) -> LeaderSource:
-        """The leader of an entry. Raises InvalidSettings."""
-        return LeaderSource(leader_of(hass, entry.data, version))
+    def build(self, hass: HomeAssistant, stored: Fields, version: str) -> LeaderSource:
+        """The leader that is stored. Raises InvalidSettings."""
+        return LeaderSource(leader_of(hass, stored.data, version))
 
     @override
     async def name(self, hass: HomeAssistant, data: Mapping[str, Any]) -> str:

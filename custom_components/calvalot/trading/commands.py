@@ -111,6 +111,7 @@ class Commands:
         A `draft` is what the plan was made for, where that is not what the source wants yet. Raises CommandError.
         """
         async with self._working():
+            part = source
             if plan_id is not None:
                 source = self._plans.source_of(plan_id)
             if (status := self._risk.status) is not Status.ACTIVE:
@@ -118,7 +119,9 @@ class Commands:
             async with self._preparation.ready(self._sources) as known:
                 if known.account is None or await self._preparation.value(known) is None:
                     raise CommandError("no_valuation")
-                chosen, inputs = self._source(source), await self._with_coins(known, draft)
+                chosen = self._source(source)
+                draft = draft and chosen.drafted(part, draft)
+                inputs = await self._with_coins(known, draft)
                 record = await (
                     self._signals.sync(chosen, inputs)
                     if plan_id is None
@@ -170,7 +173,9 @@ class Commands:
         Raises CommandError.
         """
         async with self._working(), self._preparation.ready(self._sources) as inputs:
-            return await self._plans.show(self._source(source), await self._with_coins(inputs, draft), draft)
+            chosen = self._source(source)
+            draft = draft and chosen.drafted(source, draft)
+            return await self._plans.show(chosen, await self._with_coins(inputs, draft), draft)
 
     async def settle_by_hand(self, client_order_id: str, execution: Execution | None) -> OrderRecord:
         """Book what the owner read on the exchange of an order that stays unknown; None: it was never placed.

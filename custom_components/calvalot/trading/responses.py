@@ -258,9 +258,7 @@ def performance(book: Book, closes: Sequence[Close], now: datetime) -> Json:
     }
 
 
-def contributions(
-    attribution: Attribution | None, sources: Sequence[SourceFigures], names: Mapping[str, str]
-) -> Json:
+def contributions(attribution: Attribution | None, sources: Sequence[SourceFigures], names: Mapping[str, str]) -> Json:
     """What each source has contributed, as get_statistics tells it: in percentage points of the return since the blend began."""
 
     def points(key: str) -> str | None:

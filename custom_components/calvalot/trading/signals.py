@@ -227,7 +227,7 @@ class Signals:
         """Take a signal up: from here on it is written down."""
         record = await self._record(source, signal, kind, signal_id, wants)
         record = await self._write(record, {source.latest_fact: signal.signal_id})
-        await source.taken_up(signal.signal_id)
+        await source.taken_up(record.signal_id)
         await asyncio.to_thread(self._names.adopt, record.key)
         _LOGGER.info("Signal %s is taken up", signal_id)
         self._events.received(record)

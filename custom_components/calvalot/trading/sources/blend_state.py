@@ -128,6 +128,15 @@ class BlendState(SourceState):
         await super().decide(prices, weights, smallest)
 
     @override
+    def drafted(self, key: str | None, draft: Signal) -> Signal:
+        """What they want together with a draft for one of them; without a key the first own allocation is meant."""
+        own = (member.key for member in self.members if member.source.kind is SourceKind.ALLOCATION)
+        key = key if key in {member.key for member in self.members} else next(own, None)
+        parts = [replace(part, shares=_shares(draft)) if part.key == key else part for part in self.parts]
+        wants = blended(parts, self._moment.weights)
+        return replace(draft, wants=wants, targets=targets_of(parts))
+
+    @override
     async def taken_up(self, signal_id: str) -> None:
         """Write down which signals went into a blend. Raises LedgerError."""
         for member in self.members:

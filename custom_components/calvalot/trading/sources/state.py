@@ -160,6 +160,10 @@ class SourceState:
         if await asyncio.to_thread(self._ledger.sight, key) is None:
             await asyncio.to_thread(self._ledger.write_sight, key, self._clock())
 
+    def drafted(self, key: str | None, draft: Signal) -> Signal:  # noqa: ARG002  # there is no other part than its own
+        """What it would want with a draft of another allocation of the source with a key."""
+        return draft
+
     async def taken_up(self, signal_id: str) -> None:
         """Take note that a signal of its own was written down. Raises LedgerError."""
 
