@@ -64,7 +64,7 @@ async def test_leader_and_own_allocation(hass: HomeAssistant, entry: MockConfigE
     await poll(hass, entry)
     held = await weights(hass)
     assert held == {"SOL": pytest.approx(60, abs=1), "BTC": pytest.approx(24, abs=1), "ETH": pytest.approx(12, abs=1)}
-    told = await answer(hass, "get_statistics")
+    told = (await answer(hass, "get_statistics"))["by_source"]
     assert [(each["source"], each["kind"], each["weight"]) for each in told["sources"]] == [
         ("leader", "leader", 60),
         (own, "allocation", 40),

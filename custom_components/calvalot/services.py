@@ -209,7 +209,6 @@ OF_EVERY_PORTFOLIO: Final = (
         admin=False,
     ),
     Action("get_performance", _of(lambda engine, _: engine.queries.performance()), admin=False),
-    Action("get_statistics", _of(lambda engine, _: engine.queries.statistics()), admin=False),
 )
 
 
