@@ -16,7 +16,7 @@ from .builders import make_order, make_report
 QUESTIONS: dict[str, Callable[[BinanceExchange], Awaitable[Any]]] = {
     "/allOrders": lambda exchange: exchange.orders_page("BTCUSDC", "1", "cv-"),
     "/myTrades": lambda exchange: exchange.fills(make_report(make_order())),
-    "/myTrades?": lambda exchange: exchange.traded_orders("BTCUSDC", datetime.now(UTC)),
+    "/myTrades?": lambda exchange: exchange.traded_orders("BTCUSDC", datetime.now(UTC), None),
     "/ticker/price": lambda exchange: exchange.prices(["BTCUSDC"]),
     "/account": lambda exchange: exchange.balances(),
 }
