@@ -100,7 +100,7 @@ async def test_picture_is_pushed_with_each_cycle(
     )
     assert [follower[key] for key in told] == [
         *("Calv-a-lot", "USDC", False),
-        [{"kind": "leader", "name": "127.0.0.1", "shares": {}}],
+        [{"key": "leader", "kind": "leader", "name": "127.0.0.1", "weight": 100, "paused": False, "shares": {}}],
         *(True, True, None, "executed"),
     ]
 

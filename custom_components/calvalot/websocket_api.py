@@ -23,11 +23,12 @@ from yarl import URL
 
 from .actions import invalid_input
 from .budget import market_of
-from .const import DOMAIN
+from .const import CONF_PAUSED, DOMAIN
 from .coordinator import CalvalotConfigEntry, CalvalotCoordinator
 from .errors import translated_errors
 from .kinds.allocation import CONF_ALLOCATION, CONF_COIN, CONF_SHARE
-from .registry import type_of
+from .registry import kinds_of, stored_of
+from .settings import weights_of
 from .trading import ready_made, responses
 from .trading.decimals import ONE
 from .trading.errors import ExchangeError
@@ -251,7 +252,7 @@ def _picture(coordinator: CalvalotCoordinator) -> Json:
         "quote": coordinator.settings.quote,
         **portfolio(snapshot),
         "paused": snapshot.paused,
-        "sources": [_source(coordinator.config_entry)],
+        "sources": _sources(coordinator.config_entry),
         "leader_connected": snapshot.leader_connected,
         "exchange_connected": snapshot.exchange_connected,
         "leader_problem": snapshot.leader_problem and snapshot.leader_problem.key,
@@ -268,15 +269,21 @@ def _picture(coordinator: CalvalotCoordinator) -> Json:
     }
 
 
-def _source(entry: ConfigEntry[Any]) -> Json:
-    """What decides, the host where it is asked (None for one in the house), and the shares (%) of an own allocation."""
-    source = type_of(entry.data)
-    address = source.address(entry.data)
-    rows = entry.options.get(CONF_ALLOCATION, ())
+def _sources(entry: ConfigEntry[Any]) -> list[Json]:
+    """What decides: its weight (%), its name or the host where it is asked, and the shares (%) of an own allocation."""
+    return [_source(entry, key, float(weight)) for key, weight in weights_of(entry).items()]
+
+
+def _source(entry: ConfigEntry[Any], key: str, weight: float) -> Json:
+    kind, stored, subentry = kinds_of(entry)[key], stored_of(entry, key), entry.subentries.get(key)
+    address = kind.address(stored.data)
     return {
-        "kind": source.kind,
-        "name": address and URL(address).host,
-        "shares": {row[CONF_COIN]: row[CONF_SHARE] for row in rows},
+        "key": key,
+        "kind": kind.kind,
+        "name": subentry.title if subentry else address and URL(address).host,
+        "weight": weight,
+        "paused": bool(stored.options.get(CONF_PAUSED)),
+        "shares": {row[CONF_COIN]: row[CONF_SHARE] for row in stored.options.get(CONF_ALLOCATION, ())},
     }
 
 

@@ -332,7 +332,7 @@ def test_cards_are_offered(shown: Shown, page: Page) -> None:
     """The picker of cards and the dialog for dashboards know them; an entity of the follower suggests them."""
     open_dashboard(page)
     cards = page.evaluate("window.customCards.map(({ type, preview }) => [type, preview])")
-    assert cards == [[f"calvalot-{name}-card", True] for name in ("portfolio", "positions", "activity")]
+    assert cards == [[f"calvalot-{name}-card", True] for name in ("portfolio", "positions", "plan", "activity")]
     assert page.evaluate("window.customStrategies.map(({ type, strategyType }) => [type, strategyType])") == [
         ["calvalot", "dashboard"]
     ]

@@ -64,7 +64,7 @@ UNKNOWN = {
     "title": "Told",
     "quote": "USDC",
     "paused": False,
-    "sources": [{"kind": "leader", "name": "leader.example"}],
+    "sources": [{"kind": "leader", "name": "leader.example", "weight": 100}],
     "leader_connected": True,
     "exchange_connected": True,
     "last_signal": None,
@@ -259,6 +259,7 @@ def test_the_bars_of_a_table_share_a_scale(shown: Shown, page: Page) -> None:
     open_dashboard(page)
     coins = [position("BTC", 0.1, 0.1, "-0.001"), position("ETH", 0.2, 0.15, "-0.002")]
     card = put(page, "positions", told(positions=coins, cash="70", total_value_quote="100"))
+    expect(card.locator("tbody tr")).to_have_count(3)
     bars = {
         row.locator(".name b").inner_text(): float(
             (row.locator(".bar i").get_attribute("style") or "").split()[-1][:-2]

@@ -9,7 +9,7 @@ from typing import Any
 from playwright.sync_api import Locator, Page, expect
 import pytest
 
-from harness.forms import add_allocation
+from harness.forms import add_allocation, wait_for_follower
 
 from .cards import violations
 from .conftest import Camera, Stage
@@ -190,6 +190,43 @@ def test_ready_made_allocations_and_one_of_a_friend(stage: Stage, entry_id: str,
     expect(card.locator(".plan")).to_contain_text("Done.")
     assert kept(stage, entry_id) == {"ETH": 0}
     assert weights(stage, entry_id) == {}
+
+
+@pytest.mark.parametrize("stage", ["en"], indirect=True, scope="session")
+def test_several_sources(stage: Stage, entry_id: str, page: Page, camera: Camera) -> None:
+    """Each stands there with its weight; the shares of each own allocation are those of its part, and are kept where they belong."""
+    step = stage.home.post("config/config_entries/subentries/flow", {"handler": [entry_id, "allocation"]})
+    form = {
+        "allocation": [{"coin": "SOL", "share": 50}],
+        "when": [],
+        "drift": 20,
+        "trade_to": "target",
+        "cash_reserve": 0,
+        "cooldown": 1,
+        "weight": 40,
+        "paused": False,
+    }
+    made = stage.home.post(f"config/config_entries/subentries/flow/{step['flow_id']}", form)
+    assert made["type"] == "create_entry", made
+    wait_for_follower(stage.home, entry_id)
+    card = open_plan(page)
+    expect(page.locator("calvalot-portfolio-card")).to_contain_text(re.compile(r"60% .* · 40% "))
+    expect(card).to_contain_text("These are shares of its own part: 60% of the portfolio.")
+    card.get_by_role("combobox", name="Source").select_option(index=1)
+    expect(card.locator(".shares b")).to_have_text(["SOL"])
+    expect(card).to_contain_text("40% of the portfolio")
+    put(card, SOL="100")
+    press(card, "Show the plan")
+    rows = card.locator("tbody tr")
+    expect(rows).to_have_count(3)
+    expect(rows.filter(has_text="SOL")).to_contain_text("40.0%")
+    assert not violations(page)
+    camera.shoot(card, "plan-blend")
+    press(card, "Trade this plan …")
+    press(card.get_by_role("dialog"), "Do it now")
+    expect(card.locator(".plan")).to_contain_text("Done.")
+    assert weights(stage, entry_id) == {"BTC": 36, "ETH": 18, "SOL": 40}
+    assert kept(stage, entry_id) == SHARES
 
 
 @pytest.mark.parametrize("stage", ["en"], indirect=True, scope="session")

@@ -6,7 +6,7 @@ import { Dialog } from "./dialog.js";
 import { h, setText } from "./dom.js";
 import { coin, sign } from "./icons.js";
 import { Shares, same } from "./shares.js";
-import { bare, inWords, refusal } from "./wording.js";
+import { bare, capital, inWords, refusal } from "./wording.js";
 
 const verb = ({ side }) => (side === "BUY" ? "buy" : "sell");
 
@@ -17,6 +17,7 @@ export class PlanCard extends CalvalotCard {
     const { word } = this;
     this._plan = undefined;
     this._editor = h("div", { class: "editor" });
+    this._part = h("p", { class: "quiet" });
     this._shares = undefined;
     this._hint = h("p", { class: "quiet" });
     this._refused = h("p", { class: "refused", role: "alert" });
@@ -26,9 +27,10 @@ export class PlanCard extends CalvalotCard {
     return [this._editor, this._hint, this._table, this._refused, h("div", { class: "money" }, this._look, this._go)];
   }
 
-  // An own allocation; only administrators change it.
+  // The own allocation that is shown; there may be several.
   get _own() {
-    return this.picture.sources.find(({ kind }) => kind === "allocation");
+    const own = this.picture.sources.filter(({ kind }) => kind === "allocation");
+    return own.find(({ key }) => key === this._chosen) ?? own[0];
   }
 
   get _changed() {
@@ -44,11 +46,34 @@ export class PlanCard extends CalvalotCard {
     if (!own) {
       this._shares = undefined;
       this._editor.replaceChildren();
-    } else if (!this._shares) {
+    } else if (!this._shares || own.key !== this._chosen) {
+      this._chosen = own.key;
       this._shares = new Shares(this, own.shares, () => this._edited());
-      this._editor.replaceChildren(this._shares.element);
+      this._editor.replaceChildren(this._which(), this._part, this._shares.element);
     } else this._shares.stored(own.shares);
+    if (own) {
+      const weight = this.format.percent(own.weight, false, 0);
+      setText(this._part, own.weight === 100 ? "" : this.word("part_of", { weight }));
+    }
     this._tell();
+  }
+
+  // Which of several own allocations is shown.
+  _which() {
+    const own = this.picture.sources.filter(({ kind }) => kind === "allocation");
+    const title = ({ name, weight }) =>
+      `${capital(name ?? this.tell("setup_own_allocation"))} · ${this.format.percent(weight, false, 0)}`;
+    const options = own.map((each) =>
+      h("option", { value: each.key, selected: each.key === this._chosen }, title(each)),
+    );
+    const choose = (event) => {
+      this._chosen = event.target.value;
+      this._shares = undefined;
+      this._forget();
+      this.update();
+    };
+    const select = h("select", { "aria-label": this.word("source"), onchange: choose }, ...options);
+    return h("div", { class: "allocation", hidden: own.length < 2 }, select);
   }
 
   // The plan that is shown is of other shares now.
@@ -75,7 +100,7 @@ export class PlanCard extends CalvalotCard {
 
   async _ask() {
     const { hass, follower } = this;
-    const draft = this._changed ? { allocation: this._shares.values } : {};
+    const draft = this._changed ? { allocation: this._shares.values, source: this._own.key } : {};
     this._forget();
     this._look.disabled = true;
     try {
@@ -174,7 +199,8 @@ export class PlanCard extends CalvalotCard {
     const chosen = plan.orders.length && plan.plan_id ? { plan_id: plan.plan_id } : {};
     const data = { config_entry_id: follower.entry_id, ...chosen };
     try {
-      if (changed) await act(hass, "set_allocation", { ...data, allocation: this._shares.values });
+      if (changed)
+        await act(hass, "set_allocation", { ...data, allocation: this._shares.values, source: this._own.key });
       else await act(hass, "rebalance", data);
     } catch (error) {
       // What has changed is said; the plan is of no use any more.

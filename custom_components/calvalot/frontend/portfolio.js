@@ -279,7 +279,7 @@ export class PortfolioCard extends CalvalotCard {
       ...(led(picture) ? [connection("leader", picture.leader_connected)] : []),
       connection("exchange", picture.exchange_connected),
     ];
-    setText(this._follows, picture.sources.map(({ kind, name }) => word(`follows_${kind}`, { name })).join(" · "));
+    setText(this._follows, this._sourcesInWords(picture.sources));
     const told = JSON.stringify(chips);
     if (this._told !== told || !this._chips.firstChild) {
       this._told = told;
@@ -315,6 +315,16 @@ export class PortfolioCard extends CalvalotCard {
       this._grow();
       this._draw();
     }
+  }
+
+  // What is followed or kept; several each with its weight.
+  _sourcesInWords(sources) {
+    const { word, format, tell } = this;
+    if (sources.length === 1 && sources[0].weight === 100)
+      return word(`follows_${sources[0].kind}`, { name: sources[0].name });
+    const part = ({ name, weight, paused }) =>
+      `${format.percent(weight, false, 0)} ${name ?? tell("setup_own_allocation")}${paused ? ` (${word("paused")})` : ""}`;
+    return sources.map(part).join(" · ");
   }
 
   // What bounds the portfolio, where its owner has set something.

@@ -181,7 +181,7 @@ tfoot td small { font-weight: 400; }
 @container (max-width: 640px) { .scroller { margin: 0 -16px -16px; padding: 0 16px 10px; } }
 
 /* Plan */
-.editor:empty, .plan:empty { display: none; } .plan { display: grid; gap: 12px; }
+.editor, .plan { display: grid; gap: 12px; } .editor:empty, .plan:empty, .editor > :empty { display: none; }
 .shares li { display: grid; grid-template-columns: minmax(76px, auto) minmax(0, 1fr) auto auto; gap: 4px 12px; align-items: center; padding: 5px 0; border-top: 1px solid var(--divider-color); }
 .shares .coin { width: 26px; height: 26px; flex: none; } .shares input[type="range"] { width: 100%; height: 32px; margin: 0; appearance: none; background: linear-gradient(90deg, var(--primary-color) var(--at), color-mix(in srgb, var(--primary-text-color) 16%, transparent) var(--at)) center / 100% 4px no-repeat; }
 .shares ::-webkit-slider-thumb { appearance: none; width: 20px; height: 20px; border-radius: 50%; background: var(--primary-color); }
