@@ -21,6 +21,7 @@ from .entities import poll, reading
 
 INPUT: dict[str, dict[str, Any]] = {
     "write_off": {"coin": "BTC"},
+    "release_coin": {"coin": "BTC"},
     "deposit": {"amount": 50},
     "withdraw": {"amount": 5},
     "set_net_deposits": {"amount": 900},

@@ -29,6 +29,7 @@ MONEY: dict[str, dict[str, Any]] = {
     "withdraw": {"amount": 50},
     "set_net_deposits": {"amount": 50},
     "write_off": {"coin": "BTC"},
+    "release_coin": {"coin": "BTC"},
     "reset": {"confirm": True},
     "sync": {},
     "rebalance": {},

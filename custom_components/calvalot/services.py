@@ -157,6 +157,11 @@ OF_EVERY_PORTFOLIO: Final = (
         _of(lambda engine, data: engine.commands.write_off(data[ATTR_COIN], data.get(ATTR_VALUE))),
         {vol.Required(ATTR_COIN): _coin, vol.Optional(ATTR_VALUE): _amount},
     ),
+    Action(
+        "release_coin",
+        _of(lambda engine, data: engine.commands.release(data[ATTR_COIN])),
+        {vol.Required(ATTR_COIN): _coin},
+    ),
     Action("reset", _of(_reset), CONFIRM_FIELDS),
     Action("sync", _of(lambda engine, _: engine.commands.sync())),
     Action(

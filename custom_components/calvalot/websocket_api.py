@@ -263,6 +263,7 @@ def _picture(coordinator: CalvalotCoordinator) -> Json:
         "waiting_signal": snapshot.waiting_signal,
         "waiting_until": iso(snapshot.waiting_until),
         "exiting": exiting(snapshot),
+        "held_back": list(snapshot.held_back),
         "limits": _limits(coordinator),
         "spare": text(snapshot.spare, 2),
         "last_known": known and portfolio(known),

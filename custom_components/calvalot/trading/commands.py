@@ -223,6 +223,13 @@ class Commands:
             await self._publisher.publish(inputs)
             return flow
 
+    async def release(self, coin: str) -> None:
+        """Let a coin be bought again that is held back. Raises CommandError."""
+        async with self._working():
+            if not await self._signals.held_back.release(coin):
+                raise CommandError("not_held_back", coin=coin)
+            await self._publisher.publish(self._preparation.inputs)
+
     async def forget_restore(self) -> None:
         """The owner has seen that the ledger was restored. Raises CommandError."""
         await guarded(asyncio.to_thread(self._ledger.remember, RESTORED, None))

@@ -12,6 +12,7 @@ from .decimals import ONE, ZERO
 from .errors import CommandError
 from .events import EventQueue
 from .exchanges.symbols import base_of
+from .held_back import HeldBack
 from .inputs import Fetcher, Inputs
 from .ledger.ledger import Ledger
 from .ledger.records import OrderState, Result, SignalRecord
@@ -49,6 +50,7 @@ class Exits:
         events: EventQueue,
         outcomes: Outcomes,
         clock: Callable[[], datetime],
+        held_back: HeldBack,
     ) -> None:
         self._ledger = ledger
         self._fetcher = fetcher
@@ -57,6 +59,7 @@ class Exits:
         self._events = events
         self._outcomes = outcomes
         self._clock = clock
+        self._held_back = held_back
         self._beginning = asyncio.Lock()
         self._known: SignalRecord | None = None
 
@@ -69,12 +72,18 @@ class Exits:
     async def begin(self, cause: Cause) -> SignalRecord:
         """Write down that everything is to be sold, in one commit with the pause; one that is open goes on.
 
+        What a stop loss sells is held back in the same commit.
+
         Raises LedgerError.
         """
         async with self._beginning:
             known, now = await self.open(), self._clock()
             record = known or _everything(_KINDS[cause], now)
-            self._known = record = await self._risk.pause_for(record)
+            facts: Mapping[str, str] = {}
+            if known is None and cause is Cause.STOP_LOSS:
+                book = await asyncio.to_thread(self._ledger.book)
+                facts = await self._held_back.facts(book.portfolio.positions, cause)
+            self._known = record = await self._risk.pause_for(record, facts)
             if known is None:
                 self._fetcher.forget_rules()  # it does not end on what was not listed before it
                 self._events.received(record)

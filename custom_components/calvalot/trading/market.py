@@ -43,6 +43,7 @@ class Reason(StrEnum):
     ONLY_SELL = "only_sell"
     FROZEN = "frozen"
     LOCKED = "locked"
+    HELD_BACK = "held_back"
 
     @property
     def passing(self) -> bool:

@@ -10,13 +10,14 @@ from .account import Account, committed
 from .decimals import ONE, ZERO
 from .exchanges.base import Side, SymbolRules
 from .executor import Executor
+from .held_back import HeldBack
 from .ledger.ledger import Ledger
 from .ledger.records import OrderRecord, OrderState, Result, SignalRecord
 from .market import NOTIONAL_MARGIN, LeftOut, Market, PlannedOrder, Reason
 from .planner import fund, plan
 from .portfolio import Portfolio, Position
 from .settings import Settings
-from .wants import Moves, Orders, Wants
+from .wants import Allocation, Moves, Orders, Wants
 
 MAX_REFUSALS = 2
 # How long a refused leg of a sale of everything waits: twice as long each time.
@@ -52,6 +53,7 @@ class Rebalancer:
         settings: Settings,
         clock: Callable[[], datetime],
         fee_coin: str | None,
+        held_back: HeldBack,
     ) -> None:
         """`fee_coin` is the coin that the exchange may take its fees in."""
         self._executor = executor
@@ -59,6 +61,7 @@ class Rebalancer:
         self._settings = settings
         self._clock = clock
         self._fee_coin = fee_coin
+        self._held_back = held_back
 
     async def order_plan(
         self,
@@ -89,6 +92,8 @@ class Rebalancer:
         blocked = await self._blocked(record, market)
         blocked |= {(coin, side): reason for coin, reason in aside.items() for side in Side}
         blocked |= self._ruled_out(record, {*portfolio.positions, *wants.coins})
+        if isinstance(wants, Allocation):
+            blocked |= {(coin, Side.BUY): Reason.HELD_BACK for coin in await self._held_back.coins()}
         sellable = reserve_fee(portfolio, await self._paying_coin())
         cash = portfolio.cash - moving.get(market.quote, ZERO)
         limits = self._settings.limits

@@ -94,9 +94,9 @@ class Risk:
             await asyncio.to_thread(self._ledger.remember_all, {"paused": None, STOP_PEAK: None})
         self._paused = paused
 
-    async def pause_for(self, record: SignalRecord) -> SignalRecord:
-        """Write a sale of everything down and pause, in one commit. Raises LedgerError."""
-        facts = {} if self._paused else {"paused": self._now()}
+    async def pause_for(self, record: SignalRecord, remember: Mapping[str, str]) -> SignalRecord:
+        """Write a sale of everything down with some facts and pause, in one commit. Raises LedgerError."""
+        facts = {**remember, **({} if self._paused else {"paused": self._now()})}
         record = await asyncio.to_thread(self._ledger.write_signal, record, facts)
         self._paused = True
         return record

@@ -11,6 +11,7 @@ from .errors import CommandError
 from .events import EventQueue
 from .executor import Executor
 from .exits import Exits
+from .held_back import HeldBack
 from .inputs import Fetcher, Inputs
 from .joining import Joining, as_allocation
 from .ledger.ledger import Ledger
@@ -55,15 +56,17 @@ class Signals:
         self._risk = risk
         self._clock = clock
         self._events = events
-        self._rebalancer = Rebalancer(executor, ledger, settings, clock, fetcher.fee_coin)
+        self.held_back = HeldBack(settings, sources, ledger, clock)
+        self._rebalancer = Rebalancer(executor, ledger, settings, clock, fetcher.fee_coin, self.held_back)
         self._joining = Joining(ledger)
         self.outcomes = Outcomes(ledger, fetcher, events)
         self.approvals = Approvals(settings, ledger, events, clock)
-        self.exits = Exits(ledger, fetcher, self._rebalancer, risk, events, self.outcomes, clock)
+        self.exits = Exits(ledger, fetcher, self._rebalancer, risk, events, self.outcomes, clock, self.held_back)
 
     async def decide(self, inputs: Inputs, *, ready: bool) -> None:
         """One cycle's decision on what the sources say. `ready`: everything needed for trading is known."""
         await self._forget_removed()
+        await self.held_back.compare()
         for source in self._sources:
             source.turn = None
             await self._catch_up(source)

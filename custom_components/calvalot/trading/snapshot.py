@@ -94,7 +94,8 @@ class Snapshot(Figures):
     `missing` is what the account has less of than the ledger, by asset; `short_of_quote` what the wallet has free where that
     is too little to begin with; `permissions` what the key may do, where that is known.
     `spare` is what may be paid in, in EUR, in live mode. `fall` is how far the follower is from its stop loss's peak, in %, where it has a stop loss.
-    `refused_by` is the key of the source that has the leader's problem, `moves_in_blend` are those of sources that say moves.
+    `refused_by` is the key of the source that has the leader's problem, `held_back` are the coins that a stop sold
+    and that are not bought again yet, `moves_in_blend` those of sources that say moves.
     `due` is when the next cycle is wanted, where a signal waits for its turn.
     `exiting` is the sale of everything that is not done, `returned_signal` an older signal that the leader shows again.
     `book` is the number of the book in use.
@@ -117,6 +118,7 @@ class Snapshot(Figures):
     leader_problem: SourceError | None = None
     refused_by: str | None = None
     sources: tuple[SourceFigures, ...] = ()
+    held_back: tuple[str, ...] = ()
     moves_in_blend: tuple[str, ...] = ()
     exchange_connected: bool | None = None
     exchange_problem: ExchangeError | None = None

@@ -111,6 +111,7 @@ class SnapshotBuilder:
             exchange_problem=problem,
             unknown_coins=tuple(dict.fromkeys(coin for source in each for coin in source.unknown_coins)),
             update_required=updates[0].latest_version if updates else None,
+            held_back=await self._signals.held_back.coins(),
             sources=tuple(self._source(source) for source in each),
             moves_in_blend=tuple(source.key for source in each if source.refused and source.refused.reason == MOVES),
             open_orders=await asyncio.to_thread(self._ledger.in_flight),

@@ -1,0 +1,87 @@
+"""Coins that are held back: sold by a stop, they are not bought again before their source changes its mind, or their owner says so."""
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
+import json
+
+from .ledger.ledger import Ledger
+from .settings import Settings
+from .sources.state import SourceState
+
+# The fact that holds them: by coin since when, why, and the share that each source had for it by then.
+HELD_BACK = "held_back"
+
+type Held = dict[str, dict[str, object]]
+
+
+class HeldBack:
+    """The coins of one portfolio that no source buys; written down in the ledger."""
+
+    def __init__(
+        self, settings: Settings, sources: Sequence[SourceState], ledger: Ledger, clock: Callable[[], datetime]
+    ) -> None:
+        self._settings = settings
+        self._sources = sources
+        self._ledger = ledger
+        self._clock = clock
+
+    async def coins(self) -> tuple[str, ...]:
+        """Coins that are held back, in order. Raises LedgerError."""
+        return tuple(sorted(await self._read()))
+
+    async def facts(self, held: Iterable[str], cause: str) -> Mapping[str, str]:
+        """What is to be written down where all coins that are held, wanted or chosen are held back from now on."""
+        targets = self._targets()
+        coins = {*held, *self._settings.coins, *(coin for shares in targets.values() for coin in shares)}
+        known: Held = {
+            coin: {
+                "since": self._clock().isoformat(),
+                "cause": cause,
+                "targets": {key: shares.get(coin, "0") for key, shares in targets.items()},
+            }
+            for coin in coins
+        }
+        return {HELD_BACK: json.dumps(known)}
+
+    async def compare(self) -> None:
+        """Release the coins for which a source wants another share than when they were held back. Raises LedgerError."""
+        if not (held := await self._read()):
+            return
+        targets = self._targets()
+        kept: Held = {}
+        for coin, each in held.items():
+            now = {key: shares.get(coin, "0") for key, shares in targets.items()}
+            before = each["targets"]
+            if isinstance(before, dict) and all(before.get(key, share) == share for key, share in now.items()):
+                kept[coin] = {**each, "targets": {**before, **now}}
+        if kept != held:
+            await self._write(kept)
+
+    async def release(self, coin: str) -> bool:
+        """Let a coin be bought again; whether it was held back. Raises LedgerError."""
+        held = await self._read()
+        if held.pop(coin, None) is None:
+            return False
+        await self._write(held)
+        return True
+
+    # Inside
+
+    def _targets(self) -> Mapping[str, Mapping[str, str]]:
+        """Shares by coin that each source wants, as text; not of those that have not said."""
+        each = (member for source in self._sources for member in source.members or (source,))
+        told = {source.key: source.source.targets for source in each}
+        return {
+            key: {coin: f"{share.normalize():f}" for coin, share in targets.items() if share}
+            for key, targets in told.items()
+            if targets is not None
+        }
+
+    async def _read(self) -> Held:
+        known = await asyncio.to_thread(self._ledger.fact, HELD_BACK)
+        held: Held = json.loads(known) if known else {}
+        return held
+
+    async def _write(self, held: Held) -> None:
+        await asyncio.to_thread(self._ledger.remember, HELD_BACK, json.dumps(held) if held else None)
