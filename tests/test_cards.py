@@ -39,12 +39,16 @@ def scripts() -> str:
 def reasons() -> set[str]:
     """What the follower says of a signal or an order in words of its own."""
     given = {
-        call.args[-1].value
+        value.value
         for name, call in calls()
-        if name in {"drop", "_end", "_close"} and call.args and isinstance(call.args[-1], ast.Constant)
+        for value in (
+            *(call.args[-1:] if name in {"drop", "_ended"} else ()),
+            *(keyword.value for keyword in call.keywords if (name, keyword.arg) == ("replace", "reason")),
+        )
+        if isinstance(value, ast.Constant) and value.value
     }
     covered = {f"covered by {by}" for by in (INITIAL_SYNC, Kind.SYNC)}
-    return {*given, *covered, OVERTAKEN, desk.WAITS, desk.TOO_OLD}
+    return {*given, *covered, "not sent: no connection", OVERTAKEN, desk.WAITS, desk.TOO_OLD}
 
 
 def test_size() -> None:

@@ -19,6 +19,7 @@ ICONS: Final = {
         "leader_lost": "mdi:account-off",
         "leader_back": "mdi:account-check",
         "leader_silent": "mdi:account-clock",
+        "source_stale": "mdi:timer-sand-complete",
         "exchange_lost": "mdi:bank-off",
         "exchange_back": "mdi:bank-check",
         "ledger_mismatch": "mdi:scale-unbalanced",
