@@ -23,9 +23,9 @@ from statistics import fmean, pstdev, quantiles
 from custom_components.calvalot.trading.decimals import EXACT, ONE, ZERO
 from custom_components.calvalot.trading.exchanges.base import Fill, Side, SymbolRules
 from custom_components.calvalot.trading.limits import Limits
-from custom_components.calvalot.trading.market import Market, PlannedOrder, smallest_order
 from custom_components.calvalot.trading.planner import fund, plan
 from custom_components.calvalot.trading.portfolio import Portfolio, Valuation
+from custom_components.calvalot.trading.sizing import Market, PlannedOrder, smallest_order
 from custom_components.calvalot.trading.sources.allocation import AllocationSettings, TradeTo, wanted, whole
 from custom_components.calvalot.trading.wants import Allocation
 

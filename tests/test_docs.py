@@ -15,8 +15,8 @@ from custom_components.calvalot import const, event, forms, llm, sensor, service
 from custom_components.calvalot.condition import CONDITIONS
 from custom_components.calvalot.issues import PROBLEMS
 from custom_components.calvalot.trading import urls
-from custom_components.calvalot.trading.market import Reason
 from custom_components.calvalot.trading.signals import WAITS
+from custom_components.calvalot.trading.sizing import Reason
 from custom_components.calvalot.trading.sources import push
 from custom_components.calvalot.trigger import TRIGGERS
 

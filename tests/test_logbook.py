@@ -20,7 +20,7 @@ from custom_components import calvalot
 from custom_components.calvalot import event
 from custom_components.calvalot.logbook import ICONS
 from custom_components.calvalot.trading.errors import ExchangeError, LeaderError
-from custom_components.calvalot.trading.market import Reason
+from custom_components.calvalot.trading.sizing import Reason
 from custom_components.calvalot.wording import WAYS
 from simulators.exchange import ExchangeSimulator
 from simulators.leader import LeaderSimulator

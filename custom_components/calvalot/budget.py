@@ -24,10 +24,10 @@ from .trading.exchanges.base import Balance, Exchange
 from .trading.exchanges.binance import BinanceExchange
 from .trading.exchanges.symbols import eur_rate, rate_symbols, symbol_of
 from .trading.limits import Limits
-from .trading.market import FEE_MARGIN, Market, PlannedOrder, least_quantity, worst_factor
 from .trading.planner import fund, plan
 from .trading.portfolio import Portfolio, Valuation
 from .trading.signal import Signal
+from .trading.sizing import FEE_MARGIN, Market, PlannedOrder, least_quantity, worst_factor
 from .trading.wants import Allocation, Moves
 
 LIMITS = Limits()

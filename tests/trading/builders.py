@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from custom_components.calvalot.trading.decimals import ZERO
 from custom_components.calvalot.trading.exchanges.base import Fill, OrderReport, OrderStatus, Side, SymbolRules
 from custom_components.calvalot.trading.ledger.records import OrderRecord, SignalRecord
-from custom_components.calvalot.trading.market import Market
 from custom_components.calvalot.trading.portfolio import Portfolio, Position
 from custom_components.calvalot.trading.signal import PORTFOLIO, RECOVERED, SignalKey, SourceKind
+from custom_components.calvalot.trading.sizing import Market
 from custom_components.calvalot.trading.wants import Allocation, Move, Moves
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)

@@ -18,7 +18,9 @@ from custom_components.calvalot.trading.decimals import EXACT, ONE, ZERO, round_
 from custom_components.calvalot.trading.exchanges.base import Side
 from custom_components.calvalot.trading.funding import Funded
 from custom_components.calvalot.trading.limits import Limits
-from custom_components.calvalot.trading.market import (
+from custom_components.calvalot.trading.planner import Plan, fund, plan
+from custom_components.calvalot.trading.portfolio import Portfolio, Position
+from custom_components.calvalot.trading.sizing import (
     FEE_MARGIN,
     Market,
     PlannedOrder,
@@ -26,8 +28,6 @@ from custom_components.calvalot.trading.market import (
     least_quantity,
     worst_factor,
 )
-from custom_components.calvalot.trading.planner import Plan, fund, plan
-from custom_components.calvalot.trading.portfolio import Portfolio, Position
 from custom_components.calvalot.trading.sources.allocation import AllocationSettings, TradeTo, wanted, whole
 from custom_components.calvalot.trading.wants import Allocation
 

@@ -26,12 +26,12 @@ from custom_components.calvalot.trading.ledger.records import (
     SignalRecord,
 )
 from custom_components.calvalot.trading.ledger.storage import LedgerError
-from custom_components.calvalot.trading.market import PlannedOrder
 from custom_components.calvalot.trading.order_names import OrderNames, follower_tag
 from custom_components.calvalot.trading.portfolio import BookError
 from custom_components.calvalot.trading.rebuild import Rebuild
 from custom_components.calvalot.trading.settings import Settings
 from custom_components.calvalot.trading.signal import SignalKey
+from custom_components.calvalot.trading.sizing import PlannedOrder
 
 from .builders import key
 from .rig import ENTRY, ZERO, Rig

@@ -7,8 +7,8 @@ import pytest
 from custom_components.calvalot.trading.decimals import ONE, ZERO
 from custom_components.calvalot.trading.exchanges.base import Side
 from custom_components.calvalot.trading.limits import Limits
-from custom_components.calvalot.trading.market import Market, Reason, least_quantity
 from custom_components.calvalot.trading.planner import Plan, fund, plan
+from custom_components.calvalot.trading.sizing import Market, Reason, least_quantity
 from custom_components.calvalot.trading.wants import Allocation
 
 from .builders import decimals, make_market, make_portfolio, make_rules

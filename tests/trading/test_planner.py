@@ -12,7 +12,9 @@ from custom_components.calvalot.trading.decimals import EXACT, ONE, ZERO
 from custom_components.calvalot.trading.exchanges.base import Side
 from custom_components.calvalot.trading.funding import Funded
 from custom_components.calvalot.trading.limits import Limits
-from custom_components.calvalot.trading.market import (
+from custom_components.calvalot.trading.planner import Plan, fund, plan
+from custom_components.calvalot.trading.portfolio import Portfolio, Position, Valuation
+from custom_components.calvalot.trading.sizing import (
     FEE_MARGIN,
     MARKET_MARGIN,
     LeftOut,
@@ -21,8 +23,6 @@ from custom_components.calvalot.trading.market import (
     Reason,
     smallest_order,
 )
-from custom_components.calvalot.trading.planner import Plan, fund, plan
-from custom_components.calvalot.trading.portfolio import Portfolio, Position, Valuation
 from custom_components.calvalot.trading.wants import Allocation, Moves, Wants
 
 from .builders import QUOTE, amounts, make_fill, make_market, make_moves, make_portfolio, make_rules, make_targets

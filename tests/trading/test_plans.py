@@ -13,10 +13,10 @@ from custom_components.calvalot.trading.decimals import ONE
 from custom_components.calvalot.trading.errors import CommandError
 from custom_components.calvalot.trading.exchanges.base import Mode, Side
 from custom_components.calvalot.trading.ledger.records import Result
-from custom_components.calvalot.trading.market import LeftOut, PlannedOrder, Reason
 from custom_components.calvalot.trading.plan_table import table
 from custom_components.calvalot.trading.plans import REMEMBERED
 from custom_components.calvalot.trading.settings import Approval
+from custom_components.calvalot.trading.sizing import LeftOut, PlannedOrder, Reason
 from harness.engine import OpenEngine
 from harness.portfolio import COINS
 from simulators.leader import LeaderSimulator

@@ -13,9 +13,9 @@ from custom_components.calvalot.trading import responses
 from custom_components.calvalot.trading.decimals import ONE, ZERO
 from custom_components.calvalot.trading.exchanges.base import Mode, Side
 from custom_components.calvalot.trading.ledger.records import Book, CashFlow, FlowKind, OrderState, Result, Trade
-from custom_components.calvalot.trading.market import LeftOut, PlannedOrder, Reason
 from custom_components.calvalot.trading.performance import Close, Drawdown, Units
 from custom_components.calvalot.trading.profit import Profit
+from custom_components.calvalot.trading.sizing import LeftOut, PlannedOrder, Reason
 from custom_components.calvalot.trading.snapshot import PositionFigures, Snapshot, Status
 
 from .builders import NOW, make_order, make_portfolio, make_record

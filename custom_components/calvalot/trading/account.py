@@ -7,8 +7,8 @@ from decimal import Decimal
 from .decimals import ONE, ZERO
 from .exchanges.base import Balance, Side
 from .ledger.records import OrderRecord, OrderState
-from .market import FEE_MARGIN, MARKET_MARGIN, Market
 from .portfolio import Portfolio
+from .sizing import FEE_MARGIN, MARKET_MARGIN, Market
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

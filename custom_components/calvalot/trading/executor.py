@@ -18,9 +18,9 @@ from .errors import ClockSkew, ExchangeError, ExchangeUnavailable, InvalidKey, N
 from .exchanges.base import Exchange, OrderReport, OrderRequest, OrderStatus
 from .ledger.ledger import Ledger
 from .ledger.records import OrderRecord, OrderState
-from .market import PlannedOrder
 from .order_names import OrderNames
 from .signal import RECOVERED, SignalKey
+from .sizing import PlannedOrder
 
 _LOGGER = logging.getLogger(__name__)
 LOOKUP_PAUSES = (0.0, 0.5, 1.0, 2.0)

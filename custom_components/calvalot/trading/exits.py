@@ -17,13 +17,13 @@ from .inputs import Fetcher, Inputs
 from .ledger.ledger import Ledger
 from .ledger.records import OrderState, Result, SignalRecord
 from .ledger.storage import LedgerError
-from .market import FEE_MARGIN, Reason
 from .outcomes import Outcomes
 from .portfolio import Portfolio
 from .rebalance import Rebalancer
 from .responses import Json
 from .risk import Risk
 from .signal import PORTFOLIO, Kind, SignalKey
+from .sizing import FEE_MARGIN, Reason
 from .snapshot import Snapshot
 from .wants import EVERYTHING_SOLD
 

@@ -7,7 +7,7 @@ from decimal import Decimal
 from .decimals import ONE, ZERO, round_down, round_up
 from .exchanges.base import Side
 from .limits import Limits
-from .market import (
+from .sizing import (
     FEE_MARGIN,
     FINEST,
     LeftOut,

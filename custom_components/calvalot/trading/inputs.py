@@ -16,8 +16,8 @@ from .exchanges.base import Balance, Exchange, KeyPermissions, SymbolRules
 from .exchanges.symbols import eur_rate, rate_symbols, symbol_of
 from .ledger.ledger import Ledger
 from .ledger.records import LastPrice
-from .market import Market
 from .settings import Settings
+from .sizing import Market
 from .sources.state import LOST_AFTER, SourceState
 
 RULES_AGE = timedelta(days=1)

@@ -7,8 +7,8 @@ from decimal import Decimal, localcontext
 from .decimals import EXACT, ONE, ZERO
 from .exchanges.base import Side
 from .exchanges.paper import FEE, slippage
-from .market import LeftOut, Market, PlannedOrder, Reason
 from .portfolio import Portfolio
+from .sizing import LeftOut, Market, PlannedOrder, Reason
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

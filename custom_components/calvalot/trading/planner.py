@@ -12,8 +12,8 @@ from .decimals import EXACT, ZERO
 from .exchanges.base import Side
 from .funding import Funded, as_planned, nearest, needed, proceeds, scaled_alike
 from .limits import Limits
-from .market import LeftOut, Market, PlannedOrder, Reason, make_order, smallest_order
 from .portfolio import Portfolio, Valuation
+from .sizing import LeftOut, Market, PlannedOrder, Reason, make_order, smallest_order
 from .wants import Allocation, Moves, Orders, Wants
 
 

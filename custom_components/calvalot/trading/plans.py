@@ -14,7 +14,6 @@ from .exchanges.base import Side
 from .inputs import Inputs
 from .ledger.ledger import Ledger
 from .ledger.records import SignalRecord
-from .market import PlannedOrder
 from .plan_table import Table, table
 from .portfolio import Portfolio
 from .rebalance import OrderPlan
@@ -22,6 +21,7 @@ from .responses import Json
 from .settings import Settings
 from .signal import Signal
 from .signals import Signals
+from .sizing import PlannedOrder
 from .sources.state import SourceState
 from .wants import Moves, Orders, Wants, to_text
 

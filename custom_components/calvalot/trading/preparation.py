@@ -16,11 +16,11 @@ from .executor import Executor
 from .inputs import Fetcher, Inputs
 from .ledger.ledger import Ledger
 from .ledger.records import Book
-from .market import least_quantity
 from .rebuild import Rebuild
 from .risk import Risk
 from .settings import Settings
 from .signals import Signals
+from .sizing import least_quantity
 from .sources.state import SourceState
 
 

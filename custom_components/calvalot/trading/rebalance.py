@@ -13,10 +13,10 @@ from .executor import Executor
 from .held_back import HeldBack
 from .ledger.ledger import Ledger
 from .ledger.records import OrderRecord, OrderState, Result, SignalRecord
-from .market import NOTIONAL_MARGIN, LeftOut, Market, PlannedOrder, Reason
 from .planner import fund, plan
 from .portfolio import Portfolio, Position
 from .settings import Settings
+from .sizing import NOTIONAL_MARGIN, LeftOut, Market, PlannedOrder, Reason
 from .wants import Allocation, Moves, Orders, Wants
 
 MAX_REFUSALS = 2

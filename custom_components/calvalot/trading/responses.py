@@ -11,10 +11,10 @@ from .decimals import EXACT, HUNDRED, ONE, ZERO
 from .exchanges.base import Mode
 from .ledger.ledger import Ledger
 from .ledger.records import Book, CashFlow, OrderRecord, OrderState, SignalRecord, Trade
-from .market import LeftOut, PlannedOrder
 from .performance import Close, fall, period_return
 from .plan_table import Table
 from .profit import Profit
+from .sizing import LeftOut, PlannedOrder
 from .snapshot import Snapshot, SourceFigures
 from .wants import Moves, Orders, Wants
 

@@ -14,13 +14,13 @@ from .executor import Executor
 from .inputs import Fetcher, Inputs
 from .ledger.ledger import Ledger
 from .ledger.records import Book
-from .market import Market
 from .portfolio import Valuation
 from .preparation import Preparation
 from .profit import Today
 from .risk import Risk
 from .settings import Settings
 from .signals import Signals
+from .sizing import Market
 from .snapshot import Figures, Snapshot, SourceFigures, figures
 from .sources.blend import MOVES
 from .sources.blend_state import BlendState

@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 from .exchanges.base import Side
-from .market import PlannedOrder
+from .sizing import PlannedOrder
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""What is known of a market, and what an order for it may be."""
+"""What is known of the prices and rules of a market, and how large an order may be."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
