@@ -99,6 +99,14 @@ def test_whatever_is_shown_has_a_word() -> None:
     assert {state.value for state in OrderState} - {"booked"} <= keys
 
 
+def test_each_row_has_a_sign() -> None:
+    """Each result of a signal, what the card makes of one, and each cash flow is drawn, not an empty disc."""
+    (drawn,) = re.findall(r"const SIGNS = \{(.*?)\n\};", scripts(), re.DOTALL)
+    standings = set(re.findall(r'return "(\w+)"', scripts().split("_standing(", 1)[1].split("return result", 1)[0]))
+    assert standings >= {"aligned", "later"}
+    assert {*Result, *standings, *(set(FlowKind) - {FlowKind.INITIAL})} <= set(re.findall(r"(\w+):\s+\"", drawn))
+
+
 def test_no_word_is_left_over() -> None:
     """Each is named in the code, put together by it, or a value that comes from the follower."""
     names = set(re.findall(r"\w+", scripts()))

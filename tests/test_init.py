@@ -39,6 +39,7 @@ async def test_set_up(hass: HomeAssistant, entry: MockConfigEntry, leader: Leade
     device = dr.async_get(hass).async_get_device_by_identifier((DOMAIN, entry.entry_id), entry.entry_id)
     assert device
     assert device.id == entry.runtime_data.device_id
+    assert device.configuration_url is None  # a leader has no page to visit
     assert ledger_path(hass, entry.entry_id).exists()
     await hass.async_block_till_done()
 

@@ -2,11 +2,14 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from decimal import Decimal
 import hashlib
 import hmac
+import itertools
 import json
 from pathlib import Path
 import signal
+import statistics
 import sys
 import time
 from typing import Any
@@ -21,6 +24,7 @@ from custom_components.calvalot.trading.sources.leader_format import parse_signa
 from custom_components.calvalot.trading.wants import Allocation, Moves
 from simulators.leader import FaultKind, LeaderSimulator
 from simulators.leader.server import COINS
+from simulators.leader.signals import Strategist
 
 ROOT = Path(__file__).parents[2]
 
@@ -108,6 +112,21 @@ async def test_random_signals_are_valid_and_repeat_with_the_seed(session: Client
     assert runs[0] == runs[1]
     assert {move.side for _, wants, _ in runs[0] if isinstance(wants, Moves) for move in wants.moves} == {*Side}
     assert len({tuple(targets.items()) for targets, _, _ in runs[0] if targets}) > 100
+
+
+def test_steady() -> None:
+    """What the demo shows: small changes, now and then a large one, and always some cash."""
+    for seed in range(20):
+        leader = Strategist(seed, COINS, None)
+        decided = [dict(leader.decide()) for _ in range(100)]
+        moved = [
+            sum(abs(after.get(coin, 0) - before.get(coin, 0)) for coin in COINS)
+            for before, after in itertools.pairwise(decided)
+        ]
+        assert all(sum(weights.values()) <= Decimal("0.95") for weights in decided)
+        assert all(weight > 0 for weights in decided for weight in weights.values())
+        assert statistics.median(moved) <= Decimal("0.06")
+        assert max(moved) >= Decimal("0.1")
 
 
 async def test_one_coin_and_one_language(session: ClientSession) -> None:
