@@ -27,6 +27,10 @@ from .entities import ALLOCATION, entity_id, poll, state_of
 MONEY: dict[str, dict[str, Any]] = {
     "deposit": {"amount": 50},
     "withdraw": {"amount": 50},
+    "add_cash_flow": {"amount": -50},
+    "change_cash_flow": {"id": 1, "note": "rent"},
+    "delete_cash_flow": {"id": 1},
+    "undo_cash_flow": {},
     "set_net_deposits": {"amount": 50},
     "write_off": {"coin": "BTC"},
     "release_coin": {"coin": "BTC"},
@@ -151,6 +155,55 @@ async def test_deposit_and_withdraw(hass: HomeAssistant, entry: MockConfigEntry,
     assert Decimal(deposit["value_before"]) == pytest.approx(before.total_value)
     withdrawal = next(flow for flow in flows if flow["kind"] == "withdrawal")
     assert abs(datetime.fromisoformat(withdrawal["time"]) - at) < timedelta(milliseconds=1)
+
+
+async def test_change_cash_flows(
+    hass: HomeAssistant, entry: MockConfigEntry, leader: LeaderSimulator, freezer: FrozenDateTimeFactory
+) -> None:
+    """A flow is added to the past, changed, deleted, and all of it undone; neither profit nor return moves."""
+    leader.publish_v2({"BTC": "0.5"})
+    assert await set_up(hass, entry)
+    await poll(hass, entry)
+    assert (await refused(hass, "undo_cash_flow")).translation_key == "nothing_to_undo"
+    freezer.tick(timedelta(days=3))
+    await poll(hass, entry)
+    before = entry.runtime_data.data
+    at = dt_util.utcnow() - timedelta(days=1)
+
+    async def flows() -> list[tuple[str, str]]:
+        after = entry.runtime_data.data
+        assert round(after.profit_loss, 6) == round(before.profit_loss, 6)
+        found = (await ask(hass, "get_cash_flows"))["cash_flows"]
+        assert after.net_deposits == sum(Decimal(flow["amount"]) for flow in found)
+        return [(flow["amount"], flow["note"]) for flow in found if flow["kind"] != "initial"]
+
+    await act(hass, "add_cash_flow", amount="100", at=at.isoformat(), note="gift")
+    assert await flows() == [("100", "gift")]
+    (added, first) = (await ask(hass, "get_cash_flows"))["cash_flows"]
+    await act(hass, "change_cash_flow", id=added["id"], amount=150)
+    assert await flows() == [("150", "gift")]
+    (changed, _) = (await ask(hass, "get_cash_flows"))["cash_flows"]
+    await act(hass, "change_cash_flow", id=changed["id"], note="rent")
+    await act(hass, "undo_cash_flow")
+    assert await flows() == [("150", "gift")]
+    (changed, _) = (await ask(hass, "get_cash_flows"))["cash_flows"]
+    await act(hass, "delete_cash_flow", id=changed["id"])
+    assert await flows() == []
+    assert round(entry.runtime_data.data.cash, 6) == round(before.cash, 6)
+    await act(hass, "undo_cash_flow")
+    assert await flows() == [("150", "gift")]
+    await act(hass, "undo_cash_flow")
+    await act(hass, "add_cash_flow", amount=-20)
+    assert await flows() == [("-20", "")]
+
+    for wrong in (first["id"], 999, "x"):
+        assert (await refused(hass, "delete_cash_flow", id=wrong)).translation_key == "cash_flow_unknown"
+    (taken, _) = (await ask(hass, "get_cash_flows"))["cash_flows"]
+    assert (await refused(hass, "change_cash_flow", id=taken["id"], amount=20)).translation_key == "cash_flow_sign"
+    early = "2020-01-01T00:00:00Z"
+    assert (await refused(hass, "change_cash_flow", id=taken["id"], at=early)).translation_key == "before_start"
+    error = await refused(hass, "change_cash_flow", id=taken["id"], amount=-900_000)
+    assert error.translation_key == "withdrawal_above_cash"
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,7 @@ ATTR_AMOUNT: Final = "amount"
 ATTR_AT: Final = "at"
 ATTR_COIN: Final = "coin"
 ATTR_CONFIRM: Final = "confirm"
+ATTR_ID: Final = "id"
 ATTR_LIMIT: Final = "limit"
 ATTR_NOTE: Final = "note"
 ATTR_SIGNAL_ID: Final = "signal_id"
@@ -65,6 +66,21 @@ def _positive_amount(value: Any) -> Decimal:
     if not (amount := _amount(value)):
         raise invalid_input("amount_not_positive")
     return amount
+
+
+def _signed_amount(value: Any) -> Decimal:
+    """Validate an amount in EUR other than nothing: a deposit, or a withdrawal where it is negative."""
+    text = str(value).strip()
+    amount = _positive_amount(text.removeprefix("-"))
+    return -amount if text.startswith("-") else amount
+
+
+def _id(value: Any) -> int:
+    """Validate the id of a record."""
+    try:
+        return int(vol.All(vol.Coerce(float), vol.Range(min=1))(value))
+    except vol.Invalid as err:
+        raise invalid_input("cash_flow_unknown", id=str(value)) from err
 
 
 def _time(value: Any) -> datetime:
@@ -147,6 +163,31 @@ OF_EVERY_PORTFOLIO: Final = (
         _of(lambda engine, data: engine.commands.withdraw(data[ATTR_AMOUNT], data[ATTR_NOTE], data.get(ATTR_AT))),
         CASH_FLOW_FIELDS,
     ),
+    Action(
+        "add_cash_flow",
+        _of(lambda engine, data: engine.commands.add_cash_flow(data[ATTR_AMOUNT], data[ATTR_NOTE], data.get(ATTR_AT))),
+        {**CASH_FLOW_FIELDS, vol.Required(ATTR_AMOUNT): _signed_amount},
+    ),
+    Action(
+        "change_cash_flow",
+        _of(
+            lambda engine, data: engine.commands.change_cash_flow(
+                data[ATTR_ID], data.get(ATTR_AMOUNT), data.get(ATTR_AT), data.get(ATTR_NOTE)
+            )
+        ),
+        {
+            vol.Required(ATTR_ID): _id,
+            vol.Optional(ATTR_AMOUNT): _signed_amount,
+            vol.Optional(ATTR_NOTE): vol.All(cv.string, vol.Length(max=MAX_NOTE)),
+            vol.Optional(ATTR_AT): _time,
+        },
+    ),
+    Action(
+        "delete_cash_flow",
+        _of(lambda engine, data: engine.commands.delete_cash_flow(data[ATTR_ID])),
+        {vol.Required(ATTR_ID): _id},
+    ),
+    Action("undo_cash_flow", _of(lambda engine, _: engine.commands.undo_cash_flow())),
     Action(
         "set_net_deposits",
         _of(lambda engine, data: engine.commands.set_net_deposits(data[ATTR_AMOUNT])),

@@ -143,6 +143,7 @@ def test_cash_flow() -> None:
         value_before=Decimal(1000) / 3,
     )
     assert told(responses.cash_flow(flow)) == {
+        "id": 0,
         "time": "2026-05-01T12:00:00.000+00:00",
         "kind": "withdrawal",
         "amount": "-50",

@@ -124,16 +124,69 @@ class CashFlows:
             raise CommandError("before_start", start=_minute(started) if started else "–")
         time = max(time, started) if started else time  # clocks in a form tell no seconds
         quote = _quote(amount, view.rate)
-        unclear = await asyncio.to_thread(self._ledger.in_flight)
         if kind is FlowKind.WITHDRAWAL:
+            amount, quote = -amount, -quote
+        await self._check_room(quote, book, view, view.rate)
+        with localcontext(EXACT):
+            value = valuation.total * view.rate
+        flow = CashFlow(kind=kind, amount=amount, amount_quote=quote, time=time, note=note, value_before=value)
+        if self._clock() - time > LATELY:
+            return await self._swap(None, flow, book, valuation.total, view.rate) or flow
+        flow, _ = await self._write(flow, book, view.rate)
+        return flow
+
+    async def change(
+        self, seq: int, view: Inputs, amount: Decimal | None, at: datetime | None, note: str | None
+    ) -> CashFlow:
+        """Change a deposit or withdrawal; its amount stays at the rate that it was booked at. Raises CommandError, LedgerError."""
+        old = await self._own_flow(seq)
+        if amount is not None and (not amount or (amount > 0) is not (old.amount > 0)):
+            raise CommandError("cash_flow_sign")
+        with localcontext(EXACT):
+            changed = old.amount if amount is None else amount
+            quote = (old.amount_quote * changed / old.amount).quantize(SMALLEST, ROUND_DOWN)
+        new = replace(
+            old,
+            amount=changed,
+            amount_quote=quote,
+            time=self._checked(abs(changed), at or old.time),
+            note=old.note if note is None else note,
+        )
+        return await self._swapped(old, new, view) or new
+
+    async def delete(self, seq: int, view: Inputs) -> None:
+        """Take a deposit or withdrawal out of the books, as if it had never been. Raises CommandError, LedgerError."""
+        await self._swapped(await self._own_flow(seq), None, view)
+
+    async def undo(self, view: Inputs) -> CashFlow | None:
+        """Take the last deposit, withdrawal, change or deletion back, and return what is there instead; again: do it after all.
+
+        Raises CommandError, LedgerError.
+        """
+        seq, removed = await asyncio.to_thread(self._ledger.last_flow_change)
+        if seq is None and removed is None:
+            raise CommandError("nothing_to_undo")
+        return await self._swapped(None if seq is None else await self._own_flow(seq), removed, view)
+
+    async def _own_flow(self, seq: int) -> CashFlow:
+        """A deposit or withdrawal of money; what began the book, corrections and coins stay. Raises CommandError."""
+        flows = await asyncio.to_thread(self._ledger.flows, None)
+        found = next((flow for flow in flows if flow.seq == seq), None)
+        if found is None or found.coin or found.kind not in {FlowKind.DEPOSIT, FlowKind.WITHDRAWAL}:
+            raise CommandError("cash_flow_unknown", id=f"{seq}")
+        return found
+
+    async def _check_room(self, quote: Decimal, book: Book, view: Inputs, rate: Decimal) -> None:
+        """Raise CommandError where the cash that no order has a claim on, or in live mode what is free, does not allow for a flow."""
+        unclear = await asyncio.to_thread(self._ledger.in_flight)
+        if quote < 0:
             cash = book.portfolio.cash
             left = cash - committed(unclear, view.market).get(self._settings.quote, ZERO)
-            if quote > cash:
-                raise CommandError("withdrawal_above_cash", cash=_cents(max(left, ZERO) * view.rate))
-            if quote > left:
-                raise CommandError("order_unclear", amount=_cents(max(left, ZERO) * view.rate))
-            amount, quote = -amount, -quote
-        elif self._settings.mode is Mode.LIVE:
+            if -quote > cash:
+                raise CommandError("withdrawal_above_cash", cash=_cents(max(left, ZERO) * rate))
+            if -quote > left:
+                raise CommandError("order_unclear", amount=_cents(max(left, ZERO) * rate))
+        elif quote and self._settings.mode is Mode.LIVE:
             if any(order.side is Side.SELL for order in unclear):
                 # Nobody knows how much of what is free it has brought in.
                 raise CommandError("order_unclear", amount=_cents(ZERO))
@@ -141,40 +194,60 @@ class CashFlows:
             if free is None:
                 raise CommandError("no_valuation")
             if quote > (spare := free - book.portfolio.cash):
-                raise CommandError("insufficient_free", free=_cents(max(spare, ZERO) * view.rate))
-        with localcontext(EXACT):
-            value = valuation.total * view.rate
-        flow = CashFlow(kind=kind, amount=amount, amount_quote=quote, time=time, note=note, value_before=value)
-        if self._clock() - time > LATELY:
-            return await self._date_back(flow, book, valuation.total, view.rate)
-        flow, _ = await self._write(flow, book, view.rate)
-        return flow
+                raise CommandError("insufficient_free", free=_cents(max(spare, ZERO) * rate))
 
-    async def _date_back(self, flow: CashFlow, book: Book, value: Decimal, rate: Decimal) -> CashFlow:
-        """Write a flow of an earlier time, and value again what came after it; `value` (quote) is the one of now.
+    async def _swapped(self, old: CashFlow | None, new: CashFlow | None, view: Inputs) -> CashFlow | None:
+        """Put one flow in the place of another, where the book has room for the difference. Raises CommandError, LedgerError."""
+        book = await asyncio.to_thread(self._ledger.book)
+        valuation = book.portfolio.value(view.market.prices)
+        if valuation is None or view.rate is None:
+            raise CommandError("no_valuation")
+        started, _ = await asyncio.to_thread(self._ledger.beginning)
+        if new and started and new.time < started:
+            raise CommandError("before_start", start=_minute(started))
+        change = (new.amount_quote if new else ZERO) - (old.amount_quote if old else ZERO)
+        await self._check_room(change, book, view, view.rate)
+        return await self._swap(old, new, book, valuation.total, view.rate)
+
+    async def _swap(
+        self, old: CashFlow | None, new: CashFlow | None, book: Book, value: Decimal, rate: Decimal
+    ) -> CashFlow | None:
+        """Write one flow instead of another, and value again what came after them; `value` (quote) is the one of now.
 
         The stop loss keeps the distance to its peak: the peak moves with the unit price. Raises CommandError, LedgerError.
         """
-        flows = await asyncio.to_thread(self._ledger.flows, None)
-        closes = await asyncio.to_thread(self._ledger.closes)
-        try:
-            found = revalue(flow, tuple(reversed(flows)), closes)
-        except NotWorthThat as err:
-            raise CommandError("withdrawal_above_value", at=_minute(flow.time)) from err
+        flows = {flow.seq: flow for flow in reversed(await asyncio.to_thread(self._ledger.flows, None))}
+        closes = {close.day: close for close in await asyncio.to_thread(self._ledger.closes)}
+        units, drawdown, amount, quote = book.units, book.drawdown, ZERO, ZERO
+        for flow, leaves in ((old, True), (new, False)):
+            if flow is None:
+                continue
+            if leaves:
+                del flows[flow.seq]
+            try:
+                found = revalue(flow, [*flows.values()], [*closes.values()], leaves=leaves)
+            except NotWorthThat as err:
+                raise CommandError("withdrawal_above_value", at=_minute(flow.time)) from err
+            flows |= {each.seq: each for each in found.flows}
+            closes |= {each.day: each for each in found.closes}
+            units, drawdown = found.units, found.drawdown
+            sign = -1 if leaves else 1
+            amount, quote = amount + sign * flow.amount, quote + sign * flow.amount_quote
+            new = None if leaves else found.flow
         facts = {REVALUED: self._clock().isoformat()}
         with localcontext(EXACT):
             moved = replace(
                 book,
-                net_deposits=(book.net_deposits or ZERO) + flow.amount,
-                portfolio=book.portfolio.with_flow(flow.amount_quote),
-                units=found.units.valued((value + flow.amount_quote) * rate),
-                drawdown=found.drawdown,
+                net_deposits=(book.net_deposits or ZERO) + amount,
+                portfolio=book.portfolio.with_flow(quote),
+                units=units.valued((value + quote) * rate),
+                drawdown=drawdown,
             )
             before = book.units.valued(value * rate).price
             if before and (peak := await asyncio.to_thread(self._ledger.fact, STOP_PEAK)):
                 facts[STOP_PEAK] = f"{Decimal(peak) * moved.units.price / before:f}"
         return await asyncio.to_thread(
-            self._ledger.add_earlier_flow, found.flow, moved, found.flows, found.closes, facts
+            self._ledger.swap_flow, old, new, moved, tuple(flows.values()), tuple(closes.values()), facts
         )
 
     async def correct(self, amount: Decimal) -> CashFlow:

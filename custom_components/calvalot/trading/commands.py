@@ -80,6 +80,27 @@ class Commands:
         """Take an amount (EUR) of cash out of the budget. Raises CommandError."""
         return await self._move(FlowKind.WITHDRAWAL, amount, note, at)
 
+    async def add_cash_flow(self, amount: Decimal, note: str = "", at: datetime | None = None) -> CashFlow:
+        """Book an amount (EUR), a deposit where positive, else a withdrawal. Raises CommandError."""
+        return await self._move(FlowKind.DEPOSIT if amount > 0 else FlowKind.WITHDRAWAL, abs(amount), note, at)
+
+    async def change_cash_flow(
+        self, seq: int, amount: Decimal | None = None, at: datetime | None = None, note: str | None = None
+    ) -> CashFlow:
+        """Change amount (EUR), time or note of a deposit or withdrawal; what came after it is valued again. Raises CommandError."""
+        async with self._with_flows() as inputs:
+            return await self._cash_flows.change(seq, inputs, amount, at, note)
+
+    async def delete_cash_flow(self, seq: int) -> None:
+        """Delete a deposit or withdrawal; what came after it is valued again. Raises CommandError."""
+        async with self._with_flows() as inputs:
+            await self._cash_flows.delete(seq, inputs)
+
+    async def undo_cash_flow(self) -> CashFlow | None:
+        """Undo the last deposit, withdrawal, change or deletion. Raises CommandError."""
+        async with self._with_flows() as inputs:
+            return await self._cash_flows.undo(inputs)
+
     async def set_net_deposits(self, amount: Decimal) -> CashFlow:
         """Correct the sum paid in (EUR), for profit and loss only. Raises CommandError."""
         async with self._working():
@@ -261,14 +282,19 @@ class Commands:
         return record
 
     async def _move(self, kind: FlowKind, amount: Decimal, note: str, at: datetime | None) -> CashFlow:
+        async with self._with_flows() as inputs:
+            return await self._cash_flows.move(kind, amount, inputs, note, at)
+
+    @asynccontextmanager
+    async def _with_flows(self) -> AsyncIterator[Inputs]:
+        """The portfolio at the prices of now, to move money in or out of it; published afterwards. Raises CommandError."""
         async with self._working():
             async with self._preparation.ready() as inputs:
                 self._check_account()
                 if not self._preparation.is_whole:
                     raise CommandError("no_valuation")
-                flow = await self._cash_flows.move(kind, amount, inputs, note, at)
+                yield inputs
             await self._publisher.publish(inputs)
-            return flow
 
     async def _with_coins(self, inputs: Inputs, draft: Signal | None) -> Inputs:
         """What is known of the market, with the coins that a draft names."""

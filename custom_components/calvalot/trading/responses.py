@@ -121,6 +121,7 @@ def _version(wants: Wants | None) -> int | None:
 def cash_flow(record: CashFlow) -> Json:
     """A cash flow as get_cash_flows tells it; amounts in EUR, negative ones are withdrawals."""
     return {
+        "id": record.seq,
         "time": iso(record.time),
         "kind": record.kind.value,
         "amount": text(record.amount),

@@ -34,11 +34,13 @@ def end_of_day(close: Close) -> datetime:
     return datetime.combine(close.day + timedelta(days=1), time(), UTC)
 
 
-def revalue(flow: CashFlow, flows: Sequence[CashFlow], closes: Sequence[Close]) -> Revaluation:
+def revalue(flow: CashFlow, flows: Sequence[CashFlow], closes: Sequence[Close], *, leaves: bool = False) -> Revaluation:
     """Put a flow among others, each with the value before it, and between the closes, both oldest first.
 
-    Raises NotWorthThat.
+    One that `leaves` is taken out of what came after it; it is not among the others. Raises NotWorthThat.
     """
+    if leaves:
+        flow = replace(flow, amount=-flow.amount, amount_quote=-flow.amount_quote)
     base = next((close for close in reversed(closes) if end_of_day(close) <= flow.time), None)
     units, drawdown = (base.units, base.drawdown) if base else (Units(), Drawdown())
     since = end_of_day(base) if base else None
@@ -57,6 +59,8 @@ def revalue(flow: CashFlow, flows: Sequence[CashFlow], closes: Sequence[Close]) 
     changed: list[Close] = []
 
     def place(units: Units) -> tuple[CashFlow, Units]:
+        if leaves:
+            return flow, units
         value = units.outstanding * units.price
         if value + flow.amount < 0:
             raise NotWorthThat

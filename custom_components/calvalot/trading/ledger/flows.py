@@ -6,7 +6,7 @@ from datetime import date, datetime
 from decimal import Decimal
 import json
 
-from sqlalchemy import RowMapping, func, select, tuple_, update
+from sqlalchemy import RowMapping, delete, func, select, tuple_, update
 
 from ..decimals import ZERO
 from ..performance import Close, Drawdown, Units
@@ -15,32 +15,41 @@ from .records import Book, CashFlow, FlowKind, LastPrice
 from .storage import insert_row, remembered, upsert_row
 from .tables import books, cash_flows, closes, facts, fills, orders, positions
 
+# The fact that says what the last change of the cash flows was.
+CHANGED = "flow_change"
+
 
 class FlowTable(BookStorage):
     """Cash flows and daily closes of a book."""
 
     def add_flow(self, flow: CashFlow, book: Book) -> CashFlow:
         """Write a cash flow and the book that results from it."""
-        with self._transaction(cash_flows, books, positions) as connection:
+        with self._transaction(cash_flows, books, positions, facts) as connection:
             if flow.coin:
                 last = connection.execute(select(func.max(fills.c.seq)).where(self._own(fills))).scalar_one()
                 flow = replace(flow, after_fill=last or 0)
-            seq = insert_row(connection, cash_flows, {**self._key, **columns(flow)})
+            flow = replace(flow, seq=insert_row(connection, cash_flows, {**self._key, **columns(flow)}))
             self._write_book(connection, book)
-        return replace(flow, seq=seq)
+            if flow.kind in {FlowKind.DEPOSIT, FlowKind.WITHDRAWAL} and not flow.coin:
+                self._write_facts(connection, {CHANGED: _change_text(None, flow)})
+        return flow
 
-    def add_earlier_flow(
+    def swap_flow(
         self,
-        flow: CashFlow,
+        old: CashFlow | None,
+        new: CashFlow | None,
         book: Book,
-        later: Iterable[CashFlow],
+        valued: Iterable[CashFlow],
         revalued: Iterable[Close],
         remembered_facts: Mapping[str, str],
-    ) -> CashFlow:
-        """Write a cash flow that is dated back, with what that changes: the book, later flows, closes, facts."""
+    ) -> CashFlow | None:
+        """Write a cash flow of an earlier time in the place of another, with what that changes: the book, other flows, closes, facts."""
         with self._transaction(cash_flows, books, positions, closes, facts) as connection:
-            seq = insert_row(connection, cash_flows, {**self._key, **columns(flow)})
-            for each in later:
+            if old:
+                connection.execute(delete(cash_flows).where(cash_flows.c.seq == old.seq))
+            if new:
+                new = replace(new, seq=insert_row(connection, cash_flows, {**self._key, **columns(new)}))
+            for each in valued:
                 connection.execute(
                     update(cash_flows).where(cash_flows.c.seq == each.seq).values(value_before=each.value_before)
                 )
@@ -55,8 +64,20 @@ class FlowTable(BookStorage):
                     update(closes).where(self._own(closes), closes.c.day == close.day.isoformat()).values(figures)
                 )
             self._write_book(connection, book)
-            self._write_facts(connection, remembered_facts)
-        return replace(flow, seq=seq)
+            self._write_facts(connection, {**remembered_facts, CHANGED: _change_text(old, new)})
+        return new
+
+    def last_flow_change(self) -> tuple[int | None, CashFlow | None]:
+        """The flow (its seq) that the last change of the cash flows wrote, and the one that it took away."""
+        known = json.loads(self.fact(CHANGED) or "{}")
+        removed = known.get("removed")
+        return known.get("added"), removed and CashFlow(
+            kind=FlowKind(removed["kind"]),
+            amount=Decimal(removed["amount"]),
+            amount_quote=Decimal(removed["amount_quote"]),
+            time=datetime.fromisoformat(removed["time"]),
+            note=removed["note"],
+        )
 
     def flows(
         self, limit: int | None = 100, since: datetime | None = None, before: int | None = None
@@ -165,6 +186,17 @@ class FlowTable(BookStorage):
                 elif found := connection.execute(filled.order_by(fills.c.seq.desc()).limit(1)).one_or_none():
                     known[coin] = LastPrice(found[0], found[1].date())
         return known
+
+
+def _change_text(old: CashFlow | None, new: CashFlow | None) -> str:
+    removed = old and {
+        "kind": old.kind,
+        "amount": f"{old.amount:f}",
+        "amount_quote": f"{old.amount_quote:f}",
+        "time": old.time.isoformat(),
+        "note": old.note,
+    }
+    return json.dumps({"added": new and new.seq, "removed": removed})
 
 
 def _close_of(row: RowMapping) -> Close:
