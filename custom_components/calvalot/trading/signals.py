@@ -22,9 +22,10 @@ from .rebalance import OrderPlan, Rebalancer
 from .risk import Risk
 from .settings import Settings
 from .signal import INITIAL_SYNC, PORTFOLIO, InvalidSignal, Kind, Signal
+from .signal_records import SignalRecords
 from .snapshot import Status
 from .sources.state import SourceState
-from .wants import Moves, Orders, Wants, to_text
+from .wants import Moves, Orders, to_text
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -51,7 +52,7 @@ class Signals:
         self._settings = settings
         self._sources = sources
         self._ledger = ledger
-        self._names = names
+        self._records = SignalRecords(ledger, names, clock, events)
         self._fetcher = fetcher
         self._risk = risk
         self._clock = clock
@@ -70,9 +71,12 @@ class Signals:
         for source in self._sources:
             source.turn = None
             await self._catch_up(source)
+            for member in source.members:
+                if member.incoming is not None:
+                    await self._records.note_return(member, member.incoming.signal_id or "")
             for each in (source, *source.members):
                 if isinstance(each.incoming, InvalidSignal):
-                    await self._reject(each, each.incoming)
+                    await self._records.reject(each, each.incoming)
         quiet = self._settings.quiet_hours
         held_up = await self.sell_out(inputs) is not None or self._halted() or not ready
         held_up = held_up or (quiet is not None and quiet.until(self._clock()) is not None)
@@ -80,7 +84,7 @@ class Signals:
             incoming = source.incoming
             busy = held_up or isinstance(incoming, InvalidSignal) or await self._pursue_open(source, inputs)
             if isinstance(incoming, Signal):
-                if not await self._is_new(source, incoming):
+                if not await self._records.is_new(source, incoming):
                     await source.taken_up(incoming.signal_id)
                 elif busy:
                     await source.see(incoming.signal_id)
@@ -106,9 +110,9 @@ class Signals:
         await self._overtake_all()
         if exit_ := await self.exits.open():
             await self.exits.end(await asyncio.to_thread(self._rebalancer.give_up, exit_, OVERTAKEN), inputs)
-        if isinstance(signal.wants, Moves) and await self._is_new(source, signal):
-            await self._cover(source, signal, "sync", Result.EXECUTED)
-        record = await self._open(source, signal, Kind.SYNC, Kind.SYNC.id_at(self._clock()), wants)
+        if isinstance(signal.wants, Moves) and await self._records.is_new(source, signal):
+            await self._records.cover(source, signal, "sync", Result.EXECUTED)
+        record = await self._records.open(source, signal, Kind.SYNC, Kind.SYNC.id_at(self._clock()), wants)
         return await self._pursue(source, record, inputs)
 
     async def asked(self, signal_id: str | None) -> SignalRecord | None:
@@ -127,7 +131,7 @@ class Signals:
         source = self._source_of(record)
         if source is None or self._renewed(source, record).wants is None:
             raise CommandError("signal_unheard")
-        return await self._pursue(source, await self._write(replace(record, result=Result.OPEN)), inputs)
+        return await self._pursue(source, await self._records.write(replace(record, result=Result.OPEN)), inputs)
 
     async def drop(self, record: SignalRecord, reason: str) -> SignalRecord:
         """Trade nothing more of a signal."""
@@ -140,13 +144,13 @@ class Signals:
     ) -> tuple[SignalRecord, OrderPlan]:
         """What a source's signal, or a draft of one, would trade now. Raises CommandError without a signal or a valuation."""
         if draft:
-            record = await self._record(source, draft, Kind.SIGNAL, draft.signal_id, draft.wants)
+            record = await self._records.record(source, draft, Kind.SIGNAL, draft.signal_id, draft.wants)
             return record, await self.order_plan(record, inputs, any_coin=True)
         signal = self._current(source)
         record = await (
-            self._record(source, signal, Kind.JOINING, INITIAL_SYNC, as_allocation(signal))
+            self._records.record(source, signal, Kind.JOINING, INITIAL_SYNC, as_allocation(signal))
             if await self._joining.goes_on(source, signal)
-            else self._record(source, signal, Kind.SIGNAL, signal.signal_id, signal.wants)
+            else self._records.record(source, signal, Kind.SIGNAL, signal.signal_id, signal.wants)
         )
         return record, await self.order_plan(record, inputs)
 
@@ -172,88 +176,22 @@ class Signals:
             raise CommandError("no_allocation")
         return signal
 
-    async def _is_new(self, source: SourceState, signal: Signal) -> bool:
-        """Whether a signal was never taken up; one that was refused counts again once it is understood."""
-        known = await asyncio.to_thread(self._ledger.signal, source.named(signal.signal_id))
-        return known is None or known.result is Result.REJECTED
-
-    async def _note_return(self, source: SourceState, signal_id: str) -> None:
-        """Notice a source that shows an older signal again: its id was seen before, so nothing of it is traded."""
-        latest = await asyncio.to_thread(self._ledger.fact, source.latest_fact)
-        known = await asyncio.to_thread(self._ledger.signal, source.named(signal_id))
-        returned = signal_id if known and latest not in {None, signal_id} else None
-        if returned and returned != source.returned:
-            _LOGGER.warning("Signal %s is shown again, which %s has replaced", returned, latest)
-        source.returned = returned
-
-    async def _reject(self, source: SourceState, invalid: InvalidSignal) -> None:
-        """Write down once that a signal was refused as a whole."""
-        signal_id = invalid.signal_id or ""
-        if await asyncio.to_thread(self._ledger.signal, source.named(signal_id)):
-            return
-        _LOGGER.warning("Signal %s is refused: %s", signal_id, invalid.reason)
-        record = SignalRecord(
-            source=source.key,
-            signal_id=signal_id,
-            seen_at=await source.seen_at(signal_id),
-            result=Result.REJECTED,
-            reason=invalid.reason,
-        )
-        self._events.signal(await self._write(record, {source.latest_fact: signal_id}))
-
     async def _take_up(self, source: SourceState, signal: Signal, inputs: Inputs) -> None:
         if await self._joining.is_covered(source, signal):
-            await self._cover(source, signal, INITIAL_SYNC, Result.EXECUTED)
+            await self._records.cover(source, signal, INITIAL_SYNC, Result.EXECUTED)
             return
         joined_by = await self._joining.by(source, signal)
         overtaken = joined_by is not None and joined_by.reason == OVERTAKEN
         if await self._joining.is_wanted(signal) and (joined_by is None or overtaken):
-            record = await self._open(source, signal, Kind.JOINING, INITIAL_SYNC, as_allocation(signal))
+            record = await self._records.open(source, signal, Kind.JOINING, INITIAL_SYNC, as_allocation(signal))
             joined_by = await self._pursue(source, record, inputs)
             if joined_by.result in {Result.OPEN, Result.WAITING}:
                 return
         if joined_by and (isinstance(signal.wants, Moves) or not overtaken):
-            await self._cover(source, signal, INITIAL_SYNC, joined_by.result)
+            await self._records.cover(source, signal, INITIAL_SYNC, joined_by.result)
             return
-        record = await self._open(source, signal, Kind.SIGNAL, signal.signal_id, signal.wants)
+        record = await self._records.open(source, signal, Kind.SIGNAL, signal.signal_id, signal.wants)
         await self._pursue(source, record, inputs)
-
-    async def _cover(self, source: SourceState, signal: Signal, by: str, result: Result) -> None:
-        """Take a signal as done: its allocation was taken up as a whole under another id."""
-        record = await self._record(source, signal, Kind.SIGNAL, signal.signal_id, signal.wants)
-        record = replace(record, result=result, reason=f"covered by {by}")
-        await self._write(record, {source.latest_fact: signal.signal_id})
-
-    async def _open(
-        self, source: SourceState, signal: Signal, kind: Kind, signal_id: str, wants: Wants | None
-    ) -> SignalRecord:
-        """Take a signal up: from here on it is written down."""
-        record = await self._record(source, signal, kind, signal_id, wants)
-        record = await self._write(record, {source.latest_fact: signal.signal_id})
-        await source.taken_up(record.signal_id)
-        await asyncio.to_thread(self._names.adopt, record.key)
-        _LOGGER.info("Signal %s is taken up", signal_id)
-        self._events.received(record)
-        return record
-
-    async def _record(
-        self, source: SourceState, signal: Signal, kind: Kind, signal_id: str, wants: Wants | None
-    ) -> SignalRecord:
-        """A record to be written, in the place of one that was refused before."""
-        known = await asyncio.to_thread(self._ledger.signal, source.named(signal_id))
-        said = kind is Kind.SIGNAL
-        return SignalRecord(
-            seq=known.seq if known else 0,
-            source=source.key,
-            kind=kind,
-            signal_id=signal_id,
-            origin=signal.signal_id,
-            wants=wants,
-            seen_at=await source.seen_at(signal_id) if said else self._clock(),
-            created_at=signal.created_at if said else None,
-            confidence=signal.confidence,
-            reasoning=signal.reasoning,
-        )
 
     # Open signals
 
@@ -263,7 +201,7 @@ class Signals:
         latest_id = None
         if source.incoming is not None:
             latest_id = source.incoming.signal_id or ""
-            await self._note_return(source, latest_id)
+            await self._records.note_return(source, latest_id)
         for record in await self._unfinished(source):
             if latest_id not in {None, record.origin}:
                 await self.drop(record, OVERTAKEN)
@@ -325,7 +263,7 @@ class Signals:
             record = await self._rebalancer.judge(record, order_plan, last_pass=old)
         elif self._clock() < (turn := self._turn(source, record)):
             source.turn = turn
-            return record if record.reason == WAITS else await self._write(replace(record, reason=WAITS))
+            return record if record.reason == WAITS else await self._records.write(replace(record, reason=WAITS))
         else:
             record, orders = await self._rebalancer.pursue(
                 record,
@@ -351,9 +289,9 @@ class Signals:
             if order.state is OrderState.BOOKED and order.executed_quantity == order.quantity
         }
         if not wants.legs - filled:
-            record = await self._write(replace(record, result=Result.EXECUTED, reason="", left_out=()))
+            record = await self._records.write(replace(record, result=Result.EXECUTED, reason="", left_out=()))
         elif not orders and record.reason not in {"", WAITS}:  # what kept it from being traded says more than its age
-            record = await self._write(replace(record, result=Result.ERROR))
+            record = await self._records.write(replace(record, result=Result.ERROR))
         else:
             return await self.drop(record, TOO_OLD)
         await self.outcomes.signal(record)
@@ -368,10 +306,6 @@ class Signals:
         if record.asked_at or record.kind is Kind.SYNC or not source.source.jitter:
             return record.seen_at
         return record.seen_at + self._settings.delay(record.origin)
-
-    async def _write(self, record: SignalRecord, remember: dict[str, str] | None = None) -> SignalRecord:
-        """Write a record; where it is new, with the id of the signal that it is made from as its source's latest."""
-        return await asyncio.to_thread(self._ledger.write_signal, record, remember)
 
     def _age(self, record: SignalRecord) -> timedelta:
         return self._clock() - min(record.created_at or record.seen_at, record.seen_at)
