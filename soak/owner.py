@@ -7,7 +7,6 @@ from random import Random
 
 from harness.portfolio import COINS, QUOTE
 
-from .faults import SHORT
 from .follower import Follower
 from .storm import Storm, Violation
 
@@ -17,6 +16,8 @@ QUESTIONS = ("preview", "get_portfolio", "get_trades", "get_signals", "get_cash_
 # So much reasoning that a payload cut somewhere would not show what is behind it.
 LENGTHY = "x" * 17_000
 SIX_MINUTES = 0.1
+# Seconds that sales take while he pauses: a busy machine hears him well before they are over.
+SELLING = 4.0
 MOST_PRICES = 25
 
 
@@ -50,7 +51,7 @@ async def pause_during_sells(storm: Storm, chance: Random) -> None:
     """He pauses while sales are on their way: nothing is bought with what they bring."""
     live, exchange = storm.stage.live, storm.exchange
     await _invest(storm, live)
-    storm.fault_order("slow", side="SELL", count=5, seconds=SHORT)
+    storm.fault_order("slow", side="SELL", count=5, seconds=SELLING)
     storm.leader.publish_v2({chance.choice(COINS): "0.5", "XRP": "0.3"})
     asked = len(exchange.requests)
     polling = asyncio.create_task(live.poll())
