@@ -53,9 +53,10 @@ class SourceSubentryFlow(ConfigSubentryFlow):
                     subentry = self._get_reconfigure_subentry()
                     return self.async_update_and_abort(entry, subentry, data=data, title=title)
                 return self.async_create_entry(title=title, data=data)
-        schema = self._kind.form(stored=bool(stored)).extend(
+        schema = vol.Schema(
             {
                 forms.WEIGHT.marker: forms.WEIGHT.selector(""),
+                **self._kind.form(stored=bool(stored)).schema,
                 vol.Required(CONF_PAUSED, default=False): BooleanSelector(),
             }
         )

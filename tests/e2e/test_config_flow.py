@@ -7,8 +7,9 @@ import re
 from playwright.sync_api import Page, expect
 import pytest
 
-from harness.forms import entities
+from harness.forms import add_follower, entities
 from harness.simulated import Simulator, simulators
+from harness.waiting import wait_for
 
 from .conftest import Camera, Stage
 from .entries import entry_ids
@@ -139,3 +140,35 @@ def test_own_allocation_is_set_up_in_the_browser(
     portfolio = stage.home.ask("calvalot.get_portfolio", config_entry_id=entry_id)
     assert {each["coin"]: round(each["weight"], 1) for each in portfolio["positions"]} == {"BTC": 0.6, "ETH": 0.3}
     assert "leader_connected" not in entities(stage.home, entry_id)
+
+
+@pytest.mark.usefixtures("clean")
+@pytest.mark.parametrize("size", ["desktop", "phone"])
+def test_further_source_is_added_in_the_browser(
+    stage: Stage, others: tuple[Simulator, Simulator], page: Page, camera: Camera, size: str
+) -> None:
+    """Beside a leader an own allocation: a weight that is too large is refused on its field, then both are held as one."""
+    words = stage.words["config_subentries"]["allocation"]
+    leader, exchange = others
+    leader.control("publish_v2", targets={"SOL": "1"})
+    entry_id = add_follower(stage.home, leader, exchange, live=False)
+    page.goto(f"/config/integrations/integration/calvalot?config_entry={entry_id}")
+    page.get_by_role("button", name=words["initiate_flow"]["user"]).last.click()
+    flow = page.locator("dialog-data-entry-flow")
+    submit = flow.locator("ha-dialog-footer ha-button[slot=primaryAction]")
+    put_row(page, "BTC", "100")
+    camera.shoot(flow.locator("dialog"), f"flow-further-source-{size}")
+    flow.locator("ha-selector-number input").first.fill("100")
+    submit.click()
+    expect(flow.locator("ha-form")).to_contain_text(words["error"]["weight_sum"].format(left=100))
+    flow.locator("ha-selector-number input").first.fill("40")
+    submit.click()
+    flow.locator("step-flow-create-entry").wait_for()
+    submit.click()
+    expect(flow.locator("dialog")).to_be_hidden()
+
+    def weights() -> dict[str, float]:
+        portfolio = stage.home.ask("calvalot.get_portfolio", config_entry_id=entry_id)
+        return {each["coin"]: round(each["weight"], 1) for each in portfolio["positions"]}
+
+    wait_for(lambda: weights() == {"SOL": 0.6, "BTC": 0.4}, "both are held as one")

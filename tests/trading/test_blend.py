@@ -14,11 +14,12 @@ import pytest
 from custom_components.calvalot.trading import responses
 from custom_components.calvalot.trading.attribution import CASH, COSTS, Valued, begin, from_text, to_text
 from custom_components.calvalot.trading.decimals import ZERO
+from custom_components.calvalot.trading.errors import CommandError
 from custom_components.calvalot.trading.exchanges.base import Mode
 from custom_components.calvalot.trading.ledger.records import Result
 from custom_components.calvalot.trading.settings import Approval, Settings
 from custom_components.calvalot.trading.sources.allocation import AllocationSettings, AllocationSource, When
-from custom_components.calvalot.trading.sources.base import Source
+from custom_components.calvalot.trading.sources.base import Moment, Source
 from custom_components.calvalot.trading.sources.blend import Part, blend_id, blended, targets_of
 from custom_components.calvalot.trading.sources.leader import Leader, LeaderSource
 from harness.engine import OpenEngine, exchange_for
@@ -185,6 +186,28 @@ async def test_by_hand(rig: Rig) -> None:
     record = await portfolio.commands.sync("allocation", shown["plan_id"])
     assert (record.source, record.result) == ("blend", Result.EXECUTED)
     assert rig.weights(portfolio)["ETH"] == pytest.approx(0.25, abs=0.005)
+
+
+async def test_nothing_said_yet(rig: Rig) -> None:
+    """Where none of the sources has said anything there is nothing to trade."""
+    portfolio = await start(rig, {"leader": lead(rig)}, {"leader": "0.5"})
+    await portfolio.cycle()
+    with pytest.raises(CommandError) as caught:
+        await portfolio.commands.preview()
+    assert caught.value.key == "no_allocation"
+
+
+async def test_draft(rig: Rig, leader: LeaderSimulator) -> None:
+    """A draft of one source's allocation is shown, and traded, as what all of them want together."""
+    leader.publish_v2({"ETH": "1"})
+    portfolio = await start(rig, {"leader": lead(rig), "own": own((), BTC="1")}, {"leader": "0.5", "own": "0.5"})
+    await portfolio.cycle()
+    draft = own((), SOL="0.5").current(Moment(now=rig.clock.now(), prices={}))
+    for key in (None, "own"):
+        shown = await portfolio.commands.preview(key, draft)
+        assert {row["coin"]: row["target"] for row in shown["table"]} == {"ETH": 50, "SOL": 25, "BTC": 0}
+    assert (await portfolio.commands.sync("own", shown["plan_id"], draft)).result is Result.EXECUTED
+    assert rig.weights(portfolio)["SOL"] == pytest.approx(0.25, abs=0.005)
 
 
 async def test_a_source_that_fails(rig: Rig, leader: LeaderSimulator) -> None:

@@ -6,9 +6,10 @@ import pytest
 
 from custom_components.calvalot.trading.decimals import ONE, ZERO
 from custom_components.calvalot.trading.exchanges.base import Side
+from custom_components.calvalot.trading.funding import as_planned
 from custom_components.calvalot.trading.limits import Limits
 from custom_components.calvalot.trading.planner import Plan, fund, plan
-from custom_components.calvalot.trading.sizing import Market, Reason, least_quantity
+from custom_components.calvalot.trading.sizing import Market, PlannedOrder, Reason, least_quantity
 from custom_components.calvalot.trading.wants import Allocation
 
 from .builders import decimals, make_market, make_portfolio, make_rules
@@ -174,3 +175,42 @@ def test_less_than_an_order_is_missing(held: str, reason: Reason) -> None:
         Allocation(shares={"BTC": Decimal(10) / valuation.total}, cash=ZERO), book, valuation, fine, FREE, {}
     )
     assert [item.reason for item in planned.left_out] == [reason]
+
+
+def order_of(quote_amount: str | None = None, limit_price: str | None = None) -> PlannedOrder:
+    """A purchase of 2 BTC at 100 that was planned."""
+    return PlannedOrder(
+        coin="BTC",
+        symbol="BTCUSDC",
+        side=Side.BUY,
+        quantity=Decimal(2),
+        price=Decimal(100),
+        amount=Decimal(200),
+        limit_price=limit_price and Decimal(limit_price),
+        quote_amount=quote_amount and Decimal(quote_amount),
+    )
+
+
+@pytest.mark.parametrize(
+    ("order", "cash", "quantity", "limit"),
+    [
+        (order_of(limit_price="101"), "203", "2", "101"),
+        # The guard gives way before the size does.
+        (order_of(limit_price="101"), "201", "2", "100.39"),
+        (order_of(limit_price="101"), "200.3", "1.98", None),
+        (order_of(quote_amount="200"), "200.2", "2", None),
+        (order_of(quote_amount="200"), "100.2", "1", None),
+        (order_of(), "213", "2", None),
+        (order_of(), "106.2", "1", None),
+    ],
+)
+def test_as_planned(order: PlannedOrder, cash: str, quantity: str, limit: str | None) -> None:
+    """A purchase of a given size is made whole where the cash reaches, never for more than there is."""
+    rules = make_rules("BTC", step=Decimal("0.01"), quote_step=Decimal("0.01") if order.quote_amount else None)
+    limits = Limits(max_slippage=Decimal("0.01") if order.limit_price else ZERO)
+    (made,), left_out = as_planned([order], Decimal(cash), make_market({"BTC": "100"}, BTC=rules), limits)
+    assert made.quantity == Decimal(quantity)
+    assert left_out == ()
+    if limit:
+        assert made.limit_price == Decimal(limit)
+    assert (made.limit_price or 0) * made.quantity <= Decimal(cash)

@@ -92,7 +92,7 @@ class BlendState(SourceState):
     def due(self) -> datetime | None:
         """The first time at which one of them wants a cycle."""
         times = (member.due for member in self.members if not self._is_paused(member))
-        return min(filter(None, (self.turn, *times)), default=None)
+        return min(filter(None, (super().due, *times)), default=None)
 
     @override
     async def load(self) -> None:
@@ -213,6 +213,4 @@ class BlendState(SourceState):
 
 def _shares(signal: Signal) -> Mapping[str, Decimal]:
     """The whole allocation of a source, of which its signal may want a part."""
-    if signal.targets is not None:
-        return signal.targets
-    return signal.wants.shares if isinstance(signal.wants, Allocation) else {}
+    return signal.targets or {}
