@@ -24,6 +24,9 @@ INPUT: dict[str, dict[str, Any]] = {
     "release_coin": {"coin": "BTC"},
     "deposit": {"amount": 50},
     "withdraw": {"amount": 5},
+    "add_cash_flow": {"amount": -5},
+    "change_cash_flow": {"id": 1, "note": "mine"},
+    "delete_cash_flow": {"id": 1},
     "set_net_deposits": {"amount": 900},
     "reset": {"confirm": True},
     "set_allocation": {"allocation": {"BTC": 50}},
@@ -89,6 +92,7 @@ def test_what_is_for_everybody_only_reads() -> None:
         "get_cash_flows",
         "get_performance",
         "get_statistics",
+        "export",
     }
 
 

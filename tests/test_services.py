@@ -42,7 +42,16 @@ MONEY: dict[str, dict[str, Any]] = {
     "approve": {},
     "reject": {},
 }
-READ = {"preview", "get_portfolio", "get_trades", "get_signals", "get_cash_flows", "get_performance", "get_statistics"}
+READ = {
+    "preview",
+    "get_portfolio",
+    "get_trades",
+    "get_signals",
+    "get_cash_flows",
+    "get_performance",
+    "get_statistics",
+    "export",
+}
 
 
 async def act(hass: HomeAssistant, action: str, **data: Any) -> None:
@@ -118,7 +127,7 @@ async def test_everyone_may_read(
         assert await hass.services.async_call(
             DOMAIN,
             action,
-            {},
+            {"format": "csv"} if action == "export" else {},
             blocking=True,
             return_response=True,
             context=Context(user_id=hass_read_only_user.id),
@@ -155,6 +164,33 @@ async def test_deposit_and_withdraw(hass: HomeAssistant, entry: MockConfigEntry,
     assert Decimal(deposit["value_before"]) == pytest.approx(before.total_value)
     withdrawal = next(flow for flow in flows if flow["kind"] == "withdrawal")
     assert abs(datetime.fromisoformat(withdrawal["time"]) - at) < timedelta(milliseconds=1)
+
+
+async def test_another_book(hass: HomeAssistant, entry: MockConfigEntry) -> None:
+    """Records of a book by its number, as a form or an automation gives it; one that is not there is named."""
+    assert await set_up(hass, entry)
+    for number in (1, 1.0, "1"):
+        assert len((await ask(hass, "get_cash_flows", book=number))["cash_flows"]) == 1
+    with pytest.raises(ServiceValidationError) as err:
+        await ask(hass, "get_cash_flows", book=2)
+    assert err.value.translation_key == "book_unknown"
+
+
+async def test_export(hass: HomeAssistant, entry: MockConfigEntry, leader: LeaderSimulator) -> None:
+    """Files as text, gains and the form; the form wants a year."""
+    leader.publish_v2({"BTC": "0.5"})
+    assert await set_up(hass, entry)
+    await poll(hass, entry)
+    told = await ask(hass, "export", format="koinly", year=dt_util.utcnow().year)
+    assert told["rows"] == len(told["content"].splitlines()) - 1 == 2
+    assert (await ask(hass, "export", format="gains"))["years"] == []
+    form = {"format": "form_2086", "acquisition": 100, "fractions": 0, "exchanges": 0, "values": {"trade-1": 5}}
+    assert (await ask(hass, "export", **form, year=2026))["sales"] == []
+    with pytest.raises(ServiceValidationError) as err:
+        await ask(hass, "export", **form)
+    assert err.value.translation_key == "year_required"
+    with pytest.raises(probatio.Invalid):
+        await ask(hass, "export", format="pdf")
 
 
 async def test_change_cash_flows(

@@ -23,13 +23,21 @@ from .registry import SOURCES
 from .target import async_owners
 from .trading import responses
 from .trading.engine import Engine
+from .trading.reports.exports import EXPORTS
+from .trading.reports.form_2086 import Start
 from .trading.responses import Json
 
 ATTR_AMOUNT: Final = "amount"
 ATTR_AT: Final = "at"
 ATTR_COIN: Final = "coin"
 ATTR_CONFIRM: Final = "confirm"
+ATTR_ACQUISITION: Final = "acquisition"
+ATTR_EXCHANGES: Final = "exchanges"
+ATTR_FORMAT: Final = "format"
+ATTR_FRACTIONS: Final = "fractions"
 ATTR_ID: Final = "id"
+ATTR_VALUES: Final = "values"
+ATTR_YEAR: Final = "year"
 ATTR_LIMIT: Final = "limit"
 ATTR_NOTE: Final = "note"
 ATTR_SIGNAL_ID: Final = "signal_id"
@@ -114,7 +122,7 @@ SIGNAL_FIELDS: Final[VolDictType] = {vol.Optional(ATTR_SIGNAL_ID): cv.string, **
 PAGE_FIELDS: Final[VolDictType] = {
     vol.Optional(ATTR_LIMIT, default=DEFAULT_LIMIT): _limit,
     vol.Optional(ATTR_SINCE): _time,
-    vol.Optional(ATTR_BOOK): vol.All(vol.Coerce(float), int),
+    vol.Optional(ATTR_BOOK): vol.Coerce(int),
 }
 
 
@@ -248,6 +256,30 @@ OF_EVERY_PORTFOLIO: Final = (
         PAGE_FIELDS,
         admin=False,
         rows="cash_flows",
+    ),
+    Action(
+        "export",
+        _of(
+            lambda engine, data: engine.queries.export(
+                data[ATTR_FORMAT],
+                data.get(ATTR_YEAR),
+                Start(
+                    acquisition=data.get(ATTR_ACQUISITION),
+                    fractions=data.get(ATTR_FRACTIONS),
+                    exchanges=data.get(ATTR_EXCHANGES),
+                ),
+                data[ATTR_VALUES],
+            )
+        ),
+        {
+            vol.Required(ATTR_FORMAT): vol.In(EXPORTS),
+            vol.Optional(ATTR_YEAR): vol.All(vol.Coerce(int), vol.Range(min=2009, max=9998)),
+            vol.Optional(ATTR_ACQUISITION): _amount,
+            vol.Optional(ATTR_FRACTIONS): _amount,
+            vol.Optional(ATTR_EXCHANGES): _amount,
+            vol.Optional(ATTR_VALUES, default=dict): {cv.string: _amount},
+        },
+        admin=False,
     ),
     Action(
         "get_statistics",

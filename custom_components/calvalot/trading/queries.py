@@ -1,14 +1,17 @@
 """What the owner can read, as plain JSON."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
+from decimal import Decimal
 
 from . import responses
 from .attribution import ATTRIBUTION, from_text
 from .errors import CommandError
 from .ledger.ledger import Ledger
 from .ledger.storage import LedgerError
+from .reports.exports import FORM_2086, export
+from .reports.form_2086 import Start
 from .responses import Json
 from .settings import Settings
 from .snapshot import SourceFigures
@@ -67,6 +70,12 @@ class Queries:
         book = await guarded(asyncio.to_thread(self._ledger.book))
         closes = await guarded(asyncio.to_thread(self._ledger.closes))
         return responses.performance(book, closes, self._clock())
+
+    async def export(self, wanted: str, year: int | None, start: Start, values: Mapping[str, Decimal]) -> Json:
+        """An export, of a year (UTC) or of all; `start` and `values` are for the form 2086. Raises CommandError."""
+        if wanted == FORM_2086 and year is None:
+            raise CommandError("year_required")
+        return await guarded(asyncio.to_thread(export, self._ledger, wanted, year, start, values))
 
     async def statistics(self, sources: Sequence[SourceFigures] = ()) -> Json:
         """Returns, risk, what the trades came to, and what each source has contributed. Raises CommandError."""

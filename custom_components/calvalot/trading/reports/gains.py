@@ -1,0 +1,114 @@
+"""Realised gains of each year, first in first out and at average cost, in quote; fees are part of them."""
+
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal, localcontext
+
+from ..decimals import EXACT, ZERO
+from ..exchanges.base import Side
+from ..ledger.records import BookedFill, CashFlow
+from ..portfolio import CASH_DIGITS, COST_DIGITS, Portfolio
+
+
+@dataclass(frozen=True, slots=True)
+class Gain:
+    """What a year brought: sales, and the gains on them by either method."""
+
+    sold: Decimal = ZERO
+    fifo: Decimal = ZERO
+    average: Decimal = ZERO
+
+
+@dataclass(slots=True)
+class _Lot:
+    quantity: Decimal
+    cost: Decimal
+
+
+class Fifo:
+    """Lots of each coin, the oldest of which leave first; costs in quote, fees included."""
+
+    def __init__(self) -> None:
+        self.lots: dict[str, deque[_Lot]] = {}
+        self.held: dict[str, Decimal] = {}
+
+    @property
+    def cost(self) -> Decimal:
+        """What everything that is held cost."""
+        return sum((lot.cost for lots in self.lots.values() for lot in lots), ZERO)
+
+    def take(self, coin: str, quantity: Decimal) -> Decimal:
+        """Take coins out; returns what they cost."""
+        cost, lots = ZERO, self.lots.get(coin, deque())
+        self.held[coin] = self.held.get(coin, ZERO) - quantity
+        while quantity > 0:
+            lot = lots[0]
+            if lot.quantity <= quantity:
+                cost, quantity = cost + lot.cost, quantity - lot.quantity
+                lots.popleft()
+            else:
+                part = (lot.cost * quantity / lot.quantity).quantize(COST_DIGITS)
+                lot.quantity, lot.cost = lot.quantity - quantity, lot.cost - part
+                cost, quantity = cost + part, ZERO
+        return cost
+
+    def trade(self, booked: BookedFill, quote: str) -> Decimal:
+        """Book a fill; returns the gain of a sale, 0 of a purchase."""
+        fill, coin = booked.fill, booked.coin
+        if booked.side is Side.BUY:
+            if fill.fee_asset == coin:
+                self._add(coin, fill.quantity - fill.fee, fill.amount)
+            else:
+                cost = self._fee(booked, quote)
+                self._add(coin, fill.quantity, fill.amount + cost)
+            return ZERO
+        short = fill.quantity - self.held.get(coin, ZERO)
+        if short > 0:  # it was lent for a fee, and is had back at this price
+            self._add(coin, short, (short * fill.price).quantize(CASH_DIGITS))
+        cost = self.take(coin, fill.quantity)
+        return fill.amount - cost - self._fee(booked, quote)
+
+    def _add(self, coin: str, quantity: Decimal, cost: Decimal) -> None:
+        self.lots.setdefault(coin, deque()).append(_Lot(quantity, cost))
+        self.held[coin] = self.held.get(coin, ZERO) + quantity
+
+    def _fee(self, booked: BookedFill, quote: str) -> Decimal:
+        """What a fee cost that is not taken out of what was bought; what is not held of it was lent."""
+        fill = booked.fill
+        if fill.fee_asset == quote:
+            return fill.fee
+        own = min(fill.fee, self.held.get(fill.fee_asset, ZERO))
+        return self.take(fill.fee_asset, own) + ((fill.fee - own) * booked.fee_price).quantize(CASH_DIGITS)
+
+
+def gains(fills: Iterable[BookedFill], in_kind: Sequence[CashFlow], quote: str) -> tuple[dict[int, Gain], Fifo]:
+    """Gains by year, oldest first, and what is still held. Coins that left in kind count as sold for what they were worth."""
+    found: dict[int, Gain] = {}
+    fifo, average, waiting = Fifo(), Portfolio(), list(in_kind)
+
+    def add(year: int, sold: Decimal, gain: Decimal, realised: Decimal) -> None:
+        of = found.get(year, Gain())
+        found[year] = Gain(of.sold + sold, of.fifo + gain, of.average + realised)
+
+    def withdraw(average: Portfolio) -> Portfolio:
+        flow = waiting.pop(0)
+        coin, quantity, worth = flow.coin or "", flow.quantity or ZERO, -flow.amount_quote
+        after = average.with_withdrawal(coin, quantity, worth)
+        add(flow.time.year, worth, worth - fifo.take(coin, quantity), after.realised - average.realised)
+        return after
+
+    with localcontext(EXACT):
+        for each in fills:
+            while waiting and (waiting[0].after_fill or 0) < each.seq:
+                average = withdraw(average)
+            after = average.with_fill(
+                each.fill, each.side, each.coin, quote, each.fee_price, lendable=each.fill.quantity
+            )
+            gain = fifo.trade(each, quote)
+            if each.side is Side.SELL:
+                add(each.fill.time.year, each.fill.amount, gain, after.realised - average.realised)
+            average = after
+        while waiting:
+            average = withdraw(average)
+    return found, fifo

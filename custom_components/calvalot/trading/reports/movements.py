@@ -1,0 +1,76 @@
+"""Everything that came and went, in the order of time, as any export tells it."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from ..decimals import ZERO
+from ..exchanges.base import Side
+from ..ledger.records import BookedFill, CashFlow
+
+type Amount = tuple[Decimal, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Movement:
+    """A trade (received and sent), a deposit (received) or a withdrawal (sent), gross, with the fees that came on top of it."""
+
+    id: str
+    time: datetime
+    received: Amount | None = None
+    sent: Amount | None = None
+    fees: tuple[Amount, ...] = ()
+    note: str = ""
+
+    def fee_in(self, asset: str) -> Decimal:
+        """Fee that was taken in an asset."""
+        return sum((amount for amount, of in self.fees if of == asset), ZERO)
+
+    @property
+    def assets(self) -> tuple[str, ...]:
+        """What is received or sent."""
+        return tuple(asset for _, asset in filter(None, (self.received, self.sent)))
+
+
+def movements(
+    fills: Iterable[BookedFill], flows: Iterable[CashFlow], quote: str, year: int | None = None
+) -> list[Movement]:
+    """Movements of a year (UTC) or of all, oldest first; the fills of one order are one trade."""
+    orders: dict[int, list[BookedFill]] = {}
+    for each in fills:
+        orders.setdefault(each.order_seq, []).append(each)
+    found = [_trade(each, quote) for each in orders.values()]
+    found += [_flow(flow, quote) for flow in flows if flow.value_before is not None]
+    return sorted(
+        (each for each in found if year in {None, each.time.year}), key=lambda movement: (movement.time, movement.id)
+    )
+
+
+def _trade(fills: Sequence[BookedFill], quote: str) -> Movement:
+    first = fills[0]
+    fees: dict[str, Decimal] = {}
+    for each in fills:
+        fees[each.fill.fee_asset] = fees.get(each.fill.fee_asset, ZERO) + each.fill.fee
+    coins = sum((each.fill.quantity for each in fills), ZERO), first.coin
+    money = sum((each.fill.amount for each in fills), ZERO), quote
+    received, sent = (coins, money) if first.side is Side.BUY else (money, coins)
+    return Movement(
+        id=f"trade-{first.order_seq}",
+        time=max(each.fill.time for each in fills),
+        received=received,
+        sent=sent,
+        fees=tuple((fee, asset) for asset, fee in fees.items() if fee),
+    )
+
+
+def _flow(flow: CashFlow, quote: str) -> Movement:
+    amount = (flow.quantity or ZERO, flow.coin) if flow.coin else (abs(flow.amount_quote), quote)
+    arrives = flow.amount > 0 and not flow.coin
+    return Movement(
+        id=f"flow-{flow.seq}",
+        time=flow.time,
+        received=amount if arrives else None,
+        sent=None if arrives else amount,
+        note=flow.note,
+    )
