@@ -188,6 +188,8 @@ def test_known_gains() -> None:
     found, fifo = gains(fills, [taken], QUOTE)
     assert (found[2027].sold, found[2027].fifo, found[2027].average) == (280, -20, -20)
     assert not fifo.cost
+    found, fifo = gains([*fills, booked(4, Side.BUY, "1", "70", day=302)], [taken], QUOTE)
+    assert (found[2027].fifo, fifo.cost) == (-20, 70)
 
 
 def test_a_fee_that_was_lent_is_had_back() -> None:
