@@ -90,6 +90,7 @@ def test_what_is_for_everybody_only_reads() -> None:
         "get_trades",
         "get_signals",
         "get_cash_flows",
+        "get_candles",
         "get_performance",
         "get_statistics",
         "export",

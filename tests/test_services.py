@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 import json
+from pathlib import Path
 from typing import Any
 
 from freezegun.api import FrozenDateTimeFactory
@@ -42,15 +43,16 @@ MONEY: dict[str, dict[str, Any]] = {
     "approve": {},
     "reject": {},
 }
-READ = {
-    "preview",
-    "get_portfolio",
-    "get_trades",
-    "get_signals",
-    "get_cash_flows",
-    "get_performance",
-    "get_statistics",
-    "export",
+READ: dict[str, dict[str, Any]] = {
+    "preview": {},
+    "get_portfolio": {},
+    "get_trades": {},
+    "get_signals": {},
+    "get_cash_flows": {},
+    "get_candles": {"coin": "BTC"},
+    "get_performance": {},
+    "get_statistics": {},
+    "export": {"format": "csv"},
 }
 
 
@@ -97,7 +99,7 @@ async def test_registered(hass: HomeAssistant, entry: MockConfigEntry) -> None:
     """The contract's actions are there; those that read answer, the others do not."""
     assert await set_up(hass, entry)
     registered = hass.services.async_services_for_domain(DOMAIN)
-    assert registered.keys() == MONEY.keys() | READ
+    assert registered.keys() == MONEY.keys() | READ.keys()
     for name, service in registered.items():
         wanted = SupportsResponse.ONLY if name in READ else SupportsResponse.NONE
         assert service.supports_response is (SupportsResponse.OPTIONAL if name == "exit" else wanted), name
@@ -123,11 +125,11 @@ async def test_everyone_may_read(
     """A user who is no administrator may look."""
     leader.publish_v2(ALLOCATION)
     assert await set_up(hass, entry)
-    for action in READ:
+    for action, data in READ.items():
         assert await hass.services.async_call(
             DOMAIN,
             action,
-            {"format": "csv"} if action == "export" else {},
+            data,
             blocking=True,
             return_response=True,
             context=Context(user_id=hass_read_only_user.id),
@@ -701,3 +703,39 @@ async def test_sync_of_a_refused_signal(hass: HomeAssistant, entry: MockConfigEn
     assert "unknown coin: DOGE" in str(error)
     leader.publish_v2({"BTC": ".5"})
     await act(hass, "sync")
+
+
+async def test_candles(hass: HomeAssistant, entry: MockConfigEntry, exchange: ExchangeSimulator) -> None:
+    """Closed candles as the exchange has them, oldest first, kept outside of backups and asked for once."""
+    assert await set_up(hass, entry)
+    for _ in range(21):
+        exchange.advance(60)
+        exchange.walk()
+    now = exchange.server_time / 1000
+    answer = await ask(hass, "get_candles", coin="btc", time_frame="1m", limit=20)
+    assert answer["missing"] == 0
+    times = [datetime.fromisoformat(row["time"]).timestamp() for row in answer["candles"]]
+    assert times == [now // 60 * 60 - 60 * number for number in range(20, 0, -1)]
+    last = answer["candles"][-1]
+    assert last.keys() == {"time", "open", "high", "low", "close", "volume"}
+    assert last["low"] <= min(last["open"], last["close"]) <= max(last["open"], last["close"]) <= last["high"]
+    until = datetime.fromtimestamp(times[10], UTC).isoformat()
+    earlier = await ask(hass, "get_candles", coin="BTC", time_frame="1m", limit=5, until=until)
+    assert earlier == {"candles": answer["candles"][5:10], "missing": 0}
+    assert exchange.count("GET", "/klines") == 1
+    assert await hass.async_add_executor_job(Path(hass.config.path(".cache", DOMAIN, "market.db")).exists)
+    longer = await ask(hass, "get_candles", coin="BTC", time_frame="10m", limit=1)
+    assert longer["candles"][0]["volume"] >= 9
+
+
+async def test_candles_refused(hass: HomeAssistant, entry: MockConfigEntry, exchange: ExchangeSimulator) -> None:
+    """A coin that the exchange does not list, an exchange that does not answer, a time frame that nobody has."""
+    assert await set_up(hass, entry)
+    for data in ({"coin": "NONE"}, {"coin": "BTC"}):
+        with pytest.raises(HomeAssistantError) as err:
+            await ask(hass, "get_candles", **data)
+        assert err.value.translation_key == "no_candles"
+        assert data["coin"] in str(err.value)
+        exchange.fault("error", path="/klines", status=503, count=None)
+    with pytest.raises(probatio.Invalid):
+        await ask(hass, "get_candles", coin="BTC", time_frame="7m")

@@ -10,7 +10,7 @@ from .const import DOMAIN
 from .trading.errors import CommandError
 
 # Not the owner's doing: the same call may succeed later.
-FAILURES: Final = frozenset({"no_valuation", "ledger_unavailable", "order_unclear", "signal_unheard"})
+FAILURES: Final = frozenset({"no_candles", "no_valuation", "ledger_unavailable", "order_unclear", "signal_unheard"})
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from homeassistant.util import dt as dt_util
 import voluptuous as vol
 
 from .actions import Action, Run, invalid_input
+from .candles import async_candles
 from .const import DOMAIN, MAX_AMOUNT
 from .coordinator import CalvalotConfigEntry
 from .errors import translated_errors
@@ -23,6 +24,7 @@ from .registry import SOURCES
 from .target import async_owners
 from .trading import responses
 from .trading.engine import Engine
+from .trading.market.candles import TimeFrame
 from .trading.reports.exports import EXPORTS
 from .trading.reports.form_2086 import Start
 from .trading.responses import Json
@@ -43,6 +45,8 @@ ATTR_NOTE: Final = "note"
 ATTR_SIGNAL_ID: Final = "signal_id"
 ATTR_SINCE: Final = "since"
 ATTR_SOURCE: Final = "source"
+ATTR_TIME_FRAME: Final = "time_frame"
+ATTR_UNTIL: Final = "until"
 ATTR_BOOK: Final = "book"
 ATTR_VALUE: Final = "value"
 
@@ -158,6 +162,11 @@ async def _preview(hass: HomeAssistant, entry: CalvalotConfigEntry, data: Mappin
     )
     commands = entry.runtime_data.engine.commands
     return await entry.runtime_data.async_finish(commands.preview(data.get(ATTR_SOURCE), draft))
+
+
+async def _get_candles(hass: HomeAssistant, entry: CalvalotConfigEntry, data: Mapping[str, Any]) -> Json:
+    frame, count = TimeFrame(data[ATTR_TIME_FRAME]), data[ATTR_LIMIT]
+    return responses.candles(await async_candles(hass, entry, data[ATTR_COIN], frame, count, data.get(ATTR_UNTIL)))
 
 
 OF_EVERY_PORTFOLIO: Final = (
@@ -284,6 +293,17 @@ OF_EVERY_PORTFOLIO: Final = (
     Action(
         "get_statistics",
         _of(lambda engine, _: engine.queries.statistics(engine.snapshot.sources)),
+        admin=False,
+    ),
+    Action(
+        "get_candles",
+        _get_candles,
+        {
+            vol.Required(ATTR_COIN): _coin,
+            vol.Optional(ATTR_TIME_FRAME, default=TimeFrame.H1.value): vol.In([frame.value for frame in TimeFrame]),
+            vol.Optional(ATTR_LIMIT, default=DEFAULT_LIMIT): _limit,
+            vol.Optional(ATTR_UNTIL): _time,
+        },
         admin=False,
     ),
     Action("get_performance", _of(lambda engine, _: engine.queries.performance()), admin=False),

@@ -156,8 +156,10 @@ def _candles(call: Call) -> Json:
 
     def row(candle: Candle) -> list[object]:
         prices = [text(price) for price in (candle.open, candle.high, candle.low, candle.close)]
-        closed, none = candle.opened + seconds * 1000 - 1, text(Decimal(0))
-        return [candle.opened, *prices, none, closed, none, 0, none, none, "0"]
+        closed, half = candle.opened + seconds * 1000 - 1, Decimal("0.5")
+        volume, amount = Decimal(candle.trades), candle.amount
+        bought = [text(volume * half), text(amount * half)]
+        return [candle.opened, *prices, text(volume), closed, text(amount), candle.trades, *bought, "0"]
 
     return [row(candle) for candle in (candles[-limit:] if start is None else candles[:limit])]
 

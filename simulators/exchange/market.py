@@ -29,13 +29,15 @@ class Level:
 
 @dataclass(frozen=True, slots=True)
 class Candle:
-    """Open, high, low and close of one interval."""
+    """Open, high, low and close of one interval; each step is a trade of one unit."""
 
     opened: int
     open: Decimal
     high: Decimal
     low: Decimal
     close: Decimal
+    trades: int
+    amount: Decimal
 
 
 class Market:
@@ -193,11 +195,12 @@ class Market:
             if candles and opened <= candles[-1].opened:
                 last = candles[-1]
                 high, low = max(last.high, price), min(last.low, price)
-                candles[-1] = Candle(last.opened, last.open, high, low, price)
+                candles[-1] = Candle(last.opened, last.open, high, low, price, last.trades + 1, last.amount + price)
                 continue
             while candles and (quiet := candles[-1].opened + interval) < opened and len(candles) < HISTORY:
-                candles.append(Candle(quiet, *[candles[-1].close] * 4))
-            candles.append(Candle(opened, price, price, price, price))
+                close = candles[-1].close
+                candles.append(Candle(quiet, close, close, close, close, 0, Decimal(0)))
+            candles.append(Candle(opened, price, price, price, price, 1, price))
         return [c for c in candles if (start is None or c.opened >= start) and (end is None or c.opened <= end)]
 
     def _record(self, now: int) -> None:

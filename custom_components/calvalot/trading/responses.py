@@ -11,6 +11,7 @@ from .decimals import EXACT, HUNDRED, ONE, ZERO
 from .exchanges.base import Mode
 from .ledger.ledger import Ledger
 from .ledger.records import Book, CashFlow, OrderRecord, OrderState, SignalRecord, Trade
+from .market.history import History
 from .performance import Close, fall, period_return
 from .plan_table import Table
 from .profit import Profit
@@ -314,3 +315,13 @@ def trades(ledger: Ledger, limit: int, before: int | None) -> list[Json]:
 def cash_flows(ledger: Ledger, limit: int, before: int | None) -> list[Json]:
     """Cash flows. Raises LedgerError."""
     return [{"seq": flow.seq, **cash_flow(flow)} for flow in ledger.flows(limit, before=before)]
+
+
+def candles(history: History) -> Json:
+    """Closed candles as get_candles tells them, oldest first: measurements, as numbers."""
+    rows = [
+        {"time": iso(datetime.fromtimestamp(each.opened, UTC))}
+        | {name: getattr(each, name) for name in ("open", "high", "low", "close", "volume")}
+        for each in history.candles
+    ]
+    return {"candles": rows, "missing": history.missing}

@@ -25,12 +25,14 @@ from ..errors import (
     OutcomeUnknown,
     Refused,
 )
+from ..market.candles import Candle, TimeFrame
 from .base import AccountId, Balance, Fill, KeyPermissions, OrderPage, OrderReport, OrderRequest, SymbolRules
 from .binance_client import RECV_WINDOW, BinanceClient, host_of
 from .binance_format import (
     decimal_text,
     json_list,
     read_amount,
+    read_candles,
     read_fill,
     read_order_page,
     read_prices,
@@ -59,6 +61,7 @@ class BinanceExchange:
     visibility_lag = RECV_WINDOW + timedelta(seconds=20)
     lookups = 3
     keeps_orders = True
+    time_frames = frozenset(TimeFrame) - {TimeFrame.M10}
 
     def __init__(
         self,
@@ -132,6 +135,11 @@ class BinanceExchange:
 
     async def _prices(self, symbols: Collection[str]) -> dict[str, Decimal]:
         return await self._ask(lambda client: client.get_symbol_ticker(symbols=json_list(symbols)), read_prices)
+
+    async def candles(self, symbol: str, frame: TimeFrame, start: int, end: int) -> list[Candle]:
+        """Up to a thousand candles that opened from `start` to before `end` (Unix seconds), oldest first."""
+        asked = {"interval": frame, "startTime": start * 1000, "endTime": end * 1000 - 1, "limit": self._page}
+        return await self._ask(lambda client: client.get_klines(symbol=symbol, **asked), read_candles)
 
     async def balances(self) -> dict[str, Balance]:
         """Balances of the account by asset."""

@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import quote
 
 from ..decimals import ONE, ZERO
+from ..market.candles import Candle
 from .base import Fill, OrderPage, OrderReport, OrderStatus, Side, SymbolRules
 
 SMALLEST = Decimal("1e-8")
@@ -136,3 +137,8 @@ def read_fill(item: Mapping[str, Any]) -> Fill:
         fee_asset=item["commissionAsset"],
         time=read_time(item["time"]),
     )
+
+
+def read_candles(data: Any) -> list[Candle]:
+    """Rows of klines; the times are in ms."""
+    return [Candle(int(row[0]) // 1000, *map(float, row[1:6])) for row in data]

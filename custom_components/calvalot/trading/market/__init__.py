@@ -1,0 +1,1 @@
+"""Closed candles by time frame, and their store."""
