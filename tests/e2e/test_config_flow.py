@@ -90,7 +90,7 @@ def put_row(page: Page, coin: str, share: str) -> None:
 @pytest.mark.usefixtures("clean")
 @pytest.mark.parametrize("size", ["desktop", "phone"])
 def test_own_allocation_is_set_up_in_the_browser(
-    stage: Stage, others: tuple[Simulator, Simulator], page: Page, camera: Camera, size: str
+    stage: Stage, others: tuple[Simulator, Simulator], page: Page, size: str
 ) -> None:
     """Whatever is wrong stands on the rows, with the row that is meant, and the rows stay; then it is bought."""
     words = stage.words["config"]
@@ -117,8 +117,6 @@ def test_own_allocation_is_set_up_in_the_browser(
     expect(error).to_contain_text(words["error"]["allocation_sum"].format(sum=110))
     rows.nth(1).locator("ha-icon-button").last.click()
     put_row(page, "NOSUCH", "30")
-    if size == "desktop":
-        camera.shoot(flow.locator("dialog"), "flow-allocation")
     submit.click()
 
     flow.locator("input[name=exchange_url]").fill(exchange.url)
