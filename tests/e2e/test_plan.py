@@ -9,7 +9,7 @@ from typing import Any
 from playwright.sync_api import Locator, Page, expect
 import pytest
 
-from harness.forms import add_allocation, wait_for_follower
+from harness.forms import add_allocation, entities, tune, wait_for_follower
 
 from .cards import violations
 from .conftest import Camera, Stage
@@ -227,6 +227,29 @@ def test_several_sources(stage: Stage, entry_id: str, page: Page) -> None:
     expect(card.locator(".plan")).to_contain_text("Done.")
     assert weights(stage, entry_id) == {"BTC": 36, "ETH": 18, "SOL": 40}
     assert kept(stage, entry_id) == SHARES
+
+
+@pytest.mark.parametrize("stage", ["en"], indirect=True, scope="session")
+@pytest.mark.parametrize("size", ["desktop", "phone"])
+def test_coins_that_are_held_back(stage: Stage, entry_id: str, page: Page, size: str) -> None:
+    """What a stop has sold is not bought again; the plan says so, and an administrator lets it be."""
+    stage.home.action("calvalot.rebalance", config_entry_id=entry_id)
+    tune(stage.home, entry_id, stop_loss_drawdown=10, stop_loss_sell=True)
+    price = Decimal(stage.home.ask("calvalot.get_portfolio", config_entry_id=entry_id)["positions"][0]["price"])
+    stage.exchange.control("set_price", symbol="BTCUSDC", price=str(price / 2))
+    stage.home.action("button.press", entity_id=entities(stage.home, entry_id)["poll"])
+    stage.exchange.control("set_price", symbol="BTCUSDC", price=str(price))
+    card = open_plan(page)
+    expect(card.locator(".set-aside p")).to_have_count(2)
+    expect(card.locator(".set-aside")).to_contain_text("A stop sold BTC.")
+    press(card, "Show the plan")
+    expect(card.locator("tbody .order")).to_have_text(["Held back since a stop sold it"] * 2)
+    assert not violations(page)
+    press(card, "Release BTC")
+    expect(card.locator(".set-aside p")).to_have_count(1)
+    press(card, "Show the plan")
+    expect(card.locator("tbody tr").filter(has_text="BTC").locator(".order")).to_contain_text("Buy")
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
 
 
 @pytest.mark.parametrize("stage", ["en"], indirect=True, scope="session")

@@ -24,7 +24,15 @@ export class PlanCard extends CalvalotCard {
     this._look = h("button", { type: "button", class: "act", onclick: () => this._ask() }, word("show_plan"));
     this._go = h("button", { type: "button", class: "act strong", hidden: true, onclick: () => this._confirm() });
     this._table = h("div", { class: "plan" });
-    return [this._editor, this._hint, this._table, this._refused, h("div", { class: "money" }, this._look, this._go)];
+    this._held = h("div", { class: "set-aside" });
+    return [
+      this._held,
+      this._editor,
+      this._hint,
+      this._table,
+      this._refused,
+      h("div", { class: "money" }, this._look, this._go),
+    ];
   }
 
   // The own allocation that is shown; there may be several.
@@ -55,7 +63,35 @@ export class PlanCard extends CalvalotCard {
       const weight = this.format.percent(own.weight, false, 0);
       setText(this._part, own.weight === 100 ? "" : this.word("part_of", { weight }));
     }
+    this._tellHeld();
     this._tell();
+  }
+
+  // Coins that are not bought again, and for administrators the way to let them be.
+  _tellHeld() {
+    const { picture, word, hass } = this;
+    const told = JSON.stringify(picture.held_back);
+    if (this._toldHeld === told && this._held.childElementCount === picture.held_back.length) return;
+    this._toldHeld = told;
+    const button = (code) =>
+      hass.user?.is_admin &&
+      h(
+        "button",
+        { type: "button", class: "act", "data-release": code, onclick: () => this._release(code) },
+        word("release", { coin: code }),
+      );
+    const line = (code) => h("p", {}, h("span", {}, word("held_back", { coin: code })), button(code));
+    this._held.replaceChildren(...picture.held_back.map(line));
+  }
+
+  async _release(code) {
+    const { hass, follower } = this;
+    try {
+      await act(hass, "release_coin", { config_entry_id: follower.entry_id, coin: code });
+      this._edited();
+    } catch (error) {
+      setText(this._refused, await refusal(hass, error));
+    }
   }
 
   // Which of several own allocations is shown.
