@@ -10,6 +10,7 @@ from playwright.sync_api import Locator, Page, expect
 import pytest
 
 from harness.forms import add_allocation, entities, tune, wait_for_follower
+from harness.waiting import wait_for
 
 from .cards import violations
 from .conftest import Camera, Stage
@@ -237,7 +238,13 @@ def test_coins_that_are_held_back(stage: Stage, entry_id: str, page: Page, size:
     tune(stage.home, entry_id, stop_loss_drawdown=10, stop_loss_sell=True)
     price = Decimal(stage.home.ask("calvalot.get_portfolio", config_entry_id=entry_id)["positions"][0]["price"])
     stage.exchange.control("set_price", symbol="BTCUSDC", price=str(price / 2))
-    stage.home.action("button.press", entity_id=entities(stage.home, entry_id)["poll"])
+    ids = entities(stage.home, entry_id)
+
+    def stopped() -> bool:
+        stage.home.action("button.press", entity_id=ids["poll"])
+        return stage.home.state(ids["pause"]) == "on"
+
+    wait_for(stopped, "the stop")
     stage.exchange.control("set_price", symbol="BTCUSDC", price=str(price))
     card = open_plan(page)
     expect(card.locator(".set-aside p")).to_have_count(2)
