@@ -30,6 +30,7 @@ INPUT: dict[str, dict[str, Any]] = {
     "set_net_deposits": {"amount": 900},
     "reset": {"confirm": True},
     "set_allocation": {"allocation": {"BTC": 50}},
+    "import_history": {"file": "calvalot.db"},
 }
 
 
@@ -91,6 +92,7 @@ def test_what_is_for_everybody_only_reads() -> None:
         "get_signals",
         "get_cash_flows",
         "get_candles",
+        "get_history",
         "get_performance",
         "get_statistics",
         "export",

@@ -42,6 +42,7 @@ MONEY: dict[str, dict[str, Any]] = {
     "exit": {"confirm": True},
     "approve": {},
     "reject": {},
+    "import_history": {"file": "calvalot.db"},
 }
 READ: dict[str, dict[str, Any]] = {
     "preview": {},
@@ -49,6 +50,7 @@ READ: dict[str, dict[str, Any]] = {
     "get_trades": {},
     "get_signals": {},
     "get_cash_flows": {},
+    "get_history": {},
     "get_candles": {"coin": "BTC"},
     "get_performance": {},
     "get_statistics": {},
@@ -102,7 +104,9 @@ async def test_registered(hass: HomeAssistant, entry: MockConfigEntry) -> None:
     assert registered.keys() == MONEY.keys() | READ.keys()
     for name, service in registered.items():
         wanted = SupportsResponse.ONLY if name in READ else SupportsResponse.NONE
-        assert service.supports_response is (SupportsResponse.OPTIONAL if name == "exit" else wanted), name
+        assert service.supports_response is (
+            SupportsResponse.OPTIONAL if name in {"exit", "import_history"} else wanted
+        ), name
 
 
 @pytest.mark.parametrize("action", MONEY)
@@ -739,3 +743,55 @@ async def test_candles_refused(hass: HomeAssistant, entry: MockConfigEntry, exch
         exchange.fault("error", path="/klines", status=503, count=None)
     with pytest.raises(probatio.Invalid):
         await ask(hass, "get_candles", coin="BTC", time_frame="7m")
+
+
+# Histories of other tools
+
+
+async def test_import_history(hass: HomeAssistant, entry: MockConfigEntry, tmp_path: Path) -> None:
+    """A file in the folder is looked at, taken in and told; the figures stay as they are."""
+    assert await set_up(hass, entry)
+    hass.config.config_dir = str(tmp_path)
+    folder = tmp_path / DOMAIN / "import"
+    folder.mkdir(parents=True)
+    content = [
+        {"timestamp": "2025-11-20T10:00:00+00:00", "amount_usd": 100.5, "type": "DEPOSIT", "description": "savings"},
+        {"timestamp": "2025-11-21T10:00:00+00:00", "amount_usd": -40, "type": "WITHDRAW", "description": ""},
+    ]
+    (folder / "cashflows.json").write_text(json.dumps(content), "utf-8")
+    before = await books(hass)
+    seen = await ask(hass, "import_history", file="cashflows.json")
+    assert (seen["tool"], seen["dry_run"], seen["found"]) == ("portfolio_manager", True, {"cash_flow": 2})
+    assert (await ask(hass, "get_history"))["history"] == []
+    await act(hass, "import_history", file="cashflows.json", dry_run=False)
+    history = (await ask(hass, "get_history"))["history"]
+    assert [(each["amount"], each["currency"], each["kind"]) for each in history] == [
+        ("-40", "USD", "cash_flow"),
+        ("100.5", "USD", "cash_flow"),
+    ]
+    assert history[1]["time"] == "2025-11-20T10:00:00.000+00:00"
+    since = (await ask(hass, "get_history", since="2025-11-21T00:00:00+00:00", limit=5))["history"]
+    assert since == history[:1]
+    assert (await ask(hass, "import_history", file="cashflows.json", dry_run=False))["new"] == {}
+    assert await books(hass) == before
+
+
+async def test_import_of_nothing(hass: HomeAssistant, entry: MockConfigEntry, tmp_path: Path) -> None:
+    """What is not there, lies elsewhere or is no history is refused."""
+    assert await set_up(hass, entry)
+    hass.config.config_dir = str(tmp_path)
+    folder = tmp_path / DOMAIN / "import"
+    folder.mkdir(parents=True)
+    (tmp_path / DOMAIN / "secret.json").write_text("[]", "utf-8")
+    (folder / "bad.json").write_text('[{"total_value_usd": "x"}]', "utf-8")
+    (folder / "other.json").write_text("[]", "utf-8")
+    for file, key in (
+        ("none.db", "history_no_file"),
+        ("../secret.json", "history_no_file"),
+        (str(tmp_path / DOMAIN / "secret.json"), "history_no_file"),
+        ("", "history_no_file"),
+        ("other.json", "history_unknown"),
+        ("bad.json", "history_unreadable"),
+    ):
+        err = await refused(hass, "import_history", file=file, dry_run=False)
+        assert err.translation_key == key

@@ -19,7 +19,7 @@ class Action:
     """An action; one that only answers is for everyone, one that does something for administrators.
 
     One that `previews` answers what it would do until it is confirmed, and what it did afterwards. `rows` names a list of
-    records that is the answer.
+    records that is the answer. One that `answers` says what it did to who asks for it.
     """
 
     name: str
@@ -27,6 +27,7 @@ class Action:
     fields: VolDictType = field(default_factory=dict)
     admin: bool = True
     previews: bool = False
+    answers: bool = False
     rows: str = ""
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from functools import partial
+from pathlib import Path
 from typing import Any, Final
 
 from homeassistant.const import ATTR_CONFIG_ENTRY_ID
@@ -40,15 +41,21 @@ ATTR_FRACTIONS: Final = "fractions"
 ATTR_ID: Final = "id"
 ATTR_VALUES: Final = "values"
 ATTR_YEAR: Final = "year"
+ATTR_DRY_RUN: Final = "dry_run"
+ATTR_FILE: Final = "file"
 ATTR_LIMIT: Final = "limit"
 ATTR_NOTE: Final = "note"
 ATTR_SIGNAL_ID: Final = "signal_id"
 ATTR_SINCE: Final = "since"
+ATTR_SKIP_UNREADABLE: Final = "skip_unreadable"
 ATTR_SOURCE: Final = "source"
 ATTR_TIME_FRAME: Final = "time_frame"
 ATTR_UNTIL: Final = "until"
 ATTR_BOOK: Final = "book"
 ATTR_VALUE: Final = "value"
+
+# Under the configuration, where files of other tools are put.
+IMPORT_FOLDER: Final = "import"
 
 DEFAULT_LIMIT: Final = 100
 MAX_LIMIT: Final = 1000
@@ -167,6 +174,21 @@ async def _preview(hass: HomeAssistant, entry: CalvalotConfigEntry, data: Mappin
 async def _get_candles(hass: HomeAssistant, entry: CalvalotConfigEntry, data: Mapping[str, Any]) -> Json:
     frame, count = TimeFrame(data[ATTR_TIME_FRAME]), data[ATTR_LIMIT]
     return responses.candles(await async_candles(hass, entry, data[ATTR_COIN], frame, count, data.get(ATTR_UNTIL)))
+
+
+async def _import_history(hass: HomeAssistant, entry: CalvalotConfigEntry, data: Mapping[str, Any]) -> Json:
+    folder, name = Path(hass.config.path(DOMAIN, IMPORT_FOLDER)), data[ATTR_FILE]
+    if Path(name).name != name:
+        raise invalid_input("history_no_file", file=name)
+    commands = entry.runtime_data.engine.commands
+    return await entry.runtime_data.async_finish(
+        commands.import_history(
+            folder / name,
+            dt_util.get_default_time_zone(),
+            dry_run=data[ATTR_DRY_RUN],
+            skip_unreadable=data[ATTR_SKIP_UNREADABLE],
+        )
+    )
 
 
 OF_EVERY_PORTFOLIO: Final = (
@@ -306,6 +328,23 @@ OF_EVERY_PORTFOLIO: Final = (
         },
         admin=False,
     ),
+    Action(
+        "import_history",
+        _import_history,
+        {
+            vol.Required(ATTR_FILE): cv.string,
+            vol.Optional(ATTR_DRY_RUN, default=True): cv.boolean,
+            vol.Optional(ATTR_SKIP_UNREADABLE, default=False): cv.boolean,
+        },
+        answers=True,
+    ),
+    Action(
+        "get_history",
+        _of(lambda engine, data: engine.queries.history(data[ATTR_LIMIT], data.get(ATTR_SINCE))),
+        {key: check for key, check in PAGE_FIELDS.items() if key != ATTR_BOOK},
+        admin=False,
+        rows="history",
+    ),
     Action("get_performance", _of(lambda engine, _: engine.queries.performance()), admin=False),
 )
 
@@ -349,7 +388,7 @@ def async_setup_services(hass: HomeAssistant) -> None:
             {vol.Optional(ATTR_CONFIG_ENTRY_ID): cv.string, **cv.TARGET_SERVICE_FIELDS, **action.fields}
         )
         if action.admin:
-            response = SupportsResponse.OPTIONAL if action.previews else SupportsResponse.NONE
+            response = SupportsResponse.OPTIONAL if action.previews or action.answers else SupportsResponse.NONE
             service.async_register_admin_service(hass, DOMAIN, action.name, partial(_handle, action), schema, response)
         else:
             hass.services.async_register(DOMAIN, action.name, partial(_handle, action), schema, SupportsResponse.ONLY)

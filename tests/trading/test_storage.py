@@ -232,7 +232,7 @@ def test_upgrade(tmp_path: Path, ledger: Ledger, version: int) -> None:
     after = rows(path)
     assert after.keys() - before.keys() == ({"sights"} if version < 6 else set()) | (
         {"accounts"} if version < 5 else set()
-    )
+    ) | ({"past"} if version < 9 else set())
     for table, kept in before.items():
         columns = SAME_IN_SIGNALS if table == "signals" else [*kept[0]] if kept else []
         assert same(after[table], columns) == same(kept, columns), table

@@ -4,14 +4,16 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, tzinfo
 from decimal import Decimal
+from pathlib import Path
 
 from .bookings import Bookings, Execution
 from .cash_flows import CashFlows
 from .errors import CommandError
 from .executor import Executor
 from .exits import Cause
+from .imports import import_history
 from .inputs import Fetcher, Inputs
 from .ledger.ledger import Ledger
 from .ledger.records import CashFlow, FlowKind, OrderRecord, SignalRecord
@@ -255,6 +257,13 @@ class Commands:
         """The owner has seen that the ledger was restored. Raises CommandError."""
         await guarded(asyncio.to_thread(self._ledger.remember, RESTORED, None))
         self._publisher.change(restored=None)
+
+    async def import_history(self, path: Path, zone: tzinfo, *, dry_run: bool, skip_unreadable: bool) -> Json:
+        """What a file of another tool holds; taken in, unless it is a dry run. No book changes. Raises CommandError."""
+        async with self._working():
+            return await asyncio.to_thread(
+                import_history, self._ledger, path, zone, dry_run=dry_run, skip_unreadable=skip_unreadable
+            )
 
     # Inside
 

@@ -47,6 +47,11 @@ class Queries:
         flows = await guarded(asyncio.to_thread((await self._book(book)).flows, limit, since))
         return [responses.cash_flow(flow) for flow in flows]
 
+    async def history(self, limit: int = 100, since: datetime | None = None) -> list[Json]:
+        """What was imported from other tools, newest first. Raises CommandError."""
+        records = await guarded(asyncio.to_thread(self._ledger.past, limit, since))
+        return [responses.past(tool, record) for tool, record in records]
+
     async def page(
         self, read: Callable[[Ledger, int, int | None], list[Json]], limit: int, before: int | None
     ) -> list[Json]:

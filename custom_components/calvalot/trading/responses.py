@@ -10,7 +10,7 @@ from .attribution import CASH, COSTS, OTHER, Attribution
 from .decimals import EXACT, HUNDRED, ONE, ZERO
 from .exchanges.base import Mode
 from .ledger.ledger import Ledger
-from .ledger.records import Book, CashFlow, OrderRecord, OrderState, SignalRecord, Trade
+from .ledger.records import Book, CashFlow, OrderRecord, OrderState, PastRecord, SignalRecord, Trade
 from .market.history import History
 from .performance import Close, fall, period_return
 from .plan_table import Table
@@ -130,6 +130,24 @@ def cash_flow(record: CashFlow) -> Json:
         "note": record.note,
         "value_before": text(record.value_before, 8),
         **({"coin": record.coin, "quantity": text(record.quantity)} if record.coin else {}),
+    }
+
+
+def past(tool: str, record: PastRecord) -> Json:
+    """A record of another tool as get_history tells it; a withdrawal is negative."""
+    return {
+        "tool": tool,
+        "time": iso(record.time),
+        "kind": record.kind.value,
+        "amount": text(record.amount),
+        "currency": record.currency,
+        "coin": record.coin,
+        "side": record.side,
+        "quantity": text(record.quantity),
+        "price": text(record.price),
+        "fee": text(record.fee),
+        "simulated": record.simulated,
+        "note": record.note,
     }
 
 

@@ -18,13 +18,14 @@ from . import claims
 from .book import IN_USE
 from .fills import FillTable
 from .flows import FlowTable
+from .past import PastTable
 from .records import FIRST_BOOK, NO_BOOK, OVERTAKEN, BookedFill, CashFlow, Claim, Result, SignalRecord, Trade
 from .signals import SignalTable, signal_of
 from .storage import remembered, upsert_row
 from .tables import accounts, books, cash_flows, closes, facts, fills, orders, signals
 
 
-class Ledger(SignalTable, FillTable, FlowTable):
+class Ledger(SignalTable, FillTable, FlowTable, PastTable):
     """The book in use of one mode, among others in one SQLite file; books have numbers."""
 
     # Books and the accounts they belong to

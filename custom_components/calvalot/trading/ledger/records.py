@@ -177,6 +177,34 @@ class CashFlow:
     after_fill: int | None = None
 
 
+class PastKind(StrEnum):
+    """Kinds of record that other tools left."""
+
+    VALUE = "value"
+    CASH_FLOW = "cash_flow"
+    TRADE = "trade"
+    FEE = "fee"
+    SIGNAL = "signal"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PastRecord:
+    """What another tool wrote down: an amount in a currency; a withdrawal is negative, `reference` is its own name for it."""
+
+    kind: PastKind
+    time: datetime
+    currency: str = ""
+    amount: Decimal | None = None
+    coin: str = ""
+    side: Side | None = None
+    quantity: Decimal | None = None
+    price: Decimal | None = None
+    fee: Decimal | None = None
+    simulated: bool = False
+    reference: str = ""
+    note: str = ""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trade:
     """An order that traded: gross quantity, amount in quote, fees as (asset, amount)."""

@@ -5,6 +5,7 @@ from decimal import Decimal
 from typing import Any, override
 
 from sqlalchemy import (
+    Boolean,
     Column,
     Dialect,
     ForeignKey,
@@ -252,4 +253,26 @@ facts = Table(
     Column("book", Integer, primary_key=True),
     Column("key", String(40), primary_key=True),
     Column("value", Text, nullable=False),
+)
+
+
+# What other tools wrote down before: part of no book.
+past = Table(
+    "past",
+    METADATA,
+    Column("tool", String(32), primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("kind", String(10), nullable=False),
+    Column("time", TimeText, nullable=False),
+    Column("currency", String(32), nullable=False),
+    Column("amount", DecimalText),
+    Column("coin", String(32), nullable=False),
+    Column("side", String(4)),
+    Column("quantity", DecimalText),
+    Column("price", DecimalText),
+    Column("fee", DecimalText),
+    Column("simulated", Boolean, nullable=False),
+    Column("reference", Text, nullable=False),
+    Column("note", Text, nullable=False),
+    Index("past_by_time", "time"),
 )

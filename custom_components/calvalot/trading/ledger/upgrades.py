@@ -171,5 +171,13 @@ UPGRADES: tuple[tuple[str, ...], ...] = (
     ),
     SOURCES_OF_SIGNALS,
     IDS_AS_TEXT,
+    (
+        """CREATE TABLE past (
+            tool VARCHAR(32) NOT NULL, key TEXT NOT NULL, kind VARCHAR(10) NOT NULL, time VARCHAR(40) NOT NULL,
+            currency VARCHAR(32) NOT NULL, amount TEXT, coin VARCHAR(32) NOT NULL, side VARCHAR(4), quantity TEXT,
+            price TEXT, fee TEXT, simulated BOOLEAN NOT NULL, reference TEXT NOT NULL, note TEXT NOT NULL,
+            PRIMARY KEY (tool, key))""",
+        "CREATE INDEX past_by_time ON past (time)",
+    ),
 )
 VERSION = 1 + len(UPGRADES)
