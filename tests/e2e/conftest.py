@@ -219,6 +219,8 @@ class Camera:
             self.folder.mkdir(parents=True, exist_ok=True)
             page = subject if isinstance(subject, Page) else subject.page
             page.mouse.move(0, 0)
+            if subject is page:
+                page.evaluate("scrollTo(0, 0)")
             subject.screenshot(path=self.folder / f"{self.language}-{name}.png")
 
 

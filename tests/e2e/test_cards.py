@@ -136,6 +136,17 @@ def test_new_signal_appears_without_reload(shown: Shown, page: Page) -> None:
     assert not violations(page)
 
 
+def test_amounts_have_their_unit_and_times_go_on(shown: Shown, page: Page) -> None:
+    """Nobody takes an amount for a quantity; what was a moment ago is not so for ever."""
+    open_dashboard(page)
+    tags = activity(page).locator(".tag", has=page.locator("b"))
+    tags.first.wait_for()
+    assert all(re.search(r"[\d.,]+\s+USDC$", each) for each in tags.all_inner_texts()), tags.all_inner_texts()
+    time = newest(page).locator("time")
+    time.evaluate("(each) => { each.dateTime = new Date(Date.now() - 2 * 3600e3).toISOString(); }")
+    expect(time).to_have_text("2 hours ago")
+
+
 def test_what_was_left_out_is_explained(shown: Shown, page: Page) -> None:
     """A buy that is too small says so in plain words."""
     open_dashboard(page)
@@ -288,6 +299,9 @@ def test_two_followers(shown: Shown, page: Page) -> None:
     assert first
     assert other
     assert first["x"] + first["width"] <= other["x"]
+    edges = portfolio(page).locator("ha-card")
+    expect(edges.nth(1)).to_have_css("border-top-width", "3px")
+    expect(edges.nth(0)).not_to_have_css("border-top-width", "3px")
     assert not violations(page)
     page.goto("/calv-a-lot/follower-2")
     expect(portfolio(page)).to_have_count(1)

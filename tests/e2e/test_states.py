@@ -123,6 +123,7 @@ def test_nothing_to_do_is_said_so(shown: Shown, page: Page) -> None:
         shown.leader.control("publish_v2", targets=targets)
         shown.poll()
         expect(newest(page).locator(".line b")).to_have_text(title)
+        expect(newest(page).locator(".mark path")).to_have_attribute("d", re.compile("^M"))
     shown.leader.control("publish_v2", targets={"DOGE": "0.5"})
     shown.poll()
     expect(newest(page).locator(".line b")).to_have_text("Signal · Refused")
