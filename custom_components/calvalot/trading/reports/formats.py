@@ -73,7 +73,7 @@ def cointracking(rows: Iterable[Movement]) -> str:
             for fee in row.fees
             if fee[1] not in row.assets
         ]
-    return _csv(table, quoting=csv.QUOTE_ALL)
+    return _csv(table, quoted=True)
 
 
 def blockpit(rows: Iterable[Movement]) -> str:
@@ -216,9 +216,9 @@ def _first(fees: Sequence[Amount]) -> Amount | None:
     return next(iter(fees), None)
 
 
-def _csv(table: Iterable[Sequence[str]], quoting: int = csv.QUOTE_MINIMAL) -> str:
-    """Rows as CSV; a note that a spreadsheet would take for a formula is told as text."""
+def _csv(table: Iterable[Sequence[str]], *, quoted: bool = False) -> str:
+    """Rows as CSV, each cell in quotes where `quoted`; a note that a spreadsheet would take for a formula is told as text."""
     file = StringIO()
-    writer = csv.writer(file, lineterminator="\n", quoting=quoting)  # type: ignore[arg-type]
+    writer = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_ALL if quoted else csv.QUOTE_MINIMAL)
     writer.writerows([f"'{cell}" if cell[:1] in {"=", "+", "-", "@"} else cell for cell in row] for row in table)
     return file.getvalue()
