@@ -56,6 +56,12 @@ def weights(stage: Stage, entry_id: str) -> dict[str, float]:
     return {each["coin"]: round(100 * each["weight"]) for each in found if each["weight"] > 0.005}
 
 
+def price_of(stage: Stage, entry_id: str, coin: str) -> Decimal:
+    """What the portfolio last saw as a coin's price."""
+    found = stage.home.ask("calvalot.get_portfolio", config_entry_id=entry_id)["positions"]
+    return next(Decimal(each["price"]) for each in found if each["coin"] == coin)
+
+
 def press(card: Locator, text: str) -> None:
     """Press a button."""
     card.get_by_role("button", name=text, exact=True).click()
@@ -131,7 +137,7 @@ def test_plan_is_refused_where_prices_have_moved(stage: Stage, entry_id: str, pa
     """It says of which coin, trades nothing, and is asked for anew."""
     card = open_plan(page)
     press(card, "Show the plan")
-    price = Decimal(stage.home.ask("calvalot.get_portfolio", config_entry_id=entry_id)["positions"][0]["price"])
+    price = price_of(stage, entry_id, "BTC")
     stage.exchange.control("set_price", symbol="BTCUSDC", price=str(price * Decimal("1.03")))
     press(card, "Trade this plan …")
     press(card.get_by_role("dialog"), "Do it now")
@@ -235,8 +241,11 @@ def test_several_sources(stage: Stage, entry_id: str, page: Page) -> None:
 def test_coins_that_are_held_back(stage: Stage, entry_id: str, page: Page, size: str) -> None:
     """What a stop has sold is not bought again; the plan says so, and an administrator lets it be."""
     stage.home.action("calvalot.rebalance", config_entry_id=entry_id)
+    assert weights(stage, entry_id) == {"BTC": 60, "ETH": 30}
+    card = open_plan(page)
     tune(stage.home, entry_id, stop_loss_drawdown=10, stop_loss_sell=True)
-    price = Decimal(stage.home.ask("calvalot.get_portfolio", config_entry_id=entry_id)["positions"][0]["price"])
+    expect(page.locator("calvalot-portfolio-card")).to_contain_text("sells everything after a fall of 10%")
+    price = price_of(stage, entry_id, "BTC")
     stage.exchange.control("set_price", symbol="BTCUSDC", price=str(price / 2))
     ids = entities(stage.home, entry_id)
 
@@ -246,7 +255,6 @@ def test_coins_that_are_held_back(stage: Stage, entry_id: str, page: Page, size:
 
     wait_for(stopped, "the stop")
     stage.exchange.control("set_price", symbol="BTCUSDC", price=str(price))
-    card = open_plan(page)
     expect(card.locator(".set-aside p")).to_have_count(2)
     expect(card.locator(".set-aside")).to_contain_text("A stop sold BTC.")
     press(card, "Show the plan")
