@@ -148,7 +148,8 @@ async def shown(hass: HomeAssistant, entry: MockConfigEntry) -> dict[str, str | 
     for action in ACTIONS:
         if action.name.startswith(("get_", "preview")):
             try:
-                answer = await hass.services.async_call(DOMAIN, action.name, {}, blocking=True, return_response=True)
+                asked = {"coin": "BTC"} if action.name == "get_candles" else {}
+                answer = await hass.services.async_call(DOMAIN, action.name, asked, blocking=True, return_response=True)
             except HomeAssistantError as err:
                 found[action.name] = told_by(err)
             else:

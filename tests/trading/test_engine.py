@@ -447,11 +447,11 @@ def dies(follower: OpenEngine, name: str, number: int, when: str) -> None:
         (mode, name, number)
         for mode in Mode
         for name, number in (
-            *(("add_flow", 1), ("add_orders", 1)),
-            *itertools.product(("update_orders", "book_orders", "write_signal"), (1, 2)),
+            *(("add_flow", 1), ("add_orders", 1), ("update_orders", 1)),
+            *itertools.product(("book_orders", "write_signal"), (1, 2)),
         )
         # On paper an order is written down for the second time with its fill.
-        if (mode, name, number) != (Mode.DRY_RUN, "update_orders", 2)
+        if (mode, name) != (Mode.DRY_RUN, "update_orders")
     ],
 )
 async def test_a_ledger_that_fails(
