@@ -53,8 +53,7 @@ def check(home: Home, leader: Simulator, exchange: Simulator, ids: Mapping[str, 
     )
     for publish in signals_to_come:
         exchange.control("walk", steps=20)
-        publish()
-        _poll(home, ids)
+        wait_for(partial(_taken_up, home, ids, publish()), "a signal that is taken up")
         prices = _figures(exchange.control("prices"))
         known, trades = len(trades), told(home.ask("calvalot.get_trades", limit=1000))
         on_paper_trades += [on_paper(trade, prices[trade.symbol]) for trade in trades[known:]]
@@ -84,6 +83,12 @@ def check(home: Home, leader: Simulator, exchange: Simulator, ids: Mapping[str, 
 
 def _poll(home: Home, ids: Mapping[str, str]) -> None:
     home.action("button.press", entity_id=ids["poll"])
+
+
+def _taken_up(home: Home, ids: Mapping[str, str], signal_id: str) -> bool:
+    """Poll, and say whether the signal is known: a poll joins a cycle that runs, which may have asked before it was there."""
+    _poll(home, ids)
+    return signal_id in [signal["signal_id"] for signal in home.ask("calvalot.get_signals")["signals"]]
 
 
 def _wait_for_executed(home: Home, ids: Mapping[str, str]) -> list[dict[str, Any]]:
