@@ -176,6 +176,24 @@ async def test_sells_and_buys(rig: Rig, leader: LeaderSimulator) -> None:
     rig.agree(follower)
 
 
+async def test_sales_that_would_not_pay(rig: Rig, leader: LeaderSimulator) -> None:
+    """Prices within the tolerance, at which the sales bring too little for the purchases: it is refused."""
+    follower = await rig.following(Mode.LIVE)
+    leader.publish_v2({"BTC": "1"})
+    await rig.cycle(follower)
+    await follower.commands.pause(paused=True)
+    leader.publish_v2({"ETH": "1"})
+    await rig.cycle(follower)
+    await follower.commands.pause(paused=False)
+    known = len(rig.orders())
+    plan_id = (await follower.commands.preview())["plan_id"]
+    for symbol, factor in (("BTCUSDC", "0.9955"), ("ETHUSDC", "1.0025")):
+        rig.exchange.set_price(symbol, rig.exchange.price(symbol) * Decimal(factor), gap=True)
+    assert (error := await refusal(follower, plan_id))[0] == "prices_moved"
+    assert "BTC" in error[1]["coins"]
+    assert len(rig.orders()) == known
+
+
 async def test_unknown_and_expired(rig: Rig, leader: LeaderSimulator) -> None:
     """A plan that nobody was shown, one that is too old, and one that so many others came after."""
     follower = await rig.following(Mode.DRY_RUN)

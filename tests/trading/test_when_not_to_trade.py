@@ -154,6 +154,9 @@ def test_own_allocation_on_one_side() -> None:
     bought = wanted(settings, under, SMALLEST, Side.BUY)
     assert bought
     assert bought.shares["BTC"] > Decimal("0.3")
+    short = wanted(settings, decimals({"BTC": "0.3", "ETH": "0.9"}), SMALLEST, Side.BUY)
+    assert short
+    assert "ETH" not in short.shares
 
 
 @pytest.mark.parametrize(("only", "spoken"), [(None, True), (Side.SELL, True), (Side.BUY, False)])

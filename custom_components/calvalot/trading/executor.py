@@ -217,8 +217,7 @@ class Executor:
 
     async def _found(self, record: OrderRecord, report: OrderReport) -> Outcome:
         """Write down that an order was executed, and have its fills."""
-        if self._exchange.keeps_orders:
-            (record,) = await self._write([executed(record, report)])
+        (record,) = await self._write([executed(record, report)])
         return await self._with_fills(record, report)
 
     async def _with_fills(self, record: OrderRecord, report: OrderReport) -> Outcome:
