@@ -21,6 +21,7 @@ from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 from .coordinator import CalvalotConfigEntry, CalvalotCoordinator
 from .entity import CalvalotEntity
 from .forms import QUOTE_ASSETS
+from .trading.decimals import decimal_text
 from .trading.ledger.records import Result
 from .trading.snapshot import PositionFigures, Snapshot, Status
 from .trading.statistics.marks import PERIODS
@@ -243,9 +244,8 @@ def _remove_stale_sensors(hass: HomeAssistant, coordinator: CalvalotCoordinator)
 
 
 def plain(value: Decimal, digits: int) -> str:
-    """Plain decimal text, without an exponent, trailing zeros or a negative zero."""
-    text = f"{round(value, digits) + 0:f}"
-    return text.rstrip("0").rstrip(".") if "." in text else text
+    """Plain decimal text of a rounded value, without a negative zero."""
+    return decimal_text(round(value, digits) + 0)
 
 
 class CalvalotSensor(CalvalotEntity, SensorEntity):

@@ -17,6 +17,12 @@ def round_up(value: Decimal, step: Decimal) -> Decimal:
     return below if below == value else below + step
 
 
+def decimal_text(value: Decimal) -> str:
+    """Plain decimal text, without an exponent or trailing zeros."""
+    text = f"{value:f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
 # Wide enough that no sum or product of real amounts is ever rounded; only a division is, explicitly.
 EXACT = Context(prec=60)
 HUNDRED = Decimal(100)

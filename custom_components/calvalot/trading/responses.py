@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from .attribution import CASH, COSTS, OTHER, Attribution
-from .decimals import EXACT, HUNDRED, ONE, ZERO
+from .decimals import EXACT, HUNDRED, ONE, ZERO, decimal_text
 from .exchanges.base import Mode
 from .ledger.ledger import Ledger
 from .ledger.records import Book, CashFlow, OrderRecord, OrderState, PastRecord, SignalRecord, Trade
@@ -40,8 +40,7 @@ def text(value: Decimal | None, places: int | None = None) -> str | None:
 
 def figure(value: Decimal | None) -> str | None:
     """Decimal text of what was divided: at most 8 places, without trailing zeros."""
-    rounded = text(value, 8)
-    return rounded and rounded.rstrip("0").rstrip(".")
+    return None if value is None else decimal_text(value.quantize(ONE.scaleb(-8), context=EXACT))
 
 
 def iso(time: datetime | None) -> str | None:

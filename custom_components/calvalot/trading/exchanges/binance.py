@@ -15,6 +15,7 @@ from typing import Any
 from aiohttp import ClientConnectorError, ClientError, ClientSession, ConnectionTimeoutError
 from binance.exceptions import BinanceAPIException, BinanceRequestException
 
+from ..decimals import decimal_text
 from ..errors import (
     ClockSkew,
     ExchangeError,
@@ -29,7 +30,6 @@ from ..market.candles import Candle, TimeFrame
 from .base import AccountId, Balance, Fill, KeyPermissions, OrderPage, OrderReport, OrderRequest, SymbolRules
 from .binance_client import RECV_WINDOW, BinanceClient, host_of
 from .binance_format import (
-    decimal_text,
     json_list,
     read_amount,
     read_candles,

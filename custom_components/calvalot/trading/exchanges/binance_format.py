@@ -27,12 +27,6 @@ def json_list(symbols: Collection[str]) -> str:
     return quote(json.dumps(sorted(symbols), separators=(",", ":")))
 
 
-def decimal_text(value: Decimal) -> str:
-    """Plain decimal text without trailing zeros; an exponent is refused."""
-    text = f"{value:f}"
-    return text.rstrip("0").rstrip(".") if "." in text else text
-
-
 def read_amount(text: Any) -> Decimal:
     """A finite, non-negative number from decimal text. Raises ValueError, ArithmeticError."""
     value = Decimal(str(text))

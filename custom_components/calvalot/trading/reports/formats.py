@@ -3,10 +3,10 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 import csv
 from datetime import UTC
-from decimal import Decimal
 from io import StringIO
 import json
 
+from ..decimals import decimal_text
 from .movements import Amount, Movement
 
 EXCHANGE = "Binance"
@@ -195,21 +195,16 @@ def _kind(row: Movement, trade: str, deposit: str, withdrawal: str) -> str:
     return deposit if row.received else withdrawal
 
 
-def _text(amount: Decimal) -> str:
-    text = f"{amount:f}"
-    return text.rstrip("0").rstrip(".") if "." in text else text
-
-
 def _pair(amount: Amount | None) -> tuple[str, str]:
-    return (_text(amount[0]), amount[1]) if amount else ("", "")
+    return (decimal_text(amount[0]), amount[1]) if amount else ("", "")
 
 
 def _asset_first(amount: Amount | None) -> tuple[str, str]:
-    return (amount[1], _text(amount[0])) if amount else ("", "")
+    return (amount[1], decimal_text(amount[0])) if amount else ("", "")
 
 
 def _named(amount: Amount) -> dict[str, str]:
-    return {"amount": _text(amount[0]), "asset": amount[1]}
+    return {"amount": decimal_text(amount[0]), "asset": amount[1]}
 
 
 def _first(fees: Sequence[Amount]) -> Amount | None:
