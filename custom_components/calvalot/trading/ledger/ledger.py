@@ -13,13 +13,14 @@ from sqlalchemy import func, insert, select, update
 from ..decimals import ZERO
 from ..exchanges.base import AccountId, Fill, Mode, Side
 from ..portfolio import Portfolio
+from ..replay import in_order, replayed
 from ..signal import Kind
 from . import claims
 from .book import IN_USE
 from .fills import FillTable
 from .flows import FlowTable
 from .past import PastTable
-from .records import FIRST_BOOK, NO_BOOK, OVERTAKEN, BookedFill, CashFlow, Claim, Result, SignalRecord, Trade
+from .records import FIRST_BOOK, NO_BOOK, OVERTAKEN, BookedFill, Claim, Result, SignalRecord, Trade
 from .signals import SignalTable, signal_of
 from .storage import remembered, upsert_row
 from .tables import accounts, books, cash_flows, closes, facts, fills, orders, signals
@@ -138,18 +139,6 @@ class Ledger(SignalTable, FillTable, FlowTable, PastTable):
         flows = sorted(self.flows(None), key=lambda flow: flow.seq)
         paid_in = sum((flow.amount_quote for flow in flows if not flow.coin), ZERO)
         portfolio = Portfolio(cash=paid_in, paid_in=paid_in)
-        in_kind = [flow for flow in flows if flow.coin]
-        for each in self.fills_since():
-            while in_kind and (in_kind[0].after_fill or 0) < each.seq:
-                portfolio = _without(portfolio, in_kind.pop(0))
-            portfolio = portfolio.with_fill(
-                each.fill, each.side, each.coin, self.quote, each.fee_price, lendable=each.fill.quantity
-            )
-        for flow in in_kind:
-            portfolio = _without(portfolio, flow)
+        for step in in_order(self.fills_since(), [flow for flow in flows if flow.coin]):
+            portfolio = replayed(portfolio, step, self.quote)
         return portfolio
-
-
-def _without(portfolio: Portfolio, flow: CashFlow) -> Portfolio:
-    """The portfolio after a withdrawal in kind."""
-    return portfolio.with_withdrawal(flow.coin or "", flow.quantity or ZERO, -flow.amount_quote)

@@ -9,6 +9,7 @@ from ..decimals import EXACT, ZERO
 from ..exchanges.base import Side
 from ..ledger.records import BookedFill, CashFlow
 from ..portfolio import CASH_DIGITS, COST_DIGITS, Portfolio
+from ..replay import in_order, replayed
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,30 +86,21 @@ class Fifo:
 def gains(fills: Iterable[BookedFill], in_kind: Sequence[CashFlow], quote: str) -> tuple[dict[int, Gain], Fifo]:
     """Gains by year, oldest first, and what is still held. Coins that left in kind count as sold for what they were worth."""
     found: dict[int, Gain] = {}
-    fifo, average, waiting = Fifo(), Portfolio(), list(in_kind)
+    fifo, average = Fifo(), Portfolio()
 
     def add(year: int, sold: Decimal, gain: Decimal, realised: Decimal) -> None:
         of = found.get(year, Gain())
         found[year] = Gain(of.sold + sold, of.fifo + gain, of.average + realised)
 
-    def withdraw(average: Portfolio) -> Portfolio:
-        flow = waiting.pop(0)
-        coin, quantity, worth = flow.coin or "", flow.quantity or ZERO, -flow.amount_quote
-        after = average.with_withdrawal(coin, quantity, worth)
-        add(flow.time.year, worth, worth - fifo.take(coin, quantity), after.realised - average.realised)
-        return after
-
     with localcontext(EXACT):
-        for each in fills:
-            while waiting and (waiting[0].after_fill or 0) < each.seq:
-                average = withdraw(average)
-            after = average.with_fill(
-                each.fill, each.side, each.coin, quote, each.fee_price, lendable=each.fill.quantity
-            )
-            gain = fifo.trade(each, quote)
-            if each.side is Side.SELL:
-                add(each.fill.time.year, each.fill.amount, gain, after.realised - average.realised)
-            average = after
-        while waiting:
-            average = withdraw(average)
+        for step in in_order(fills, in_kind):
+            before, average = average, replayed(average, step, quote)
+            realised = average.realised - before.realised
+            if isinstance(step, CashFlow):
+                worth = -step.amount_quote
+                add(step.time.year, worth, worth - fifo.take(step.coin or "", step.quantity or ZERO), realised)
+                continue
+            gain = fifo.trade(step, quote)
+            if step.side is Side.SELL:
+                add(step.fill.time.year, step.fill.amount, gain, realised)
     return found, fifo

@@ -10,6 +10,7 @@ from ..decimals import EXACT, ONE, ZERO
 from ..exchanges.base import Side
 from ..ledger.records import BookedFill, CashFlow
 from ..portfolio import Portfolio
+from ..replay import in_order, replayed
 
 SECONDS_A_DAY = 86_400
 
@@ -57,37 +58,34 @@ class Traded:
         """Mean time that what was sold was held, weighted by its amount."""
         return self.held / self.sold if self.sold else None
 
-    def take(self, fills: Iterable[BookedFill], in_kind: Sequence[CashFlow], quote: str) -> None:
+    def take(self, fills: Sequence[BookedFill], in_kind: Sequence[CashFlow], quote: str) -> None:
         """Go on with what was booked since the last time, both in the order of booking."""
-        waiting = [flow for flow in in_kind if flow.seq > self.last_flow]
+        last = max((each.seq for each in fills), default=self.last_fill)
+        # One that comes after a fill that is not among these waits for it.
+        known = [flow for flow in in_kind if flow.seq > self.last_flow and (flow.after_fill or 0) <= last]
         with localcontext(EXACT):
-            for each in fills:
-                while waiting and (waiting[0].after_fill or 0) < each.seq:
-                    self._withdraw(waiting.pop(0))
-                self._trade(each, quote)
-            while waiting and (waiting[0].after_fill or 0) <= self.last_fill:
-                self._withdraw(waiting.pop(0))
+            for step in in_order(fills, known):
+                after = replayed(self.portfolio, step, quote)
+                if isinstance(step, CashFlow):
+                    self.last_flow = step.seq
+                    self._become(after, step.time, {step.coin or ""})
+                else:
+                    self._trade(step, after)
 
     # Inside
 
-    def _trade(self, booked: BookedFill, quote: str) -> None:
-        fill, before = booked.fill, self.portfolio
-        after = before.with_fill(fill, booked.side, booked.coin, quote, booked.fee_price, lendable=fill.quantity)
+    def _trade(self, booked: BookedFill, after: Portfolio) -> None:
+        fill = booked.fill
         self.last_fill = booked.seq
         if booked.side is Side.BUY:
             self.bought += fill.amount
         else:
             self.sold += fill.amount
             self.held += self._days_held(booked)
-            result = after.realised - before.realised
+            result = after.realised - self.portfolio.realised
             self.won, self.lost = self.won + (result > 0), self.lost + (result < 0)
             self.gains, self.losses = self.gains + max(result, ZERO), self.losses + max(-result, ZERO)
         self._become(after, fill.time, {booked.coin, fill.fee_asset})
-
-    def _withdraw(self, flow: CashFlow) -> None:
-        self.last_flow = flow.seq
-        after = self.portfolio.with_withdrawal(flow.coin or "", flow.quantity or ZERO, -flow.amount_quote)
-        self._become(after, flow.time, {flow.coin or ""})
 
     def _become(self, after: Portfolio, time: datetime, coins: Iterable[str]) -> None:
         for coin in coins:
