@@ -305,14 +305,9 @@ class CalvalotConfigFlow(ConfigFlow, domain=DOMAIN):
         if shown is None:
             shown = {key: value for key, value in self._data.items() if key not in SECRETS}
         errors = problem.errors if problem else {}
-        consents = [
-            consent
-            for error, consent in forms.CONSENTS.items()
-            if error in errors.values() or (user_input or {}).get(consent)
-        ]
         return self.async_show_form(
             step_id=step_id,
-            data_schema=self.add_suggested_values_to_schema(forms.with_consents(schema, consents), shown),
+            data_schema=self.add_suggested_values_to_schema(forms.with_consents(schema, errors, user_input), shown),
             errors=forms.fields_of(schema, errors),
             description_placeholders={
                 "example_url": EXAMPLE_LEADER_URL,

@@ -234,8 +234,9 @@ def errors_by_section(errors: Mapping[str, str]) -> dict[str, str]:
     return found
 
 
-def with_consents(schema: vol.Schema, keys: Collection[str]) -> vol.Schema:
-    """A form with boxes to tick for what needs the owner's word."""
+def with_consents(schema: vol.Schema, errors: Mapping[str, str], user_input: Mapping[str, Any] | None) -> vol.Schema:
+    """A form with boxes to tick for what needs the owner's word: where an error asks for it, and where it was given."""
+    keys = [key for error, key in CONSENTS.items() if error in errors.values() or (user_input or {}).get(key)]
     return schema.extend({vol.Required(key, default=False): BooleanSelector() for key in keys})
 
 

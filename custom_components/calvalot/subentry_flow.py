@@ -61,16 +61,11 @@ class SourceSubentryFlow(ConfigSubentryFlow):
             }
         )
         errors = problem.errors if problem else {}
-        consents = [
-            consent
-            for error, consent in forms.CONSENTS.items()
-            if error in errors.values() or (user_input or {}).get(consent)
-        ]
         shown = user_input or {key: value for key, value in stored.items() if key not in self._kind.secrets}
         return self.async_show_form(
             step_id=step_id,
             data_schema=self.add_suggested_values_to_schema(
-                forms.with_consents(schema, consents), {CONF_WEIGHT: self._left(entry), **shown}
+                forms.with_consents(schema, errors, user_input), {CONF_WEIGHT: self._left(entry), **shown}
             ),
             errors=forms.fields_of(schema, errors),
             description_placeholders={

@@ -27,6 +27,7 @@ from .const import CONF_PAUSED, DOMAIN
 from .coordinator import CalvalotConfigEntry, CalvalotCoordinator
 from .errors import translated_errors
 from .kinds.allocation import CONF_ALLOCATION, CONF_COIN, CONF_SHARE
+from .kinds.base import SourceType
 from .registry import kinds_of, stored_of
 from .settings import weights_of
 from .trading import ready_made, responses
@@ -272,11 +273,12 @@ def _picture(coordinator: CalvalotCoordinator) -> Json:
 
 def _sources(entry: ConfigEntry[Any]) -> list[Json]:
     """What decides: its weight (%), its name or the host where it is asked, and the shares (%) of an own allocation."""
-    return [_source(entry, key, float(weight)) for key, weight in weights_of(entry).items()]
+    weights = weights_of(entry)
+    return [_source(entry, key, kind, float(weights[key])) for key, kind in kinds_of(entry).items()]
 
 
-def _source(entry: ConfigEntry[Any], key: str, weight: float) -> Json:
-    kind, stored, subentry = kinds_of(entry)[key], stored_of(entry, key), entry.subentries.get(key)
+def _source(entry: ConfigEntry[Any], key: str, kind: SourceType, weight: float) -> Json:
+    stored, subentry = stored_of(entry, key), entry.subentries.get(key)
     address = kind.address(stored.data)
     return {
         "key": key,

@@ -28,9 +28,9 @@ class Statistics:
     def read(self, now: datetime) -> Json:
         """Returns, risk and trades of the book in use; synchronous. Raises LedgerError."""
         book, closes = self._ledger.book(), self._ledger.closes()
-        flows = [flow for flow in reversed(self._ledger.flows(None)) if moved(flow)]
+        traded, everything = self._go_on()
+        flows = [flow for flow in reversed(everything) if moved(flow)]
         known = marks(closes, self._ledger.closing_prices(), flows)
-        traded = self.traded()
         cash = cash_by_day(known, flows, traded)
         first = first_holding(known, cash, traded)
         paid = [(flow.time.date(), flow.amount) for flow in flows]
@@ -44,14 +44,15 @@ class Statistics:
             "trades": _trades(traded, book, known, cash),
         }
 
-    def traded(self) -> Traded:
-        """What the book in use traded so far. Raises LedgerError."""
+    def _go_on(self) -> tuple[Traded, Sequence[CashFlow]]:
+        """What the book in use traded so far, and all that was paid in and out."""
         with self._adding:
             so_far = self._traded.setdefault(self._ledger.number, Traded())
             fills = self._ledger.fills_since(so_far.last_fill)
-            in_kind = sorted((flow for flow in self._ledger.flows(None) if flow.coin), key=lambda flow: flow.seq)
+            flows = self._ledger.flows(None)  # after the fills: one that came after others waits for them
+            in_kind = sorted((flow for flow in flows if flow.coin), key=lambda flow: flow.seq)
             so_far.take(fills, in_kind, self._ledger.quote)
-            return so_far
+            return so_far, flows
 
 
 def cash_by_day(known: Sequence[Mark], flows: Sequence[CashFlow], traded: Traded) -> dict[date, Decimal]:
