@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from custom_components.calvalot.trading.decimals import ZERO
 from custom_components.calvalot.trading.exchanges.base import Fill, OrderReport, OrderStatus, Side, SymbolRules
-from custom_components.calvalot.trading.ledger.records import OrderRecord, SignalRecord
+from custom_components.calvalot.trading.ledger.records import CashFlow, FlowKind, OrderRecord, SignalRecord
 from custom_components.calvalot.trading.portfolio import Portfolio, Position
 from custom_components.calvalot.trading.signal import PORTFOLIO, RECOVERED, SignalKey, SourceKind
 from custom_components.calvalot.trading.sizing import Market
@@ -146,6 +146,19 @@ class Taken:
     coin: str
     quantity: Decimal
     value: Decimal
+
+
+def make_withdrawal(taken: Taken, **changes: Any) -> CashFlow:
+    """The withdrawal in kind of those coins."""
+    flow = CashFlow(
+        kind=FlowKind.WITHDRAWAL,
+        amount=-taken.value,
+        amount_quote=-taken.value,
+        time=NOW,
+        coin=taken.coin,
+        quantity=taken.quantity,
+    )
+    return replace(flow, **changes)
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,6 +46,7 @@ from .builders import (
     make_portfolio,
     make_record,
     make_report,
+    make_withdrawal,
     steps,
 )
 from .faults import Fault, engine_of, failing_disk, full_disk, read_only
@@ -124,15 +125,7 @@ def test_replay_is_the_book(happened: list[Step]) -> None:
                     add_flow(ledger, f"{step.amount:f}")
                 elif isinstance(step, Taken):
                     after = expected.with_withdrawal(step.coin, step.quantity, step.value)
-                    flow = CashFlow(
-                        kind=FlowKind.WITHDRAWAL,
-                        amount=-step.value,
-                        amount_quote=-step.value,
-                        time=NOW,
-                        coin=step.coin,
-                        quantity=step.quantity,
-                    )
-                    ledger.add_flow(flow, Book(portfolio=after))
+                    ledger.add_flow(make_withdrawal(step), Book(portfolio=after))
                 else:
                     (order,) = ledger.add_orders([make_order(step.side, "100", step.coin, leg=int(step.fill.order_id))])
                     prices = {step.fill.fee_asset: step.fee_price}

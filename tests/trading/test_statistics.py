@@ -42,7 +42,7 @@ from custom_components.calvalot.trading.statistics.returns import (
 from custom_components.calvalot.trading.statistics.trades import Traded, exposure, turnover
 from tests.oracles import ask_oracles
 
-from .builders import NOW, QUOTE, Flow, Step, Taken, Trade, make_fill, make_order, make_report, steps
+from .builders import NOW, QUOTE, Flow, Step, Taken, Trade, make_fill, make_order, make_report, make_withdrawal, steps
 
 # All of them where somebody asks for them, a tenth in the ordinary run.
 COUNT = int(os.environ.get("CALVALOT_STATISTICS", "100"))
@@ -312,18 +312,7 @@ def apply(steps: list[Step]) -> tuple[Portfolio, list[BookedFill], list[CashFlow
                     book = book.with_flow(step.amount)
                 case Taken():
                     book = book.with_withdrawal(step.coin, step.quantity, step.value)
-                    in_kind.append(
-                        CashFlow(
-                            seq=number,
-                            kind=FlowKind.WITHDRAWAL,
-                            amount=-step.value,
-                            amount_quote=-step.value,
-                            time=NOW,
-                            coin=step.coin,
-                            quantity=step.quantity,
-                            after_fill=fills[-1].seq if fills else 0,
-                        )
-                    )
+                    in_kind.append(make_withdrawal(step, seq=number, after_fill=fills[-1].seq if fills else 0))
                 case Trade():
                     book = book.with_fill(step.fill, step.side, step.coin, QUOTE, step.fee_price, ZERO)
                     fills.append(

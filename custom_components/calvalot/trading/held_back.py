@@ -70,8 +70,7 @@ class HeldBack:
 
     def _targets(self) -> Mapping[str, Mapping[str, str]]:
         """Shares by coin that each source wants, as text; not of those that have not said."""
-        each = (member for source in self._sources for member in source.members or (source,))
-        told = {source.key: source.source.targets for source in each}
+        told = {each.key: each.source.targets for source in self._sources for each in source.asked}
         return {
             key: {coin: f"{share.normalize():f}" for coin, share in targets.items() if share}
             for key, targets in told.items()

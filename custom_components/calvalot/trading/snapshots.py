@@ -72,7 +72,7 @@ class SnapshotBuilder:
         signal, trade = await asyncio.to_thread(self._ledger.latest)
         waiting = await self._signals.approvals.waiting()
         first = self._sources[0] if self._sources else None
-        each = [member for source in self._sources for member in source.members or (source,)]
+        each = [asked for source in self._sources for asked in source.asked]
         remote = [source for source in each if source.source.remote]
         updates = [source.latest for source in each if source.latest and source.latest.update_required]
         quote = self._settings.quote

@@ -93,6 +93,11 @@ class SourceState:
         """Give the source back what it wanted to remember. Raises LedgerError."""
         self.source.memory = await asyncio.to_thread(self._ledger.fact, self._memory)
 
+    @property
+    def asked(self) -> Sequence[SourceState]:
+        """The sources that are asked what they want: those of a blend, else this one."""
+        return self.members or (self,)
+
     async def fetch(self, coins: Collection[str]) -> None:
         """Ask the source; a failure is its own and leaves everything else as it is."""
         self.incoming = None
