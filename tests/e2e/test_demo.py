@@ -60,7 +60,7 @@ def test_ctrl_c_leaves_nothing_behind(tmp_path: Path, options: list[str]) -> Non
 
 
 def test_a_restart_is_survived(tmp_path: Path) -> None:
-    """Home Assistant comes back after it was asked to restart, with its follower; the terminal speaks French and says so."""
+    """Home Assistant comes back after it was asked to restart, with its portfolio; the terminal speaks French and says so."""
     demo = subprocess.Popen(
         [DEMO, "--port", "0", "--no-history", "--language", "fr"],
         stdout=subprocess.PIPE,
@@ -70,7 +70,7 @@ def test_a_restart_is_survived(tmp_path: Path) -> None:
     )
     assert demo.stdout
     said = _read_until(demo.stdout, "Ctrl-C")
-    assert "Ajout du suiveur" in said
+    assert "Ajout du portefeuille" in said
     home = Home(next(tmp_path.glob("calvalot-demo-*")), urlsplit(re.findall(r"(http\S+)\s+ouvre", said)[0]).port or 0)
     _log_in(home)
     with pytest.raises(ApiError):  # more than there is: its owner's mistake is no error of the demo
