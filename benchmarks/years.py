@@ -98,6 +98,7 @@ def _orders(now: datetime, trades: int) -> Rows:
         *(
             "mode",
             "book",
+            "exchange",
             "source",
             "signal_id",
             "coin",
@@ -122,11 +123,12 @@ def _orders(now: datetime, trades: int) -> Rows:
                 *(
                     "dry_run",
                     1,
+                    "binance",
                     "leader",
                     f"{_time(now, first, trades)}-{first}",
                     coin,
                     f"{coin}USDC",
-                    "BUY" if number % 2 else "SELL",
+                    "SELL" if number // len(COINS) % 2 else "BUY",
                 ),
                 *(
                     0,
@@ -151,10 +153,13 @@ def _fills(now: datetime, trades: int) -> Rows:
             "book",
             "order_seq",
             "symbol",
+            "base",
+            "quote",
             "trade_id",
             "price",
             "quantity",
             "amount",
+            "value",
             "fee",
             "fee_asset",
             "fee_price",
@@ -166,8 +171,8 @@ def _fills(now: datetime, trades: int) -> Rows:
         yield (
             columns,
             (
-                *("dry_run", 1, number + 1, f"{coin}USDC", number + 1, PRICE[coin], QUANTITY[coin], "12.34567800"),
-                *("0.01234567", "USDC", "1", _time(now, number, trades)),
+                *("dry_run", 1, number + 1, f"{coin}USDC", coin, "USDC", number + 1, PRICE[coin], QUANTITY[coin]),
+                *("12.34567800", "12.34567800", "0.01234567", "USDC", "1", _time(now, number, trades)),
             ),
         )
 

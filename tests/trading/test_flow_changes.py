@@ -8,7 +8,7 @@ from random import Random
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from hypothesis import given, settings, strategies as st
+from hypothesis import example, given, settings, strategies as st
 import pytest
 
 from custom_components.calvalot.trading.cash_flows import CashFlows
@@ -73,7 +73,9 @@ def same(one: dict[str, Decimal], other: dict[str, Decimal]) -> bool:
 
 
 @settings(max_examples=10)
-@given(st.integers(0, 10**6), st.integers(0, DAYS * 24 - 2), st.integers(-20, 200).filter(bool))
+@given(st.integers(0, 10**6), st.integers(0, DAYS * 24 - 1), st.integers(-20, 200).filter(bool))
+@example(3, DAYS * 24 - 1, 150)
+@example(5, DAYS * 24 - 1, -20)
 def test_what_is_undone_was_never_there(seed: int, hour: int, amount: int) -> None:
     """A flow of any time, undone, done again, changed and deleted: figures of every day are those without it, or those with it."""
 

@@ -18,6 +18,7 @@ from custom_components.calvalot.trading.ledger.records import BookedFill, CashFl
 from custom_components.calvalot.trading.performance import Drawdown, Units
 from custom_components.calvalot.trading.portfolio import BookError, Portfolio
 from custom_components.calvalot.trading.statistics.figures import Statistics
+from custom_components.calvalot.trading.statistics.kept import from_text, to_text
 from custom_components.calvalot.trading.statistics.marks import PERIODS, Mark
 from custom_components.calvalot.trading.statistics.ratios import (
     calmar,
@@ -339,7 +340,10 @@ def test_the_results_add_up_to_what_was_realised(happened: list[Step], at_once: 
     for first in range(0, max(len(fills), 1), at_once):
         part = fills[first : first + at_once]
         known = part[-1].seq if part else 0
+        # As after a start in between.
+        traded = from_text(to_text(traded))
         traded.take(part, [flow for flow in in_kind if (flow.after_fill or 0) <= known], QUOTE)
+        assert from_text(to_text(traded)) == traded
     assert traded.portfolio.realised == book.realised
     assert traded.portfolio.positions == book.positions
     with localcontext(EXACT):
@@ -435,3 +439,40 @@ def test_of_a_ledger(ledger: Ledger) -> None:
     assert told["risk"]["best_day"] == {"day": "2026-01-02", "return": "5"}
     assert told["risk"]["drawdowns"][0]["recovered"] is not None
     assert told["months"][0]["months"]["03"] is None
+
+
+def test_what_was_added_up_is_kept(ledger: Ledger) -> None:
+    """With every 250th fill, for the next start, which goes on from there; also after an older copy came back."""
+    at = datetime(2026, 1, 1, 12, tzinfo=UTC)
+    with localcontext(EXACT):
+        units = Units().with_flow(ZERO, Decimal(90_000))
+        book = ledger.book()
+        paid = replace(book, portfolio=book.portfolio.with_flow(Decimal(100_000)), net_deposits=ONE, units=units)
+    amount = Decimal(100_000)
+    ledger.add_flow(
+        CashFlow(kind=FlowKind.INITIAL, amount=amount, amount_quote=amount, time=at, value_before=ZERO), paid
+    )
+
+    def trade(count: int) -> None:
+        for order in ledger.add_orders(
+            [make_order(client_order_id=f"{ledger.last_fill()}-{each}") for each in range(count)]
+        ):
+            fill = make_fill("1", "100", "0", time=at, trade_id=order.client_order_id)
+            ledger.book_order(order, make_report(order, fill), [fill], {QUOTE: ONE})
+
+    trade(249)
+    first = Statistics(ledger)
+    first.keep_up()
+    assert ledger.fact("traded") is None
+    trade(1)
+    first.keep_up()
+    kept = ledger.fact("traded")
+    assert kept
+    assert ledger.fact("traded_up_to") == f"{ledger.last_fill()}"
+    trade(3)
+    first.keep_up()
+    assert ledger.fact("traded") == kept
+    assert Statistics(ledger).read(at)["trades"]["bought"] == "25300"
+    # What is kept is gone on with, and not added up again.
+    ledger.remember("traded", kept.replace('"bought":"25000"', '"bought":"1000"'))
+    assert Statistics(ledger).read(at)["trades"]["bought"] == "1300"

@@ -131,7 +131,8 @@ class CashFlows:
             value = valuation.total * view.rate
         flow = CashFlow(kind=kind, amount=amount, amount_quote=quote, time=time, note=note, value_before=value)
         if self._clock() - time > LATELY:
-            return await self._swap(None, flow, book, valuation.total, view.rate) or flow
+            past = replace(flow, value_before=None)
+            return await self._swap(None, past, book, valuation.total, view.rate) or flow
         flow, _ = await self._write(flow, book, view.rate)
         return flow
 
@@ -145,12 +146,14 @@ class CashFlows:
         with localcontext(EXACT):
             changed = old.amount if amount is None else amount
             quote = (old.amount_quote * changed / old.amount).quantize(SMALLEST, ROUND_DOWN)
+        time = self._checked(abs(changed), at or old.time)
         new = replace(
             old,
             amount=changed,
             amount_quote=quote,
-            time=self._checked(abs(changed), at or old.time),
+            time=time,
             note=old.note if note is None else note,
+            value_before=old.value_before if time == old.time else None,
         )
         return await self._swapped(old, new, view) or new
 

@@ -193,6 +193,7 @@ class Engine:
                 async with self._preparation.ready(self.sources) as inputs:
                     await self._act(inputs)
                 snapshot = await self._snapshots.build(inputs)
+                await asyncio.to_thread(self.queries.keep_up)
                 self._fetcher.watch_exchange(snapshot.exchange_problem)
             except LedgerError as err:
                 storage = err

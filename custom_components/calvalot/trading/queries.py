@@ -27,6 +27,10 @@ class Queries:
         self._clock = clock
         self._statistics = Statistics(ledger)
 
+    def keep_up(self) -> None:
+        """Add up what was traded, so that no question waits for it; synchronous. Raises LedgerError."""
+        self._statistics.keep_up()
+
     async def trades(self, limit: int = 100, since: datetime | None = None, book: int | None = None) -> list[Json]:
         """Trades of the book in use or another one, newest first. Raises CommandError."""
         trades = await guarded(asyncio.to_thread((await self._book(book)).trades, limit, since))

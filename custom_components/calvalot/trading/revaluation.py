@@ -37,7 +37,8 @@ def end_of_day(close: Close) -> datetime:
 def revalue(flow: CashFlow, flows: Sequence[CashFlow], closes: Sequence[Close], *, leaves: bool = False) -> Revaluation:
     """Put a flow among others, each with the value before it, and between the closes, both oldest first.
 
-    One that `leaves` is taken out of what came after it; it is not among the others. Raises NotWorthThat.
+    The value before the flow is the one it has, where that was known at its time. One that `leaves` is taken out of what came
+    after it; it is not among the others. Raises NotWorthThat.
     """
     if leaves:
         flow = replace(flow, amount=-flow.amount, amount_quote=-flow.amount_quote)
@@ -61,7 +62,7 @@ def revalue(flow: CashFlow, flows: Sequence[CashFlow], closes: Sequence[Close], 
     def place(units: Units) -> tuple[CashFlow, Units]:
         if leaves:
             return flow, units
-        value = units.outstanding * units.price
+        value = units.outstanding * units.price if flow.value_before is None else flow.value_before
         if value + flow.amount < 0:
             raise NotWorthThat
         return replace(flow, value_before=value), units.with_flow(value, flow.amount)

@@ -33,6 +33,13 @@ class FillTable(OrderTable):
             ).scalar_one_or_none()
             return asset
 
+    @remembered(fills)
+    def last_fill(self) -> int:
+        """The seq of the fill that was booked last, 0 where there is none."""
+        with self._reading() as connection:
+            last: int | None = connection.execute(select(func.max(fills.c.seq)).where(self._own(fills))).scalar_one()
+            return last or 0
+
     def book_order(
         self,
         record: OrderRecord,

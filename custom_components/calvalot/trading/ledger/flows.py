@@ -77,6 +77,7 @@ class FlowTable(BookStorage):
             amount_quote=Decimal(removed["amount_quote"]),
             time=datetime.fromisoformat(removed["time"]),
             note=removed["note"],
+            value_before=Decimal(removed["value_before"]) if removed.get("value_before") else None,
         )
 
     def flows(
@@ -195,6 +196,7 @@ def _change_text(old: CashFlow | None, new: CashFlow | None) -> str:
         "amount_quote": f"{old.amount_quote:f}",
         "time": old.time.isoformat(),
         "note": old.note,
+        "value_before": f"{old.value_before:f}",
     }
     return json.dumps({"added": new and new.seq, "removed": removed})
 

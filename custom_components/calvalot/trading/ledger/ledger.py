@@ -112,13 +112,14 @@ class Ledger(SignalTable, FillTable, FlowTable, PastTable):
                 for table in (signals, orders, fills, cash_flows, closes)
             }
 
-    def fills_since(self, seq: int = 0) -> tuple[BookedFill, ...]:
+    def fills_since(self, seq: int = 0, limit: int | None = None) -> tuple[BookedFill, ...]:
         """Fills booked after the one with a seq, in the order of booking."""
         query = (
             select(fills, orders.c.side, orders.c.coin, orders.c.order_id)
             .join(orders, orders.c.seq == fills.c.order_seq)
             .where(self._own(fills), fills.c.seq > seq)
             .order_by(fills.c.seq)
+            .limit(limit)
         )
         with self._reading() as connection:
             return tuple(

@@ -4,29 +4,44 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from datetime import date, datetime
 from decimal import Decimal, localcontext
-from threading import Lock
+from threading import RLock
 from typing import Any
 
 from ..decimals import EXACT, HUNDRED, ZERO
 from ..ledger.ledger import Ledger
 from ..ledger.records import Book, CashFlow
 from ..responses import Json, figure, iso, text
+from .kept import from_text, to_text
 from .marks import Mark, marks, moved
 from .ratios import DRAWDOWNS, Fall, falls, months, ratios, years
 from .returns import Holding, Period, periods
 from .trades import Traded, exposure, turnover
 
+# Facts of the ledger: what was traded, added up, and up to which fill.
+KEPT = "traded"
+KEPT_UP_TO = "traded_up_to"
+# It is kept after so many fills, and so many are added up with one cycle at most.
+KEPT_EVERY = 250
+AT_ONCE = 1000
+
 
 class Statistics:
-    """Answers for the statistics of the books of one ledger; what was traded is added up once and gone on with."""
+    """Answers for the statistics of the books of one ledger.
+
+    What was traded is added up once and gone on with; from time to time it is kept in the ledger, for the next start.
+    """
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
         self._traded: dict[int, Traded] = {}
-        self._adding = Lock()
+        self._adding = RLock()
 
     def read(self, now: datetime) -> Json:
         """Returns, risk and trades of the book in use; synchronous. Raises LedgerError."""
+        with self._adding:
+            return self._read(now)
+
+    def _read(self, now: datetime) -> Json:
         book, closes = self._ledger.book(), self._ledger.closes()
         traded, everything = self._go_on()
         flows = [flow for flow in reversed(everything) if moved(flow)]
@@ -44,15 +59,26 @@ class Statistics:
             "trades": _trades(traded, book, known, cash),
         }
 
-    def _go_on(self) -> tuple[Traded, Sequence[CashFlow]]:
-        """What the book in use traded so far, and all that was paid in and out."""
+    def keep_up(self) -> None:
+        """Add up what was traded since it was kept last, a part at a time; synchronous. Raises LedgerError."""
+        kept = int(self._ledger.fact(KEPT_UP_TO) or 0)
+        if self._ledger.last_fill() < kept + KEPT_EVERY:
+            return
         with self._adding:
-            so_far = self._traded.setdefault(self._ledger.number, Traded())
-            fills = self._ledger.fills_since(so_far.last_fill)
-            flows = self._ledger.flows(None)  # after the fills: one that came after others waits for them
-            in_kind = sorted((flow for flow in flows if flow.coin), key=lambda flow: flow.seq)
-            so_far.take(fills, in_kind, self._ledger.quote)
-            return so_far, flows
+            traded, _ = self._go_on(AT_ONCE)
+            self._ledger.remember_all({KEPT: to_text(traded), KEPT_UP_TO: f"{traded.last_fill}"})
+
+    def _go_on(self, limit: int | None = None) -> tuple[Traded, Sequence[CashFlow]]:
+        """What the book in use traded so far, so many fills more at most, and all that was paid in and out."""
+        so_far = self._traded.get(self._ledger.number)
+        if so_far is None or so_far.last_fill > self._ledger.last_fill():  # the ledger may be an older copy
+            kept = self._ledger.fact(KEPT)
+            so_far = self._traded[self._ledger.number] = from_text(kept) if kept else Traded()
+        fills = self._ledger.fills_since(so_far.last_fill, limit)
+        flows = self._ledger.flows(None)  # after the fills: one that came after others waits for them
+        in_kind = sorted((flow for flow in flows if flow.coin), key=lambda flow: flow.seq)
+        so_far.take(fills, in_kind, self._ledger.quote)
+        return so_far, flows
 
 
 def cash_by_day(known: Sequence[Mark], flows: Sequence[CashFlow], traded: Traded) -> dict[date, Decimal]:
@@ -77,8 +103,7 @@ def first_holding(known: Sequence[Mark], cash: Mapping[date, Decimal], traded: T
     if first is None:
         return None
     before = [day for day in traded.by_day if day <= first.day]
-    positions = traded.by_day[max(before)].positions if before else {}
-    return Holding(cash=cash[first.day], coins={coin: each.quantity for coin, each in positions.items()})
+    return Holding(cash=cash[first.day], coins=traded.by_day[max(before)].coins if before else {})
 
 
 def _period(period: Period) -> Json:

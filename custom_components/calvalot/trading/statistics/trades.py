@@ -11,13 +11,14 @@ from ..exchanges.base import Side
 from ..ledger.records import BookedFill, CashFlow
 from ..portfolio import Portfolio
 from ..replay import in_order, replayed
+from .returns import Holding
 
 SECONDS_A_DAY = 86_400
 
 
 @dataclass(slots=True)
 class Lot:
-    """Coins that came at one time."""
+    """Coins that came on one day (UTC), at their mean time."""
 
     quantity: Decimal
     time: datetime
@@ -25,7 +26,7 @@ class Lot:
 
 @dataclass(slots=True)
 class Traded:
-    """Sums over all fills of a book so far, in quote; `by_day` is the portfolio after the last trade of a day, without deposits.
+    """Sums over all fills of a book so far, in quote; `by_day` is what was held after the last trade of a day, without deposits.
 
     A sale's result is what it brought less what was sold at average cost, fees included. `held` sums amount × days of what was sold.
     """
@@ -40,7 +41,7 @@ class Traded:
     bought: Decimal = ZERO
     sold: Decimal = ZERO
     held: Decimal = ZERO
-    by_day: dict[date, Portfolio] = field(default_factory=dict[date, Portfolio])
+    by_day: dict[date, Holding] = field(default_factory=dict[date, Holding])
     lots: dict[str, deque[Lot]] = field(default_factory=dict[str, deque[Lot]])
 
     @property
@@ -91,11 +92,12 @@ class Traded:
         for coin in coins:
             change = after.quantity(coin) - self.portfolio.quantity(coin)
             if change > 0:
-                self.lots.setdefault(coin, deque()).append(Lot(change, time))
+                _add(self.lots.setdefault(coin, deque()), Lot(change, time))
             elif change < 0:
                 _drop(self.lots[coin], -change)
         self.portfolio = after
-        self.by_day[time.date()] = after
+        coins_held = {coin: position.quantity for coin, position in after.positions.items()}
+        self.by_day[time.date()] = Holding(cash=after.cash, coins=coins_held)
 
     def _days_held(self, booked: BookedFill) -> Decimal:
         """Amount × days of what a sale sold, the oldest first."""
@@ -107,6 +109,15 @@ class Traded:
             if not left:
                 break
         return total * booked.fill.price / SECONDS_A_DAY
+
+
+def _add(lots: deque[Lot], lot: Lot) -> None:
+    last = lots[-1] if lots else None
+    if last is None or last.time.date() != lot.time.date():
+        lots.append(lot)
+        return
+    last.quantity += lot.quantity
+    last.time += (lot.time - last.time) * float(lot.quantity / last.quantity)
 
 
 def _drop(lots: deque[Lot], quantity: Decimal) -> None:
