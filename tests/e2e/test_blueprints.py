@@ -109,7 +109,8 @@ class House:
         """Let the leader change its mind, and the follower hear of it."""
         self.published += 1
         signal_id: str = self.leader.control("publish_v2", targets=self.targets)
-        self.poll()
+        self.poll()  # it joins a cycle that runs already
+        wait_for(lambda: signal_id in self.results(), "it is heard of")
         return signal_id
 
     def answer(self, push: Json, title: str) -> None:
@@ -117,10 +118,10 @@ class House:
         (action,) = [action["action"] for action in push["data"]["actions"] if action["title"] == title]
         self.home.post("events/mobile_app_notification_action", {"action": action})
 
-    def result(self, signal_id: str) -> str:
-        """What became of a signal."""
+    def results(self) -> dict[str, str]:
+        """What became of each signal."""
         signals = self.home.ask("calvalot.get_signals")["signals"]
-        return next(str(signal["result"]) for signal in signals if signal["signal_id"] == signal_id)
+        return {signal["signal_id"]: signal["result"] for signal in signals}
 
     def trades(self) -> int:
         """Number of trades so far."""
@@ -179,6 +180,8 @@ def automate(house: House) -> Iterator[Callable[..., str]]:
     yield make
     for name in made:
         house.home.delete(f"config/automation/config/{name}")
+    gone = {f"automation.{name}" for name in made}
+    wait_for(lambda: gone.isdisjoint(state["entity_id"] for state in house.home.get("states")), "they are gone")
     tune(house.home, house.entry_id, approval="automatic")
     house.home.action("switch.turn_off", entity_id=house.ids["pause"])
 
@@ -269,7 +272,7 @@ def test_approval(house: House, automate: Callable[..., str]) -> None:
     gone = house.phone.wait()
     assert gone["message"] == "clear_notification"
     assert gone["data"]["tag"] == push["data"]["tag"]
-    assert house.result(signal_id) == "executed"
+    assert house.results()[signal_id] == "executed"
     assert house.trades() > before
 
 
@@ -286,7 +289,7 @@ def test_approval_rejected(house: House, automate: Callable[..., str]) -> None:
     assert newer["data"]["tag"] == push["data"]["tag"]
     house.answer(newer, "Reject")
     house.phone.wait(lambda push: push["message"] == "clear_notification")
-    assert (house.result(first), house.result(second)) == ("skipped", "skipped")
+    assert (house.results()[first], house.results()[second]) == ("skipped", "skipped")
     assert house.trades() == before
 
 
@@ -297,8 +300,8 @@ def test_approval_of_an_earlier_question(house: House, automate: Callable[..., s
     automate("approval", follower=house.device_id)
     action = f"calvalot_approve {house.device_id} {signal_id}"
     house.home.post("events/mobile_app_notification_action", {"action": action})
-    house.phone.wait()
-    assert house.result(signal_id) == "executed"
+    assert house.phone.wait()["message"] == "clear_notification"
+    assert house.results()[signal_id] == "executed"
 
 
 def test_alerts(house: House, automate: Callable[..., str]) -> None:
