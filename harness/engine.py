@@ -15,6 +15,7 @@ from custom_components.calvalot.trading.exchanges.base import Exchange, Mode
 from custom_components.calvalot.trading.exchanges.binance import BinanceExchange
 from custom_components.calvalot.trading.exchanges.paper import PaperExchange
 from custom_components.calvalot.trading.ledger.ledger import Ledger
+from custom_components.calvalot.trading.market.ranking import Ranking
 from custom_components.calvalot.trading.settings import Settings
 from custom_components.calvalot.trading.signal import SourceKind
 from custom_components.calvalot.trading.snapshot import Snapshot
@@ -61,6 +62,7 @@ def make_engine(
     publish: Callable[[Snapshot, tuple[Event, ...]], None] = _ignore,
     accounts: Accounts | None = None,
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ranking: Callable[[], Ranking | None] = lambda: None,
     **settings: Any,
 ) -> OpenEngine:
     """Return an engine that follows this leader, not started yet; ``settings`` are further ones of `Settings`."""
@@ -79,4 +81,5 @@ def make_engine(
         publish=publish,
         accounts=accounts,
         sleep=sleep,
+        ranking=ranking,
     )

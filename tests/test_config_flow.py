@@ -833,6 +833,7 @@ async def test_options(hass: HomeAssistant, entry: MockConfigEntry) -> None:
         "approval_timeout": 15,
         "push": True,
         "entry_jitter": 90,
+        "dropped_out": "keep",
     }
     result = await tune(hass, form, values)
     assert result["type"] is FlowResultType.CREATE_ENTRY

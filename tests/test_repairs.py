@@ -24,13 +24,22 @@ from custom_components.calvalot.repairs import async_create_fix_flow
 from custom_components.calvalot.trading.errors import InvalidKey, LeaderForbidden, LeaderSignalsOff
 from custom_components.calvalot.trading.exchanges.base import KeyPermissions, Side
 from custom_components.calvalot.trading.ledger.records import OrderRecord, OrderState
+from custom_components.calvalot.trading.market.coinmarketcap import RankError, RankKeyRefused
 from custom_components.calvalot.trading.snapshot import PositionFigures, Snapshot, Status
 from simulators.exchange import ExchangeSimulator
 from simulators.leader import FaultKind, LeaderSimulator
 
 from .conftest import set_up
 
-FIXABLE = {"unknown_coin", "order_unknown", "ledger_restored", "ledger_mismatch", "coin_set_aside", "dead"}
+FIXABLE = {
+    "unknown_coin",
+    "order_unknown",
+    "rank_ambiguous",
+    "ledger_restored",
+    "ledger_mismatch",
+    "coin_set_aside",
+    "dead",
+}
 
 
 def issue(hass: HomeAssistant, entry: MockConfigEntry, key: str) -> ir.IssueEntry | None:
@@ -88,6 +97,9 @@ def order(age: timedelta, sent: timedelta | None, **changes: Any) -> OrderRecord
             },
             {"coins": "SOL, XRP", "value": "2.47 USDC"},
         ),
+        ("rank_key_refused", {"rank_problem": RankKeyRefused("HTTP 401")}, {}),
+        ("ranks_unavailable", {"rank_problem": RankError("HTTP 500")}, {"error": "HTTP 500", "day": "–"}),
+        ("rank_ambiguous", {"ambiguous_coins": {"SOL": (), "XRP": ()}}, {"coins": "SOL, XRP"}),
         ("dead", {"status": Status.DEAD}, {}),
         ("ledger_failed", {"storage_problem": "disk full"}, {"error": "disk full"}),
         ("ledger_restored", {"restored": "x.2026-01-01.copy.db"}, {"copy": "x.2026-01-01.copy.db"}),

@@ -15,16 +15,21 @@ from .const import (
     CONF_COINS,
     CONF_EXCHANGE_URL,
     CONF_INITIAL_BUDGET,
+    CONF_MAX_RANK,
     CONF_QUOTE_ASSET,
+    CONF_RANK_IDS,
+    CONF_RANK_KEY,
     CONF_TRADING_MODE,
 )
 from .form_input import InvalidInput
-from .settings import exchange_of
+from .ranking import coinmarketcap_of
+from .settings import exchange_of, rank_ids
 from .texts import figure
 from .trading.errors import ExchangeError, InvalidKey
 from .trading.exchanges.base import Mode
 from .trading.exchanges.binance import BinanceExchange
 from .trading.exchanges.symbols import eur_rate, rate_symbols, symbol_of
+from .trading.market.coinmarketcap import RankError, RankKeyRefused
 
 
 async def check_exchange(hass: HomeAssistant, data: Mapping[str, Any], *, accept_withdrawal_key: bool) -> None:
@@ -67,6 +72,27 @@ async def check_coins(exchange: BinanceExchange, coins: Collection[str], quote: 
         raise InvalidInput({"base": "cannot_connect_exchange"}) from err
     if unknown := [coin for coin in coins if pairs.get(coin) not in listed]:
         raise InvalidInput({CONF_COINS: "unknown_coin"}, coins=", ".join(unknown))
+
+
+async def check_ranks(hass: HomeAssistant, entry: ConfigEntry[Any], wanted: Mapping[str, Any]) -> None:
+    """See that a limit on ranks has a key, and that one that is new is valid. Raises InvalidInput."""
+    try:
+        rank_ids(wanted.get(CONF_RANK_IDS) or ())
+    except ValueError as err:
+        raise InvalidInput({CONF_RANK_IDS: "rank_id_invalid"}) from err
+    key = wanted.get(CONF_RANK_KEY)
+    if not wanted.get(CONF_MAX_RANK):
+        return
+    if not key:
+        raise InvalidInput({CONF_RANK_KEY: "rank_key_missing"})
+    if key == entry.options.get(CONF_RANK_KEY):
+        return
+    try:
+        await coinmarketcap_of(hass, entry, key).check()
+    except RankKeyRefused as err:
+        raise InvalidInput({CONF_RANK_KEY: "invalid_rank_key"}) from err
+    except RankError as err:
+        raise InvalidInput({CONF_RANK_KEY: "cannot_connect_ranks"}) from err
 
 
 async def check_budget(hass: HomeAssistant, data: Mapping[str, Any], coins: Collection[str]) -> Terms:

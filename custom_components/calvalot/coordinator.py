@@ -16,6 +16,7 @@ from homeassistant.util.signal_type import SignalType
 from .const import DOMAIN, EVENT_SIGNAL_TOLD, LOGGER, STOP_TIMEOUT
 from .issues import Reauthentication, async_sync_issues
 from .ledgers import async_accounts, ledger_path
+from .ranking import async_ranking
 from .registry import connection_of, fields_of, sources_of
 from .scheduler import Scheduler
 from .settings import entry_settings, exchange_of, poll_interval, version
@@ -59,6 +60,7 @@ class CalvalotCoordinator(DataUpdateCoordinator[Snapshot]):
             clock=dt_util.utcnow,
             publish=self._publish,
             accounts=async_accounts(hass),
+            ranking=lambda: async_ranking(hass, entry),
             midnight=lambda now: dt_util.start_of_local_day(dt_util.as_local(now)),
         )
         self.device_id = ""

@@ -10,7 +10,14 @@ from homeassistant.core import HomeAssistant
 from homeassistant.util import dt as dt_util
 from yarl import URL
 
-from .const import CONF_DUST_THRESHOLD, CONF_EXCHANGE_URL, CONF_MIN_ORDER, CONF_SURVIVAL_FLOOR, DEFAULT_EXCHANGE_URL
+from .const import (
+    CONF_DUST_THRESHOLD,
+    CONF_EXCHANGE_URL,
+    CONF_MIN_ORDER,
+    CONF_RANK_KEY,
+    CONF_SURVIVAL_FLOOR,
+    DEFAULT_EXCHANGE_URL,
+)
 from .coordinator import CalvalotConfigEntry
 from .registry import type_of
 from .settings import version
@@ -18,7 +25,7 @@ from .trading.errors import CommandError
 from .trading.snapshot import Figures
 from .trading.urls import is_private
 
-AMOUNTS = (CONF_MIN_ORDER, CONF_DUST_THRESHOLD, CONF_SURVIVAL_FLOOR)
+REDACTED = (CONF_MIN_ORDER, CONF_DUST_THRESHOLD, CONF_SURVIVAL_FLOOR, CONF_RANK_KEY)
 
 
 async def async_get_config_entry_diagnostics(hass: HomeAssistant, entry: CalvalotConfigEntry) -> dict[str, Any]:
@@ -36,7 +43,7 @@ async def async_get_config_entry_diagnostics(hass: HomeAssistant, entry: Calvalo
         "mode": coordinator.settings.mode,
         "quote_asset": coordinator.settings.quote,
         "coins": list(coordinator.settings.coins),
-        "options": async_redact_data(entry.options, AMOUNTS),
+        "options": async_redact_data(entry.options, REDACTED),
         "status": snapshot.status,
         "source": source.kind,
         "leader": address
@@ -55,6 +62,7 @@ async def async_get_config_entry_diagnostics(hass: HomeAssistant, entry: Calvalo
             "permissions": None if snapshot.permissions is None else asdict(snapshot.permissions),
             "short_of_quote": snapshot.short_of_quote is not None,
         },
+        "ranks": {"at": snapshot.ranks_at, "problem": _kind(snapshot.rank_problem)},
         "last_signal": {"time": snapshot.last_signal, "result": snapshot.last_signal_result},
         "last_trade": snapshot.last_trade,
         "as_of": snapshot.as_of,

@@ -24,7 +24,7 @@ from .form_input import InvalidInput
 from .selectors import PASSWORD_FIELD, URL_FIELD, choice, coin_list
 from .texts import async_field_name, async_text, figure
 from .trading.exchanges.base import Mode
-from .trading.settings import Approval
+from .trading.settings import Approval, DroppedOut
 
 # What needs the owner's word, by the error that says so.
 CONSENTS = {"plain_http": const.CONF_ACCEPT_PLAIN_HTTP, "key_can_withdraw": const.CONF_ACCEPT_WITHDRAWAL_KEY}
@@ -103,6 +103,7 @@ OPTIONS = (
     Number(key=const.CONF_STOP_LOSS_DRAWDOWN, minimum=0.1, maximum=100, unit="%"),
     Number(key=const.CONF_MAX_TRADES_PER_DAY, minimum=1, maximum=10_000, unit="", whole=True),
     Number(key=const.CONF_APPROVAL_TIMEOUT, default=30, minimum=1, maximum=1440, unit="min"),
+    Number(key=const.CONF_MAX_RANK, minimum=1, maximum=2000, unit="", whole=True),
     WEIGHT,
     Number(key=const.CONF_MAX_SOURCE_AGE, default=7, minimum=0.1, maximum=365, unit="d"),
     Number(key=const.CONF_ENTRY_JITTER, default=0, minimum=0, maximum=900, unit="s"),
@@ -110,6 +111,7 @@ OPTIONS = (
 
 # The section that is there beside further sources only.
 BLEND = "blend"
+RANK = "rank"
 SECTIONS: Mapping[str, tuple[str, ...]] = {
     "trade": (
         const.CONF_COINS,
@@ -128,6 +130,7 @@ SECTIONS: Mapping[str, tuple[str, ...]] = {
         const.CONF_MAX_TRADES_PER_DAY,
         const.CONF_MAX_SLIPPAGE,
     ),
+    RANK: (const.CONF_MAX_RANK, const.CONF_RANK_KEY, const.CONF_DROPPED_OUT, const.CONF_RANK_IDS),
     BLEND: (const.CONF_WEIGHT, const.CONF_PAUSED, const.CONF_MAX_SOURCE_AGE),
     "approval": (const.CONF_APPROVAL, const.CONF_APPROVAL_TIMEOUT),
     "timing": (
@@ -146,6 +149,7 @@ _ONLY = SelectSelector(
     SelectSelectorConfig(options=["buy", "sell"], translation_key=const.CONF_ONLY, mode=SelectSelectorMode.DROPDOWN)
 )
 # A text this long would push the switch beside it out of the dialog; a field that is read only could not be copied from.
+_TEXTS = TextSelector(TextSelectorConfig(multiple=True))
 _ADDRESS = TextSelector(TextSelectorConfig(multiline=True))
 
 
@@ -198,6 +202,12 @@ def options(
         const.CONF_ONLY: (vol.Optional(const.CONF_ONLY), _ONLY),
         const.CONF_FROZEN: (vol.Optional(const.CONF_FROZEN), coin_list(coins)),
         const.CONF_LOCKED: (vol.Optional(const.CONF_LOCKED), coin_list(coins)),
+        const.CONF_RANK_KEY: (vol.Optional(const.CONF_RANK_KEY), PASSWORD_FIELD),
+        const.CONF_DROPPED_OUT: (
+            vol.Required(const.CONF_DROPPED_OUT, default=DroppedOut.KEEP.value),
+            choice(DroppedOut, const.CONF_DROPPED_OUT),
+        ),
+        const.CONF_RANK_IDS: (vol.Optional(const.CONF_RANK_IDS), _TEXTS),
         const.CONF_QUIET_HOURS: (vol.Optional(const.CONF_QUIET_HOURS), TextSelector()),
         const.CONF_PAUSED: (vol.Required(const.CONF_PAUSED, default=False), BooleanSelector()),
         const.CONF_PUSH: (vol.Required(const.CONF_PUSH, default=False), BooleanSelector()),

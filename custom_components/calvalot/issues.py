@@ -23,6 +23,7 @@ from .registry import type_of
 from .trading.decimals import ZERO
 from .trading.errors import InvalidKey, LeaderForbidden, LeaderSignalsOff
 from .trading.ledger.records import OrderRecord
+from .trading.market.coinmarketcap import RankKeyRefused
 from .trading.snapshot import Snapshot, Status
 from .trading.urls import is_private
 
@@ -111,6 +112,13 @@ def _coin_set_aside(snapshot: Snapshot, entry: ConfigEntry[Any]) -> Mapping[str,
     return {"coins": ", ".join(position.coin for position in aside), "value": f"{value:f} {quote}"}
 
 
+def _ranks_unavailable(snapshot: Snapshot, _entry: ConfigEntry[Any]) -> Mapping[str, str] | None:
+    problem = snapshot.rank_problem
+    if problem is None or isinstance(problem, RankKeyRefused):
+        return None
+    return {"error": str(problem), "day": f"{snapshot.ranks_at:%Y-%m-%d}" if snapshot.ranks_at else "–"}
+
+
 def _plain_http(_snapshot: Snapshot, entry: ConfigEntry[Any]) -> Mapping[str, str] | None:
     url = URL(type_of(entry.data).address(entry.data) or "")
     return {"host": url.host or ""} if url.scheme == "http" and not is_private(str(url)) else None
@@ -157,6 +165,19 @@ PROBLEMS = (
             else None
         ),
         severity=ir.IssueSeverity.WARNING,
+    ),
+    Problem(
+        key="rank_key_refused",
+        details=lambda snapshot, _: _when(isinstance(snapshot.rank_problem, RankKeyRefused)),
+    ),
+    Problem(key="ranks_unavailable", details=_ranks_unavailable, severity=ir.IssueSeverity.WARNING),
+    Problem(
+        key="rank_ambiguous",
+        details=lambda snapshot, _: (
+            {"coins": ", ".join(snapshot.ambiguous_coins)} if snapshot.ambiguous_coins else None
+        ),
+        severity=ir.IssueSeverity.WARNING,
+        fixable=True,
     ),
     Problem(key="order_unknown", details=_order_unknown, fixable=True),
     Problem(

@@ -7,12 +7,14 @@ from typing import Any
 from homeassistant.config_entries import ConfigFlowResult, OptionsFlow
 
 from . import forms
-from .checks import check_coins
+from .checks import check_coins, check_ranks
 from .const import (
     CONF_COINS,
+    CONF_MAX_RANK,
     CONF_PUSH_URL,
     CONF_QUIET_HOURS,
     CONF_QUOTE_ASSET,
+    CONF_RANK_KEY,
     CONF_SURVIVAL_FLOOR,
     CONF_WEIGHT,
     DEFAULT_COINS,
@@ -46,6 +48,7 @@ class CalvalotOptionsFlow(OptionsFlow):
         placeholders = {"push_url": url}
         if user_input is not None:
             shown = forms.flat(user_input)
+            key = shown.get(CONF_RANK_KEY) or entry.options.get(CONF_RANK_KEY)
             coins = coin_codes(shown.get(CONF_COINS, known))
             try:
                 forms.check_ranges(forms.OPTIONS, shown, coins)
@@ -54,6 +57,7 @@ class CalvalotOptionsFlow(OptionsFlow):
                 if blended and Decimal(str(shown[CONF_WEIGHT])) + others > HUNDRED:
                     raise InvalidInput({CONF_WEIGHT: "weight_sum"}, left=figure(self.hass, HUNDRED - others))
                 _check_quiet_hours(shown.get(CONF_QUIET_HOURS))
+                await check_ranks(self.hass, entry, {**shown, CONF_RANK_KEY: key})
                 if new := [coin for coin in coins if coin not in known]:
                     await check_coins(exchange_of(self.hass, entry.data), new, quote)
             except InvalidInput as err:
@@ -62,8 +66,13 @@ class CalvalotOptionsFlow(OptionsFlow):
                 fields = await forms.async_ranges(self.hass, wrong, "options", "init", quote)
                 placeholders |= {"fields": fields, **err.placeholders}
             else:
-                kept = {key: value for key, value in entry.options.items() if key not in forms.TUNED}
+                kept = {name: value for name, value in entry.options.items() if name not in forms.TUNED}
+                # Without a limit nobody asks for ranks, and no key is kept.
+                shown = {name: value for name, value in shown.items() if name != CONF_RANK_KEY}
+                if key and shown.get(CONF_MAX_RANK):
+                    shown[CONF_RANK_KEY] = key
                 return self.async_create_entry(data={**kept, **shown, CONF_COINS: list(coins)})
+        shown = {name: value for name, value in shown.items() if name != CONF_RANK_KEY}
         return self.async_show_form(
             step_id="init",
             data_schema=self.add_suggested_values_to_schema(

@@ -9,11 +9,19 @@ from homeassistant.components.repairs import ConfirmRepairFlow, RepairsFlow, Rep
 from homeassistant.config_entries import ConfigEntryState
 from homeassistant.core import HomeAssistant
 from homeassistant.data_entry_flow import UnknownStep
-from homeassistant.helpers.selector import NumberSelector, NumberSelectorConfig, NumberSelectorMode, TextSelector
+from homeassistant.helpers.selector import (
+    NumberSelector,
+    NumberSelectorConfig,
+    NumberSelectorMode,
+    SelectOptionDict,
+    SelectSelector,
+    SelectSelectorConfig,
+    TextSelector,
+)
 import voluptuous as vol
 
 from .checks import check_coins
-from .const import CONF_COINS, CONF_QUOTE_ASSET, DEFAULT_COINS, DEFAULT_QUOTE_ASSET
+from .const import CONF_COINS, CONF_QUOTE_ASSET, CONF_RANK_IDS, DEFAULT_COINS, DEFAULT_QUOTE_ASSET
 from .coordinator import CalvalotConfigEntry
 from .form_input import InvalidInput
 from .issues import COINS_LEFT, order_text, unknown_orders
@@ -23,6 +31,7 @@ from .trading.engine import Engine
 from .trading.errors import CommandError
 from .trading.exchanges.base import Side
 from .trading.ledger.records import OrderRecord
+from .trading.market.ranks import Listed
 
 EUR = NumberSelector(NumberSelectorConfig(mode=NumberSelectorMode.BOX, step="any", unit_of_measurement="EUR"))
 
@@ -179,6 +188,43 @@ class Revive(RepairsFlow):
         )
 
 
+class ConfirmRanks(RepairsFlow):
+    """Lets the owner say which coins are meant whose symbols CoinMarketCap lists more than once."""
+
+    def __init__(self, entry: CalvalotConfigEntry, coins: Mapping[str, Sequence[Listed]]) -> None:
+        """Take what may be meant."""
+        self._entry = entry
+        self._coins = coins
+
+    async def async_step_init(self, _user_input: dict[str, str] | None = None) -> RepairsFlowResult:
+        """Show the question."""
+        return await self.async_step_confirm()
+
+    async def async_step_confirm(self, user_input: dict[str, str] | None = None) -> RepairsFlowResult:
+        """Ask which coin each of them is, the best ranked one first."""
+        entry = self._entry
+        if user_input is not None:
+            known = entry.options.get(CONF_RANK_IDS) or []
+            ids = [*known, *(f"{coin}={number}" for coin, number in user_input.items())]
+            self.hass.config_entries.async_update_entry(entry, options={**entry.options, CONF_RANK_IDS: ids})
+            return self.async_create_entry(data={})
+        fields = {
+            vol.Required(coin, default=str(listed[0].id)): SelectSelector(
+                SelectSelectorConfig(
+                    options=[
+                        SelectOptionDict(value=str(each.id), label=f"{each.name} · {each.rank} · id {each.id}")
+                        for each in listed
+                    ]
+                )
+            )
+            for coin, listed in self._coins.items()
+        }
+        placeholders = {"name": entry.title, "coins": ", ".join(self._coins)}
+        return self.async_show_form(
+            step_id="confirm", data_schema=vol.Schema(fields), description_placeholders=placeholders
+        )
+
+
 async def async_create_fix_flow(
     hass: HomeAssistant, issue_id: str, data: dict[str, str | int | float | None] | None
 ) -> RepairsFlow:
@@ -195,6 +241,8 @@ async def async_create_fix_flow(
             return Tell(entry, lambda follower: follower.commands.accept_account(), missing=missing)
         case {"problem": "coin_set_aside", "coins": str(coins), "value": str(value)}:
             return Tell(entry, partial(_write_off, coins=coin_codes(coins.split(","))), coins=coins, value=value)
+        case {"problem": "rank_ambiguous"} if listed := entry.runtime_data.data.ambiguous_coins:
+            return ConfirmRanks(entry, listed)
         case {"problem": "dead"}:
             return Revive(entry)
         case {"problem": "order_unknown"} if orders := unknown_orders(entry.runtime_data.data):

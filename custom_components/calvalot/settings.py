@@ -15,7 +15,7 @@ from . import const
 from .trading.decimals import HUNDRED, ZERO
 from .trading.exchanges.base import Mode, Side
 from .trading.exchanges.binance import BinanceExchange
-from .trading.settings import Approval, QuietHours, Settings
+from .trading.settings import Approval, DroppedOut, QuietHours, Settings
 from .trading.signal import SourceKind
 from .trading.sources.leader import Leader
 from .trading.urls import normalise_url
@@ -78,6 +78,17 @@ def quiet_hours(value: Any) -> QuietHours:
     return hours
 
 
+def rank_ids(values: Any) -> Mapping[str, int]:
+    """Ids of coins at CoinMarketCap by their codes, from texts such as BTC=1. Raises ValueError."""
+    found: dict[str, int] = {}
+    for text in values:
+        coin, _, number = str(text).replace(" ", "").upper().partition("=")
+        if not coin.isalnum() or not number.isdecimal() or coin in found:
+            raise ValueError(text)
+        found[coin] = int(number)
+    return found
+
+
 # Options that are missing or empty leave the default of Settings.
 _OPTIONS: dict[str, Callable[[Any], Any]] = {
     const.CONF_MIN_ORDER: amount,
@@ -99,6 +110,9 @@ _OPTIONS: dict[str, Callable[[Any], Any]] = {
     const.CONF_FROZEN: lambda coins: frozenset(coin_codes(coins)),
     const.CONF_LOCKED: lambda coins: frozenset(coin_codes(coins)),
     const.CONF_QUIET_HOURS: quiet_hours,
+    const.CONF_MAX_RANK: _count,
+    const.CONF_RANK_IDS: rank_ids,
+    const.CONF_DROPPED_OUT: DroppedOut,
 }
 
 

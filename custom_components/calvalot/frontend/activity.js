@@ -13,7 +13,7 @@ const SETTLE = 150;
 const SCROLLS = !matchMedia("(pointer: coarse)").matches;
 const MAX_TAGS = 6;
 // Orders of which it is not known yet what became of them.
-const WAYS = ["initial_sync", "sync", "stop_loss", "exit", "allocation"];
+const WAYS = ["initial_sync", "sync", "stop_loss", "exit", "rank", "allocation"];
 
 export class ActivityCard extends CalvalotCard {
   heading = "activity";

@@ -23,12 +23,14 @@ from .health import CycleTiming, Health
 from .inputs import Fetcher, Inputs
 from .ledger.ledger import Ledger
 from .ledger.storage import LedgerCorrupt, LedgerError
+from .market.ranking import Ranking
 from .order_names import OrderNames
 from .plans import Plans
 from .preparation import Preparation
 from .profit import Today, midnight_utc
 from .publisher import Publisher
 from .queries import Queries
+from .rank_filter import RankFilter
 from .rebuild import Rebuild
 from .risk import Risk
 from .settings import Settings
@@ -66,11 +68,12 @@ class Engine:
         publish: Callable[[Snapshot, tuple[Event, ...]], None],
         accounts: Accounts | None = None,
         midnight: Callable[[datetime], datetime] = midnight_utc,
+        ranking: Callable[[], Ranking | None] = lambda: None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         """`sources` are named by their keys; `accounts` is shared by all portfolios that may trade on one account.
 
-        `sleep` pauses between look-ups.
+        `ranking` is where the ranks of coins are asked for, where its owner limits them. `sleep` pauses between look-ups.
         """
         self.settings = settings
         self.health = Health()
@@ -85,7 +88,7 @@ class Engine:
         self.sources: tuple[SourceState, ...] = self.members
         if is_blend(settings, sources):
             self.sources = (BlendState(self.members, settings, ledger, clock, events),)
-        self._fetcher = Fetcher(settings, exchange, ledger, clock, events)
+        self._fetcher = Fetcher(settings, exchange, ledger, clock, events, RankFilter(settings, ranking))
         names = OrderNames(ledger, settings.entry_id)
         bookings = Bookings(ledger, exchange.fee_coin, clock)
         self._executor = Executor(exchange, ledger, names, bookings, clock, sleep)

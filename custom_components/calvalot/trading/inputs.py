@@ -16,6 +16,7 @@ from .exchanges.base import Balance, Exchange, KeyPermissions, SymbolRules
 from .exchanges.symbols import eur_rate, rate_symbols, symbol_of
 from .ledger.ledger import Ledger
 from .ledger.records import LastPrice
+from .rank_filter import RankFilter
 from .settings import Settings
 from .sizing import Market
 from .sources.state import LOST_AFTER, SourceState
@@ -60,8 +61,10 @@ class Fetcher:
         ledger: Ledger,
         clock: Callable[[], datetime],
         events: EventQueue,
+        ranks: RankFilter,
     ) -> None:
         self._settings = settings
+        self.ranks = ranks
         self._exchange = exchange
         self.fee_coin = exchange.fee_coin
         self._ledger = ledger
@@ -80,10 +83,13 @@ class Fetcher:
         self.fee_prices: Mapping[str, Decimal] = {}
 
     async def fetch(self, sources: Sequence[SourceState] = ()) -> Inputs:
-        """Fetch prices, balances and what the sources need, all at the same time."""
+        """Fetch prices, balances, ranks and what the sources need, all at the same time."""
         self.exchange_problem = None
-        prices, balances, _ = await asyncio.gather(
-            self._prices(), self._balances(), asyncio.gather(*(source.fetch(self._coins) for source in sources))
+        prices, balances, _, _ = await asyncio.gather(
+            self._prices(),
+            self._balances(),
+            self.ranks.refresh(),
+            asyncio.gather(*(source.fetch(self._coins) for source in sources)),
         )
         self.asked_exchange = True
         by_coin = {

@@ -15,6 +15,7 @@ from .ledger.ledger import Ledger
 from .ledger.records import OrderRecord, OrderState, Result, SignalRecord
 from .planner import fund, plan
 from .portfolio import Portfolio, Position
+from .rank_filter import RankFilter
 from .settings import Settings
 from .sizing import NOTIONAL_MARGIN, LeftOut, Market, PlannedOrder, Reason
 from .wants import Allocation, Moves, Orders, Wants
@@ -54,6 +55,7 @@ class Rebalancer:
         clock: Callable[[], datetime],
         fee_coin: str | None,
         held_back: HeldBack,
+        ranks: RankFilter,
     ) -> None:
         """`fee_coin` is the coin that the exchange may take its fees in."""
         self._executor = executor
@@ -62,6 +64,7 @@ class Rebalancer:
         self._clock = clock
         self._fee_coin = fee_coin
         self._held_back = held_back
+        self._ranks = ranks
 
     async def order_plan(
         self,
@@ -91,6 +94,7 @@ class Rebalancer:
             return None
         blocked = await self._blocked(record, market)
         blocked |= {(coin, side): reason for coin, reason in aside.items() for side in Side}
+        blocked |= {(coin, Side.BUY): reason for coin, reason in self._ranks.not_bought(wants.coins).items()}
         blocked |= self._ruled_out(record, {*portfolio.positions, *wants.coins})
         if isinstance(wants, Allocation):
             blocked |= {(coin, Side.BUY): Reason.HELD_BACK for coin in await self._held_back.coins()}

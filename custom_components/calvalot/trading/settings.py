@@ -19,6 +19,13 @@ class Approval(StrEnum):
     ASK = "ask"
 
 
+class DroppedOut(StrEnum):
+    """What becomes of a coin that does not rank within the limit any more."""
+
+    KEEP = "keep"
+    SELL = "sell"
+
+
 @dataclass(frozen=True, slots=True)
 class QuietHours:
     """Hours of the day, in local time, in which no signal is traded; they may go over midnight."""
@@ -51,6 +58,9 @@ class Settings:
     those that are `locked` is set apart, as if the portfolio did not hold it. `weights` are the shares of the portfolio that each of
     several sources decides on, by their keys, `names` what their owner calls them; one that was not heard for `max_source_age` has nothing bought any more.
 
+    Coins that rank beyond `max_rank` by market capitalisation are not bought; `rank_ids` are what coins are called by the service
+    that ranks them, as far as their owner has said.
+
     `entry_id` names it for good: its orders carry a tag made from it. All parts of a portfolio share one object, and what may be
     tuned changes in it between two cycles.
     """
@@ -82,6 +92,9 @@ class Settings:
     paused_sources: frozenset[str] = frozenset()
     names: Mapping[str, str] = field(default_factory=dict[str, str])
     max_source_age: timedelta = timedelta(days=7)
+    max_rank: int | None = None
+    rank_ids: Mapping[str, int] = field(default_factory=dict[str, int])
+    dropped_out: DroppedOut = DroppedOut.KEEP
 
     def tune(self, settings: Settings) -> None:
         """Take over what may be tuned."""

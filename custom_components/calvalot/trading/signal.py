@@ -44,18 +44,24 @@ class Kind(StrEnum):
     SYNC = "sync"
     STOP_LOSS = "stop_loss"
     EXIT = "exit"
+    RANK = "rank"
 
     @property
     def sells_out(self) -> bool:
         """Whether it sells everything."""
         return self in {Kind.STOP_LOSS, Kind.EXIT}
 
+    @property
+    def is_own(self) -> bool:
+        """Whether the portfolio makes it, without any source."""
+        return self.sells_out or self is Kind.RANK
+
     def id_at(self, time: datetime) -> str:
         """Signal id of a record of this kind that the portfolio makes at a time."""
         return f"{self.value}-{time.astimezone(UTC).isoformat(timespec='milliseconds')}"
 
 
-RESERVED_STARTS = tuple(f"{kind.value}-" for kind in (Kind.SYNC, Kind.STOP_LOSS, Kind.EXIT))
+RESERVED_STARTS = tuple(f"{kind.value}-" for kind in (Kind.SYNC, Kind.STOP_LOSS, Kind.EXIT, Kind.RANK))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,8 +7,10 @@ from datetime import datetime, timedelta
 import logging
 
 from .approvals import Approvals
+from .decimals import ONE
 from .errors import CommandError
 from .events import EventQueue
+from .exchanges.base import Side
 from .executor import Executor
 from .exits import Exits
 from .held_back import HeldBack
@@ -18,6 +20,7 @@ from .ledger.ledger import Ledger
 from .ledger.records import OVERTAKEN, OrderState, Result, SignalRecord
 from .order_names import OrderNames
 from .outcomes import Outcomes
+from .own_signals import OwnSignals
 from .rebalance import OrderPlan, Rebalancer
 from .risk import Risk
 from .settings import Settings
@@ -25,7 +28,7 @@ from .signal import INITIAL_SYNC, PORTFOLIO, InvalidSignal, Kind, Signal
 from .signal_records import SignalRecords
 from .snapshot import Status
 from .sources.state import SourceState
-from .wants import Moves, Orders, to_text
+from .wants import Move, Moves, Orders, to_text
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -58,10 +61,13 @@ class Signals:
         self._clock = clock
         self._events = events
         self.held_back = HeldBack(settings, sources, ledger, clock)
-        self._rebalancer = Rebalancer(executor, ledger, settings, clock, fetcher.fee_coin, self.held_back)
+        self._rebalancer = Rebalancer(
+            executor, ledger, settings, clock, fetcher.fee_coin, self.held_back, fetcher.ranks
+        )
         self._joining = Joining(ledger)
         self.outcomes = Outcomes(ledger, fetcher, events)
         self.approvals = Approvals(settings, ledger, events, clock)
+        self.own = OwnSignals(ledger, fetcher, self._rebalancer, events, self.outcomes, clock)
         self.exits = Exits(ledger, fetcher, self._rebalancer, risk, events, self.outcomes, clock, self.held_back)
 
     async def decide(self, inputs: Inputs, *, ready: bool) -> None:
@@ -80,6 +86,9 @@ class Signals:
         quiet = self._settings.quiet_hours
         held_up = await self.sell_out(inputs) is not None or self._halted() or not ready
         held_up = held_up or (quiet is not None and quiet.until(self._clock()) is not None)
+        if not held_up:
+            await self.own.go_on(inputs, self._halted)
+            await self._sell_dropped(inputs)
         for source in self._sources:
             incoming = source.incoming
             busy = held_up or isinstance(incoming, InvalidSignal) or await self._pursue_open(source, inputs)
@@ -96,6 +105,14 @@ class Signals:
         if await self.exits.open():
             await self._overtake_all()
         return await self.exits.pursue(inputs)
+
+    async def _sell_dropped(self, inputs: Inputs) -> None:
+        """Sell what has dropped out of the ranks, where its owner wants that."""
+        ranks, book = self._fetcher.ranks, await asyncio.to_thread(self._ledger.book)
+        if (dropped := ranks.sold(book.portfolio.positions)) and ranks.asked_at:
+            wants = Moves(tuple(Move(coin, Side.SELL, ONE) for coin in dropped))
+            occasion = ranks.asked_at.isoformat()
+            await self.own.trade_once(Kind.RANK, wants, inputs, self._halted, occasion)
 
     async def sync(
         self, source: SourceState, inputs: Inputs, orders: Orders | None = None, draft: Signal | None = None

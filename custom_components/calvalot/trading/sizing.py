@@ -44,6 +44,8 @@ class Reason(StrEnum):
     FROZEN = "frozen"
     LOCKED = "locked"
     HELD_BACK = "held_back"
+    RANK = "rank"
+    RANK_UNCLEAR = "rank_unclear"
 
     @property
     def passing(self) -> bool:

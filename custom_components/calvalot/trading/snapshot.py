@@ -1,6 +1,6 @@
 """What a follower shows: one immutable snapshot of its book and its connections."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from decimal import Decimal, localcontext
@@ -10,6 +10,8 @@ from .decimals import EXACT, HUNDRED, ZERO
 from .errors import ExchangeError, SourceError
 from .exchanges.base import KeyPermissions, Mode
 from .ledger.records import Book, OrderRecord, Result, SignalRecord
+from .market.coinmarketcap import RankError
+from .market.ranks import Listed
 from .performance import tracking_distance
 from .portfolio import Position, Valuation
 from .profit import Profit, profit
@@ -98,7 +100,8 @@ class Snapshot(Figures):
     and that are not bought again yet, `moves_in_blend` those of sources that say moves.
     `due` is when the next cycle is wanted, where a signal waits for its turn.
     `exiting` is the sale of everything that is not done, `returned_signal` an older signal that the leader shows again.
-    `book` is the number of the book in use.
+    `book` is the number of the book in use. `ranks_at` is when the ranks were told last, `rank_problem` what went wrong with the
+    last question, `ambiguous_coins` what may be meant by coins of whose symbol there are several.
     `profit_today` is the profit since midnight without corrections; `since` when the first money came.
     `returns` are the time-weighted ones (%) by period, of the periods that the book is long enough for.
     `revalued` is when a flow was last dated back: values that were seen earlier than that may lack it, the closes do not.
@@ -137,6 +140,9 @@ class Snapshot(Figures):
     fall: Decimal | None = None
     exiting: SignalRecord | None = None
     returned_signal: str | None = None
+    rank_problem: RankError | None = None
+    ranks_at: datetime | None = None
+    ambiguous_coins: Mapping[str, Sequence[Listed]] = field(default_factory=dict[str, Sequence[Listed]])
     profit_today: Decimal | None = None
     returns: Mapping[str, Decimal] = field(default_factory=dict[str, Decimal])
     since: datetime | None = None

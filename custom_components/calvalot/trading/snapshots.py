@@ -111,6 +111,11 @@ class SnapshotBuilder:
             exchange_problem=problem,
             unknown_coins=tuple(dict.fromkeys(coin for source in each for coin in source.unknown_coins)),
             update_required=updates[0].latest_version if updates else None,
+            rank_problem=self._fetcher.ranks.problem,
+            ranks_at=self._fetcher.ranks.asked_at,
+            ambiguous_coins=self._fetcher.ranks.ambiguous(
+                {*self._settings.coins, *book.portfolio.positions, *((first and first.source.targets) or ())}
+            ),
             held_back=await self._signals.held_back.coins(),
             sources=tuple(self._source(source) for source in each),
             moves_in_blend=tuple(source.key for source in each if source.refused and source.refused.reason == MOVES),

@@ -88,7 +88,7 @@ class Ledger(SignalTable, FillTable, FlowTable, PastTable):
             self._own(signals),
             signals.c.result.not_in((Result.REJECTED, Result.ERROR)),
             signals.c.reason != OVERTAKEN,
-            signals.c.kind.not_in([kind for kind in Kind if kind.sells_out]),
+            signals.c.kind.not_in([kind for kind in Kind if kind.is_own]),
         )
         with self._reading() as connection:
             return any(connection.execute(query.limit(1)).first() for query in (self._traded(), followed))
