@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal, localcontext
 import json
+from typing import Any
 
 from .decimals import EXACT, ONE, ZERO
 from .sources.blend import Part, targets_of
@@ -118,20 +119,15 @@ def _split(parts: Sequence[Part], before: Split, held: Mapping[str, Decimal]) ->
 
 def to_text(attribution: Attribution) -> str:
     """The attribution as JSON."""
-    last = attribution.last
     return json.dumps(
         {
             "since": attribution.since.isoformat(),
             "start": f"{attribution.start:f}",
-            "points": _texts(attribution.points),
-            "records": _texts(attribution.records),
-            "split": {coin: _texts(shares) for coin, shares in attribution.split.items()},
-            "shares": {key: _texts(shares) for key, shares in attribution.shares.items()},
-            "last": {
-                **{name: f"{getattr(last, name):f}" for name in _FIGURES},
-                "prices": _texts(last.prices),
-                "quantities": _texts(last.quantities),
-            },
+            "points": texts(attribution.points),
+            "records": texts(attribution.records),
+            "split": {coin: texts(shares) for coin, shares in attribution.split.items()},
+            "shares": {key: texts(shares) for key, shares in attribution.shares.items()},
+            "last": valued_json(attribution.last),
         }
     )
 
@@ -139,28 +135,43 @@ def to_text(attribution: Attribution) -> str:
 def from_text(text: str) -> Attribution:
     """What `to_text` wrote."""
     document = json.loads(text)
-    last = document["last"]
     return Attribution(
         since=datetime.fromisoformat(document["since"]),
         start=Decimal(document["start"]),
-        points=_decimals(document["points"]),
-        records=_decimals(document["records"]),
-        split={coin: _decimals(shares) for coin, shares in document["split"].items()},
-        shares={key: _decimals(shares) for key, shares in document["shares"].items()},
-        last=Valued(
-            **{name: Decimal(last[name]) for name in _FIGURES},
-            prices=_decimals(last["prices"]),
-            quantities=_decimals(last["quantities"]),
-        ),
+        points=decimals(document["points"]),
+        records=decimals(document["records"]),
+        split={coin: decimals(shares) for coin, shares in document["split"].items()},
+        shares={key: decimals(shares) for key, shares in document["shares"].items()},
+        last=valued_of(document["last"]),
     )
 
 
 _FIGURES = ("unit_price", "value", "cash", "rate")
 
 
-def _texts(values: Mapping[str, Decimal]) -> dict[str, str]:
+def valued_json(valued: Valued) -> dict[str, Any]:
+    """A valuation as JSON."""
+    return {
+        **{name: f"{getattr(valued, name):f}" for name in _FIGURES},
+        "prices": texts(valued.prices),
+        "quantities": texts(valued.quantities),
+    }
+
+
+def valued_of(document: Mapping[str, Any]) -> Valued:
+    """The valuation that `valued_json` wrote."""
+    return Valued(
+        **{name: Decimal(document[name]) for name in _FIGURES},
+        prices=decimals(document["prices"]),
+        quantities=decimals(document["quantities"]),
+    )
+
+
+def texts[K: str](values: Mapping[K, Decimal]) -> dict[str, str]:
+    """Decimals as plain text."""
     return {key: f"{value:f}" for key, value in values.items()}
 
 
-def _decimals(texts: Mapping[str, str]) -> dict[str, Decimal]:
-    return {key: Decimal(text) for key, text in texts.items()}
+def decimals(known: Mapping[str, str]) -> dict[str, Decimal]:
+    """Decimals from their text."""
+    return {key: Decimal(text) for key, text in known.items()}

@@ -16,6 +16,7 @@ from .ledger.records import Book, CashFlow, FlowKind
 from .revaluation import NotWorthThat, revalue
 from .risk import STOP_PEAK
 from .settings import Settings
+from .statistics.distance_text import DISTANCE, scaled
 
 MAX_AMOUNT = Decimal(1_000_000)
 SMALLEST = Decimal("1e-8")
@@ -247,8 +248,11 @@ class CashFlows:
                 drawdown=drawdown,
             )
             before = book.units.valued(value * rate).price
-            if before and (peak := await asyncio.to_thread(self._ledger.fact, STOP_PEAK)):
-                facts[STOP_PEAK] = f"{Decimal(peak) * moved.units.price / before:f}"
+            factor = moved.units.price / before if before else ONE
+            if peak := await asyncio.to_thread(self._ledger.fact, STOP_PEAK):
+                facts[STOP_PEAK] = f"{Decimal(peak) * factor:f}"
+            if distance := await asyncio.to_thread(self._ledger.fact, DISTANCE):
+                facts[DISTANCE] = scaled(distance, factor)
         return await asyncio.to_thread(
             self._ledger.swap_flow, old, new, moved, tuple(flows.values()), tuple(closes.values()), facts
         )

@@ -8,23 +8,26 @@ from decimal import Decimal
 
 from .attribution import ATTRIBUTION, Valued, begin, from_text, to_text
 from .cash_flows import REVALUED, CashFlows
-from .decimals import ONE
+from .decimals import ONE, ZERO
 from .exchanges.symbols import symbol_of
 from .executor import Executor
 from .inputs import Fetcher, Inputs
 from .ledger.ledger import Ledger
-from .ledger.records import Book
+from .ledger.records import Book, Result, SignalRecord
 from .portfolio import Valuation
 from .preparation import Preparation
 from .profit import Today
 from .risk import Risk
 from .settings import Settings
+from .signal import PORTFOLIO
 from .signals import Signals
 from .sizing import Market
-from .snapshot import Figures, Snapshot, SourceFigures, figures
+from .snapshot import Figures, Snapshot, SourceFigures, Status, figures
 from .sources.blend import MOVES
 from .sources.blend_state import BlendState
 from .sources.state import SourceState
+from .statistics.distance import Wanted, begin as begin_distance, reasons_for
+from .statistics.distance_text import DISTANCE, from_text as distance_of, to_facts
 from .statistics.marks import PERIODS, growth
 from .upkeep import RESTORED
 
@@ -62,14 +65,14 @@ class SnapshotBuilder:
     async def build(self, inputs: Inputs | None) -> Snapshot:
         """Everything the entities show; the day's figures are written down on the way."""
         book = await asyncio.to_thread(self._ledger.book)
+        signal, trade = await asyncio.to_thread(self._ledger.latest)
         prices = inputs.market.prices if inputs else {}
         whole = book.net_deposits is not None and self._preparation.is_whole
         valuation = book.portfolio.value(prices) if whole and inputs else None
         now = self._clock()
         if valuation and inputs and inputs.rate:
             self._valued = now
-            book = await self._close_day(book, valuation, inputs.rate, inputs.market, now)
-        signal, trade = await asyncio.to_thread(self._ledger.latest)
+            book = await self._close_day(book, signal, valuation, inputs.rate, inputs.market, now)
         waiting = await self._signals.approvals.waiting()
         first = self._sources[0] if self._sources else None
         each = [asked for source in self._sources for asked in source.asked]
@@ -181,39 +184,76 @@ class SnapshotBuilder:
             targets=part.shares if part else source.source.targets,
         )
 
-    async def _attributed(
-        self, book: Book, valuation: Valuation, rate: Decimal, unit_price: Decimal, market: Market, now: datetime
-    ) -> dict[str, str]:
+    async def _attributed(self, valued: Valued, now: datetime) -> dict[str, str]:
         """What the sources of a blend have contributed by now, as it is remembered."""
         blend = next((source for source in self._sources if isinstance(source, BlendState)), None)
         if blend is None:
             return {}
-        held = {coin: position.quantity for coin, position in book.portfolio.positions.items()}
-        coins = {*held, *(blend.source.targets or {})}
-        valued = Valued(
-            unit_price=unit_price,
-            value=valuation.total * rate,
-            cash=book.portfolio.cash,
-            rate=rate,
-            prices={coin: price * rate for coin in coins if (price := market.prices.get(coin))},
-            quantities=held,
-        )
         known = await asyncio.to_thread(self._ledger.fact, ATTRIBUTION)
         attribution = from_text(known).valued(valued, blend.parts) if known else begin(valued, blend.parts, now)
         return {ATTRIBUTION: to_text(attribution)}
+
+    async def _distant(self, valued: Valued, book: Book, signal: SignalRecord | None, now: datetime) -> dict[str, str]:
+        """How far the portfolio is from what its source wants, and why, as it is remembered; nothing where nothing is new."""
+        text = await asyncio.to_thread(self._ledger.fact, DISTANCE)
+        known = distance_of(text) if text else None
+        wanted = known.wanted if known else Wanted()
+        if signal and signal.source != PORTFOLIO and signal.result is not Result.REJECTED:
+            name = f"{signal.source} {signal.signal_id}"
+            wanted = Wanted(name=name, published=signal.created_at, confidence=signal.confidence)
+        targets = self._sources[0].source.targets if self._sources else None
+        wanted = replace(wanted, shares=targets)
+        quiet = self._quiet_until(now) is not None and signal is not None and signal.result is Result.OPEN
+        reasons = reasons_for(
+            signal,
+            held_up=self._risk.status is not Status.ACTIVE or quiet,
+            coin_of={symbol_of(coin, self._settings.quote): coin for coin in valued.prices},
+        )
+        state = (valued, book.portfolio.fees, wanted, reasons, now)
+        if known is None and await asyncio.to_thread(self._ledger.last_valuation) is None:
+            # What joining the source has cost belongs to it: all was cash just now.
+            paid = replace(
+                valued, unit_price=ONE, value=book.units.outstanding, cash=book.portfolio.paid_in, quantities={}
+            )
+            known = begin_distance(paid, ZERO, wanted, reasons, now)
+        elif known is None or not known.last.unit_price:
+            known = begin_distance(*state)
+        elif not known.is_due(*state):
+            return {}
+        return to_facts(known.valued(*state))
 
     def _quiet_until(self, now: datetime) -> datetime | None:
         quiet = self._settings.quiet_hours
         return quiet.until(now) if quiet else None
 
-    async def _close_day(self, book: Book, valuation: Valuation, rate: Decimal, market: Market, now: datetime) -> Book:
+    async def _close_day(
+        self,
+        book: Book,
+        signal: SignalRecord | None,
+        valuation: Valuation,
+        rate: Decimal,
+        market: Market,
+        now: datetime,
+    ) -> Book:
         value = valuation.total * rate
         units = book.units.valued(value)
         drawdown = book.drawdown.seen(units.price)
         day = now.date()
         # A price of an earlier day stays with that day.
         fresh = {coin: market.prices[coin] for coin in market.prices if market.aside.get(coin, day) == day}
-        facts = await self._attributed(book, valuation, rate, units.price, market, now)
+        held = {coin: position.quantity for coin, position in book.portfolio.positions.items()}
+        wanted = self._sources[0].source.targets if self._sources else None
+        coins = {*held, *(wanted or {}), *self._settings.coins}
+        valued = Valued(
+            unit_price=units.price,
+            value=value,
+            cash=book.portfolio.cash,
+            rate=rate,
+            prices={coin: price * rate for coin in coins if (price := market.prices.get(coin))},
+            quantities=held,
+        )
+        facts = await self._attributed(valued, now)
+        facts |= await self._distant(valued, book, signal, now)
         await asyncio.to_thread(self._ledger.write_close, now, value, valuation.total, units, drawdown, fresh, facts)
         return replace(book, units=units, drawdown=drawdown)
 

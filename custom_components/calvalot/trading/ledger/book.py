@@ -61,6 +61,14 @@ class BookStorage(Storage):
             value: str | None = connection.execute(select(facts.c.value).where(*self._fact(key))).scalar_one_or_none()
             return value
 
+    def facts_from(self, start: str) -> dict[str, str]:
+        """The facts of the book whose names begin so."""
+        query = select(facts.c.key, facts.c.value).where(
+            self._own(facts), facts.c.key.startswith(start, autoescape=True)
+        )
+        with self._reading() as connection:
+            return dict(connection.execute(query).tuples().all())
+
     def remember(self, key: str, value: str | None) -> None:
         """Remember a fact, or forget it (None)."""
         self.remember_all({key: value})

@@ -6,7 +6,7 @@ from datetime import datetime
 import json
 from typing import Any
 
-from sqlalchemy import RowMapping, Text, and_, bindparam, delete, select, type_coerce, union_all, update
+from sqlalchemy import RowMapping, Text, and_, bindparam, delete, func, select, type_coerce, union_all, update
 
 from ..signal import Kind, SignalKey
 from .book import BookStorage, columns, without_key
@@ -88,6 +88,17 @@ class SignalTable(BookStorage):
         with self._transaction(sights) as connection:
             upsert_row(connection, sights, {**key._asdict(), "seen_at": seen_at})
             connection.execute(delete(sights).where(of_source, sights.c.signal_id.not_in(newest)))
+
+    def results(self) -> tuple[datetime | None, dict[Result, int]]:
+        """When the first signal came, and how many there are of each result."""
+        with self._reading() as connection:
+            first: datetime | None = connection.execute(
+                select(func.min(signals.c.seen_at)).where(self._own(signals))
+            ).scalar_one()
+            counted = connection.execute(
+                select(signals.c.result, func.count()).where(self._own(signals)).group_by(signals.c.result)
+            )
+            return first, {Result(result): count for result, count in counted.tuples()}
 
     def signals(
         self, limit: int = 100, since: datetime | None = None, before: int | None = None

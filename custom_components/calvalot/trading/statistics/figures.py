@@ -12,6 +12,7 @@ from ..ledger.ledger import Ledger
 from ..ledger.records import Book, CashFlow
 from ..responses import Json, figure, iso, text
 from .kept import from_text, to_text
+from .leading import distance_of, signals_of
 from .marks import Mark, marks, moved
 from .ratios import DRAWDOWNS, Fall, falls, months, ratios, years
 from .returns import Holding, Period, periods
@@ -57,6 +58,8 @@ class Statistics:
             "risk": _risk(known) if known else None,
             "months": _months(known) if known else [],
             "trades": _trades(traded, book, known, cash),
+            "distance": distance_of(self._ledger, now.date()),
+            "signals": signals_of(self._ledger, now),
         }
 
     def keep_up(self) -> None:

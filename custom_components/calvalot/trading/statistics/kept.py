@@ -1,12 +1,12 @@
 """What the trades of a book came to, as JSON for its ledger."""
 
 from collections import deque
-from collections.abc import Mapping
 from datetime import date, datetime
 from decimal import Decimal
 import json
 from typing import Any
 
+from ..attribution import decimals, texts
 from ..portfolio import Portfolio, Position
 from .returns import Holding
 from .trades import Lot, Traded
@@ -25,7 +25,7 @@ def to_text(traded: Traded) -> str:
             **{name: f"{getattr(traded, name):f}" for name in _SUMS},
             "book": {name: f"{getattr(book, name):f}" for name in _BOOK},
             "positions": {coin: [f"{each.quantity:f}", f"{each.cost:f}"] for coin, each in book.positions.items()},
-            "days": {day.isoformat(): [f"{each.cash:f}", _texts(each.coins)] for day, each in traded.by_day.items()},
+            "days": {day.isoformat(): [f"{each.cash:f}", texts(each.coins)] for day, each in traded.by_day.items()},
             "lots": {
                 coin: [[f"{lot.quantity:f}", lot.time.isoformat()] for lot in lots]
                 for coin, lots in traded.lots.items()
@@ -49,7 +49,7 @@ def from_text(text: str) -> Traded:
             },
         ),
         by_day={
-            date.fromisoformat(day): Holding(cash=Decimal(cash), coins=_decimals(coins))
+            date.fromisoformat(day): Holding(cash=Decimal(cash), coins=decimals(coins))
             for day, (cash, coins) in known["days"].items()
         },
         lots={
@@ -57,11 +57,3 @@ def from_text(text: str) -> Traded:
             for coin, lots in known["lots"].items()
         },
     )
-
-
-def _texts(values: Mapping[str, Decimal]) -> dict[str, str]:
-    return {key: f"{value:f}" for key, value in values.items()}
-
-
-def _decimals(texts: Mapping[str, str]) -> dict[str, Decimal]:
-    return {key: Decimal(text) for key, text in texts.items()}
