@@ -62,11 +62,21 @@ Faults
 ``error``         JSON error ``code`` (-1000) with HTTP ``status`` (what the code usually has) and ``message``
 ``status``        plain text with HTTP ``status`` (502)
 ``html``          a page with HTTP ``status`` (403)
-``broken_json``   200 with half an answer; ``empty_object`` 200 and ``{}``; ``empty_body`` 200 and nothing
+``broken_json``   200 with half an answer; ``empty_object`` 200 and ``{}``; ``empty_list`` 200 and ``[]``;
+                  ``empty_body`` 200 and nothing
 ``error_list``    HTTP ``status`` (400) with a list as body
 ``rate_limit``    HTTP ``status`` (429), code -1003 and ``Retry-After: seconds`` (5)
 ``wrong_id``      the answer names another clientOrderId; ``status_new``: it says NEW with nothing executed
 ``halt``, ``delist``, ``jump``  just before an order is matched its pair is halted or delisted, or its price jumps by ``percent`` (5)
+
+Streams
+    ``/stream`` speaks WebSocket as the real one does: ``?streams=a/b``, SUBSCRIBE, UNSUBSCRIBE, LIST_SUBSCRIPTIONS; candles
+    (``btcusdc@kline_1m``, of every interval that klines has) and last prices (``btcusdc@miniTicker``), pings, the end after a
+    day, limits on streams, messages and connections. What is due is sent every 50 ms, or by ``await streams.flush()``. Faults
+    with ``path="/stream"`` refuse a connection. ``streams`` has ``connections``, ``opened``, ``most_at_once``, ``sent``,
+    ``injected``, ``cut()``, ``shut_down()``, ``silence(seconds=600)``, and ``fault(kind, *, stream=None, count=1, skip=0)`` for the
+    message about a closed candle: ``lose``, ``double``, ``swap`` (it comes after the next one of its stream), ``late_trade`` (without
+    its last trade; the history has it), ``broken`` (half of it), ``cut``, ``shutdown``, ``silence`` (all in place of it or with it).
 
 ``GET /control/state`` shows server time, prices, accounts (balances, orders, trades), request counts and faults; with
 ``?log=1`` every request too. Control requests are neither logged nor weighed nor subject to faults.

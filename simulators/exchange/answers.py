@@ -48,6 +48,8 @@ def faulty(fault: Fault) -> web.Response:
             response = web.Response(text='{"symbol":"BTCUSDC","orderId":', status=status, content_type=JSON_TYPE)
         case FaultKind.EMPTY_OBJECT:
             response = json_answer({}, status)
+        case FaultKind.EMPTY_LIST:
+            response = json_answer([], status)
         case FaultKind.ERROR_LIST:
             response = json_answer(
                 [{"code": -1000, "msg": "An unknown error occurred while processing the request."}], status

@@ -152,7 +152,7 @@ def _candles(call: Call) -> Json:
     if (seconds := INTERVALS.get(params.required("interval"))) is None:
         raise RefusalError(-1120)
     start, end, limit = params.time("startTime"), params.time("endTime"), params.limit()
-    candles = call.exchange.market.candles(name, seconds * 1000, start, end)
+    candles = call.exchange.market.candles(name, seconds * 1000, start, end, call.exchange.now)
 
     def row(candle: Candle) -> list[object]:
         prices = [text(price) for price in (candle.open, candle.high, candle.low, candle.close)]

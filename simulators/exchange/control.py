@@ -10,6 +10,7 @@ from .account import Account, Balance, Order, Settings, Trade
 from .faults import ALTERING, MOVING, Fault, FaultKind, Faults, When
 from .limits import WINDOW, Limits
 from .matching import Exchange
+from .streams import Streams
 from .symbols import Number, Symbol
 
 DEFAULT_KEY = "simulatedKey".ljust(64, "0")
@@ -60,6 +61,7 @@ class Control:
         self.sapi = True
         self.requests: list[Request] = []
         self._exchange = Exchange(seed, Decimal(volatility), step, clock)
+        self.streams = Streams(self._exchange)
         self._faults = Faults(seed)
         self._limits = Limits(weight_limit)
         self._delisted: dict[str, tuple[Symbol, Decimal]] = {}

@@ -21,6 +21,7 @@ class FaultKind(StrEnum):
     BROKEN_JSON = "broken_json"
     EMPTY_OBJECT = "empty_object"
     EMPTY_BODY = "empty_body"
+    EMPTY_LIST = "empty_list"
     ERROR_LIST = "error_list"
     RATE_LIMIT = "rate_limit"
     WRONG_ID = "wrong_id"

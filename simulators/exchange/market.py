@@ -1,8 +1,8 @@
 """The prices: a seeded random walk, an order book around it, averages and candles from it."""
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 import math
 import random
@@ -29,7 +29,7 @@ class Level:
 
 @dataclass(frozen=True, slots=True)
 class Candle:
-    """Open, high, low and close of one interval; each step is a trade of one unit."""
+    """Open, high, low and close of one interval; each step is a trade of one unit, the first of them numbered ``first``."""
 
     opened: int
     open: Decimal
@@ -38,6 +38,12 @@ class Candle:
     close: Decimal
     trades: int
     amount: Decimal
+    first: int = -1
+
+    @property
+    def last(self) -> int:
+        """Number of the last trade; -1 where there was none."""
+        return self.first + self.trades - 1 if self.trades else -1
 
 
 class Market:
@@ -55,8 +61,11 @@ class Market:
         self._missing: dict[str, bool] = {}
         self._depth: dict[str, Decimal] = {}
         self._history: dict[str, deque[tuple[int, Decimal]]] = {}
+        # How many trades there were.
+        self._recorded: Counter[str] = Counter()
         for name in self.symbols:
-            self._history[name] = deque([(now, self.price(name))], maxlen=HISTORY)
+            self._history[name] = deque(maxlen=HISTORY)
+        self._record(now)
 
     def symbol(self, name: str) -> Symbol:
         """The pair of that name, or -1121."""
@@ -187,22 +196,42 @@ class Market:
                 break
         return total / length if length else history[-1][1]
 
-    def candles(self, name: str, interval: int, start: int | None, end: int | None) -> list[Candle]:
-        """Candles of ``interval`` ms from the recorded steps, oldest first; quiet intervals repeat the close."""
+    def candles(self, name: str, interval: int, start: int | None, end: int | None, now: int) -> list[Candle]:
+        """Candles of ``interval`` ms from the recorded steps, oldest first, the open one last; quiet ones repeat the close."""
+        steps: list[tuple[int, Decimal]] = []
+        for step in reversed(self._history[self.symbol(name).name]):
+            steps.append(step)
+            if start is not None and step[0] // interval * interval < start:
+                break  # whatever is quiet after it repeats its price
+        number = self._recorded[name] - len(steps)
         candles: list[Candle] = []
-        for time, price in self._history[self.symbol(name).name]:
+
+        def repeat(until: int) -> None:
+            while candles and (quiet := candles[-1].opened + interval) < until and len(candles) < HISTORY:
+                close = candles[-1].close
+                candles.append(Candle(quiet, close, close, close, close, 0, Decimal(0)))
+
+        for time, price in reversed(steps):
             opened = time // interval * interval
             if candles and opened <= candles[-1].opened:
                 last = candles[-1]
-                high, low = max(last.high, price), min(last.low, price)
-                candles[-1] = Candle(last.opened, last.open, high, low, price, last.trades + 1, last.amount + price)
-                continue
-            while candles and (quiet := candles[-1].opened + interval) < opened and len(candles) < HISTORY:
-                close = candles[-1].close
-                candles.append(Candle(quiet, close, close, close, close, 0, Decimal(0)))
-            candles.append(Candle(opened, price, price, price, price, 1, price))
+                candles[-1] = replace(
+                    last,
+                    high=max(last.high, price),
+                    low=min(last.low, price),
+                    close=price,
+                    trades=last.trades + 1,
+                    amount=last.amount + price,
+                    first=last.first if last.trades else number,
+                )
+            else:
+                repeat(opened)
+                candles.append(Candle(opened, price, price, price, price, 1, price, number))
+            number += 1
+        repeat(now + 1)
         return [c for c in candles if (start is None or c.opened >= start) and (end is None or c.opened <= end)]
 
     def _record(self, now: int) -> None:
         for name, history in self._history.items():
             history.append((now, self.price(name)))
+            self._recorded[name] += 1

@@ -82,6 +82,7 @@ class ExchangeSimulator(Control):
         app = web.Application()
         app.router.add_post("/control", self._control)
         app.router.add_get("/control/state", self._state)
+        app.router.add_get("/stream", self._stream)
         app.router.add_route("*", "/{path:.*}", self._handle)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
         await runner.setup()
@@ -92,6 +93,7 @@ class ExchangeSimulator(Control):
     async def stop(self) -> None:
         """Close every connection and refuse new ones."""
         self._closing.set()
+        await self.streams.stop()
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None
@@ -119,6 +121,21 @@ class ExchangeSimulator(Control):
 
     async def _state(self, request: web.Request) -> web.Response:
         return web.json_response(state(self, log=request.query.get("log") == "1"))
+
+    async def _stream(self, request: web.Request) -> web.StreamResponse:
+        """A connection for streams, unless it is refused or a fault ends it before it begins."""
+        entry = Request("GET", request.path, {}, None, self.server_time)
+        try:
+            failed = await self._fail(self._faults.take("GET", request.path, {}, None), entry, Params("", ""))
+        except NoAnswerError:
+            if request.transport is not None:
+                request.transport.close()
+            return web.Response()
+        if failed is not None:
+            return failed
+        if self.streams.refused():
+            return web.Response(status=HTTPStatus.TOO_MANY_REQUESTS)
+        return await self.streams.handle(request)
 
     async def _handle(self, request: web.Request) -> web.Response:
         """One request from its arrival to its answer, or to the lack of one."""

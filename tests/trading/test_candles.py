@@ -210,14 +210,14 @@ def test_kept_for_so_long(store: CandleStore) -> None:
     for frame, days in ((TimeFrame.M15, KEPT_SHORT), (TimeFrame.H1, KEPT_LONG)):
         oldest = now - days * DAY
         candles = [Candle(opened, 1, 1, 1, 1, 1) for opened in (oldest - frame.seconds, oldest)]
-        store.write(series(frame), candles, oldest)
+        store.write([(series(frame), candle) for candle in candles], oldest)
         assert len(store.read(series(frame), 0, now)) == 2
-        store.write(series(TimeFrame.D1, "ETHUSDC"), (), now)
+        store.write((), now)
         assert [*store.read(series(frame), 0, now)] == [oldest]
 
 
 def test_written_when(store: CandleStore, tmp_path: Path) -> None:
     """Beside its own time a candle has the one at which it was written."""
-    store.write(series(TimeFrame.H1), [Candle(3600, 1, 2, 0.5, 1.5, 7)], 7205)
+    store.write([(series(TimeFrame.H1), Candle(3600, 1, 2, 0.5, 1.5, 7))], 7205)
     with closing(sqlite3.connect(tmp_path / "cache" / "market.db")) as connection:
         assert connection.execute("SELECT opened, written FROM candles").fetchall() == [(3600, 7205)]

@@ -54,7 +54,7 @@ async def closed_candles(
         page = [candle for candle in page if candle.opened in times and candle.opened >= absent[0]]
         if not page:
             break
-        await asyncio.to_thread(store.write, series, page, now)
+        await asyncio.to_thread(store.write, [(series, candle) for candle in page], now)
         found |= {candle.opened: candle for candle in page}
         absent = [opened for opened in absent if opened > page[-1].opened]
     candles = merged((found[opened] for opened in times if opened in found), basis, frame)

@@ -10,7 +10,7 @@ import sqlite3
 from .candles import Candle, TimeFrame
 
 DAY = 86400
-# Days that candles are kept: those of an hour and longer, and the shorter ones.
+# Days that candles are kept where nothing else is said: those of an hour and longer, and the shorter ones.
 KEPT_LONG = 400
 KEPT_SHORT = 30
 
@@ -45,6 +45,9 @@ class CandleStore:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._cleaned: int | None = None
+        self.kept_long = KEPT_LONG
+        self.kept_short = KEPT_SHORT
 
     def read(self, series: Series, start: int, end: int) -> dict[int, Candle]:
         """The candles that opened from `start` to before `end` (Unix seconds), by when they did."""
@@ -58,16 +61,18 @@ class CandleStore:
 
         return self._run(read, {})
 
-    def write(self, series: Series, candles: Iterable[Candle], now: int) -> None:
-        """Keep candles, with the time (Unix seconds) at which they are written, and delete what is too old by then."""
-        rows = [(*series.key, *astuple(candle), now) for candle in candles]
+    def write(self, candles: Iterable[tuple[Series, Candle]], now: int) -> None:
+        """Keep candles, with the time (Unix seconds) at which they are written; once a day delete what is too old by then."""
+        rows = [(*series.key, *astuple(candle), now) for series, candle in candles]
 
         def write(connection: sqlite3.Connection) -> None:
             connection.executemany("INSERT OR REPLACE INTO candles VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
-            connection.execute(
-                "DELETE FROM candles WHERE opened < CASE WHEN seconds < 3600 THEN ? ELSE ? END",
-                (now - KEPT_SHORT * DAY, now - KEPT_LONG * DAY),
-            )
+            if now // DAY != self._cleaned:
+                connection.execute(
+                    "DELETE FROM candles WHERE opened < CASE WHEN seconds < 3600 THEN ? ELSE ? END",
+                    (now - self.kept_short * DAY, now - self.kept_long * DAY),
+                )
+                self._cleaned = now // DAY
 
         self._run(write, None)
 
