@@ -19,7 +19,7 @@ FEE_COIN = "BNB"
 ZERO = Decimal(0)
 # Fees that the owner's BNB paid may cost a little more cash than a purchase left.
 OVERDRAFT = Decimal(-1)
-PLACED = {OrderState.EXECUTED, OrderState.BOOKED}
+PLACED = {OrderState.EXECUTED, OrderState.BOOKED, OrderState.ACCEPTED, OrderState.PARTLY_FILLED}
 
 type Amounts = dict[str, Decimal]
 
@@ -116,6 +116,8 @@ def _orders(books: Books, account: Account) -> Iterator[str]:
                 as_amount(row["quantity"]),
             ):
                 yield f"order {name} is booked otherwise than it was executed"
+            elif order.open is not OrderState(str(row["state"])).rests:
+                yield f"order {name} is {row['state']} and {order.status} on the exchange"
         elif order is not None:
             yield f"order {name} is {row['state']} and was placed"
     yield from (f"order {row['client_order_id']} is still {row['state']}" for row in _unsettled(books))
@@ -155,8 +157,9 @@ def _figures(order: Order, trade: Trade) -> tuple[object, ...]:
 
 
 def _unsettled(books: Books) -> list[Row]:
-    """Orders whose end is not written down."""
-    return [row for row in books.orders if not OrderState(str(row["state"])).settled]
+    """Orders of which it is not known what becomes of them."""
+    states = ((row, OrderState(str(row["state"]))) for row in books.orders)
+    return [row for row, state in states if not state.settled and not (state.rests and row["cancel_at"] is None)]
 
 
 def _unexplained(books: Books) -> Decimal:

@@ -29,9 +29,27 @@ from harness.portfolio import QUOTE
 from harness.simulated import Simulator
 from tests.trading.builders import key
 
+from .orders import Owner
+
 # What is written down on the way from a signal to booked fills, and what the exchange is asked.
-WRITES = ("add_flow", "write_signal", "add_orders", "update_orders", "book_order", "book_orders", "write_page")
-QUESTIONS = ("server_time", "balances", "place", "find", "fills", "orders_page", "traded_orders")
+WRITES = (
+    "add_flow",
+    "write_signal",
+    "add_orders",
+    "update_orders",
+    "book_order",
+    "book_orders",
+    "write_page",
+    "remember",
+)
+QUESTIONS = (
+    *("server_time", "balances", "place", "place_pair", "cancel", "progress", "find", "fills"),
+    *("orders_page", "traded_orders"),
+)
+# What orders are sent and ended by.
+SENDING = {"place": ("POST", "/order"), "place_pair": ("POST", "/oco"), "cancel": ("DELETE", "/order")}
+# Among the calls: from here on orders rest.
+RESTING = "resting"
 MOST_CYCLES = 8
 # How long (s) an order that has arrived waits to be matched: longer than it takes to start again and look for it.
 ON_ITS_WAY = 1.0
@@ -74,6 +92,7 @@ class Scene:
     ledger: str
     calls: str
     mode: str
+    rests: bool = False
 
 
 def follow(scene: Scene, point: Point | None) -> None:
@@ -107,8 +126,8 @@ class Tripwire:
 
         setattr(ledger, method, watched)
 
-    def around_question(self, exchange: Exchange, method: str, orders: Callable[[], Awaitable[int]]) -> None:
-        """Watch a method of the exchange; `orders` is how many orders have reached it."""
+    def around_question(self, exchange: Exchange, method: str, orders: Callable[[str], Awaitable[int]]) -> None:
+        """Watch a method of the exchange; `orders` is how many requests of it have arrived there."""
         call = getattr(exchange, method)
 
         async def watched(*arguments: Any) -> Any:
@@ -117,8 +136,8 @@ class Tripwire:
             for moment in (When.ARRIVED, When.MATCHED):
                 if (midway := Point(method, number, moment)) == self._point:
                     asking = asyncio.create_task(call(*arguments))
-                    known = await orders()
-                    while await orders() == known:  # noqa: ASYNC110 # it happens in another process
+                    known = await orders(method)
+                    while await orders(method) == known:  # noqa: ASYNC110 # it happens in another process
                         await asyncio.sleep(0.001)
                     self._reach(midway)
                     await asking
@@ -151,8 +170,9 @@ async def _follow(scene: Scene, wire: Tripwire) -> None:
             async with session.get(f"{scene.leader}/control/state") as answer:
                 return list((await answer.json())["signals"])
 
-        async def orders() -> int:
-            return int(await control(scene.exchange, "count", method="POST", path="/order"))
+        async def orders(called: str) -> int:
+            method, path = SENDING[called]
+            return int(await control(scene.exchange, "count", method=method, path=path))
 
         for method in WRITES:
             wire.around_write(ledger, method)
@@ -163,7 +183,7 @@ async def _follow(scene: Scene, wire: Tripwire) -> None:
             session, leader, exchange, ledger, entry_id="crash", coins=COINS, sleep=lambda _seconds: asyncio.sleep(0)
         )
         await follower.start()
-        for number, targets in enumerate(SIGNALS, start=1):
+        for number, targets in enumerate(SIGNALS[: 1 if scene.rests else None], start=1):
             known = await signals()
             if len(known) < number:
                 await control(scene.leader, "publish_v2", targets=targets)
@@ -172,6 +192,10 @@ async def _follow(scene: Scene, wire: Tripwire) -> None:
                 await _pursue(
                     follower, ledger, known[-1]["signal_id"], lambda: control(scene.exchange, "advance", seconds=30)
                 )
+        if scene.rests:
+            wire.calls.append(RESTING)
+            owner = Owner(follower, ledger, lambda do, **named: control(scene.exchange, do, **named), 1.5 * ON_ITS_WAY)
+            await owner.act()
         await follower.stop()
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from decimal import Decimal
 import json
+import os
 from pathlib import Path
 import signal
 import subprocess
@@ -22,13 +23,15 @@ from simulators.leader import LeaderSimulator
 from soak.books import read
 from soak.invariants import Account, inspect, inspect_paper
 
-from .child import ON_ITS_WAY, QUESTIONS, WRITES, Point, Scene, When
+from .child import ON_ITS_WAY, QUESTIONS, RESTING, SENDING, WRITES, Point, Scene, When
 
 type Circumstances = Callable[[ExchangeSimulator], None]
 
 ROOT = Path(__file__).parent.parent.parent
 
 AT_ONCE = 3
+# Of the points while orders rest one in so many is tried; 1 tries all.
+EACH = int(os.environ.get("CALVALOT_CRASH", "8"))
 CHILD = (sys.executable, "-m", "tests.crash.child")
 OWNER = {"USDC": "1500", "BTC": "0.5", "SOL": "3", "BNB": "0.5"}
 ORDER: dict[str, Any] = {"method": "POST", "path": "/order"}
@@ -47,6 +50,18 @@ def _lost(sim: ExchangeSimulator) -> None:
     """The first order of each kind is lost on its way."""
     for side in ("BUY", "SELL"):
         sim.fault("drop", side=side, **ORDER)
+
+
+def _orders_unanswered(sim: ExchangeSimulator) -> None:
+    """No order that rests is answered, and no end of one; all happens."""
+    for method, path in SENDING.values():
+        sim.fault("status", when="after", count=None, method=method, path=path)
+
+
+def _orders_lost(sim: ExchangeSimulator) -> None:
+    """Of each kind of request the first is lost on its way."""
+    for method, path in SENDING.values():
+        sim.fault("status", method=method, path=path)
 
 
 def _on_paper(sim: ExchangeSimulator) -> None:
@@ -112,17 +127,48 @@ async def test_crash_at_every_step(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """The points are counted by a run without a crash, whose books are the measure."""
+    await _crash_everywhere(circumstances, methods, tmp_path, capsys)
+
+
+@pytest.mark.timeout(7200 // EACH)
+@pytest.mark.parametrize(
+    ("circumstances", "methods"),
+    [
+        (_answered, ("add_orders", "update_orders", "book_orders", "remember", *SENDING, "progress", "find", "fills")),
+        (_orders_unanswered, ("update_orders", "book_orders", *SENDING, "find")),
+        (_orders_lost, ("update_orders", "book_orders", *SENDING, "find", "traded_orders")),
+        (_on_paper, ("add_orders", "update_orders", "book_orders", "remember", *SENDING, "progress")),
+    ],
+)
+async def test_crash_while_orders_rest(
+    circumstances: Circumstances,
+    methods: Sequence[str],
+    tmp_path: Path,
+    socket_enabled: None,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Limits, their ends, pairs: placed, filled in part, ended, filled meanwhile; the same books as without the crash."""
+    await _crash_everywhere(circumstances, methods, tmp_path, capsys, rests=True)
+
+
+async def _crash_everywhere(
+    circumstances: Circumstances,
+    methods: Sequence[str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    *,
+    rests: bool = False,
+) -> None:
     with Children() as children:
-        measure = await _run(children, circumstances, tmp_path / "measure", None)
-        points = _points(
-            (tmp_path / "measure" / "calls").read_text().split(), methods, on_paper=circumstances is _on_paper
-        )
+        measure = await _run(children, circumstances, tmp_path / "measure", None, rests=rests)
+        calls = (tmp_path / "measure" / "calls").read_text().split()
+        points = _points(calls, methods, on_paper=circumstances is _on_paper)[:: EACH if rests else 1]
         turns = asyncio.Semaphore(AT_ONCE)
 
         async def crash(number: int, point: Point) -> str:
             async with turns:
                 try:
-                    book = await _run(children, circumstances, tmp_path / f"{number}", point)
+                    book = await _run(children, circumstances, tmp_path / f"{number}", point, rests=rests)
                 except AssertionError as error:
                     return f"{point}: {error}"
             return "" if book == measure else f"{point}: {book} instead of {measure}"
@@ -135,21 +181,24 @@ async def test_crash_at_every_step(
 
 def _points(calls: list[str], methods: Sequence[str], *, on_paper: bool) -> list[Point]:
     """Every moment of every call of these methods."""
-    assert on_paper or {*methods} <= {*calls} or methods == (*WRITES, *QUESTIONS)
+    rests = calls.index(RESTING) if RESTING in calls else 0
+    assert on_paper or {*methods} <= {*calls[rests:]} or methods == (*WRITES, *QUESTIONS)
     points = []
     for position, method in enumerate(calls):
-        if method not in methods:
+        if method not in methods or position < rests:
             continue
         moments = [When.BEFORE, When.AFTER]
         if method in WRITES:
             moments.append(When.UNCOMMITTED)
-        if method == "place" and not on_paper:
+        if method in SENDING and not on_paper:
             moments += [When.ARRIVED, When.MATCHED]
         points += [Point(method, calls[: position + 1].count(method), when) for when in moments]
     return points
 
 
-async def _run(children: Children, circumstances: Circumstances, folder: Path, point: Point | None) -> Portfolio:
+async def _run(
+    children: Children, circumstances: Circumstances, folder: Path, point: Point | None, *, rests: bool
+) -> Portfolio:
     """Follow everything, with a crash at the point and a second start after it; returns the book."""
     mode = Mode.DRY_RUN if circumstances is _on_paper else Mode.LIVE
     async with ExchangeSimulator(seed=1, balances=OWNER) as sim, LeaderSimulator() as leader:
@@ -162,20 +211,30 @@ async def _run(children: Children, circumstances: Circumstances, folder: Path, p
             ledger=str(folder / "ledger.db"),
             calls=str(folder / "calls"),
             mode=mode,
+            rests=rests,
         )
         circumstances(sim)
         await asyncio.to_thread(folder.mkdir)
         if point:
+            method, path = SENDING.get(point.method, ("", ""))
+            where: dict[str, Any] = {"method": method, "path": path, "skip": point.call - 1}
             match point.when:
                 case When.ARRIVED:
-                    sim.fault("slow", seconds=ON_ITS_WAY, skip=point.call - 1, **ORDER)
+                    sim.fault("slow", seconds=ON_ITS_WAY, **where)
                 case When.MATCHED:
-                    sim.fault("hang", when="after", skip=point.call - 1, **ORDER)
+                    sim.fault("hang", when="after", **where)
             assert await children.follow(scene, point) == -signal.SIGKILL
             sim.clear_faults()
         assert await children.follow(scene, None) == 0
         books = read(folder / "ledger.db", mode)
-        sent = [request.params["newClientOrderId"] for request in sim.requests if request.method == "POST"]
+        names = ("newClientOrderId", "aboveClientOrderId", "belowClientOrderId")
+        sent = [
+            request.params[name]
+            for request in sim.requests
+            if request.method == "POST"
+            for name in names
+            if name in request.params
+        ]
         owner = {asset: Decimal(free) for asset, free in OWNER.items()}
         account = Account(owner, sim.orders, follower_tag("crash"), sim.balances(), sent)
         if mode is Mode.DRY_RUN:

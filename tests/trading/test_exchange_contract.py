@@ -4,7 +4,8 @@ A further adapter adds a `Venue` and its name; one that sends orders over a netw
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from decimal import Decimal
 import itertools
@@ -28,6 +29,8 @@ from custom_components.calvalot.trading.exchanges.base import (
     OrderReport,
     OrderRequest,
     OrderStatus,
+    OrderType,
+    RestingOrder,
     Side,
 )
 from custom_components.calvalot.trading.exchanges.paper import PaperExchange
@@ -41,7 +44,7 @@ QUANTITY = Decimal("0.00432")
 
 @dataclass
 class Venue:
-    """An exchange on its stand-in: `hold` gives the account coins, `lost` and `refused` name faults of the next order.
+    """An exchange on its stand-in: `hold` gives the account coins, `move` multiplies the price, `lost` and `refused` name faults of the next order.
 
     `refused` maps each to what it means. `keeps` is whether the exchange has an account that keeps orders.
     """
@@ -50,6 +53,7 @@ class Venue:
     price: Callable[[str], Decimal]
     remove_price: Callable[[str], None]
     hold: Callable[[str, Decimal], None]
+    move: Callable[[Decimal], None]
     keeps: bool
     lost: Mapping[str, Callable[[], Any]] = field(default_factory=dict[str, Callable[[], Any]])
     refused: Mapping[str, tuple[Callable[[], Any], type[ExchangeError]]] = field(
@@ -86,6 +90,7 @@ def _binance(rig: Rig) -> Venue:
         price=sim.price,
         remove_price=sim.remove_price,
         hold=hold,
+        move=lambda factor: _move(rig, factor),
         keeps=True,
         lost={
             f"{kind} {when}": fault(kind, when=when)
@@ -101,12 +106,17 @@ def _binance(rig: Rig) -> Venue:
     )
 
 
+def _move(rig: Rig, factor: Decimal) -> None:
+    rig.exchange.set_price(SYMBOL, (rig.exchange.price(SYMBOL) * factor).quantize(Decimal("0.01")))
+
+
 def _paper(rig: Rig) -> Venue:
     return Venue(
         exchange=PaperExchange(rig.binance("", ""), rig.clock.now),
         price=rig.exchange.price,
         remove_price=rig.exchange.remove_price,
         hold=lambda *_: None,
+        move=lambda factor: _move(rig, factor),
         keeps=False,
     )
 
@@ -234,6 +244,118 @@ async def test_names_of_orders_and_trades(venue: Venue) -> None:
     trades = [fill.trade_id for report in reports for fill in report.fills or ()]
     assert len({report.order_id for report in reports}) == 3
     assert len(set(trades)) == len(trades)
+
+
+# What rests
+
+
+async def resting(venue: Venue, side: Side = Side.BUY, factor: str = "0.95", **changes: Any) -> RestingOrder:
+    """Have a limit placed that is not met."""
+    venue.hold(COIN, ONE)
+    price = ((await venue.look())[SYMBOL] * Decimal(factor)).quantize(Decimal("0.01"))
+    request = venue.request(side, **{"type": OrderType.LIMIT, "limit_price": price, **changes})
+    return RestingOrder(request, await venue.exchange.place(request))
+
+
+async def ended(venue: Venue, order: RestingOrder) -> OrderReport | None:
+    """What became of an order whose end was asked for."""
+    report = await venue.exchange.cancel(order)
+    return report or await venue.exchange.find(SYMBOL, order.request.client_order_id)
+
+
+@pytest.mark.parametrize(("side", "factor"), [(Side.BUY, "0.95"), (Side.SELL, "1.05")])
+async def test_a_limit_that_rests(venue: Venue, side: Side, factor: str) -> None:
+    """Until it is cancelled; what is asked of it says what it is."""
+    order = await resting(venue, side, factor)
+    report = order.report
+    assert (report.status, report.done, report.executed_quantity) == (OrderStatus.NEW, False, 0)
+    (known,) = (await venue.exchange.progress([order])).values()
+    assert (known.order_id, known.status, known.type) == (report.order_id, OrderStatus.NEW, OrderType.LIMIT)
+    assert (known.limit_price, known.quantity) == (order.request.limit_price, QUANTITY)
+    end = await ended(venue, order)
+    assert end
+    assert (end.status, end.executed_quantity) == (OrderStatus.CANCELLED, 0)
+
+
+@pytest.mark.parametrize(("side", "factor", "move"), [(Side.BUY, "0.95", "0.93"), (Side.SELL, "1.05", "1.07")])
+async def test_a_limit_that_is_reached(venue: Venue, side: Side, factor: str, move: str) -> None:
+    """It is filled at its own price."""
+    order = await resting(venue, side, factor)
+    venue.move(Decimal(move))
+    await venue.look()
+    (report,) = (await venue.exchange.progress([order])).values()
+    fills = report.fills or await venue.exchange.fills(report)
+    check(replace(report, fills=fills), side)
+    assert {fill.price for fill in fills} == {order.request.limit_price}
+    if venue.keeps:
+        with pytest.raises(Refused):
+            await venue.exchange.cancel(order)
+
+
+async def pair(venue: Venue, high: str = "1.05", low: str = "0.95") -> list[RestingOrder]:
+    """Have a target and a stop placed that end each other."""
+    venue.hold(COIN, ONE)
+    price = (await venue.look())[SYMBOL]
+    target, stop = ((price * Decimal(factor)).quantize(Decimal("0.01")) for factor in (high, low))
+    requests = (
+        venue.request(Side.SELL, type=OrderType.LIMIT, limit_price=target),
+        venue.request(Side.SELL, type=OrderType.STOP_LOSS, stop_price=stop),
+    )
+    reports = await venue.exchange.place_pair("cv-tag123-pair-1-p", *requests)
+    return [RestingOrder(request, report) for request, report in zip(requests, reports, strict=True)]
+
+
+@pytest.mark.parametrize(("move", "acts"), [("1.08", 0), ("0.92", 1)])
+async def test_one_of_a_pair_ends_the_other(venue: Venue, move: str, acts: int) -> None:
+    """The target at its price, the stop at what the market gives."""
+    orders = await pair(venue)
+    assert len({order.report.pair for order in orders} - {""}) == 1
+    assert {report.status for report in (await venue.exchange.progress(orders)).values()} == {OrderStatus.NEW}
+    venue.move(Decimal(move))
+    await venue.look()
+    reports = await venue.exchange.progress(orders)
+    statuses = [reports[order.request.client_order_id].status for order in orders]
+    assert statuses[acts] is OrderStatus.FILLED
+    assert statuses[1 - acts] is OrderStatus.EXPIRED
+
+
+async def test_a_pair_is_cancelled(venue: Venue) -> None:
+    """Both of it; asked again does no harm."""
+    orders = await pair(venue)
+    for order in orders:
+        with suppress(Refused):
+            await venue.exchange.cancel(order)
+    if venue.keeps:
+        ends = (await venue.exchange.progress(orders)).values()
+        assert {report.status for report in ends} == {OrderStatus.CANCELLED}
+
+
+async def test_what_would_act_at_once(venue: Venue) -> None:
+    """A stop above the price, a pair that the price is not between: a definite refusal."""
+    venue.hold(COIN, ONE)
+    price = (await venue.look())[SYMBOL]
+    stop = (price * Decimal("1.05")).quantize(Decimal("0.01"))
+    with pytest.raises(Refused):
+        await venue.place(Side.SELL, type=OrderType.STOP_LOSS, stop_price=stop)
+    for high, low in (("0.98", "0.95"), ("1.05", "1.02")):
+        with pytest.raises(Refused):
+            await pair(venue, high, low)
+
+
+async def test_kinds_of_order(venue: Venue) -> None:
+    """What an exchange has is what it says."""
+    assert venue.exchange.types == frozenset(OrderType)
+    assert venue.exchange.pairs
+
+
+async def test_a_stop_alone(venue: Venue) -> None:
+    """It waits, and can be ended."""
+    order = await resting(venue, Side.SELL, type=OrderType.STOP_LOSS, limit_price=None, stop_price=Decimal(80000))
+    (known,) = (await venue.exchange.progress([order])).values()
+    assert (known.status, known.type, known.stop_price) == (OrderStatus.NEW, OrderType.STOP_LOSS, Decimal(80000))
+    end = await ended(venue, order)
+    assert end
+    assert end.status is OrderStatus.CANCELLED
 
 
 # What is kept

@@ -15,7 +15,7 @@ from custom_components.calvalot.trading.bookings import Bookings, Execution
 from custom_components.calvalot.trading.errors import ExchangeError, ExchangeUnavailable, InvalidKey, NotSent
 from custom_components.calvalot.trading.exchanges.base import OrderPage, OrderReport, OrderRequest, OrderStatus, Side
 from custom_components.calvalot.trading.exchanges.binance import BinanceExchange
-from custom_components.calvalot.trading.executor import RECOVERED, Executor
+from custom_components.calvalot.trading.executor import Executor
 from custom_components.calvalot.trading.ledger.ledger import Ledger
 from custom_components.calvalot.trading.ledger.records import (
     Book,
@@ -30,7 +30,7 @@ from custom_components.calvalot.trading.order_names import OrderNames, follower_
 from custom_components.calvalot.trading.portfolio import BookError
 from custom_components.calvalot.trading.rebuild import Rebuild
 from custom_components.calvalot.trading.settings import Settings
-from custom_components.calvalot.trading.signal import SignalKey
+from custom_components.calvalot.trading.signal import RECOVERED, SignalKey
 from custom_components.calvalot.trading.sizing import PlannedOrder
 
 from .builders import key

@@ -336,10 +336,14 @@ def test_orders_come_back_as_they_were(ledger: Ledger) -> None:
 
 @pytest.mark.parametrize("state", OrderState)
 def test_what_is_not_settled_is_in_flight(ledger: Ledger, state: OrderState) -> None:
-    """And nothing else."""
+    """And nothing else; what rests on the exchange is only once its end was asked for."""
     (order,) = ledger.add_orders([make_order()])
-    ledger.update_orders([replace(order, state=state)])
-    assert ledger.in_flight() == (() if state.settled else (replace(order, state=state),))
+    ledger.update_orders([order := replace(order, state=state)])
+    assert ledger.in_flight() == (() if state.settled or state.rests else (order,))
+    assert ledger.resting() == ((order,) if state.rests else ())
+    ledger.update_orders([order := replace(order, cancel_at=order.created_at)])
+    assert ledger.in_flight() == (() if state.settled else (order,))
+    assert ledger.resting() == ()
 
 
 def test_orders_are_written_all_or_none(ledger: Ledger) -> None:

@@ -552,7 +552,7 @@ def test_a_blocked_leg_is_left_out_for_that_reason(side: Side) -> None:
 def test_a_reason_passes_or_says_that_nothing_was_to_be_done_or_is_final(reason: Reason) -> None:
     """Never two of them."""
     assert not (reason.passing and reason.aligned)
-    passing = {Reason.NOT_TRADING, Reason.NO_PRICE, Reason.ORDER_OPEN, Reason.DAILY_LIMIT}
+    passing = {Reason.NOT_TRADING, Reason.NO_PRICE, Reason.ORDER_OPEN, Reason.DAILY_LIMIT, Reason.RESTING}
     assert reason.passing == (reason in passing)
     aligned = {Reason.BELOW_THRESHOLD, Reason.ALREADY_PLACED, Reason.DUST, Reason.NOT_NEEDED, Reason.IN_BAND}
     assert reason.aligned == (reason in aligned)

@@ -8,9 +8,9 @@ import pytest
 
 from custom_components.calvalot.trading.errors import CommandError
 from custom_components.calvalot.trading.exchanges.base import OrderRequest, Side
-from custom_components.calvalot.trading.executor import RECOVERED
 from custom_components.calvalot.trading.ledger.records import OrderState, Result
 from custom_components.calvalot.trading.portfolio import Portfolio
+from custom_components.calvalot.trading.signal import RECOVERED
 from custom_components.calvalot.trading.snapshot import Snapshot
 from harness.engine import OpenEngine
 from simulators.exchange import ExchangeSimulator

@@ -15,12 +15,15 @@ from .sizing import FEE_MARGIN, MARKET_MARGIN, Market
 class Claimed:
     """What the other books of an account may count on: quote held, and whether an order of theirs is unclear.
 
-    `lent` is the fee coin that their fees took though they held none.
+    `lent` is the fee coin that their fees took though they held none, `locked` the quote that their orders have locked: it is
+    theirs, and not free anyhow. `selling` is quote that their orders may have brought in without their knowing it yet.
     """
 
     quote: Decimal = ZERO
     unclear: bool = False
     lent: Decimal = ZERO
+    locked: Decimal = ZERO
+    selling: Decimal = ZERO
 
     def at_most(self, other: Claimed) -> Claimed:
         """The worst of two moments: between them a purchase may have been booked that the balances do not show yet."""
@@ -28,26 +31,45 @@ class Claimed:
             quote=max(self.quote, other.quote),
             unclear=self.unclear or other.unclear or self.quote != other.quote,
             lent=max(self.lent, other.lent),
+            locked=min(self.locked, other.locked),
+            selling=max(self.selling, other.selling),
         )
+
+    def left_of(self, balance: Balance | None, locked: Decimal = ZERO) -> Decimal:
+        """Quote that one book may count on: what is free and what its own orders have `locked`, less what is others'.
+
+        What the account does not say is locked counts as freed: an order may have ended since it was looked at.
+        """
+        if balance is None:
+            return -self.quote
+        held = balance.free + min(balance.locked, locked + self.locked)
+        return min(balance.free + locked, held - self.quote)
 
 
 class Account:
     """What the follower may count on: its own book, and in live mode never more than is free on the account."""
 
     def __init__(
-        self, portfolio: Portfolio, balances: Mapping[str, Balance] | None, quote: str, claimed: Decimal = ZERO
+        self,
+        portfolio: Portfolio,
+        balances: Mapping[str, Balance] | None,
+        quote: str,
+        claimed: Claimed | None = None,
+        locked: Mapping[str, Decimal] | None = None,
     ) -> None:
-        """`claimed` is the quote that others' books may count on."""
+        """`claimed` is what others' books may count on, `locked` what orders of this one had locked at the start, by asset."""
         self._quote = quote
         self._start = portfolio
-        self._free = None if balances is None else {asset: balance.free for asset, balance in balances.items()}
-        if self._free is not None and claimed:
-            self._free[quote] = self._free.get(quote, ZERO) - claimed
+        self._free: dict[str, Decimal] | None = None
+        if balances is not None:
+            locked = locked or {}
+            self._free = {asset: balance.free + locked.get(asset, ZERO) for asset, balance in balances.items()}
+            self._free[quote] = (claimed or Claimed()).left_of(balances.get(quote), locked.get(quote, ZERO))
 
     def usable(self, portfolio: Portfolio, moving: Mapping[str, Decimal] | None = None) -> Portfolio:
         """A later state of the book, as far as the balances of the start and what was traded since cover it.
 
-        `moving` is what orders in flight may have taken from the account, by asset: that is not missing.
+        `moving` is what unclear orders may have taken from the account, by asset: that is not missing.
         """
         if self._free is None:
             return portfolio
@@ -61,11 +83,22 @@ class Account:
         return portfolio.limited(free, self._quote)
 
 
+def sent_and_locking(
+    in_flight: Iterable[OrderRecord], resting: Iterable[OrderRecord]
+) -> tuple[list[OrderRecord], list[OrderRecord]]:
+    """Orders that may have taken something from the account, and those that have locked it there, their end asked for or not."""
+    orders = [*in_flight, *resting]
+    return [order for order in orders if not order.state.rests], [order for order in orders if order.state.rests]
+
+
 def committed(orders: Iterable[OrderRecord], market: Market) -> dict[str, Decimal]:
-    """What orders in flight may have taken from the account by now or may still take, at most; by asset."""
+    """What orders may have taken from the account by now or may still take, at most; by asset.
+
+    Of two orders of which one ends the other, one is done.
+    """
     moving: dict[str, Decimal] = {}
-    for order in orders:
-        asset, amount = order.coin, order.quantity
+    for order in {order.pair or number: order for number, order in enumerate(orders)}.values():
+        asset, amount = order.coin, order.rest
         if order.side is Side.BUY:
             asset, amount = market.quote, _highest_cost(order, market)
         moving[asset] = moving.get(asset, ZERO) + amount
@@ -79,7 +112,7 @@ def _highest_cost(order: OrderRecord, market: Market) -> Decimal:
     elif order.quote_amount is not None:
         amount = order.quote_amount
     elif order.limit_price is not None:
-        amount = order.quantity * order.limit_price
+        amount = order.rest * order.limit_price
     else:
         amount = order.quantity * (order.price or market.prices.get(order.coin, ZERO)) * (ONE + MARKET_MARGIN)
     return amount * (ONE + FEE_MARGIN)

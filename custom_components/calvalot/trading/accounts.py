@@ -54,7 +54,7 @@ class Accounts:
     # Inside
 
     def _claimed(self, account: AccountId, asset: str, own: Ledger | None, lying: tuple[Path, ...]) -> Claimed:
-        quote = lent = ZERO
+        quote = lent = locked = selling = ZERO
         unclear = False
         paths = {ledger.path for ledger in self._ledgers}
         found: list[tuple[Ledger | None, tuple[Claim, ...]]] = [
@@ -69,7 +69,9 @@ class Accounts:
             if claim.quote == asset:
                 quote += max(claim.cash, ZERO) + claim.in_flight
                 unclear = unclear or bool(claim.in_flight)
-        return Claimed(quote=quote, unclear=unclear, lent=lent)
+                locked += claim.locked
+                selling += claim.selling
+        return Claimed(quote=quote, unclear=unclear, lent=lent, locked=locked, selling=selling)
 
     def _claims(self, ledger: Ledger) -> tuple[Claim, ...]:
         """Claims of a ledger, the last ones known where it cannot be read just now."""

@@ -7,7 +7,7 @@ from datetime import datetime
 from decimal import Decimal
 import logging
 
-from .decimals import ONE
+from .decimals import ONE, ZERO
 from .exchanges.base import Fill, OrderReport, OrderStatus
 from .ledger.ledger import Ledger
 from .ledger.records import Booking, OrderRecord, OrderState
@@ -70,9 +70,14 @@ class Bookings:
     async def settle_by_hand(
         self, record: OrderRecord, execution: Execution | None, prices: Mapping[str, Decimal]
     ) -> OrderRecord:
-        """Book what the owner read on the exchange of an order in flight. Raises BookError, LedgerError."""
+        """Book what the owner read on the exchange of an order in flight; None: nothing of it, or no more than is booked.
+
+        Raises BookError, LedgerError.
+        """
         if execution is None:
             ended = replace(record, state=OrderState.NOT_PLACED, reason="settled by hand: not placed")
+            if record.state is not OrderState.EXECUTED and record.executed_quantity:
+                ended = replace(record, state=OrderState.BOOKED, reason="settled by hand")
             await asyncio.to_thread(self._ledger.update_orders, [ended])
             return ended
         within = (
@@ -84,13 +89,14 @@ class Bookings:
             raise BookError("the figures do not fit the order")
         now = self._clock()
         order_id = record.order_id or ""
+        rest = await self._beyond(record, execution)
         fill = Fill(
             trade_id=f"by hand {record.seq}",
             order_id=order_id,
-            price=execution.amount / execution.quantity,
-            quantity=execution.quantity,
-            amount=execution.amount,
-            fee=execution.fee,
+            price=rest.amount / rest.quantity,
+            quantity=rest.quantity,
+            amount=rest.amount,
+            fee=rest.fee,
             fee_asset=execution.fee_asset,
             time=now,
         )
@@ -112,6 +118,20 @@ class Bookings:
         return booked
 
     # Inside
+
+    async def _beyond(self, record: OrderRecord, execution: Execution) -> Execution:
+        """What an order came to beyond what is booked of it. Raises BookError where that is nothing."""
+        rest = execution
+        for trade in await asyncio.to_thread(self._ledger.trades_of, [record.seq]):
+            rest = replace(
+                execution,
+                quantity=execution.quantity - trade.quantity,
+                amount=execution.amount - trade.amount,
+                fee=execution.fee - dict(trade.fees).get(execution.fee_asset, ZERO),
+            )
+        if rest.quantity <= 0 or rest.amount <= 0 or rest.fee < 0:
+            raise BookError("the figures do not fit what is booked of the order")
+        return rest
 
     async def _book_part(
         self, executed: Sequence[tuple[OrderRecord, OrderReport]], prices: Mapping[str, Decimal]

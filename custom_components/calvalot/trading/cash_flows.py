@@ -185,7 +185,8 @@ class CashFlows:
         unclear = await asyncio.to_thread(self._ledger.in_flight)
         if quote < 0:
             cash = book.portfolio.cash
-            left = cash - committed(unclear, view.market).get(self._settings.quote, ZERO)
+            moving = (*unclear, *await asyncio.to_thread(self._ledger.resting))
+            left = cash - committed(moving, view.market).get(self._settings.quote, ZERO)
             if -quote > cash:
                 raise CommandError("withdrawal_above_cash", cash=_cents(max(left, ZERO) * rate))
             if -quote > left:

@@ -105,7 +105,7 @@ class Commands:
 
     async def set_net_deposits(self, amount: Decimal) -> CashFlow:
         """Correct the sum paid in (EUR), for profit and loss only. Raises CommandError."""
-        async with self._working():
+        async with self.working():
             self._check_account()
             flow = await self._cash_flows.correct(amount)
             await self._publisher.publish(self._preparation.inputs)
@@ -113,7 +113,7 @@ class Commands:
 
     async def reset(self) -> None:
         """End DEAD, where the value is not under the floor any more. Raises CommandError."""
-        async with self._working():
+        async with self.working():
             if self._risk.status is not Status.DEAD:
                 raise CommandError("not_dead")
             inputs = await self._preparation.fetch()
@@ -133,7 +133,7 @@ class Commands:
 
         A `draft` is what the plan was made for, where that is not what the source wants yet. Raises CommandError.
         """
-        async with self._working():
+        async with self.working():
             part = source
             if plan_id is not None:
                 source = self._plans.source_of(plan_id)
@@ -155,7 +155,7 @@ class Commands:
 
     async def approve(self, signal_id: str | None = None, source: str | None = None) -> SignalRecord:
         """Trade the signal that waits, planned again from fresh figures. Raises CommandError."""
-        async with self._working():
+        async with self.working():
             if (status := self._risk.status) is not Status.ACTIVE:
                 raise CommandError(status.value)
             async with self._preparation.ready(self._sources) as inputs:
@@ -168,7 +168,7 @@ class Commands:
 
     async def reject(self, signal_id: str | None = None, source: str | None = None) -> SignalRecord:
         """Give the signal that waits up. Raises CommandError."""
-        async with self._working():
+        async with self.working():
             record = await self._signals.drop(
                 await self._asked(signal_id, source, self._preparation.inputs), "rejected by the owner"
             )
@@ -182,7 +182,7 @@ class Commands:
         """
         # Written down before its turn has come: a cycle that runs buys nothing more.
         begun = await guarded(self._signals.exits.begin(Cause.OWNER)) if confirm else None
-        async with self._working():
+        async with self.working():
             async with self._preparation.ready() as inputs:
                 if begun is None:
                     return await self._signals.exits.preview(inputs)
@@ -195,7 +195,7 @@ class Commands:
 
         Raises CommandError.
         """
-        async with self._working(), self._preparation.ready(self._sources) as inputs:
+        async with self.working(), self._preparation.ready(self._sources) as inputs:
             chosen = self._source(source)
             draft = draft and chosen.drafted(source, draft)
             return await self._plans.show(chosen, await self._with_coins(inputs, draft), draft)
@@ -205,7 +205,7 @@ class Commands:
 
         Raises CommandError.
         """
-        async with self._working():
+        async with self.working():
             records = await asyncio.to_thread(self._ledger.in_flight)
             record = next((each for each in records if each.client_order_id == client_order_id), None)
             if record is None:
@@ -220,9 +220,9 @@ class Commands:
 
     async def accept_account(self) -> tuple[CashFlow, ...]:
         """Take what the account lacks out of the book, as withdrawals at today's value. Raises CommandError."""
-        async with self._working():
+        async with self.working():
             async with self._preparation.ready() as inputs:
-                missing = await self._risk.gap(inputs)
+                missing = await self._risk.gap(inputs) if await self._preparation.is_still() else None
                 if missing is None:
                     raise CommandError("account_unknown")
                 flows = await self._cash_flows.write_off(missing, inputs, "missing on the account")
@@ -232,7 +232,7 @@ class Commands:
 
     async def write_off(self, coin: str, value: Decimal | None = None) -> CashFlow:
         """Take a coin that was set aside out of the book, at its last price or at a value (EUR). Raises CommandError."""
-        async with self._working():
+        async with self.working():
             self._fetcher.forget_rules()  # it may be listed again
             async with self._preparation.ready() as inputs:
                 self._check_account()
@@ -240,7 +240,8 @@ class Commands:
                 quantity = book.portfolio.quantity(coin)
                 if not quantity or coin not in inputs.market.aside:
                     raise CommandError("not_set_aside", coin=coin)
-                if any(order.coin == coin for order in await asyncio.to_thread(self._ledger.in_flight)):
+                moving = await asyncio.to_thread(self._ledger.in_flight) + await asyncio.to_thread(self._ledger.resting)
+                if any(order.coin == coin for order in moving):
                     raise CommandError("order_unclear", amount="0.00")
                 (flow,) = await self._cash_flows.write_off({coin: quantity}, inputs, WRITTEN_OFF, value)
             await self._publisher.publish(inputs)
@@ -248,7 +249,7 @@ class Commands:
 
     async def release(self, coin: str) -> None:
         """Let a coin be bought again that is held back. Raises CommandError."""
-        async with self._working():
+        async with self.working():
             if not await self._signals.held_back.release(coin):
                 raise CommandError("not_held_back", coin=coin)
             await self._publisher.publish(self._preparation.inputs)
@@ -260,10 +261,21 @@ class Commands:
 
     async def import_history(self, path: Path, zone: tzinfo, *, dry_run: bool, skip_unreadable: bool) -> Json:
         """What a file of another tool holds; taken in, unless it is a dry run. No book changes. Raises CommandError."""
-        async with self._working():
+        async with self.working():
             return await asyncio.to_thread(
                 import_history, self._ledger, path, zone, dry_run=dry_run, skip_unreadable=skip_unreadable
             )
+
+    @asynccontextmanager
+    async def working(self) -> AsyncIterator[None]:
+        """What the owner asked for, apart from any cycle; trouble with the ledger is told in his words."""
+        async with self._lock:
+            if self._executor.stopping:
+                raise CommandError("ledger_unavailable")
+            try:
+                yield
+            except LedgerError as err:
+                raise CommandError("ledger_unavailable") from err
 
     # Inside
 
@@ -297,11 +309,13 @@ class Commands:
     @asynccontextmanager
     async def _with_flows(self) -> AsyncIterator[Inputs]:
         """The portfolio at the prices of now, to move money in or out of it; published afterwards. Raises CommandError."""
-        async with self._working():
+        async with self.working():
             async with self._preparation.ready() as inputs:
                 self._check_account()
                 if not self._preparation.is_whole:
                     raise CommandError("no_valuation")
+                if not await self._preparation.is_still():
+                    raise CommandError("order_unclear", amount="0.00")
                 yield inputs
             await self._publisher.publish(inputs)
 
@@ -310,14 +324,3 @@ class Commands:
         if draft is None:
             return inputs
         return replace(inputs, market=await self._fetcher.with_coins(inputs.market, draft.wants.coins))
-
-    @asynccontextmanager
-    async def _working(self) -> AsyncIterator[None]:
-        """What the owner asked for, apart from any cycle; trouble with the ledger is told in his words."""
-        async with self._lock:
-            if self._executor.stopping:
-                raise CommandError("ledger_unavailable")
-            try:
-                yield
-            except LedgerError as err:
-                raise CommandError("ledger_unavailable") from err

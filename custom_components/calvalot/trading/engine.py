@@ -24,10 +24,12 @@ from .inputs import Fetcher, Inputs
 from .ledger.ledger import Ledger
 from .ledger.storage import LedgerCorrupt, LedgerError
 from .market.ranking import Ranking
+from .order_commands import OrderCommands
 from .order_names import OrderNames
 from .plans import Plans
 from .preparation import Preparation
 from .profit import Today, midnight_utc
+from .protections import Protections
 from .publisher import Publisher
 from .queries import Queries
 from .rank_filter import RankFilter
@@ -35,7 +37,7 @@ from .rebuild import Rebuild
 from .risk import Risk
 from .settings import Settings
 from .signals import Signals
-from .snapshot import Snapshot
+from .snapshot import Snapshot, Status
 from .snapshots import SnapshotBuilder
 from .sources.base import Source
 from .sources.blend_state import BlendState
@@ -53,7 +55,7 @@ def is_blend(settings: Settings, sources: Collection[str]) -> bool:
 class Engine:
     """Runs one portfolio with one budget in one mode; `publish` gets each snapshot with the events that led to it.
 
-    `commands` is what its owner can do, `queries` what he can read. `midnight` says when the owner's day began that a time
+    `commands` is what its owner can do, `orders` what he can do with orders that rest, `queries` what he can read. `midnight` says when the owner's day began that a time
     lies in.
     """
 
@@ -92,6 +94,7 @@ class Engine:
         names = OrderNames(ledger, settings.entry_id)
         bookings = Bookings(ledger, exchange.fee_coin, clock)
         self._executor = Executor(exchange, ledger, names, bookings, clock, sleep)
+        self._protections = Protections(ledger, self._executor)
         self._risk = Risk(settings, ledger, clock, events, exchange.fee_coin)
         self._signals = Signals(
             settings, self.sources, ledger, names, self._executor, self._fetcher, self._risk, clock, events
@@ -140,6 +143,19 @@ class Engine:
             self._signals,
             Plans(settings, ledger, self._signals, clock),
             self._lock,
+            self.publisher,
+        )
+        self.orders = OrderCommands(
+            exchange,
+            ledger,
+            self._fetcher,
+            self._executor,
+            self._preparation,
+            self._protections,
+            self._risk,
+            self._signals.outcomes,
+            clock,
+            self.commands.working,
             self.publisher,
         )
 
@@ -230,8 +246,20 @@ class Engine:
             book = await asyncio.to_thread(self._ledger.book)
             sell = partial(self._signals.exits.begin, Cause.STOP_LOSS) if self.settings.stop_loss_sell else None
             await self._risk.stop_loss(book.units.valued(value).price, sell)
+        if self._risk.status is Status.DEAD:
+            await self._signals.outcomes.orders(await self._executor.withdraw(self._fetcher.fee_prices))
         await self._risk.compare(inputs)
+        await self._protect(inputs)
         await self._signals.decide(inputs, ready=value is not None and inputs.account is not None)
+        await self._protect(inputs)
+
+    async def _protect(self, inputs: Inputs) -> None:
+        """Place protections that are missing, before anything is planned and after it was traded; none of what is sold off."""
+        if self._risk.status is Status.DEAD or await self._signals.exits.open():
+            await self._protections.forget_all()
+        elif inputs.account is not None and not self._executor.stopping:
+            done = await self._protections.restore(inputs.market, self._fetcher.fee_prices)
+            await self._signals.outcomes.orders(done)
 
     async def _without_ledger(self, err: LedgerError) -> Snapshot:
         """The snapshot without a ledger to trade with; a broken one is restored for the next cycle."""

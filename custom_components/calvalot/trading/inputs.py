@@ -34,7 +34,7 @@ class Inputs:
     """What a cycle knows: prices by coin, EUR per quote, the balances; None where the exchange did not say.
 
     `account` holds the book of that moment against the balances; None until that is known. `claimed` is what other books of
-    the account may count on.
+    the account may count on, `locked` what orders of this one have locked there, by asset.
     """
 
     market: Market
@@ -42,13 +42,16 @@ class Inputs:
     balances: Mapping[str, Balance] | None
     account: Account | None = None
     claimed: Claimed = field(default_factory=Claimed)
+    locked: Mapping[str, Decimal] = field(default_factory=dict[str, Decimal])
 
     def free(self, quote: str) -> Decimal | None:
-        """Quote that is free on the account and claimed by no other follower's book."""
+        """Quote that is free on the account and claimed by no other book, whatever its orders have brought in meanwhile.
+
+        What the own book's orders have locked counts with its cash.
+        """
         if self.balances is None:
             return None
-        balance = self.balances.get(quote)
-        return (balance.free if balance else ZERO) - self.claimed.quote
+        return self.claimed.left_of(self.balances.get(quote), self.locked.get(quote, ZERO)) - self.claimed.selling
 
 
 class Fetcher:

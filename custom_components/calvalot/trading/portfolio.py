@@ -145,6 +145,11 @@ class Portfolio:
         kept = {coin: position for coin, position in self.positions.items() if coin not in coins}
         return replace(self, positions=kept)
 
+    def less(self, spoken_for: Mapping[str, Decimal], quote: str) -> Portfolio:
+        """The book without some of its cash and coins."""
+        left = {coin: held.quantity - spoken_for.get(coin, ZERO) for coin, held in self.positions.items()}
+        return self.limited({**left, quote: self.cash - spoken_for.get(quote, ZERO)}, quote)
+
     def limited(self, free: Mapping[str, Decimal], quote: str) -> Portfolio:
         """The book as far as the account can cover it: never more cash or coins than are free there."""
         with localcontext(EXACT):

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from decimal import Decimal, localcontext
 
-from .account import Account
+from .account import Account, committed, sent_and_locking
 from .books import Books
 from .cash_flows import CashFlows
 from .decimals import EXACT
@@ -15,7 +15,7 @@ from .exchanges.symbols import symbol_of
 from .executor import Executor
 from .inputs import Fetcher, Inputs
 from .ledger.ledger import Ledger
-from .ledger.records import Book
+from .ledger.records import Book, OrderRecord
 from .rebuild import Rebuild
 from .risk import Risk
 from .settings import Settings
@@ -73,15 +73,24 @@ class Preparation:
                 await self._change_book()
             problem = self._fetcher.exchange_problem
         in_flight = await asyncio.to_thread(self._ledger.in_flight)
-        if self._books.known and in_flight:
+        resting = await asyncio.to_thread(self._ledger.resting)
+        if self._books.known and (in_flight or resting):
             if self._fetcher.fee_coin not in {*self._fetcher.fee_prices, self._settings.quote, None}:
                 self._fetcher.forget_rules()  # its pair may be listed again
                 await self._fetcher.fetch()
             await self._signals.outcomes.orders(await self._executor.settle(self._fetcher.fee_prices))
+            if self._settings.mode is Mode.LIVE:  # before the balances are asked for, which know it already
+                await self._follow()
         await self._books.count()
         self.inputs = await self._fetcher.fetch(sources)
+        if self._settings.mode is Mode.DRY_RUN and resting:  # paper fills at the prices that it was asked for last
+            await self._follow()
         self._fetcher.exchange_problem = self._fetcher.exchange_problem or problem
         return self.inputs
+
+    async def is_still(self) -> bool:
+        """Whether no order that rests has gone on since the balances were asked for. Raises LedgerError."""
+        return not await self._follow()
 
     @asynccontextmanager
     async def ready(self, sources: Sequence[SourceState] = ()) -> AsyncIterator[Inputs]:
@@ -104,6 +113,11 @@ class Preparation:
         return valuation.total * inputs.rate
 
     # Inside
+
+    async def _follow(self) -> tuple[OrderRecord, ...]:
+        changed = await self._executor.follow(self._fetcher.fee_prices)
+        await self._signals.outcomes.orders(changed)
+        return changed
 
     async def _weights(self, inputs: Inputs) -> tuple[Mapping[str, Decimal] | None, Mapping[str, Decimal]]:
         """The portfolio's own weights by coin, None without a complete valuation, and the least that can be traded of each."""
@@ -142,8 +156,11 @@ class Preparation:
             book = await self._cash_flows.open(inputs, book) or book
         if book.net_deposits is None:
             return inputs
-        account = Account(book.portfolio, inputs.balances, self._settings.quote, inputs.claimed.quote)
-        return replace(inputs, account=account)
+        in_flight = await asyncio.to_thread(self._ledger.in_flight)
+        _, locking = sent_and_locking(in_flight, await asyncio.to_thread(self._ledger.resting))
+        locked = committed(locking, inputs.market)
+        account = Account(book.portfolio, inputs.balances, self._settings.quote, inputs.claimed, locked)
+        return replace(inputs, account=account, locked=locked)
 
     async def _rebuilt(self, inputs: Inputs, book: Book) -> bool:
         """Book what the exchange knows and the ledger does not; whether all of it is booked."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from .account import Account, committed
+from .account import Account, committed, sent_and_locking
 from .decimals import ONE, ZERO
 from .exchanges.base import Side, SymbolRules
 from .executor import Executor
@@ -17,7 +17,8 @@ from .planner import fund, plan
 from .portfolio import Portfolio, Position
 from .rank_filter import RankFilter
 from .settings import Settings
-from .sizing import NOTIONAL_MARGIN, LeftOut, Market, PlannedOrder, Reason
+from .signal import PROTECTION
+from .sizing import NOTIONAL_MARGIN, LeftOut, Market, PlannedOrder, Reason, least_quantity
 from .wants import Allocation, Moves, Orders, Wants
 
 MAX_REFUSALS = 2
@@ -81,7 +82,9 @@ class Rebalancer:
         """
         wants = record.wants
         book = await asyncio.to_thread(self._ledger.book)
-        moving = committed(await asyncio.to_thread(self._ledger.in_flight), market)
+        in_flight = await asyncio.to_thread(self._ledger.in_flight)
+        sent, locking = sent_and_locking(in_flight, await asyncio.to_thread(self._ledger.resting))
+        moving, locked = committed(sent, market), committed(locking, market)
         # A sale of everything says of each coin why it is still there, and waits for a pair that may open again.
         apart = {
             **dict.fromkeys(market.aside, Reason.NOT_LISTED),
@@ -92,14 +95,16 @@ class Rebalancer:
         valuation = portfolio.value(market.prices)
         if wants is None or valuation is None or _missing_price(wants, market):
             return None
+        available = portfolio.less(locked, market.quote)
         blocked = await self._blocked(record, market)
+        blocked |= self._spoken_for(locked, available, market)
         blocked |= {(coin, side): reason for coin, reason in aside.items() for side in Side}
         blocked |= {(coin, Side.BUY): reason for coin, reason in self._ranks.not_bought(wants.coins).items()}
         blocked |= self._ruled_out(record, {*portfolio.positions, *wants.coins})
         if isinstance(wants, Allocation):
             blocked |= {(coin, Side.BUY): Reason.HELD_BACK for coin in await self._held_back.coins()}
-        sellable = reserve_fee(portfolio, await self._paying_coin())
-        cash = portfolio.cash - moving.get(market.quote, ZERO)
+        sellable = reserve_fee(available, await self._paying_coin())
+        cash = available.cash - moving.get(market.quote, ZERO)
         limits = self._settings.limits
         if any_coin or isinstance(wants, Orders):
             limits = replace(limits, coins=None)
@@ -125,8 +130,12 @@ class Rebalancer:
         The record stays open while something can still be placed, unless this is its last pass. `halted` is asked before
         each batch; nothing more is placed once it says so. Raises LedgerError.
         """
-        done: list[OrderRecord] = []
+        # Before everything is sold nothing may be locked by an order, or be bought by one.
+        done = [*await self._executor.withdraw(fee_prices)] if record.kind.sells_out else []
         order_plan = await self.order_plan(record, account, market, with_proceeds=False)
+        if order_plan and not halted() and (lifted := await self._lift(order_plan, fee_prices)):
+            done += lifted
+            order_plan = await self.order_plan(record, account, market, with_proceeds=False)
         if order_plan:
             for sells in await self._in_turns(order_plan.sells):
                 if halted():
@@ -141,6 +150,16 @@ class Rebalancer:
                 done += await self._executor.execute(record.key, order_plan.buys, fee_prices)
             order_plan = await self.order_plan(record, account, market, with_proceeds=False)
         return await self.judge(record, order_plan, last_pass=last_pass and not halted()), tuple(done)
+
+    async def _lift(self, order_plan: OrderPlan, fee_prices: Mapping[str, Decimal]) -> tuple[OrderRecord, ...]:
+        """End the protection of coins that are to be sold, one after the other; the cycle places it anew at its end."""
+        coins = {item.coin for item in order_plan.left_out if item.reason is Reason.RESTING}
+        resting = await asyncio.to_thread(self._ledger.resting)
+        done: tuple[OrderRecord, ...] = ()
+        for coin in sorted(coins):
+            protecting = [order for order in resting if order.coin == coin and order.signal_id == PROTECTION]
+            done += await self._executor.cancel(protecting, fee_prices)
+        return done
 
     async def judge(self, record: SignalRecord, order_plan: OrderPlan | None, *, last_pass: bool) -> SignalRecord:
         """Write down what became of a signal so far, given what could still be traded of it. Raises LedgerError."""
@@ -192,6 +211,18 @@ class Rebalancer:
             blocked |= {(coin, Side.SELL): Reason.NOT_TRADING for coin in market.aside}
         return blocked
 
+    def _spoken_for(
+        self, locked: Mapping[str, Decimal], available: Portfolio, market: Market
+    ) -> dict[tuple[str, Side], Reason]:
+        """Sales of coins of which orders that rest leave too little to be sold."""
+        return {
+            (coin, Side.SELL): Reason.RESTING
+            for coin in locked
+            if coin != market.quote
+            and not market.obstacle(coin)
+            and available.quantity(coin) < least_quantity(market, self._settings.limits, coin)
+        }
+
     def _ruled_out(self, record: SignalRecord, coins: Iterable[str]) -> dict[tuple[str, Side], Reason]:
         """Legs that the owner's rules keep from being traded; a sale of everything leaves alone what is set apart."""
         settings = self._settings
@@ -235,7 +266,9 @@ class Rebalancer:
         placeable = order_plan is None or bool(order_plan.orders)
         passing = order_plan is not None and any(item.reason.passing for item in order_plan.left_out)
         if record.kind.sells_out:  # what another signal bought without an answer is sold, too
-            in_flight = bool(await asyncio.to_thread(self._ledger.in_flight))
+            in_flight = bool(
+                await asyncio.to_thread(self._ledger.in_flight) or await asyncio.to_thread(self._ledger.resting)
+            )
             passing |= order_plan is not None and any(item.reason is Reason.REFUSED for item in order_plan.left_out)
         left_out = () if order_plan is None else tuple(item for item in order_plan.left_out if not item.reason.aligned)
         record = replace(

@@ -15,16 +15,23 @@ import logging
 from .bookings import Bookings
 from .errors import ExchangeError
 from .exchanges.base import Exchange, OrderPage, OrderReport
-from .executor import Executor, executed
+from .executor import Executor
 from .ledger.ledger import Ledger
 from .ledger.records import OrderRecord, OrderState
 from .order_names import Leg, OrderNames
-from .signal import INITIAL_SYNC, PORTFOLIO, RECOVERED, SignalKey, SourceKind
+from .settling import accepted, executed
+from .signal import BY_HAND, INITIAL_SYNC, PORTFOLIO, PROTECTION, RECOVERED, SignalKey, SourceKind
 
 _LOGGER = logging.getLogger(__name__)
 # Requests that are under way at the same time; the exchange may refuse them all before one of its answers is read.
 AT_ONCE = 4
 EXPLAINED_SIGNALS = 200
+# Ids of the portfolio's own, which no source will give again.
+OWN_SIGNALS = (
+    SignalKey(SourceKind.LEADER, INITIAL_SYNC),
+    SignalKey(PORTFOLIO, BY_HAND),
+    SignalKey(PORTFOLIO, PROTECTION),
+)
 # Fact: orders were found that the ledger did not know, and not all of them are booked yet.
 UNFINISHED = "rebuild"
 
@@ -111,11 +118,11 @@ class Rebuild:
                     coin,
                     legs.get(report.client_order_id, Leg(SignalKey(PORTFOLIO, RECOVERED), 0)),
                 )
-                found.append(executed(record, report) if report.done else record)
-            elif record.state is OrderState.NOT_PLACED and report.executed_quantity:
+                found.append(_found(record, report))
+            elif record.state is OrderState.NOT_PLACED and (report.executed_quantity or not report.done):
                 _LOGGER.warning("Order %s was taken for never placed", report.client_order_id)
                 record = replace(record, state=OrderState.UNKNOWN, reason=RECOVERED, order_id=report.order_id)
-                found.append(executed(record, report) if report.done else record)
+                found.append(_found(record, report))
             elif not record.state.settled:
                 # It is there: whatever its look-ups say, it is not absent.
                 found.append(replace(record, order_id=report.order_id))
@@ -127,8 +134,7 @@ class Rebuild:
         legs: dict[str, Leg] = {}
         if client_order_ids:
             signals = self._ledger.signals(limit=EXPLAINED_SIGNALS)
-            # A joining has an id of its own, which no leader will tell again.
-            for signal in {SignalKey(SourceKind.LEADER, INITIAL_SYNC), *(record.key for record in signals)}:
+            for signal in {*OWN_SIGNALS, *(record.key for record in signals)}:
                 legs |= self._names.explain(signal, symbol, client_order_ids)
         return legs
 
@@ -158,6 +164,13 @@ class Rebuild:
         return True
 
 
+def _found(record: OrderRecord, report: OrderReport) -> OrderRecord:
+    """What is written down of an order that was missing; one that rests is followed from now on."""
+    if report.done:
+        return executed(record, report)
+    return accepted(replace(record, reason=""), report) if report.type.rests else record
+
+
 def _record(exchange: str, report: OrderReport, coin: str, leg: Leg) -> OrderRecord:
     return OrderRecord(
         exchange=exchange,
@@ -170,6 +183,10 @@ def _record(exchange: str, report: OrderReport, coin: str, leg: Leg) -> OrderRec
         attempt=int(report.client_order_id.rpartition("-")[2]),
         client_order_id=report.client_order_id,
         quantity=report.quantity,
+        limit_price=report.limit_price,
+        type=report.type,
+        stop_price=report.stop_price,
+        pair=report.pair,
         state=OrderState.UNKNOWN,
         created_at=report.time,
         sent_at=report.time,

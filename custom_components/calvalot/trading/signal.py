@@ -14,7 +14,10 @@ PORTFOLIO = "portfolio"
 # Ids of records that no source gives; in the ledger their kind says what they are.
 INITIAL_SYNC = "initial_sync"
 RECOVERED = "recovered"
-RESERVED_IDS = frozenset({INITIAL_SYNC, RECOVERED})
+# Orders that the owner places himself, and those that protect what is held.
+BY_HAND = "by_hand"
+PROTECTION = "protection"
+RESERVED_IDS = frozenset({INITIAL_SYNC, RECOVERED, BY_HAND, PROTECTION})
 
 
 class SignalKey(NamedTuple):

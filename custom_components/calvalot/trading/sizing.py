@@ -7,7 +7,7 @@ from decimal import Decimal
 from enum import StrEnum
 
 from .decimals import ONE, ZERO, round_down, round_up
-from .exchanges.base import Side, SymbolRules
+from .exchanges.base import OrderType, Side, SymbolRules
 from .exchanges.symbols import symbol_of
 from .limits import Limits
 
@@ -46,6 +46,7 @@ class Reason(StrEnum):
     HELD_BACK = "held_back"
     RANK = "rank"
     RANK_UNCLEAR = "rank_unclear"
+    RESTING = "resting"
 
     @property
     def passing(self) -> bool:
@@ -59,7 +60,7 @@ class Reason(StrEnum):
 
 
 _ALIGNED = frozenset({Reason.BELOW_THRESHOLD, Reason.ALREADY_PLACED, Reason.DUST, Reason.NOT_NEEDED, Reason.IN_BAND})
-_PASSING = frozenset({Reason.NOT_TRADING, Reason.NO_PRICE, Reason.ORDER_OPEN, Reason.DAILY_LIMIT})
+_PASSING = frozenset({Reason.NOT_TRADING, Reason.NO_PRICE, Reason.ORDER_OPEN, Reason.RESTING, Reason.DAILY_LIMIT})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,6 +107,8 @@ class PlannedOrder:
     amount: Decimal
     limit_price: Decimal | None
     quote_amount: Decimal | None = None
+    type: OrderType = OrderType.AT_ONCE
+    stop_price: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)

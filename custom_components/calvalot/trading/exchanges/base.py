@@ -1,6 +1,6 @@
 """What an exchange can do: prices, rules, balances, place an order, look one up."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -22,6 +22,22 @@ class Side(StrEnum):
 
     BUY = "BUY"
     SELL = "SELL"
+
+
+class OrderType(StrEnum):
+    """How long an order lasts: what is left of one `at_once` ends with it, the others stay until they are filled or cancelled.
+
+    A limit waits in the book for its price, a stop loss sells for whatever the market gives once the stop price is reached.
+    """
+
+    AT_ONCE = "at_once"
+    LIMIT = "limit"
+    STOP_LOSS = "stop_loss"
+
+    @property
+    def rests(self) -> bool:
+        """Whether it may stay on the exchange."""
+        return self is not OrderType.AT_ONCE
 
 
 class OrderStatus(StrEnum):
@@ -112,7 +128,7 @@ class SymbolRules:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderRequest:
-    """One order as it goes out: quantity in the base asset; without a limit price it is a MARKET order.
+    """One order as it goes out: quantity in the base asset; one at once without a limit price is a MARKET order.
 
     With a `quote_amount` it buys what that much quote buys, whatever quantity that turns out to be.
     """
@@ -123,6 +139,8 @@ class OrderRequest:
     limit_price: Decimal | None
     quote_amount: Decimal | None = None
     client_order_id: str
+    type: OrderType = OrderType.AT_ONCE
+    stop_price: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,7 +161,8 @@ class Fill:
 class OrderReport:
     """What the exchange says of an order; `fills` is None where the answer carries none.
 
-    `cursor` is where a search for orders that came after it begins; None where the exchange keeps none.
+    `cursor` is where a search for orders that came after it begins; None where the exchange keeps none. `pair` names two
+    orders of which one ends the other.
     """
 
     client_order_id: str
@@ -157,11 +176,23 @@ class OrderReport:
     time: datetime
     fills: tuple[Fill, ...] | None = None
     cursor: str | None = None
+    type: OrderType = OrderType.AT_ONCE
+    limit_price: Decimal | None = None
+    stop_price: Decimal | None = None
+    pair: str = ""
 
     @property
     def done(self) -> bool:
         """Whether nothing about it can change any more."""
         return self.status.final
+
+
+@dataclass(frozen=True, slots=True)
+class RestingOrder:
+    """An order that rests: what was asked for, and what is known to have become of it."""
+
+    request: OrderRequest
+    report: OrderReport
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,7 +211,8 @@ class OrderPage:
 class Exchange(Protocol):
     """An exchange as a portfolio uses it; symbols are those of `symbols.py`.
 
-    `name` is what it is called in orders. `fee_coin` is the coin that it may take its fees in, whatever is traded; None where it has none.
+    `name` is what it is called in orders. `fee_coin` is the coin that it may take its fees in, whatever is traded; None where
+    it has none. `types` are the kinds of order that it has, `pairs` is whether one of two orders can end the other.
     `visibility_lag` is how long after an order's time stamp it may still appear, `lookups` how many spread-out
     look-ups have to miss it before it counts as never placed. `keeps_orders`: an order lives there, whatever we write
     down; where it does not, one whose answer was not booked never was.
@@ -188,6 +220,8 @@ class Exchange(Protocol):
 
     name: str
     fee_coin: str | None
+    types: frozenset[OrderType]
+    pairs: bool
     visibility_lag: timedelta
     lookups: int
     keeps_orders: bool
@@ -227,6 +261,21 @@ class Exchange(Protocol):
 
     async def place(self, order: OrderRequest) -> OrderReport:
         """Send an order once. Raises Refused, NotSent, ClockSkew, InvalidKey, RateLimited or OutcomeUnknown."""
+        ...
+
+    async def place_pair(self, name: str, target: OrderRequest, stop: OrderRequest) -> tuple[OrderReport, OrderReport]:
+        """Send two sales once, of which one ends the other: a limit above the price, a stop below. Raises as `place`."""
+        ...
+
+    async def cancel(self, order: RestingOrder) -> OrderReport | None:
+        """Ask for an order's end, and that of the one it is paired with; what it came to, None where that is to be looked up.
+
+        To ask again does no harm. Raises Refused where there is nothing to cancel (any more), or as `place`.
+        """
+        ...
+
+    async def progress(self, orders: Sequence[RestingOrder]) -> dict[str, OrderReport]:
+        """What has become of orders that rest, by client order id; what the exchange does not know (yet) is missing."""
         ...
 
     async def find(self, symbol: str, client_order_id: str) -> OrderReport | None:

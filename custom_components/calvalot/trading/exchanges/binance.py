@@ -1,114 +1,59 @@
-"""Binance Spot, done by python-binance.
-
-What an answer means is listed in one place, `_meaning`; whatever is not listed is "unavailable" for a question and "unknown,
-perhaps executed" for an order. Errors carry the exchange's words, never a URL, a header or a signature.
-"""
+"""Binance Spot, done by python-binance."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Mapping
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import datetime, timedelta
 from decimal import Decimal
 import hashlib
-import time
 from typing import Any
 
-from aiohttp import ClientConnectorError, ClientError, ClientSession, ConnectionTimeoutError
-from binance.exceptions import BinanceAPIException, BinanceRequestException
-
-from ..decimals import decimal_text
-from ..errors import (
-    ClockSkew,
-    ExchangeError,
-    ExchangeUnavailable,
-    InvalidKey,
-    NotSent,
-    NotThere,
-    OutcomeUnknown,
-    Refused,
-)
+from ..errors import NotThere, Refused
 from ..market.candles import Candle, TimeFrame
-from .base import AccountId, Balance, Fill, KeyPermissions, OrderPage, OrderReport, OrderRequest, SymbolRules
-from .binance_client import RECV_WINDOW, BinanceClient, host_of
+from .base import (
+    AccountId,
+    Balance,
+    Fill,
+    KeyPermissions,
+    OrderPage,
+    OrderReport,
+    OrderRequest,
+    OrderType,
+    RestingOrder,
+    SymbolRules,
+)
+from .binance_client import RECV_WINDOW
+from .binance_connection import UNKNOWN_ORDER, BinanceConnection
 from .binance_format import (
     json_list,
+    order_params,
+    pair_params,
     read_amount,
     read_candles,
     read_fill,
     read_order_page,
+    read_pair,
     read_prices,
     read_report,
     read_rows,
     read_rules,
-    read_time,
 )
-from .host import HOSTS, LIMITED, HostLimits
 
-# Seconds for an answer, and rows in one.
-TIMEOUT = 10.0
-PAGE = 1000
 UNKNOWN_SYMBOL = -1121
-UNKNOWN_ORDER = -2013
-KEY_CODES = frozenset({-1002, -1022, -2014, -2015})
-REFUSED_CODES = frozenset({-1013, -1014, -1015, -1020, -2010, *range(-1199, -1099)})
-UNREADABLE = (BinanceRequestException, KeyError, TypeError, ValueError, ArithmeticError, AttributeError, IndexError)
+# Up to so many symbols are asked for their open orders one by one: all at once weigh as much as a dozen of them.
+FEW_SYMBOLS = 2
 
 
-class BinanceExchange:
-    """One account on a Binance Spot host, or without a key its public market data. The constructor does no I/O."""
+class BinanceExchange(BinanceConnection):
+    """One account on a Binance Spot host, or without a key its public market data."""
 
     name = "binance"
     fee_coin: str | None = "BNB"
     visibility_lag = RECV_WINDOW + timedelta(seconds=20)
+    types = frozenset(OrderType)
+    pairs = True
     lookups = 3
     keeps_orders = True
     time_frames = frozenset(TimeFrame) - {TimeFrame.M10}
-
-    def __init__(
-        self,
-        session: ClientSession,
-        base_url: str,
-        api_key: str = "",
-        api_secret: str = "",
-        *,
-        limits: HostLimits | None = None,
-        timeout: float = TIMEOUT,
-        page: int = PAGE,
-    ) -> None:
-        """`limits` are those of the host that all portfolios share; `timeout` in seconds; `page` is rows per answer."""
-        self._session = session
-        self._base_url = base_url.rstrip("/")
-        self._key = api_key.strip()
-        self._secret = api_secret.strip()
-        self._host = host_of(base_url)
-        self._account_id: AccountId | None = None
-        self._limits = limits or HOSTS.limits(base_url)
-        self._timeout = timeout
-        self._page = page
-        self._made: BinanceClient | None = None
-        self._timed = False
-
-    @property
-    def used_weight(self) -> int | None:
-        """Request weight used in the current minute, as the host last said."""
-        return self._limits.used_weight
-
-    @property
-    def pause(self) -> float:
-        """Seconds to wait before a cycle that nothing hurries: what is left of the weight is for those already running."""
-        return self._limits.pause
-
-    def timestamp(self) -> datetime:
-        """Time stamp that a request sent now carries."""
-        offset = self._made.timestamp_offset if self._made else 0
-        return datetime.fromtimestamp(time.time() + offset / 1000, UTC)
-
-    async def server_time(self) -> datetime:
-        """Clock of the exchange; the offset to our own is taken again."""
-        answer = await self._ask(lambda client: client.get_server_time(), lambda data: int(data["serverTime"]))
-        client = await self._client()
-        client.timestamp_offset = answer - int(time.time() * 1000)
-        self._timed = True
-        return read_time(answer)
 
     async def rules(self, symbols: Collection[str]) -> dict[str, SymbolRules]:
         """Trading rules by symbol; symbols that are not listed are missing."""
@@ -187,27 +132,60 @@ class BinanceExchange:
 
     async def place(self, order: OrderRequest) -> OrderReport:
         """Send an order once; see `Exchange.place` for what is raised."""
-        params: dict[str, Any] = {
-            "symbol": order.symbol,
-            "side": order.side.value,
-            "newClientOrderId": order.client_order_id,
-            "newOrderRespType": "FULL",
-        }
-        if order.limit_price is not None:
-            params |= {"type": "LIMIT", "timeInForce": "IOC", "price": decimal_text(order.limit_price)}
-        else:
-            params["type"] = "MARKET"
-        if order.quote_amount is not None:
-            params["quoteOrderQty"] = decimal_text(order.quote_amount)
-        else:
-            params["quantity"] = decimal_text(order.quantity)
-        try:
-            await self._take_time()
-        except ExchangeUnavailable as err:
-            raise NotSent(f"not sent: {err}") from None
-        return await self._ask(
-            lambda client: client.create_order(**params), read_report, signed=True, otherwise=OutcomeUnknown
+        params = order_params(order)
+        return await self._command(lambda client: client.create_order(**params), read_report)
+
+    async def place_pair(self, name: str, target: OrderRequest, stop: OrderRequest) -> tuple[OrderReport, OrderReport]:
+        """Send two sales once, of which one ends the other."""
+        params = pair_params(name, target, stop)
+        return await self._command(
+            lambda client: client.v3_post_order_list_oco(**params), lambda data: read_pair(data, target, stop)
         )
+
+    async def cancel(self, order: RestingOrder) -> OrderReport | None:
+        """Ask for an order's end; what it came to is looked up."""
+        request = order.request
+        await self._command(
+            lambda client: client.cancel_order(symbol=request.symbol, origClientOrderId=request.client_order_id),
+            lambda data: data["orderId"] if "orderId" in data else data["orderListId"],
+        )
+        return None
+
+    async def progress(self, orders: Sequence[RestingOrder]) -> dict[str, OrderReport]:
+        """What has become of orders that rest: one request lists what is still open, only the rest is looked up."""
+        names = {order.request.client_order_id: order.request.symbol for order in orders}
+        symbols = {*names.values()}
+        if len(symbols) <= FEW_SYMBOLS:
+            pages = await asyncio.gather(*(self._open_orders(names, symbol=symbol) for symbol in sorted(symbols)))
+        else:
+            pages = [await self._open_orders(names)]
+        found = {name: report for page in pages for name, report in page.items()}
+        missing = [(name, symbol) for name, symbol in names.items() if name not in found]
+        ended = await asyncio.gather(*(self._find_listed(symbol, name) for name, symbol in missing))
+        return found | {report.client_order_id: report for report in ended if report}
+
+    async def _open_orders(self, names: Collection[str], **asked: str) -> dict[str, OrderReport]:
+        """Those of some orders that rest, by client order id; of a pair that is not listed (any more) there are none."""
+        try:
+            return await self._ask(
+                lambda client: client.get_open_orders(**asked),
+                lambda data: {
+                    name: read_report(row) for row in read_rows(data) if (name := str(row["clientOrderId"])) in names
+                },
+                signed=True,
+            )
+        except Refused as err:
+            if err.code == UNKNOWN_SYMBOL:
+                return {}
+            raise
+
+    async def _find_listed(self, symbol: str, client_order_id: str) -> OrderReport | None:
+        try:
+            return await self.find(symbol, client_order_id)
+        except Refused as err:
+            if err.code == UNKNOWN_SYMBOL:
+                return None
+            raise
 
     async def find(self, symbol: str, client_order_id: str) -> OrderReport | None:
         """Look an order up by its client order id; None where the exchange does not know it (yet)."""
@@ -264,87 +242,3 @@ class BinanceExchange:
             lambda data: {int(row["id"]): read(row) for row in read_rows(data)},
             signed=True,
         )
-
-    async def _client(self) -> BinanceClient:
-        """The library's client, made once; an asymmetric key is parsed off the event loop."""
-        if self._made is None:
-            loop = asyncio.get_running_loop()
-            try:
-                self._made = await asyncio.to_thread(
-                    BinanceClient, self._limits, self._session, self._key, self._secret, self._timeout, loop
-                )
-            except UNREADABLE:
-                raise InvalidKey("the key cannot be read") from None
-            self._made.API_URL = f"{self._base_url}/api"
-            self._made.MARGIN_API_URL = f"{self._base_url}/sapi"
-        return self._made
-
-    async def _take_time(self) -> None:
-        if not self._timed:
-            await self.server_time()
-
-    async def _ask[T](
-        self,
-        call: Callable[[BinanceClient], Awaitable[Any]],
-        parse: Callable[[Any], T],
-        *,
-        signed: bool = False,
-        otherwise: type[ExchangeError] = ExchangeUnavailable,
-    ) -> T:
-        """Make one request and read its answer; what is not understood becomes `otherwise`.
-
-        A question that was refused for its time stamp is asked once more; an order is not.
-        """
-        if signed:
-            if not self._secret:
-                raise InvalidKey("there is no key")
-            await self._take_time()
-        client = await self._client()
-        for again in (otherwise is ExchangeUnavailable, False):
-            self._limits.check()
-            try:
-                return parse(await call(client))
-            except BinanceAPIException as err:
-                problem = self._meaning(err, otherwise)
-            except ConnectionTimeoutError, ClientConnectorError:
-                problem = NotSent("no connection to the exchange")
-            except TimeoutError:
-                problem = otherwise("the exchange did not answer in time")
-            except ClientError, OSError:
-                problem = otherwise("the connection to the exchange broke")
-            except UNREADABLE:
-                problem = otherwise("the exchange's answer cannot be read")
-            # Raised out here, so that no answer or URL hangs on it as its context.
-            if not isinstance(problem, ClockSkew):
-                raise problem
-            self._timed = False
-            await self._take_time()
-            if not again:
-                raise problem
-        raise AssertionError  # pragma: no cover
-
-    def _meaning(self, err: BinanceAPIException, otherwise: type[ExchangeError]) -> ExchangeError:
-        """What an error answer means."""
-        status = err.status_code
-        code = err.code if isinstance(err.code, int) else 0
-        words = str(err.message)[:200] if code else f"HTTP {status}"
-        match status, code:
-            case _ if status in LIMITED or (code == -1003 and status < 500):
-                limited = self._limits.wait(err.response.headers.get("Retry-After"))
-                # Nothing says where on its way an order was held up.
-                return limited if otherwise is ExchangeUnavailable else otherwise(str(limited))
-            case _ if status >= 500:
-                return otherwise(f"the exchange failed: {words}")
-            case 404, 0:
-                return (
-                    NotThere("the exchange does not have this")
-                    if otherwise is ExchangeUnavailable
-                    else otherwise(words)
-                )
-            case _, -1021:
-                return ClockSkew("the exchange refused the time stamp")
-            case _ if code in KEY_CODES:
-                return InvalidKey(f"the exchange refused the key: {words}", code)
-            case _ if code in REFUSED_CODES or (code == UNKNOWN_ORDER and otherwise is ExchangeUnavailable):
-                return Refused(f"refused by the exchange: {words} ({code})", code)
-        return otherwise(f"the exchange failed: {words}")

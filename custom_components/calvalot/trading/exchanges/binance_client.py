@@ -69,6 +69,10 @@ class _KeyedSession:
         """POST with the key."""
         return self._session.post(url, headers={**self._headers, **headers}, middlewares=self._middlewares, **kwargs)
 
+    def delete(self, url: Any, *, headers: Mapping[str, str], **kwargs: Any) -> Any:
+        """DELETE with the key."""
+        return self._session.delete(url, headers={**self._headers, **headers}, middlewares=self._middlewares, **kwargs)
+
 
 def _pem(secret: str) -> str | None:
     """A private key as PEM text, mended where a form's single line took its line breaks; None for an HMAC secret."""

@@ -7,9 +7,9 @@ import json
 from typing import Any
 from urllib.parse import quote
 
-from ..decimals import ONE, ZERO
+from ..decimals import ONE, ZERO, decimal_text
 from ..market.candles import Candle
-from .base import Fill, OrderPage, OrderReport, OrderStatus, Side, SymbolRules
+from .base import Fill, OrderPage, OrderReport, OrderRequest, OrderStatus, OrderType, Side, SymbolRules
 
 SMALLEST = Decimal("1e-8")
 # A status that is not listed says nothing of the end of an order.
@@ -106,7 +106,64 @@ def read_report(data: Mapping[str, Any]) -> OrderReport:
         time=moment,
         fills=fills,
         cursor=str(int(data["orderId"]) + 1),
+        type=_type(data),
+        limit_price=read_amount(data.get("price", 0)) or None,
+        stop_price=read_amount(data.get("stopPrice", 0)) or None,
+        pair="" if int(data.get("orderListId", -1)) < 0 else str(int(data["orderListId"])),
     )
+
+
+def _type(data: Mapping[str, Any]) -> OrderType:
+    """Which of our own kinds of order it is; of the others nobody asks."""
+    match data.get("type"), data.get("timeInForce"):
+        case ("LIMIT", "GTC") | ("LIMIT_MAKER", _):
+            return OrderType.LIMIT
+        case "STOP_LOSS", _:
+            return OrderType.STOP_LOSS
+    return OrderType.AT_ONCE
+
+
+def order_params(order: OrderRequest) -> dict[str, Any]:
+    """What is sent for one order."""
+    params: dict[str, Any] = {
+        "symbol": order.symbol,
+        "side": order.side.value,
+        "newClientOrderId": order.client_order_id,
+        "newOrderRespType": "FULL",
+    }
+    if order.quote_amount is not None:
+        params["quoteOrderQty"] = decimal_text(order.quote_amount)
+    else:
+        params["quantity"] = decimal_text(order.quantity)
+    if order.type is OrderType.STOP_LOSS and order.stop_price is not None:
+        return params | {"type": "STOP_LOSS", "stopPrice": decimal_text(order.stop_price)}
+    if order.limit_price is None:
+        return params | {"type": "MARKET"}
+    lasts = "GTC" if order.type.rests else "IOC"
+    return params | {"type": "LIMIT", "timeInForce": lasts, "price": decimal_text(order.limit_price)}
+
+
+def pair_params(name: str, target: OrderRequest, stop: OrderRequest) -> dict[str, Any]:
+    """What is sent for a limit above the price and a stop below it."""
+    return {
+        "symbol": target.symbol,
+        "side": target.side.value,
+        "quantity": decimal_text(target.quantity),
+        "listClientOrderId": name,
+        "aboveType": "LIMIT_MAKER",
+        "aboveClientOrderId": target.client_order_id,
+        "abovePrice": decimal_text(target.limit_price or ZERO),
+        "belowType": "STOP_LOSS",
+        "belowClientOrderId": stop.client_order_id,
+        "belowStopPrice": decimal_text(stop.stop_price or ZERO),
+        "newOrderRespType": "FULL",
+    }
+
+
+def read_pair(data: Mapping[str, Any], target: OrderRequest, stop: OrderRequest) -> tuple[OrderReport, OrderReport]:
+    """The two orders of a pair that was accepted."""
+    reports = {report.client_order_id: report for report in map(read_report, data["orderReports"])}
+    return reports[target.client_order_id], reports[stop.client_order_id]
 
 
 def read_order_page(data: Any, prefix: str, size: int) -> OrderPage:

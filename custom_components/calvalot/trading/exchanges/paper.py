@@ -1,12 +1,12 @@
 """Dry run: live prices and rules, fills simulated on paper. Nothing is ever sent."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import ROUND_DOWN, Decimal
 
 from ..decimals import ONE, ZERO
-from ..errors import ExchangeUnavailable, NotSent
+from ..errors import ExchangeUnavailable, NotSent, Refused
 from ..limits import MAJORS
 from .base import (
     AccountId,
@@ -18,6 +18,8 @@ from .base import (
     OrderReport,
     OrderRequest,
     OrderStatus,
+    OrderType,
+    RestingOrder,
     Side,
     SymbolRules,
 )
@@ -26,14 +28,18 @@ FEE = Decimal("0.001")
 SLIPPAGE_MAJORS = Decimal("0.0002")
 SLIPPAGE = Decimal("0.0005")
 SMALLEST = Decimal("1e-8")
+# The code of a refusal on Binance that an order would trade where it must not.
+WOULD_TRADE = -2010
 
 
 class PaperExchange:
-    """An exchange without an account: prices and rules come from a real one, orders fill at once against them.
+    """An exchange without an account: prices and rules come from a real one, orders fill against them.
 
     An order and its fill are named by the client order id. Figures of the simulated fills: slippage 0.02 % for BTC and ETH, 0.05 % for the others, fee 0.1 % of what is received.
     """
 
+    types = frozenset(OrderType)
+    pairs = True
     visibility_lag = timedelta(0)
     lookups = 1
     keeps_orders = False
@@ -83,29 +89,48 @@ class PaperExchange:
 
     async def place(self, order: OrderRequest) -> OrderReport:
         """Fill an order at the last price plus slippage, or up to its limit not at all. Raises NotSent without a price."""
-        price = self._prices.get(order.symbol)
-        rules = self._rules.get(order.symbol)
-        if price is None or rules is None:
-            raise NotSent(f"no price for {order.symbol}")
-        slipped = slippage(rules.base)
+        price, rules = self._known(order)
+        slipped = _slipped(price, order.side, rules)
         buys = order.side is Side.BUY
-        price = price * (ONE + slipped if buys else ONE - slipped)
-        now = self._clock()
+        quantity = order.quantity if order.quote_amount is None else rules.round_quantity(order.quote_amount / slipped)
+        if order.type is OrderType.STOP_LOSS and _is_reached(order, price):
+            raise Refused("the stop price is reached already", WOULD_TRADE)
         limit = order.limit_price
-        quantity = order.quantity if order.quote_amount is None else rules.round_quantity(order.quote_amount / price)
-        filled = bool(quantity) and (limit is None or (price <= limit if buys else price >= limit))
-        report = OrderReport(
-            client_order_id=order.client_order_id,
-            order_id=order.client_order_id,
-            symbol=order.symbol,
-            side=order.side,
-            status=OrderStatus.FILLED if filled else OrderStatus.EXPIRED,
-            quantity=quantity,
-            executed_quantity=quantity if filled else ZERO,
-            executed_amount=(price * quantity).quantize(SMALLEST) if filled else ZERO,
-            time=now,
-        )
-        return replace(report, fills=(_fill(report, rules),) if filled else ())
+        meets = limit is None or (slipped <= limit if buys else slipped >= limit)
+        report = self._report(order, quantity)
+        if quantity and meets and order.type is not OrderType.STOP_LOSS:
+            return self._filled(report, rules, slipped)
+        return report if order.type.rests else replace(report, status=OrderStatus.EXPIRED, fills=())
+
+    async def place_pair(self, name: str, target: OrderRequest, stop: OrderRequest) -> tuple[OrderReport, OrderReport]:
+        """Two sales of which one ends the other, with the price between them."""
+        price, _ = self._known(target)
+        if _is_reached(target, price) or _is_reached(stop, price):
+            raise Refused("the price is not between target and stop", WOULD_TRADE)
+        first, second = (replace(self._report(each, each.quantity), pair=name) for each in (target, stop))
+        return first, second
+
+    async def cancel(self, order: RestingOrder) -> OrderReport | None:
+        """The end of an order, as it was."""
+        return replace(order.report, status=OrderStatus.CANCELLED, time=self._clock(), fills=None)
+
+    async def progress(self, orders: Sequence[RestingOrder]) -> dict[str, OrderReport]:
+        """Limits are filled at their price once the last one has come to it, stops at that one; a twin ends with it."""
+        found = {order.report.client_order_id: order.report for order in orders}
+        ended: set[str] = set()
+        for order in orders:
+            request, report = order.request, order.report
+            price, rules = self._prices.get(request.symbol), self._rules.get(request.symbol)
+            if report.pair in ended or not price or not rules or not rules.trading or not _is_reached(request, price):
+                continue
+            stops = request.type is OrderType.STOP_LOSS
+            at = _slipped(price, request.side, rules) if stops else request.limit_price or price
+            found[report.client_order_id] = self._filled(report, rules, at)
+            ended |= {report.pair} - {""}
+        for name, report in found.items():
+            if report.pair in ended and not report.done:
+                found[name] = replace(report, status=OrderStatus.EXPIRED, time=self._clock())
+        return found
 
     async def find(self, symbol: str, client_order_id: str) -> OrderReport | None:
         """None: an order on paper that was not written down never was."""
@@ -125,10 +150,61 @@ class PaperExchange:
         """None: paper keeps no orders."""
         return frozenset()
 
+    # Inside
+
+    def _known(self, order: OrderRequest) -> tuple[Decimal, SymbolRules]:
+        """Price and rules of an order's symbol. Raises NotSent without."""
+        price, rules = self._prices.get(order.symbol), self._rules.get(order.symbol)
+        if price is None or rules is None:
+            raise NotSent(f"no price for {order.symbol}")
+        return price, rules
+
+    def _report(self, order: OrderRequest, quantity: Decimal) -> OrderReport:
+        """An order of which nothing is filled yet."""
+        return OrderReport(
+            client_order_id=order.client_order_id,
+            order_id=order.client_order_id,
+            symbol=order.symbol,
+            side=order.side,
+            status=OrderStatus.NEW,
+            quantity=quantity,
+            executed_quantity=ZERO,
+            executed_amount=ZERO,
+            time=self._clock(),
+            type=order.type,
+            limit_price=order.limit_price,
+            stop_price=order.stop_price,
+        )
+
+    def _filled(self, order: OrderReport, rules: SymbolRules, price: Decimal) -> OrderReport:
+        """The same order, filled as a whole."""
+        report = replace(
+            order,
+            status=OrderStatus.FILLED,
+            executed_quantity=order.quantity,
+            executed_amount=(price * order.quantity).quantize(SMALLEST),
+            time=self._clock(),
+        )
+        return replace(report, fills=(_fill(report, rules),))
+
 
 def slippage(coin: str) -> Decimal:
     """How much worse than the last price a fill of a coin is expected to be, as a fraction."""
     return SLIPPAGE_MAJORS if coin in MAJORS else SLIPPAGE
+
+
+def _slipped(price: Decimal, side: Side, rules: SymbolRules) -> Decimal:
+    """What an order that takes the market is filled at."""
+    slipped = slippage(rules.base)
+    return price * (ONE + slipped if side is Side.BUY else ONE - slipped)
+
+
+def _is_reached(order: OrderRequest, price: Decimal) -> bool:
+    """Whether the price has come to the limit of an order, or to its stop."""
+    if order.type is OrderType.STOP_LOSS:
+        return price <= (order.stop_price or ZERO)
+    limit = order.limit_price or ZERO
+    return price <= limit if order.side is Side.BUY else price >= limit
 
 
 def _fill(order: OrderReport, rules: SymbolRules) -> Fill:

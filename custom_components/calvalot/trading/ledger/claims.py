@@ -17,6 +17,8 @@ _BOOKS = """SELECT books.book, books.cash, host, uid, key, quote FROM books
 LEFT JOIN accounts USING (mode, book) WHERE mode = 'live' ORDER BY books.book"""
 _IN_FLIGHT = """SELECT book, quantity, coalesce(limit_price, price, '0') FROM orders
 WHERE mode = 'live' AND side = 'BUY' AND state IN ('planned', 'sending', 'unknown', 'executed')"""
+_RESTING = """SELECT book, side, quantity, executed_quantity, coalesce(limit_price, price, '0'), pair, seq FROM orders
+WHERE mode = 'live' AND state IN ('accepted', 'partly_filled')"""
 _LENT = "SELECT book, value FROM facts WHERE mode = 'live' AND key = 'lent'"
 
 
@@ -28,6 +30,13 @@ def read(ask: Ask, unclaimed: str | None) -> tuple[Claim, ...]:
     in_flight: dict[int, Decimal] = {}
     for book, quantity, price in ask(_IN_FLIGHT):
         in_flight[book] = in_flight.get(book, ZERO) + Decimal(quantity) * Decimal(price)
+    locked: dict[int, Decimal] = {}
+    selling: dict[int, Decimal] = {}
+    # Of two orders of which one ends the other, one is done.
+    resting = {(row[0], row[5] or row[6]): row for row in ask(_RESTING)}
+    for book, side, quantity, executed, price, *_ in resting.values():
+        sums = locked if side == "BUY" else selling
+        sums[book] = sums.get(book, ZERO) + (Decimal(quantity) - Decimal(executed)) * Decimal(price)
     lent = {book: Decimal(value) for book, value in ask(_LENT)}
     return tuple(
         Claim(
@@ -37,6 +46,8 @@ def read(ask: Ask, unclaimed: str | None) -> tuple[Claim, ...]:
             cash=Decimal(cash),
             in_flight=in_flight.get(book, ZERO),
             lent=lent.get(book, ZERO),
+            locked=locked.get(book, ZERO),
+            selling=selling.get(book, ZERO),
         )
         for book, cash, host, uid, key, quote in ask(_BOOKS)
         if host or (unclaimed and book == FIRST_BOOK)

@@ -48,7 +48,7 @@ class FillTable(OrderTable):
         fee_prices: Mapping[str, Decimal],
         recovered: bool = False,
     ) -> tuple[OrderRecord, Book]:
-        """Book the fills of a finished order, each exactly once, and close it; returns it and the new book.
+        """Book the fills of an order, each exactly once, and close it where it is done; returns it and the new book.
 
         `fee_prices` holds the price in quote of each fee asset. `recovered`: which fees the owner lent is not known any
         more; where less is held of their coin than was sold, it was so many of them. Raises BookError where the fills do not
@@ -58,7 +58,7 @@ class FillTable(OrderTable):
             return self._book_order(connection, record, report, trades, fee_prices, recovered)
 
     def book_orders(self, bookings: Sequence[Booking]) -> tuple[OrderRecord | BookError, ...]:
-        """Book finished orders in one commit, as `book_order` does each; for one that cannot be booked, why not."""
+        """Book orders in one commit, as `book_order` does each; for one that cannot be booked, why not."""
         done: list[OrderRecord | BookError] = []
         with self._transaction(orders, fills, books, positions, facts) as connection:
             for each in bookings:
@@ -104,21 +104,25 @@ class FillTable(OrderTable):
         fee_prices: Mapping[str, Decimal],
         recovered: bool = False,
     ) -> tuple[OrderRecord, Book]:
-        """Write nothing unless all of the order can be booked."""
-        if sum((fill.quantity for fill in trades), ZERO) != report.executed_quantity:
+        """Write nothing unless all can be booked that is not yet; an order that rested may have had to wait for its fee coin."""
+        known = self._fills_of(connection, record)
+        new = [fill for fill in trades if fill.trade_id not in known]
+        amounts = [*known.values(), *((fill.quantity, fill.amount) for fill in new)]
+        if sum((quantity for quantity, _ in amounts), ZERO) != report.executed_quantity:
             raise BookError(f"the fills of order {report.order_id} do not add up to what was executed")
         book = self._book(connection)
         portfolio = book.portfolio
         lent = ZERO
-        for fill in trades:
+        for fill in new:
             before = portfolio
             short = record.side is Side.SELL and fill.quantity > before.quantity(record.coin)
-            lendable = self._fees_in(connection, record.coin) if recovered and short else ZERO
+            late = recovered or record.type.rests
+            lendable = self._fees_in(connection, record.coin) if late and short else ZERO
             portfolio = before.with_fill(
                 fill, record.side, record.coin, self.quote, fee_prices[fill.fee_asset], lendable
             )
             lent += _lent(fill, record, self.quote, before, portfolio)
-        for fill in trades:
+        for fill in new:
             row = {
                 **self._key,
                 "order_seq": record.seq,
@@ -132,21 +136,31 @@ class FillTable(OrderTable):
             connection.execute(insert(fills), row)
         if lent:
             self._lend(connection, lent)
+        open_state = OrderState.PARTLY_FILLED if report.executed_quantity else OrderState.ACCEPTED
         booked = replace(
             record,
-            state=OrderState.BOOKED,
+            state=OrderState.BOOKED if report.done else open_state,
             order_id=report.order_id,
             quantity=record.quantity_in(report),
             executed_quantity=report.executed_quantity,
-            executed_amount=sum((fill.amount for fill in trades), ZERO),
+            executed_amount=sum((amount for _, amount in amounts), ZERO),
             executed_at=report.time,
         )
         book = replace(book, portfolio=portfolio)
         self._update_order(connection, booked)
         self._write_book(connection, book)
-        if report.cursor and not recovered:  # what was recovered was found by a search that has gone on since
+        # What was recovered, or has rested, was found by a search that has gone on since.
+        if report.cursor and not recovered and not record.type.rests:
             self._write_facts(connection, {f"{READ_UP_TO}{record.symbol}": report.cursor})
         return booked, book
+
+    def _fills_of(self, connection: Connection, record: OrderRecord) -> dict[str, tuple[Decimal, Decimal]]:
+        """Quantity and amount of the trades of an order that are booked already."""
+        if not record.type.rests:
+            return {}
+        columns_of = select(fills.c.trade_id, fills.c.quantity, fills.c.amount)
+        found = connection.execute(columns_of.where(fills.c.order_seq == record.seq))
+        return {trade_id: (quantity, amount) for trade_id, quantity, amount in found}
 
     def _trades(self, query: Select[Any]) -> dict[int, Trade]:
         with self._reading() as connection:

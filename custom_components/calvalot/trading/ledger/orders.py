@@ -4,10 +4,10 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, Select, and_, bindparam, select, update
+from sqlalchemy import Connection, RowMapping, Select, and_, bindparam, func, or_, select, update
 
 from ..decimals import ZERO
-from ..exchanges.base import Side
+from ..exchanges.base import OrderType, Side
 from ..signal import SignalKey
 from .book import BookStorage, columns, without_key
 from .records import OrderRecord, OrderState
@@ -20,6 +20,7 @@ NEWEST = 100
 # Start of the facts that say where orders of a symbol begin that may not be known yet: the exchange's cursor.
 READ_UP_TO = "orders_read_"
 IN_FLIGHT = (OrderState.PLANNED, OrderState.SENDING, OrderState.UNKNOWN, OrderState.EXECUTED)
+RESTING = (OrderState.ACCEPTED, OrderState.PARTLY_FILLED)
 
 
 class OrderTable(BookStorage):
@@ -41,8 +42,28 @@ class OrderTable(BookStorage):
 
     @remembered(orders)
     def in_flight(self) -> tuple[OrderRecord, ...]:
-        """Orders whose end is not written down yet, oldest first."""
-        return self._orders(orders.c.state.in_(IN_FLIGHT))
+        """Orders of which it is unclear what becomes of them, oldest first: being sent, looked up, booked or cancelled."""
+        cancelling = and_(orders.c.state.in_(RESTING), orders.c.cancel_at.is_not(None))
+        return self._orders(or_(orders.c.state.in_(IN_FLIGHT), cancelling))
+
+    @remembered(orders)
+    def resting(self) -> tuple[OrderRecord, ...]:
+        """Orders that are on the exchange and may stay there, oldest first."""
+        return self._orders(and_(orders.c.state.in_(RESTING), orders.c.cancel_at.is_(None)))
+
+    def next_leg(self, signal: SignalKey, symbol: str, side: Side) -> int:
+        """Number of a signal's next order of a symbol and side that takes a leg of its own."""
+        with self._reading() as connection:
+            last: int | None = connection.execute(
+                select(func.max(orders.c.leg)).where(
+                    self._own(orders),
+                    orders.c.source == signal.source,
+                    orders.c.signal_id == signal.signal_id,
+                    orders.c.symbol == symbol,
+                    orders.c.side == side,
+                )
+            ).scalar_one()
+        return 0 if last is None else last + 1
 
     @remembered(orders)
     def orders(self, signal: SignalKey) -> tuple[OrderRecord, ...]:
@@ -100,9 +121,9 @@ class OrderTable(BookStorage):
     # Inside
 
     def _traded(self) -> Select[Any]:
-        """Orders that traded; one that ended without a fill was booked with an amount of exactly 0."""
+        """Orders of which something is booked; one that ended without a fill was booked with an amount of exactly 0."""
         return select(orders).where(
-            self._own(orders), orders.c.state == OrderState.BOOKED, orders.c.executed_amount != ZERO
+            self._own(orders), orders.c.state != OrderState.EXECUTED, orders.c.executed_amount != ZERO
         )
 
     def _orders(self, condition: Any) -> tuple[OrderRecord, ...]:
@@ -115,4 +136,5 @@ class OrderTable(BookStorage):
 
 
 def order_of(row: RowMapping) -> OrderRecord:
-    return OrderRecord(**{**without_key(row), "side": Side(row["side"]), "state": OrderState(row["state"])})
+    known = {"side": Side(row["side"]), "state": OrderState(row["state"]), "type": OrderType(row["type"])}
+    return OrderRecord(**{**without_key(row), **known})

@@ -7,7 +7,7 @@ from decimal import Decimal
 from enum import StrEnum
 
 from ..decimals import ONE, ZERO
-from ..exchanges.base import AccountId, Fill, OrderReport, Side
+from ..exchanges.base import AccountId, Fill, OrderReport, OrderRequest, OrderStatus, OrderType, Side
 from ..performance import Drawdown, Units
 from ..portfolio import Portfolio
 from ..signal import Kind, SignalKey, SourceKind
@@ -36,11 +36,16 @@ class Result(StrEnum):
 
 
 class OrderState(StrEnum):
-    """States of an order: planned → sending → executed → booked, aside: rejected, unknown, not_placed."""
+    """States of an order: planned → sending → executed → booked, aside: rejected, unknown, not_placed.
+
+    One that rests on the exchange is accepted and perhaps partly_filled in between.
+    """
 
     PLANNED = "planned"
     SENDING = "sending"
     UNKNOWN = "unknown"
+    ACCEPTED = "accepted"
+    PARTLY_FILLED = "partly_filled"
     EXECUTED = "executed"
     BOOKED = "booked"
     REJECTED = "rejected"
@@ -50,6 +55,11 @@ class OrderState(StrEnum):
     def settled(self) -> bool:
         """Whether nothing about the order can change any more."""
         return self in {OrderState.BOOKED, OrderState.REJECTED, OrderState.NOT_PLACED}
+
+    @property
+    def rests(self) -> bool:
+        """Whether the order is known to be on the exchange, and may stay there."""
+        return self in {OrderState.ACCEPTED, OrderState.PARTLY_FILLED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +114,8 @@ class OrderRecord:
     """An order: quantities in the base asset, amounts in quote; `price` is the last one when it was planned.
 
     One with a `quote_amount` was sized by what it may cost: its quantity is what that buys at `price`, and once it is
-    executed what the exchange made of it.
+    executed what the exchange made of it. `pair` names two orders of which one ends the other. `cancel_at` is when its end
+    was asked for, written down before it is.
     """
 
     seq: int = 0
@@ -121,6 +132,10 @@ class OrderRecord:
     price: Decimal | None = None
     limit_price: Decimal | None = None
     quote_amount: Decimal | None = None
+    type: OrderType = OrderType.AT_ONCE
+    stop_price: Decimal | None = None
+    pair: str = ""
+    cancel_at: datetime | None = None
     state: OrderState = OrderState.PLANNED
     created_at: datetime
     sent_at: datetime | None = None
@@ -129,6 +144,45 @@ class OrderRecord:
     executed_amount: Decimal = ZERO
     executed_at: datetime | None = None
     reason: str = ""
+
+    @property
+    def rest(self) -> Decimal:
+        """Quantity that is not booked yet, as far as that is known."""
+        return self.quantity if self.state is OrderState.EXECUTED else self.quantity - self.executed_quantity
+
+    @property
+    def request(self) -> OrderRequest:
+        """The order as it goes out."""
+        return OrderRequest(
+            symbol=self.symbol,
+            side=self.side,
+            quantity=self.quantity,
+            limit_price=self.limit_price,
+            quote_amount=self.quote_amount,
+            client_order_id=self.client_order_id,
+            type=self.type,
+            stop_price=self.stop_price,
+        )
+
+    @property
+    def report(self) -> OrderReport:
+        """What is written down of what the exchange said of the order."""
+        filled = OrderStatus.PARTLY_FILLED if self.executed_quantity else OrderStatus.NEW
+        return OrderReport(
+            client_order_id=self.client_order_id,
+            order_id=self.order_id or "",
+            symbol=self.symbol,
+            side=self.side,
+            status=filled if self.state.rests else OrderStatus.FILLED,
+            quantity=self.quantity,
+            executed_quantity=self.executed_quantity,
+            executed_amount=self.executed_amount,
+            time=self.executed_at or self.created_at,
+            type=self.type,
+            limit_price=self.limit_price,
+            stop_price=self.stop_price,
+            pair=self.pair,
+        )
 
     def quantity_in(self, report: OrderReport) -> Decimal:
         """Quantity that was asked for; of an order sized in quote what the exchange made of that."""
@@ -238,7 +292,8 @@ class Claim:
     """What a live book may count on of the account it belongs to: quote that it holds and that its orders in flight may take.
 
     `account` is None where it was never written down; `lent` is how much of the coin that fees are taken in the account has
-    lent it for its fees.
+    lent it for its fees. `locked` is the part of its cash that its orders that rest have locked, `selling` is what those may
+    bring.
     """
 
     number: int
@@ -247,6 +302,8 @@ class Claim:
     cash: Decimal = ZERO
     in_flight: Decimal = ZERO
     lent: Decimal = ZERO
+    locked: Decimal = ZERO
+    selling: Decimal = ZERO
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,6 +19,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
+from ..exchanges.base import OrderType
 from ..wants import Wants, from_text, to_text
 
 
@@ -167,6 +168,10 @@ orders = Table(
     Column("price", DecimalText),
     Column("limit_price", DecimalText),
     Column("quote_amount", DecimalText),
+    Column("type", String(10), nullable=False, server_default=OrderType.AT_ONCE),
+    Column("stop_price", DecimalText),
+    Column("pair", String(36), nullable=False, server_default=""),
+    Column("cancel_at", TimeText),
     Column("state", String(10), nullable=False),
     Column("created_at", TimeText, nullable=False),
     Column("sent_at", TimeText),

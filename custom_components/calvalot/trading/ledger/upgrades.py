@@ -152,6 +152,14 @@ IDS_AS_TEXT = (
     "CREATE INDEX ix_fills_order_seq ON fills (order_seq)",
 )
 
+# Orders that rest: how long one lasts, what it waits for, which of two ends the other, when its end was asked for.
+RESTING_ORDERS = (
+    "ALTER TABLE orders ADD COLUMN type VARCHAR(10) NOT NULL DEFAULT 'at_once'",
+    "ALTER TABLE orders ADD COLUMN stop_price TEXT",
+    "ALTER TABLE orders ADD COLUMN pair VARCHAR(36) NOT NULL DEFAULT ''",
+    "ALTER TABLE orders ADD COLUMN cancel_at VARCHAR(40)",
+)
+
 # What brings a file from each version to the next; the first entry leads from 1 to 2.
 UPGRADES: tuple[tuple[str, ...], ...] = (
     ("ALTER TABLE orders ADD COLUMN price TEXT",),
@@ -179,5 +187,6 @@ UPGRADES: tuple[tuple[str, ...], ...] = (
             PRIMARY KEY (tool, key))""",
         "CREATE INDEX past_by_time ON past (time)",
     ),
+    RESTING_ORDERS,
 )
 VERSION = 1 + len(UPGRADES)
