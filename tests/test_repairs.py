@@ -147,6 +147,7 @@ async def test_all_problems_are_tested() -> None:
         "ledger_newer",
         "plain_http",
         "coins_left",
+        "orders_left",
         "moves_in_blend",  # test_subentry_flow.py
     }
 

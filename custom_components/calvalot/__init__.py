@@ -13,12 +13,21 @@ from homeassistant.helpers.typing import ConfigType
 from .cards import async_setup_cards
 from .const import CONF_WEIGHT, DOMAIN, MINOR_VERSION
 from .coordinator import CalvalotConfigEntry, CalvalotCoordinator
-from .issues import COINS_LEFT, LEDGER_NEWER, LEDGER_UNREADABLE, async_clear_issues, async_raise_issue, coins_text
+from .issues import (
+    COINS_LEFT,
+    LEDGER_NEWER,
+    LEDGER_UNREADABLE,
+    ORDERS_LEFT,
+    async_clear_issues,
+    async_raise_issue,
+    coins_text,
+)
 from .ledgers import ledger_path
 from .registry import sources_of
 from .services import async_setup_services
 from .settings import InvalidSettings, first_key, version, weights_of
-from .trading.ledger.copies import live_coins, paper_only
+from .trading.errors import CommandError
+from .trading.ledger.copies import live_coins, live_orders, paper_only
 from .trading.ledger.storage import LedgerError, LedgerNewer
 from .webhook import async_remove_webhook, async_sync_webhook
 from .websocket_api import async_setup_websocket_api
@@ -104,12 +113,27 @@ async def async_unload_entry(hass: HomeAssistant, entry: CalvalotConfigEntry) ->
 
 
 async def async_remove_entry(hass: HomeAssistant, entry: CalvalotConfigEntry) -> None:
-    """Remove what a follower leaves behind, and say which coins stay on the exchange."""
-    async_clear_issues(hass, entry.entry_id)
+    """Remove what a portfolio leaves behind, and say which orders and coins stay on the exchange."""
     path = ledger_path(hass, entry.entry_id)
+    if await hass.async_add_executor_job(live_orders, path):
+        await _async_withdraw(hass, entry)
+    async_clear_issues(hass, entry.entry_id)
+    if orders := await hass.async_add_executor_job(live_orders, path):
+        async_raise_issue(hass, entry, ORDERS_LEFT, {"orders": ", ".join(orders)})
     if coins := await hass.async_add_executor_job(live_coins, path):
         async_raise_issue(hass, entry, COINS_LEFT, {"coins": coins_text(coins), "path": str(path)})
     await hass.async_add_executor_job(_delete_paper, path)
+
+
+async def _async_withdraw(hass: HomeAssistant, entry: CalvalotConfigEntry) -> None:
+    """Have everything ended that rests on the exchange, as far as it answers; the books say what came of it."""
+    with suppress(InvalidSettings, LedgerError, CommandError):
+        coordinator = CalvalotCoordinator(hass, entry, sources_of(hass, entry, await version(hass)))
+        try:
+            await coordinator.engine.start()
+            await coordinator.engine.orders.withdraw()
+        finally:
+            await coordinator.engine.stop()
 
 
 def _delete_paper(path: Path) -> None:

@@ -5,7 +5,7 @@ from contextlib import suppress
 from decimal import Decimal
 from typing import Any
 
-from homeassistant.config_entries import ConfigEntry
+from homeassistant.config_entries import ConfigEntry, ConfigEntryState
 from homeassistant.core import HomeAssistant
 
 from .budget import Terms, async_spare, market_of, whole
@@ -25,7 +25,7 @@ from .form_input import InvalidInput
 from .ranking import coinmarketcap_of
 from .settings import exchange_of, rank_ids
 from .texts import figure
-from .trading.errors import ExchangeError, InvalidKey
+from .trading.errors import CommandError, ExchangeError, InvalidKey
 from .trading.exchanges.base import Mode
 from .trading.exchanges.binance import BinanceExchange
 from .trading.exchanges.symbols import eur_rate, rate_symbols, symbol_of
@@ -61,6 +61,29 @@ async def trades_on(hass: HomeAssistant, data: Mapping[str, Any], others: Iterab
             if live and coordinator and account.is_same(await coordinator.exchange.account_id()):
                 return True
     return False
+
+
+async def check_nothing_rests(hass: HomeAssistant, entry: ConfigEntry[Any], data: Mapping[str, Any]) -> None:
+    """Have everything ended that rests before another account or mode takes over. Raises InvalidInput."""
+    if entry.state is not ConfigEntryState.LOADED:
+        return
+    coordinator = entry.runtime_data
+    changed = {
+        key for key in (CONF_TRADING_MODE, CONF_EXCHANGE_URL, CONF_API_KEY) if entry.data.get(key) != data.get(key)
+    }
+    if not changed:
+        return
+    if changed == {CONF_API_KEY}:
+        try:
+            account = await exchange_of(hass, data).account_id()
+            if account.is_same(await coordinator.exchange.account_id()):
+                return
+        except ExchangeError:  # whose it was is not known: that key ends nothing, and each account has its own books
+            return
+    try:
+        await coordinator.async_finish(coordinator.engine.orders.withdraw())
+    except CommandError as err:
+        raise InvalidInput({"base": "orders_rest"}) from err
 
 
 async def check_coins(exchange: BinanceExchange, coins: Collection[str], quote: str) -> None:

@@ -13,7 +13,7 @@ from homeassistant.data_entry_flow import AbortFlow
 import voluptuous as vol
 
 from . import forms
-from .checks import check_budget, check_coins, check_exchange, trades_on
+from .checks import check_budget, check_coins, check_exchange, check_nothing_rests, trades_on
 from .const import (
     CONF_ACCEPT_PLAIN_HTTP,
     CONF_ACCEPT_WITHDRAWAL_KEY,
@@ -139,6 +139,8 @@ class CalvalotConfigFlow(ConfigFlow, domain=DOMAIN):
                 data[CONF_EXCHANGE_URL] = self._url(user_input, CONF_EXCHANGE_URL)
                 accepts = user_input.get(CONF_ACCEPT_WITHDRAWAL_KEY, False)
                 await check_exchange(self.hass, data, accept_withdrawal_key=accepts)
+                if self._entry:
+                    await check_nothing_rests(self.hass, self._entry, data)
             except InvalidInput as err:
                 problem = err
             else:
@@ -233,6 +235,7 @@ class CalvalotConfigFlow(ConfigFlow, domain=DOMAIN):
                     data |= (await self._source.check(self.hass, Fields(data=data), asked)).data
                 if exchange:
                     await check_exchange(self.hass, data, accept_withdrawal_key=accepts)
+                    await check_nothing_rests(self.hass, self._get_reauth_entry(), data)
             except InvalidInput as err:
                 problem = err
             else:

@@ -130,9 +130,11 @@ LEDGER_NEWER = Problem(key="ledger_newer", severity=ir.IssueSeverity.CRITICAL)
 
 # Raised when a follower is removed, and kept until it was read.
 COINS_LEFT = Problem(key="coins_left", severity=ir.IssueSeverity.WARNING, fixable=True, persistent=True)
+ORDERS_LEFT = Problem(key="orders_left", severity=ir.IssueSeverity.ERROR, fixable=True, persistent=True)
 
 PROBLEMS = (
     COINS_LEFT,
+    ORDERS_LEFT,
     LEDGER_NEWER,
     LEDGER_UNREADABLE,
     Problem(key="clock_skew", details=_clock_skew),

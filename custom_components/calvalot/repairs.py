@@ -24,7 +24,7 @@ from .checks import check_coins
 from .const import CONF_COINS, CONF_QUOTE_ASSET, CONF_RANK_IDS, DEFAULT_COINS, DEFAULT_QUOTE_ASSET
 from .coordinator import CalvalotConfigEntry
 from .form_input import InvalidInput
-from .issues import COINS_LEFT, order_text, unknown_orders
+from .issues import COINS_LEFT, ORDERS_LEFT, order_text, unknown_orders
 from .settings import amount, coin_codes, exchange_of
 from .trading.bookings import Execution
 from .trading.engine import Engine
@@ -229,7 +229,7 @@ async def async_create_fix_flow(
     hass: HomeAssistant, issue_id: str, data: dict[str, str | int | float | None] | None
 ) -> RepairsFlow:
     """Create the flow that repairs an issue."""
-    if data and data["problem"] == COINS_LEFT.key:
+    if data and data["problem"] in (COINS_LEFT.key, ORDERS_LEFT.key):
         return ConfirmRepairFlow()
     entry: CalvalotConfigEntry = hass.config_entries.async_get_known_entry(str((data or {}).get("entry_id")))
     match data:

@@ -8,6 +8,9 @@ from pathlib import Path
 import shutil
 import sqlite3
 
+from ..decimals import decimal_text
+from .records import OrderState
+
 COPIES = 7
 KEPT_BROKEN = 7
 _SIDE_FILES = ("-wal", "-shm")
@@ -72,6 +75,17 @@ def live_coins(ledger: Path) -> dict[str, Decimal]:
         for coin, quantity in connection.execute("SELECT coin, quantity FROM positions WHERE mode = 'live'"):
             coins[coin] = coins.get(coin, Decimal(0)) + Decimal(quantity)
     return coins
+
+
+def live_orders(ledger: Path) -> list[str]:
+    """Pairs, sides and quantities of live orders that rest or are unclear; none where the ledger cannot be read."""
+    open_states = [state.value for state in OrderState if not state.settled]
+    marks = ", ".join("?" for _ in open_states)
+    rows: list[tuple[str, str, str]] = []
+    with suppress(sqlite3.Error), closing(sqlite3.connect(f"{ledger.as_uri()}?mode=ro", uri=True)) as connection:
+        question = f"SELECT side, quantity, symbol FROM orders WHERE mode = 'live' AND state IN ({marks})"  # noqa: S608
+        rows = connection.execute(question, open_states).fetchall()
+    return [f"{side} {decimal_text(Decimal(quantity))} {symbol}" for side, quantity, symbol in rows]
 
 
 def is_ledger(file: Path) -> bool:
