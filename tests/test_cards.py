@@ -42,7 +42,7 @@ def reasons() -> set[str]:
         value.value
         for name, call in calls()
         for value in (
-            *(call.args[-1:] if name in {"drop", "_ended"} else ()),
+            *(call.args[-1:] if name in {"drop", "ended"} else ()),
             *(keyword.value for keyword in call.keywords if (name, keyword.arg) == ("replace", "reason")),
         )
         if isinstance(value, ast.Constant) and value.value
