@@ -10,6 +10,8 @@ from custom_components.calvalot.trading.account import committed
 from custom_components.calvalot.trading.bookings import Execution
 from custom_components.calvalot.trading.errors import CommandError
 from custom_components.calvalot.trading.exchanges.base import Mode, OrderType, Side
+from custom_components.calvalot.trading.exchanges.binance import BinanceExchange
+from custom_components.calvalot.trading.exchanges.paper import PaperExchange
 from custom_components.calvalot.trading.ledger.records import OrderRecord, OrderState
 from custom_components.calvalot.trading.portfolio import BookError
 from custom_components.calvalot.trading.sizing import PlannedOrder
@@ -352,6 +354,28 @@ async def test_a_pair_that_is_not_listed_any_more(bench: Bench) -> None:
     assert bench.ledger.in_flight() == ()
 
 
+async def test_the_only_pair_is_not_listed_any_more(bench: Bench) -> None:
+    """Its order, which the exchange ends with the pair, is unclear until that is back."""
+    await place(bench, limit())
+    bench.rig.exchange.delist("BTCUSDC")
+    assert [record.state for record in await follow(bench)] == [OrderState.UNKNOWN]
+    assert bench.ledger.in_flight()
+    bench.rig.exchange.relist("BTCUSDC")
+    assert [(record.state, record.executed_quantity) for record in await follow(bench)] == [(OrderState.BOOKED, 0)]
+    assert bench.ledger.in_flight() == ()
+
+
+@pytest.mark.parametrize("path", ["/openOrders", "/order"])
+async def test_a_question_that_is_refused(bench: Bench, path: str) -> None:
+    """It says nothing of the orders, which stay as they are."""
+    (record,) = await place(bench, limit())
+    bench.rig.exchange.cancel_order(record.client_order_id)
+    bench.rig.exchange.fault("error", method="GET", path=path, code=-1102)
+    assert await follow(bench) == ()
+    assert bench.executor.problem
+    assert [each.state for each in await follow(bench)] == [OrderState.BOOKED]
+
+
 async def test_a_lost_ledger(stocked: Bench) -> None:
     """Orders that rest are found again, with all that is known of them, and followed from then on."""
     await place(stocked, *PAIR)
@@ -404,13 +428,14 @@ async def test_a_limit_by_hand(rig: Rig, owner: OpenEngine) -> None:
 async def test_what_cannot_be_placed(rig: Rig, owner: OpenEngine) -> None:
     """Each with its reason, and nothing is sent."""
     sent = rig.exchange.count("POST", "/order")
-    for words, call in {
-        "coin_not_tradable": owner.orders.place_limit("NOPE", Side.BUY, Decimal(1), Decimal(1)),
-        "order_too_small": owner.orders.place_limit("ETH", Side.BUY, Decimal("0.001"), Decimal(3000)),
-        "not_enough_free": owner.orders.place_limit("BTC", Side.SELL, Decimal(1), HIGH),
-        "order_not_resting": owner.orders.cancel("cv-nothing"),
-        "protection_prices": owner.orders.protect("BTC", Decimal(90000), None),
-    }.items():
+    for words, call in (
+        ("coin_not_tradable", owner.orders.protect("NOPE", None, Decimal(1))),
+        ("coin_not_tradable", owner.orders.place_limit("NOPE", Side.BUY, Decimal(1), Decimal(1))),
+        ("order_too_small", owner.orders.place_limit("ETH", Side.BUY, Decimal("0.001"), Decimal(3000))),
+        ("not_enough_free", owner.orders.place_limit("BTC", Side.SELL, Decimal(1), HIGH)),
+        ("order_not_resting", owner.orders.cancel("cv-nothing")),
+        ("protection_prices", owner.orders.protect("BTC", Decimal(90000), None)),
+    ):
         with pytest.raises(CommandError, match=words):
             await call
     assert rig.exchange.count("POST", "/order") == sent
@@ -484,6 +509,65 @@ async def test_the_dead_withdraw(rig: Rig, owner: OpenEngine) -> None:
     assert owner.ledger.resting() == ()
     with pytest.raises(CommandError, match="dead"):
         await owner.orders.place_limit("ETH", Side.BUY, Decimal("0.1"), Decimal(3000))
+
+
+async def test_what_cannot_be_ended(rig: Rig) -> None:
+    """Nothing is placed anew, or called withdrawn, while it is not known whether an order has ended."""
+    owner = await rig.following()
+    rig.leader.publish_v2({"BTC": ".5"})
+    await rig.cycle(owner)
+    (order,) = await owner.orders.protect("BTC", HIGH, None)
+    for path in ("/order", "/orderList"):
+        rig.exchange.fault("status", method="DELETE", path=path, count=None)
+    with pytest.raises(CommandError, match="order_unclear"):
+        await owner.orders.protect("BTC", None, Decimal(80000))
+    with pytest.raises(CommandError, match="order_unclear"):
+        await owner.orders.withdraw()
+    assert [each.client_order_id for each in rig.exchange.open_orders()] == [order.client_order_id]
+    rig.exchange.clear_faults()
+    await owner.orders.withdraw()
+    assert not rig.exchange.open_orders()
+
+
+async def test_what_the_exchange_cannot_do(rig: Rig, owner: OpenEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is said before anything is written down."""
+    for kind in (BinanceExchange, PaperExchange):
+        monkeypatch.setattr(kind, "pairs", False)
+    with pytest.raises(CommandError, match="order_not_supported"):
+        await owner.orders.protect("BTC", HIGH, Decimal(80000))
+    for kind in (BinanceExchange, PaperExchange):
+        monkeypatch.setattr(kind, "types", frozenset[OrderType]())
+    with pytest.raises(CommandError, match="order_not_supported"):
+        await owner.orders.place_limit("ETH", Side.BUY, Decimal("0.1"), Decimal(3000))
+    await rig.cycle(owner)
+    assert not owner.ledger.resting()
+
+
+async def test_an_order_for_a_coin_with_an_unclear_one(rig: Rig) -> None:
+    """One at a time: what the first has come to is not known."""
+    owner = await rig.following()
+    rig.exchange.fault("drop", when="after", method="POST", path="/order")
+    rig.exchange.fault("status", method="GET", path="/order", count=None)
+    first = await owner.orders.place_limit("ETH", Side.BUY, Decimal("0.1"), Decimal(3000))
+    assert first.state is OrderState.UNKNOWN
+    with pytest.raises(CommandError, match="order_unclear"):
+        await owner.orders.place_limit("ETH", Side.BUY, Decimal("0.1"), Decimal(3000))
+    rig.exchange.clear_faults()
+    await rig.cycle(owner)
+    assert [each.client_order_id for each in owner.ledger.resting()] == [first.client_order_id]
+    await owner.orders.cancel(first.client_order_id)
+    assert not rig.exchange.open_orders()
+
+
+async def test_money_moved_while_an_order_fills(rig: Rig) -> None:
+    """What an order has bought meanwhile is in no value yet, so nothing is moved."""
+    owner = await rig.following()
+    order = await owner.orders.place_limit("ETH", Side.BUY, Decimal("0.1"), Decimal(3000))
+    rig.exchange.trade_against(order.client_order_id, "0.05")
+    rig.exchange.fault("status", method="GET", path="/openOrders")
+    with pytest.raises(CommandError, match="order_unclear"):
+        await owner.commands.withdraw(Decimal(10))
+    await owner.commands.withdraw(Decimal(10))
 
 
 async def test_an_idle_cycle_with_ten_orders(rig: Rig) -> None:
