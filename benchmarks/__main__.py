@@ -1,4 +1,4 @@
-"""Measure how fast and how light the follower is, each figure beside its bound."""
+"""Measure how fast and how light the portfolio is, each figure beside its bound."""
 
 import argparse
 import asyncio

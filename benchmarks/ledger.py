@@ -1,4 +1,4 @@
-"""Whether a ledger of ten years makes the follower slower, and what an order costs on disk."""
+"""Whether a ledger of ten years makes the portfolio slower, and what an order costs on disk."""
 
 import asyncio
 from pathlib import Path
@@ -20,7 +20,7 @@ ORDERS = 5
 
 
 async def measure(*, quick: bool) -> list[Figure]:
-    """The same follower with ledgers of several lengths, their cycles in turns, as other things run on the machine, too."""
+    """The same portfolio with ledgers of several lengths, their cycles in turns, as other things run on the machine, too."""
     sizes = SIZES[:2] if quick else SIZES
     rounds = 10 if quick else 40
     cycles: dict[int, list[float]] = {size: [] for size in sizes}

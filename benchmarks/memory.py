@@ -1,4 +1,4 @@
-"""What followers take of Home Assistant's resident memory, at first and after many cycles."""
+"""What portfolios take of Home Assistant's resident memory, at first and after many cycles."""
 
 import asyncio
 import ctypes
@@ -37,7 +37,7 @@ PARTS = ("dateparser", "Crypto.PublicKey", "websockets", "binance")
 
 
 async def measure(*, quick: bool) -> list[Figure]:
-    """Live followers with accounts of their own, each after a signal with five orders.
+    """Live portfolios with accounts of their own, each after a signal with five orders.
 
     Without the recorder, whose cache of 16 MB fills with whatever states there are.
     """
@@ -56,7 +56,7 @@ async def measure(*, quick: bool) -> list[Figure]:
             halves.append(await _resident(hass))
     return [
         Figure(
-            name="one follower",
+            name="one portfolio",
             value=(one - bare) / MIB,
             unit="MB",
             bound=40,
@@ -64,7 +64,7 @@ async def measure(*, quick: bool) -> list[Figure]:
         ),
         *(Figure(name=f"… of it {name}", value=size / MIB, unit="MB", by="imported alone") for name, size in parts),
         Figure(
-            name="each further follower",
+            name="each further portfolio",
             value=(many - one) / FURTHER / MIB,
             unit="MB",
             bound=1,

@@ -1,4 +1,4 @@
-"""From a signal to its last fill, live: two sells and three buys, beside a follower that does one thing after the other."""
+"""From a signal to its last fill, live: two sells and three buys, beside a portfolio that does one thing after the other."""
 
 from collections.abc import Awaitable, Callable
 import time
@@ -22,7 +22,7 @@ OTHER_KEY, OTHER_SECRET = "sequential".ljust(64, "0"), "sequentialSecret".ljust(
 
 
 async def measure(*, quick: bool) -> list[Figure]:
-    """Both followers in turns, on the same two simulators."""
+    """Both portfolios in turns, on the same two simulators."""
     rounds = 5 if quick else 21
     async with world() as there, home() as hass, ClientSession() as session:
         other = await _other(there, session)
@@ -83,7 +83,7 @@ async def measure(*, quick: bool) -> list[Figure]:
 
 
 async def _other(there: World, session: ClientSession) -> SequentialFollower:
-    """The sequential follower, with an account of its own."""
+    """The sequential portfolio, with an account of its own."""
     balances = {"USDC": "50000", "BTC": "1", "ETH": "10"}
     await there.control("add_account", api_key=OTHER_KEY, api_secret=OTHER_SECRET, balances=balances)
     leader, exchange = there.leader, there.exchange

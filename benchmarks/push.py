@@ -32,7 +32,7 @@ OWN = 12
 
 
 class Fills:
-    """The follower's trades as they are told, by signal."""
+    """The portfolio's trades as they are told, by signal."""
 
     def __init__(self, hass: HomeAssistant) -> None:
         """Listen."""

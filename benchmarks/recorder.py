@@ -1,4 +1,4 @@
-"""Rows that a follower's entities write into the recorder's database in a day."""
+"""Rows that a portfolio's entities write into the recorder's database in a day."""
 
 import asyncio
 from contextlib import closing

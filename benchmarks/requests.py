@@ -1,4 +1,4 @@
-"""What a cycle asks, and what that weighs; prices are asked once for all followers."""
+"""What a cycle asks, and what that weighs; prices are asked once for all portfolios."""
 
 import asyncio
 
@@ -56,5 +56,5 @@ async def _ten(there: World, hass: HomeAssistant) -> Figure:
     await asyncio.gather(*(follower.runtime_data.async_poll() for follower in followers))
     prices = sum(request["path"].endswith("ticker/price") for request in await there.requests())
     return Figure(
-        name="price requests of ten followers", value=prices, unit="", bound=1, by="counted, all polled at once"
+        name="price requests of ten portfolios", value=prices, unit="", bound=1, by="counted, all polled at once"
     )

@@ -1,4 +1,4 @@
-"""Fifty followers in one Home Assistant, all due at the same time."""
+"""Fifty portfolios in one Home Assistant, all due at the same time."""
 
 import asyncio
 from itertools import pairwise
@@ -20,7 +20,7 @@ LIMIT = 6000
 
 
 async def measure(*, quick: bool) -> list[Figure]:
-    """Live followers with accounts of their own: one round without orders, one with five orders for each."""
+    """Live portfolios with accounts of their own: one round without orders, one with five orders for each."""
     count = 10 if quick else FOLLOWERS
     async with world() as there, home() as hass:
         await there.publish(BEFORE)
@@ -31,7 +31,7 @@ async def measure(*, quick: bool) -> list[Figure]:
         idle, asked = await _round(there, coordinators)
         how = f"all due at once; L = {latency * 1000:.1f} ms, W = {unit * 1000:.1f} ms"
         bound = count * (latency + IDLE * unit)
-        name = f"{count} followers, idle"
+        name = f"{count} portfolios, idle"
         figures = _figures(
             Figure(name=name, value=idle, unit="s", bound=bound, by=f"{how}; bound for each L + {IDLE} × W"), asked
         )
@@ -42,7 +42,7 @@ async def measure(*, quick: bool) -> list[Figure]:
         if (orders := sum(each["method"] == "POST" for each in asked)) != 5 * count:
             raise RuntimeError(f"{orders} orders, not {5 * count}")
         bound = count * (3 * latency + TRADING * unit)
-        name = f"{count} followers, five orders each"
+        name = f"{count} portfolios, five orders each"
         by = f"{how}; bound for each 3 × L + {TRADING} × W"
         return [*figures, *_figures(Figure(name=name, value=trading, unit="s", bound=bound, by=by), asked)]
 
@@ -69,7 +69,7 @@ def _figures(took: Figure, asked: list[dict[str, Any]]) -> list[Figure]:
         Figure(name="… requests in the busiest second", value=busiest, unit="", by="counted at the exchange"),
         Figure(name="… weight", value=weight, unit="", bound=LIMIT, by="counted at the exchange"),
         Figure(
-            name="… orders between those of another follower",
+            name="… orders between those of another portfolio",
             value=overlaps,
             unit="",
             bound=0,

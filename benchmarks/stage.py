@@ -136,7 +136,7 @@ def entry(data: Mapping[str, Any], title: str = "Calv-a-lot", **options: object)
 
 
 async def follow(there: World, hass: HomeAssistant, number: int) -> Any:
-    """Set up a live follower with an account of its own and let it trade; returns its coordinator."""
+    """Set up a live portfolio with an account of its own and let it trade; returns its coordinator."""
     key, secret = f"key{number:02}".ljust(64, "k"), f"secret{number:02}".ljust(64, "s")
     await there.control("add_account", api_key=key, api_secret=secret, balances={"USDC": "5000"})
     follower = entry(there.data(live=True, api_key=key, api_secret=secret), f"Follower {number}")
