@@ -297,6 +297,7 @@ def test_approval_of_an_earlier_question(house: House, automate: Callable[..., s
     """An automation that did not run when the question was asked, as after a restart, takes the answer all the same."""
     tune(house.home, house.entry_id, approval="ask")
     signal_id = house.publish()
+    house.poll()  # once the cycle that asked is over
     automate("approval", follower=house.device_id)
     action = f"calvalot_approve {house.device_id} {signal_id}"
     house.home.post("events/mobile_app_notification_action", {"action": action})
