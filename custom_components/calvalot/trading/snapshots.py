@@ -1,7 +1,7 @@
 """Builds the snapshot of a portfolio; the day's figures are written down on the way."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -74,7 +74,6 @@ class SnapshotBuilder:
             self._valued = now
             book = await self._close_day(book, signal, valuation, inputs.rate, inputs.market, now)
         waiting = await self._signals.approvals.waiting()
-        first = self._sources[0] if self._sources else None
         each = [asked for source in self._sources for asked in source.asked]
         remote = [source for source in each if source.source.remote]
         updates = [source.latest for source in each if source.latest and source.latest.update_required]
@@ -86,7 +85,7 @@ class SnapshotBuilder:
             valuation,
             inputs.rate if inputs else None,
             prices,
-            first.source.targets if first else None,
+            self._targets,
             {coin: symbol_of(coin, quote) for coin in (*self._settings.coins, *book.portfolio.positions)},
             self._valued,
             inputs.market.aside if inputs else None,
@@ -117,7 +116,7 @@ class SnapshotBuilder:
             rank_problem=self._fetcher.ranks.problem,
             ranks_at=self._fetcher.ranks.asked_at,
             ambiguous_coins=self._fetcher.ranks.ambiguous(
-                {*self._settings.coins, *book.portfolio.positions, *((first and first.source.targets) or ())}
+                {*self._settings.coins, *book.portfolio.positions, *(self._targets or {})}
             ),
             held_back=await self._signals.held_back.coins(),
             sources=tuple(self._source(source) for source in each),
@@ -201,8 +200,7 @@ class SnapshotBuilder:
         if signal and signal.source != PORTFOLIO and signal.result is not Result.REJECTED:
             name = f"{signal.source} {signal.signal_id}"
             wanted = Wanted(name=name, published=signal.created_at, confidence=signal.confidence)
-        targets = self._sources[0].source.targets if self._sources else None
-        wanted = replace(wanted, shares=targets)
+        wanted = replace(wanted, shares=self._targets)
         quiet = self._quiet_until(now) is not None and signal is not None and signal.result is Result.OPEN
         reasons = reasons_for(
             signal,
@@ -221,6 +219,11 @@ class SnapshotBuilder:
         elif not known.is_due(*state):
             return {}
         return to_facts(known.valued(*state))
+
+    @property
+    def _targets(self) -> Mapping[str, Decimal] | None:
+        """Shares by coin that the first source wants; None where none are known."""
+        return self._sources[0].source.targets if self._sources else None
 
     def _quiet_until(self, now: datetime) -> datetime | None:
         quiet = self._settings.quiet_hours
@@ -242,8 +245,7 @@ class SnapshotBuilder:
         # A price of an earlier day stays with that day.
         fresh = {coin: market.prices[coin] for coin in market.prices if market.aside.get(coin, day) == day}
         held = {coin: position.quantity for coin, position in book.portfolio.positions.items()}
-        wanted = self._sources[0].source.targets if self._sources else None
-        coins = {*held, *(wanted or {}), *self._settings.coins}
+        coins = {*held, *(self._targets or {}), *self._settings.coins}
         valued = Valued(
             unit_price=units.price,
             value=value,

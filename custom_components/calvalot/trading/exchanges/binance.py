@@ -1,7 +1,7 @@
 """Binance Spot, done by python-binance."""
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 import hashlib
@@ -161,44 +161,30 @@ class BinanceExchange(BinanceConnection):
             pages = [await self._open_orders(names)]
         found = {name: report for page in pages for name, report in page.items()}
         missing = [(name, symbol) for name, symbol in names.items() if name not in found]
-        ended = await asyncio.gather(*(self._find_listed(symbol, name) for name, symbol in missing))
+        ended = await asyncio.gather(
+            *(_unless_refused(self.find(symbol, name), UNKNOWN_SYMBOL, None) for name, symbol in missing)
+        )
         return found | {report.client_order_id: report for report in ended if report}
 
     async def _open_orders(self, names: Collection[str], **asked: str) -> dict[str, OrderReport]:
         """Those of some orders that rest, by client order id; of a pair that is not listed (any more) there are none."""
-        try:
-            return await self._ask(
-                lambda client: client.get_open_orders(**asked),
-                lambda data: {
-                    name: read_report(row) for row in read_rows(data) if (name := str(row["clientOrderId"])) in names
-                },
-                signed=True,
-            )
-        except Refused as err:
-            if err.code == UNKNOWN_SYMBOL:
-                return {}
-            raise
-
-    async def _find_listed(self, symbol: str, client_order_id: str) -> OrderReport | None:
-        try:
-            return await self.find(symbol, client_order_id)
-        except Refused as err:
-            if err.code == UNKNOWN_SYMBOL:
-                return None
-            raise
+        answer = self._ask(
+            lambda client: client.get_open_orders(**asked),
+            lambda data: {
+                name: read_report(row) for row in read_rows(data) if (name := str(row["clientOrderId"])) in names
+            },
+            signed=True,
+        )
+        return await _unless_refused(answer, UNKNOWN_SYMBOL, {})
 
     async def find(self, symbol: str, client_order_id: str) -> OrderReport | None:
         """Look an order up by its client order id; None where the exchange does not know it (yet)."""
-        try:
-            return await self._ask(
-                lambda client: client.get_order(symbol=symbol, origClientOrderId=client_order_id),
-                read_report,
-                signed=True,
-            )
-        except Refused as err:
-            if err.code == UNKNOWN_ORDER:
-                return None
-            raise
+        answer = self._ask(
+            lambda client: client.get_order(symbol=symbol, origClientOrderId=client_order_id),
+            read_report,
+            signed=True,
+        )
+        return await _unless_refused(answer, UNKNOWN_ORDER, None)
 
     async def fills(self, order: OrderReport) -> tuple[Fill, ...]:
         """The fills of one order."""
@@ -207,16 +193,12 @@ class BinanceExchange(BinanceConnection):
     async def orders_page(self, symbol: str, cursor: str | None, prefix: str) -> OrderPage:
         """Up to a thousand orders of a symbol from an id on; of a pair that is not listed (any more) there are none."""
         first_id = int(cursor or 0)
-        try:
-            return await self._ask(
-                lambda client: client.get_all_orders(symbol=symbol, orderId=first_id, limit=self._page),
-                lambda data: read_order_page(data, prefix, self._page),
-                signed=True,
-            )
-        except Refused as err:
-            if err.code == UNKNOWN_SYMBOL:
-                return OrderPage()
-            raise
+        answer = self._ask(
+            lambda client: client.get_all_orders(symbol=symbol, orderId=first_id, limit=self._page),
+            lambda data: read_order_page(data, prefix, self._page),
+            signed=True,
+        )
+        return await _unless_refused(answer, UNKNOWN_SYMBOL, OrderPage())
 
     async def traded_orders(self, symbol: str, since: datetime, cursor: str | None) -> frozenset[str]:
         """Ids of all orders of a symbol that traded since a time and were placed from a cursor on, whosever they are."""
@@ -242,3 +224,13 @@ class BinanceExchange(BinanceConnection):
             lambda data: {int(row["id"]): read(row) for row in read_rows(data)},
             signed=True,
         )
+
+
+async def _unless_refused[T, D](answer: Awaitable[T], code: int, otherwise: D) -> T | D:
+    """An answer; something else where it was refused with a code that says that there is nothing. Raises as the answer does."""
+    try:
+        return await answer
+    except Refused as err:
+        if err.code != code:
+            raise
+    return otherwise

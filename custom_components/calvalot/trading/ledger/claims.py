@@ -1,7 +1,6 @@
 """What live books may count on of their accounts, read the same way from a ledger in use and from one that lies there."""
 
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
 import sqlite3
@@ -59,7 +58,7 @@ def lying(ledger: Path) -> tuple[Claim, ...]:
     if copies.version_of(ledger) != VERSION:
         return ()
     try:
-        with closing(sqlite3.connect(f"{ledger.as_uri()}?mode=ro", uri=True)) as connection:
+        with copies.reading(ledger) as connection:
             return read(lambda statement: connection.execute(statement).fetchall(), None)
     except sqlite3.Error:
         return ()

@@ -71,7 +71,7 @@ def paper_only(ledger: Path) -> bool:
 def live_coins(ledger: Path) -> dict[str, Decimal]:
     """Coins that the live books of a ledger hold, with their quantities; none where it cannot be read."""
     coins: dict[str, Decimal] = {}
-    with suppress(sqlite3.Error), closing(sqlite3.connect(f"{ledger.as_uri()}?mode=ro", uri=True)) as connection:
+    with suppress(sqlite3.Error), reading(ledger) as connection:
         for coin, quantity in connection.execute("SELECT coin, quantity FROM positions WHERE mode = 'live'"):
             coins[coin] = coins.get(coin, Decimal(0)) + Decimal(quantity)
     return coins
@@ -82,10 +82,15 @@ def live_orders(ledger: Path) -> list[str]:
     open_states = [state.value for state in OrderState if not state.settled]
     marks = ", ".join("?" for _ in open_states)
     rows: list[tuple[str, str, str]] = []
-    with suppress(sqlite3.Error), closing(sqlite3.connect(f"{ledger.as_uri()}?mode=ro", uri=True)) as connection:
+    with suppress(sqlite3.Error), reading(ledger) as connection:
         question = f"SELECT side, quantity, symbol FROM orders WHERE mode = 'live' AND state IN ({marks})"  # noqa: S608
         rows = connection.execute(question, open_states).fetchall()
     return [f"{side} {decimal_text(Decimal(quantity))} {symbol}" for side, quantity, symbol in rows]
+
+
+def reading(ledger: Path) -> closing[sqlite3.Connection]:
+    """A connection that writes nothing. Raises sqlite3.Error."""
+    return closing(sqlite3.connect(f"{ledger.as_uri()}?mode=ro", uri=True))
 
 
 def is_ledger(file: Path) -> bool:
@@ -95,7 +100,7 @@ def is_ledger(file: Path) -> bool:
 
 def _is_live(ledger: Path) -> bool:
     try:
-        with closing(sqlite3.connect(f"{ledger.as_uri()}?mode=ro", uri=True)) as connection:
+        with reading(ledger) as connection:
             return any(
                 connection.execute(f"SELECT 1 FROM {table} WHERE mode = 'live' LIMIT 1").fetchall()  # noqa: S608
                 for table in ("orders", "cash_flows")

@@ -19,8 +19,8 @@ _UPDATE_ORDER = update(orders).where(orders.c.seq == bindparam("known"))
 NEWEST = 100
 # Start of the facts that say where orders of a symbol begin that may not be known yet: the exchange's cursor.
 READ_UP_TO = "orders_read_"
-IN_FLIGHT = (OrderState.PLANNED, OrderState.SENDING, OrderState.UNKNOWN, OrderState.EXECUTED)
-RESTING = (OrderState.ACCEPTED, OrderState.PARTLY_FILLED)
+RESTING = tuple(state for state in OrderState if state.rests)
+IN_FLIGHT = tuple(state for state in OrderState if not state.settled and not state.rests)
 
 
 class OrderTable(BookStorage):
