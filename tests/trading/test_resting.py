@@ -14,6 +14,7 @@ from custom_components.calvalot.trading.exchanges.binance import BinanceExchange
 from custom_components.calvalot.trading.exchanges.paper import PaperExchange
 from custom_components.calvalot.trading.ledger.records import OrderRecord, OrderState
 from custom_components.calvalot.trading.portfolio import BookError
+from custom_components.calvalot.trading.protections import Protection, Protections
 from custom_components.calvalot.trading.sizing import PlannedOrder
 from custom_components.calvalot.trading.snapshot import Status
 from harness.engine import OpenEngine
@@ -466,6 +467,16 @@ async def test_protection(rig: Rig, owner: OpenEngine) -> None:
     await rig.cycle(owner)
     await rig.cycle(owner)
     assert not [each for each in owner.ledger.resting() if each.signal_id == "protection"]
+
+
+async def test_a_protection_of_what_is_held_no_more(bench: Bench) -> None:
+    """Nothing is sent, and it is wanted no more."""
+    protections = Protections(bench.ledger, bench.executor)
+    since = bench.rig.clock.now()
+    await protections.want("BTC", Protection(take_profit=HIGH, stop_loss=None, since=since))
+    assert await protections.restore(make_market({"BTC": "91250"}), PRICES) == ()
+    assert await protections.wanted() == {}
+    assert not bench.rig.orders()
 
 
 async def test_a_protection_that_was_cancelled_elsewhere(rig: Rig, owner: OpenEngine) -> None:
