@@ -13,6 +13,8 @@ from .conftest import Shown
 PICTURES = Path(__file__).parent / "pictures"
 # Share of the pixels that may differ, and by how much a pixel may before it counts.
 TOLERANCE, SHADE = 0.02, 40
+# How often a card is looked at, and how long (ms) between two looks.
+LOOKS, PAUSE = 10, 1_000
 AXE = files("axe_playwright_python") / "axe.min.js"
 VIOLATIONS = """async () => {
     const cards = [];
@@ -72,19 +74,31 @@ def signal_ids(shown: Shown, limit: int = 1) -> list[str]:
     return [signal["signal_id"] for signal in told]
 
 
-def looks_as_before(subject: Locator, name: str, *, renew: bool) -> bool:
-    """Compare a part of the page with its committed picture; what changes with each run is blanked or covered."""
-    subject.evaluate(BLANK, ", ".join(CHANGING))
-    taken = subject.screenshot(mask=[subject.locator(CURVE)], mask_color="#808080")
-    picture = Image.open(BytesIO(taken)).convert("RGB")
-    kept = PICTURES / f"{name}.png"
-    if renew:
-        PICTURES.mkdir(exist_ok=True)
-        picture.save(kept, optimize=True)
-    before = Image.open(kept).convert("RGB")
+def difference(subject: Locator, name: str, *, renew: bool) -> float:
+    """Share of a part of the page that differs from its committed picture; what changes with each run is blanked or covered.
+
+    A card that is drawn anew between blanking and the picture shows its figures: then it is looked at once more.
+    """
+    found = 1.0
+    for _ in range(LOOKS):
+        subject.evaluate(BLANK, ", ".join(CHANGING))
+        taken = subject.screenshot(mask=[subject.locator(CURVE)], mask_color="#808080")
+        picture = Image.open(BytesIO(taken)).convert("RGB")
+        kept = PICTURES / f"{name}.png"
+        if renew:
+            PICTURES.mkdir(exist_ok=True)
+            picture.save(kept, optimize=True)
+        found = _difference(Image.open(kept).convert("RGB"), picture)
+        if found <= TOLERANCE:
+            break
+        subject.page.wait_for_timeout(PAUSE)
+    return found
+
+
+def _difference(before: Image.Image, picture: Image.Image) -> float:
     if abs(before.height - picture.height) > before.height * TOLERANCE or before.width != picture.width:
-        return False
+        return 1.0
     size = (before.width, min(before.height, picture.height))
     blurred = [image.crop((0, 0, *size)).filter(ImageFilter.GaussianBlur(2)) for image in (before, picture)]
-    difference = ImageChops.difference(*blurred).convert("L").point(lambda shade: 255 if shade > SHADE else 0)
-    return difference.histogram()[255] / (size[0] * size[1]) <= TOLERANCE
+    shades = ImageChops.difference(*blurred).convert("L").point(lambda shade: 255 if shade > SHADE else 0)
+    return shades.histogram()[255] / (size[0] * size[1])

@@ -62,6 +62,15 @@ def pytest_configure() -> None:
     expect.set_options(timeout=PATIENCE)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep together, where several processes share the tests, what shares a Home Assistant: a language, else a file."""
+    for item in items:
+        callspec = getattr(item, "callspec", None)
+        group = callspec.params.get("stage") if callspec else None
+        item.add_marker(pytest.mark.xdist_group(group or item.path.stem))
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Let the fixtures know whether the test failed."""

@@ -10,7 +10,7 @@ import pytest
 from harness.forms import add_follower, tune
 from harness.process import ROOT
 
-from .cards import activity, looks_as_before, newest, open_dashboard, portfolio, positions, signal_ids, violations
+from .cards import TOLERANCE, activity, difference, newest, open_dashboard, portfolio, positions, signal_ids, violations
 from .conftest import Shown
 
 pytestmark = pytest.mark.parametrize("stage", ["en"], indirect=True, scope="session")
@@ -261,7 +261,7 @@ def test_cards_look_as_before(shown: Shown, page: Page, scheme: str, request: py
     assert not violations(page)
     renew = request.config.getoption("--renew-pictures")
     for name, card in (("portfolio", portfolio), ("positions", positions)):
-        assert looks_as_before(card(page), f"{name}-{scheme}", renew=renew), name
+        assert difference(card(page), f"{name}-{scheme}", renew=renew) <= TOLERANCE, name
 
 
 def test_unavailable_follower_says_so(shown: Shown, page: Page) -> None:

@@ -137,6 +137,7 @@ def test_plan_is_refused_where_prices_have_moved(stage: Stage, entry_id: str, pa
     """It says of which coin, trades nothing, and is asked for anew."""
     card = open_plan(page)
     press(card, "Show the plan")
+    expect(card.get_by_role("button", name="Trade this plan …", exact=True)).to_be_visible()
     price = price_of(stage, entry_id, "BTC")
     stage.exchange.control("set_price", symbol="BTCUSDC", price=str(price * Decimal("1.03")))
     press(card, "Trade this plan …")
