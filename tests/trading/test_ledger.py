@@ -15,7 +15,7 @@ import pytest
 from sqlalchemy import event
 
 from custom_components.calvalot.trading.decimals import ONE
-from custom_components.calvalot.trading.exchanges.base import Fill, Mode, Side
+from custom_components.calvalot.trading.exchanges.base import Fill, Mode, OrderStatus, OrderType, Side
 from custom_components.calvalot.trading.ledger.ledger import Ledger
 from custom_components.calvalot.trading.ledger.records import (
     OVERTAKEN,
@@ -514,6 +514,26 @@ def test_more_than_is_held_of_the_fee_coin(ledger: Ledger, recovered: bool) -> N
         assert book.portfolio.cash == 1000 - 10 - 10 + 12 - Decimal("1.2")
         assert ledger.replay() == book.portfolio
         assert ledger.fact("lent") == "0.1"
+
+
+@pytest.mark.parametrize("at_once", [False, True])
+def test_fees_paid_in_what_rests(ledger: Ledger, at_once: bool) -> None:
+    """A sale of all of the fee coin that is filled in parts pays the fee of the first out of the rest: the owner lent it."""
+    add_flow(ledger, "1000")
+    trade(ledger, make_order(coin="BNB"), make_fill("1", "10", trade_id="1"))
+    (order,) = ledger.add_orders([replace(make_order(Side.SELL, "1", "BNB"), type=OrderType.LIMIT)])
+    fills = [make_fill("0.5", "6", "0.01", "BNB", trade_id=trade_id) for trade_id in ("2", "3")]
+    if not at_once:
+        report = replace(make_report(order, *fills[:1]), quantity=Decimal(1), status=OrderStatus.PARTLY_FILLED)
+        order, book = ledger.book_order(order, report, fills[:1], PRICES)
+        assert order.state is OrderState.PARTLY_FILLED
+        assert book.portfolio.quantity("BNB") == Decimal("0.49")
+    order, book = ledger.book_order(order, make_report(order, *fills), fills, PRICES)
+    assert order.state is OrderState.BOOKED
+    assert book.portfolio.quantity("BNB") == 0
+    assert book.portfolio.cash == 1000 - 10 + 2 * fills[0].amount - Decimal("0.01") * (fills[0].price + PRICES["BNB"])
+    assert ledger.replay() == book.portfolio
+    assert ledger.fact("lent") == "0.02"
 
 
 def test_a_page_of_orders(ledger: Ledger) -> None:

@@ -6,7 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Connection, Select, func, insert, select
+from sqlalchemy import Connection, Select, func, insert, or_, select
 
 from ..decimals import ZERO
 from ..exchanges.base import Fill, OrderReport, Side
@@ -117,7 +117,7 @@ class FillTable(OrderTable):
             before = portfolio
             short = record.side is Side.SELL and fill.quantity > before.quantity(record.coin)
             late = recovered or record.type.rests
-            lendable = self._fees_in(connection, record.coin) if late and short else ZERO
+            lendable = self._fees_in(connection, record.coin, new) if late and short else ZERO
             portfolio = before.with_fill(
                 fill, record.side, record.coin, self.quote, fee_prices[fill.fee_asset], lendable
             )
@@ -189,14 +189,19 @@ class FillTable(OrderTable):
                 for row in rows
             }
 
-    def _fees_in(self, connection: Connection, coin: str) -> Decimal:
-        """What was taken of a coin for fees of others."""
+    def _fees_in(self, connection: Connection, coin: str, sales: Sequence[Fill]) -> Decimal:
+        """What was taken of a coin for fees: of other coins' orders, and of its own sales, those included that are being booked."""
         taken = (
             select(fills.c.fee)
             .join(orders, orders.c.seq == fills.c.order_seq)
-            .where(self._own(fills), fills.c.fee_asset == coin, orders.c.coin != coin)
+            .where(
+                self._own(fills),
+                fills.c.fee_asset == coin,
+                or_(orders.c.coin != coin, orders.c.side == Side.SELL.value),
+            )
         )
-        return sum(connection.execute(taken).scalars(), ZERO)
+        booking = (fill.fee for fill in sales if fill.fee_asset == coin)
+        return sum(connection.execute(taken).scalars(), ZERO) + sum(booking, ZERO)
 
     def _lend(self, connection: Connection, quantity: Decimal) -> None:
         """Add to what of the fee coin was lent for fees."""
