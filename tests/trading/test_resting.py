@@ -471,7 +471,7 @@ async def test_protection(rig: Rig, owner: OpenEngine) -> None:
 
 async def test_a_protection_of_what_is_held_no_more(bench: Bench) -> None:
     """Nothing is sent, and it is wanted no more."""
-    protections = Protections(bench.ledger, bench.executor)
+    protections = Protections(bench.rig.binance(), bench.ledger, bench.executor)
     since = bench.rig.clock.now()
     await protections.want("BTC", Protection(take_profit=HIGH, stop_loss=None, since=since))
     assert await protections.restore(make_market({"BTC": "91250"}), PRICES) == ()
@@ -543,15 +543,52 @@ async def test_what_cannot_be_ended(rig: Rig) -> None:
 async def test_what_the_exchange_cannot_do(rig: Rig, owner: OpenEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is said before anything is written down."""
     for kind in (BinanceExchange, PaperExchange):
-        monkeypatch.setattr(kind, "pairs", False)
-    with pytest.raises(CommandError, match="order_not_supported"):
-        await owner.orders.protect("BTC", HIGH, Decimal(80000))
-    for kind in (BinanceExchange, PaperExchange):
         monkeypatch.setattr(kind, "types", frozenset[OrderType]())
     with pytest.raises(CommandError, match="order_not_supported"):
         await owner.orders.place_limit("ETH", Side.BUY, Decimal("0.1"), Decimal(3000))
     await rig.cycle(owner)
     assert not owner.ledger.resting()
+
+
+@pytest.mark.parametrize("price", ["79000", "96000"])
+@pytest.mark.parametrize("lacks", ["pairs", "types", "places"])
+async def test_a_protection_that_the_exchange_does_not_hold(
+    rig: Rig, owner: OpenEngine, monkeypatch: pytest.MonkeyPatch, lacks: str, price: str
+) -> None:
+    """The cycle watches the price, and sells once it has come to one of the two."""
+    if lacks == "places":
+        rig.exchange.fault("error", code=-2010, method="POST", path="/oco", count=None)
+        if owner.ledger.mode is Mode.DRY_RUN:
+            pytest.skip("on paper there is always a place")
+    for kind in (BinanceExchange, PaperExchange) if lacks != "places" else ():
+        monkeypatch.setattr(kind, lacks, False if lacks == "pairs" else frozenset[OrderType]())
+    assert {order.state for order in await owner.orders.protect("BTC", HIGH, Decimal(80000))} <= {OrderState.REJECTED}
+    before = owner.ledger.book().portfolio.quantity("BTC")
+    asked = rig.exchange.count("POST", "/oco")
+    await rig.cycle(owner)
+    assert not owner.ledger.resting()
+    assert owner.ledger.book().portfolio.quantity("BTC") == before
+    assert rig.exchange.count("POST", "/oco") == asked
+    rig.exchange.set_price("BTCUSDC", price)
+    await rig.cycle(owner)
+    assert owner.ledger.book().portfolio.quantity("BTC") < Decimal("0.00001")
+    sold = len(owner.ledger.trades())
+    await rig.cycle(owner)
+    assert len(owner.ledger.trades()) == sold
+
+
+async def test_a_level_that_was_passed_meanwhile(rig: Rig, owner: OpenEngine) -> None:
+    """Where no order could rest when the price came to it, what is held is sold at the first sight of the price."""
+    await owner.orders.protect("BTC", HIGH, Decimal(80000))
+    rig.leader.publish_v2({"BTC": ".2"})
+    for path in ("/oco", "/orderList/oco"):
+        rig.exchange.fault("drop", when="before", method="POST", path=path, count=None)
+    await rig.cycle(owner)
+    rig.exchange.set_price("BTCUSDC", "79000")
+    rig.exchange.clear_faults()
+    await rig.cycle(owner)
+    await rig.cycle(owner)
+    assert owner.ledger.book().portfolio.quantity("BTC") < Decimal("0.00001")
 
 
 async def test_an_order_for_a_coin_with_an_unclear_one(rig: Rig) -> None:

@@ -94,7 +94,7 @@ class Engine:
         names = OrderNames(ledger, settings.entry_id)
         bookings = Bookings(ledger, exchange.fee_coin, clock)
         self._executor = Executor(exchange, ledger, names, bookings, clock, sleep)
-        self._protections = Protections(ledger, self._executor)
+        self._protections = Protections(exchange, ledger, self._executor)
         self._risk = Risk(settings, ledger, clock, events, exchange.fee_coin)
         self._signals = Signals(
             settings, self.sources, ledger, names, self._executor, self._fetcher, self._risk, clock, events

@@ -57,7 +57,8 @@ class OrderCommands:
 
     async def place_limit(self, coin: str, side: Side, quantity: Decimal, price: Decimal) -> OrderRecord:
         """Place a limit order that stays until it is filled or cancelled; price in quote per coin. Raises CommandError."""
-        self._check_types(OrderType.LIMIT)
+        if OrderType.LIMIT not in self._exchange.types:
+            raise CommandError("order_not_supported")
         async with self._working():
             self._check_alive()
             async with self._preparation.ready() as inputs:
@@ -103,12 +104,9 @@ class OrderCommands:
     ) -> tuple[OrderRecord, ...]:
         """Sell all that is held of a coin once it has come to one of two prices; without any it is not protected any more.
 
-        Returns the orders that were placed. What protected it before is ended first. Raises CommandError.
+        Returns the orders that were placed; none where the cycle watches the prices, because the exchange cannot. What
+        protected it before is ended first. Raises CommandError.
         """
-        kinds = {OrderType.LIMIT: take_profit, OrderType.STOP_LOSS: stop_loss}
-        self._check_types(*(kind for kind, price in kinds.items() if price is not None))
-        if take_profit and stop_loss and not self._exchange.pairs:
-            raise CommandError("order_not_supported")
         async with self._working():
             self._check_alive()
             async with self._preparation.ready() as inputs:
@@ -123,10 +121,6 @@ class OrderCommands:
             return done
 
     # Inside
-
-    def _check_types(self, *types: OrderType) -> None:
-        if not self._exchange.types.issuperset(types):
-            raise CommandError("order_not_supported")
 
     def _check_alive(self) -> None:
         if self._risk.status is Status.DEAD:

@@ -1,14 +1,17 @@
-"""What protects a coin: a take profit, a stop loss or both, wanted until it has acted; on the exchange it holds without us."""
+"""What protects a coin: a take profit, a stop loss or both, wanted until it has acted.
+
+On the exchange it holds without us. What the exchange cannot hold, or refused, is watched by the cycle.
+"""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 import json
 
 from .account import committed, sent_and_locking
-from .exchanges.base import OrderType, Side
+from .exchanges.base import Exchange, OrderType, Side
 from .executor import Executor
 from .ledger.ledger import Ledger
 from .ledger.records import OrderRecord, OrderState
@@ -37,7 +40,8 @@ class Protection:
 class Protections:
     """Protections of one portfolio: written down before anything is sent, placed again where they are missing."""
 
-    def __init__(self, ledger: Ledger, executor: Executor) -> None:
+    def __init__(self, exchange: Exchange, ledger: Ledger, executor: Executor) -> None:
+        self._exchange = exchange
         self._ledger = ledger
         self._executor = executor
 
@@ -71,7 +75,10 @@ class Protections:
         return all(order.state.settled for order in done)
 
     async def restore(self, market: Market, prices: Mapping[str, Decimal]) -> tuple[OrderRecord, ...]:
-        """Place what is wanted and missing; what has acted, or was cancelled elsewhere, is wanted no more. Raises LedgerError."""
+        """Place what is wanted and missing, and sell where the price has come to it already.
+
+        What has acted, or was cancelled elsewhere, is wanted no more. Raises LedgerError.
+        """
         done: list[OrderRecord] = []
         wanted = await self.wanted()
         for coin, protection in wanted.items():
@@ -80,34 +87,34 @@ class Protections:
             placed = any(_protects(order, coin) for order in resting)
             if placed or market.obstacle(coin) or any(order.coin == coin for order in unclear):
                 continue
-            if not await asyncio.to_thread(self._is_still_wanted, coin, protection.since):
+            last = await asyncio.to_thread(self._last, coin, protection.since)
+            if _is_over(last) or not (await asyncio.to_thread(self._ledger.book)).portfolio.quantity(coin):
                 await self.want(coin, None)
-            elif orders := await asyncio.to_thread(self._orders, coin, protection, market):
+            elif orders := await asyncio.to_thread(self._orders, coin, protection, market, last):
                 done += await self._executor.execute(KEY, orders, prices, paired=len(orders) > 1)
         return tuple(done)
 
     # Inside
 
-    def _is_still_wanted(self, coin: str, since: datetime) -> bool:
-        """Whether a coin is held, and its last protection has neither acted nor was refused or cancelled by somebody else."""
-        if not self._ledger.book().portfolio.quantity(coin):
-            return False
+    def _last(self, coin: str, since: datetime) -> list[OrderRecord]:
+        """The orders that protected a coin last, a pair or one."""
         orders = [order for order in self._ledger.orders(KEY) if order.coin == coin and order.created_at >= since]
-        last = [
+        return [
             order for order in orders if order.leg == orders[-1].leg or (order.pair and order.pair == orders[-1].pair)
         ]
-        if any(order.state is OrderState.REJECTED or order.executed_quantity == order.quantity for order in last):
-            return False
-        return any(order.cancel_at for order in last) or all(order.state is OrderState.NOT_PLACED for order in last)
 
-    def _orders(self, coin: str, protection: Protection, market: Market) -> list[PlannedOrder]:
-        """The orders that protect what is held of a coin and not spoken for; none where that is too little."""
+    def _orders(
+        self, coin: str, protection: Protection, market: Market, last: Sequence[OrderRecord]
+    ) -> list[PlannedOrder]:
+        """The orders that protect what is held of a coin and not spoken for; none where that is too little, or is watched."""
         rules = market.rules[market.symbol(coin)]
         _, locking = sent_and_locking((), self._ledger.resting())
         spoken_for = committed(locking, market)
         held = self._ledger.book().portfolio.less(spoken_for, market.quote).quantity(coin)
         quantity, price = rules.round_quantity(held), market.prices[coin]
-        lowest = min(filter(None, (protection.take_profit, protection.stop_loss)), default=price)
+        target, stop = protection.take_profit, protection.stop_loss
+        passed = (target is not None and price >= target) or (stop is not None and price <= stop)
+        lowest = price if passed else min(filter(None, (target, stop)), default=price)
         if not quantity or quantity * lowest < rules.min_notional:
             return []
         order = PlannedOrder(
@@ -119,12 +126,16 @@ class Protections:
             amount=quantity * price,
             limit_price=None,
         )
+        if passed:
+            return [order]
         orders = []
-        if protection.take_profit is not None:
-            orders.append(replace(order, type=OrderType.LIMIT, limit_price=protection.take_profit))
-        if protection.stop_loss is not None:
-            orders.append(replace(order, type=OrderType.STOP_LOSS, stop_price=protection.stop_loss))
-        return orders
+        if target is not None:
+            orders.append(replace(order, type=OrderType.LIMIT, limit_price=target))
+        if stop is not None:
+            orders.append(replace(order, type=OrderType.STOP_LOSS, stop_price=stop))
+        refused = any(each.state is OrderState.REJECTED for each in last)
+        possible = self._exchange.types.issuperset(each.type for each in orders)
+        return orders if possible and not refused and (self._exchange.pairs or len(orders) == 1) else []
 
     async def _remember(self, wanted: Mapping[str, Protection]) -> None:
         text = json.dumps({coin: each.to_list() for coin, each in wanted.items()}) if wanted else None
@@ -133,3 +144,14 @@ class Protections:
 
 def _protects(order: OrderRecord, coin: str) -> bool:
     return order.coin == coin and order.signal_id == PROTECTION
+
+
+def _is_over(last: Sequence[OrderRecord]) -> bool:
+    """Whether the last orders of a protection have sold all they were for, or were cancelled by somebody else."""
+    if any(order.executed_quantity == order.quantity for order in last):
+        return True
+    unplaced = (OrderState.NOT_PLACED, OrderState.REJECTED)
+    ours = any(order.cancel_at for order in last) or all(
+        order.state in unplaced or not order.type.rests for order in last
+    )
+    return not ours
