@@ -1,7 +1,7 @@
 """What an owner tunes is taken up in place: the follower goes on, and no cycle is lost."""
 
 import asyncio
-from datetime import time
+from datetime import time, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -10,6 +10,7 @@ from homeassistant.config_entries import ConfigEntryState
 from homeassistant.core import HomeAssistant
 from homeassistant.data_entry_flow import FlowResultType
 from homeassistant.helpers import entity_registry as er
+from homeassistant.util import dt as dt_util
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
@@ -204,6 +205,21 @@ async def test_quiet_hours_in_the_form(hass: HomeAssistant, entry: MockConfigEnt
     assert (result["type"] is FlowResultType.CREATE_ENTRY) is taken
     if not taken:
         assert result["errors"] == {"timing": "quiet_hours_invalid"}
+
+
+async def test_a_cycle_that_ends_after_the_unload(
+    hass: HomeAssistant, entry: MockConfigEntry, exchange: ExchangeSimulator
+) -> None:
+    """It publishes that the next one is wanted when the quiet hours end, and nobody waits for that: no timer is left."""
+    assert await set_up(hass, entry)
+    now = dt_util.now()
+    await tune(hass, entry, quiet_hours="-".join(f"{now + timedelta(hours=each):%H:%M}" for each in (-1, 1)))
+    await poll(hass, entry)
+    exchange.set_latency(0.5)
+    cycle = hass.async_create_task(entry.runtime_data.async_poll())
+    await asyncio.sleep(0)
+    assert await hass.config_entries.async_unload(entry.entry_id)
+    await cycle
 
 
 async def test_invalid(hass: HomeAssistant, entry: MockConfigEntry) -> None:

@@ -67,6 +67,7 @@ class Scheduler:
         self._pushes = Debouncer(hass, LOGGER, cooldown=PUSH_COOLDOWN, immediate=True, function=self.queue_anew)
         self._again = False
         self._queued_anew = False
+        self._stopped = False
 
     async def begin(self, interval: timedelta | None) -> None:
         """Run the first cycle, waiting a moment for its end, and the others at an interval; None: only when asked to."""
@@ -108,14 +109,17 @@ class Scheduler:
 
     @callback
     def wake_at(self, due: datetime | None) -> None:
-        """Run a cycle at a time (UTC); None: not before the interval is over."""
+        """Run a cycle at a time (UTC); None: not before the interval is over. Stopped, no more is run."""
         if self._due:
             self._due()
-        self._due = async_track_point_in_utc_time(self._hass, self._on_due, due) if due else None
+            self._due = None
+        if due and not self._stopped:
+            self._due = async_track_point_in_utc_time(self._hass, self._on_due, due)
 
     @callback
     def stop(self) -> None:
-        """Start no further cycle by itself."""
+        """Start no further cycle by itself; one that runs still may publish when it would want the next."""
+        self._stopped = True
         self.every(None)
         self._pushes.async_shutdown()
         self.wake_at(None)
