@@ -4,12 +4,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 import os
 from pathlib import Path
+import secrets
 import socket
 import subprocess
 import sys
 from typing import IO
 
 ROOT = Path(__file__).parent.parent
+# Ports below those that Linux, macOS and Windows give to connections, and how many are tried.
+PORTS, ATTEMPTS = range(20_000, 32_000), 100
 
 
 @contextmanager
@@ -39,13 +42,17 @@ def child(arguments: list[str], output: int | IO[bytes], **environment: str) -> 
 
 
 def free_port(wanted: int = 0) -> int:
-    """Return ``wanted`` where it is free on loopback, else any free port."""
-    for port in (wanted, 0):
+    """Return ``wanted`` where it is free on loopback, else any free port.
+
+    One of those that systems give to no connection by themselves, and drawn: nobody else takes it before it is used.
+    """
+    drawn = (secrets.choice(PORTS) for _ in range(ATTEMPTS))
+    for port in (wanted, *drawn) if wanted else drawn:
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind(("127.0.0.1", port))
             except OSError:
                 continue
-            return int(probe.getsockname()[1])
+            return port
     raise RuntimeError("no free port on loopback")
