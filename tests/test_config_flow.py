@@ -20,6 +20,7 @@ from custom_components.calvalot.config_flow import portfolio_hash
 from custom_components.calvalot.const import DOMAIN
 from custom_components.calvalot.forms import BLEND, OPTIONS, SECTIONS, in_sections
 from custom_components.calvalot.settings import entry_settings
+from custom_components.calvalot.trading.errors import ExchangeError
 from custom_components.calvalot.trading.settings import Approval, Settings
 from simulators.exchange import ExchangeSimulator
 from simulators.exchange.symbols import Symbol
@@ -292,7 +293,10 @@ async def test_plain_http(hass: HomeAssistant, leader: LeaderSimulator, exchange
     public = exchange_input(exchange, exchange_url=PUBLIC_EXCHANGE)
     result = await hass.config_entries.flow.async_configure(flow_id, public)
     assert_form(result, "exchange", {"exchange_url": "plain_http"})
-    with patch("custom_components.calvalot.config_flow.check_exchange"):
+    with (
+        patch("custom_components.calvalot.config_flow.check_exchange"),
+        patch("custom_components.calvalot.going_live.rates_of", side_effect=ExchangeError("nobody is asked")),
+    ):
         result = await hass.config_entries.flow.async_configure(flow_id, public | {"accept_plain_http": True})
     assert_form(result, "budget", {})
 
