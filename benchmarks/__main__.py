@@ -17,7 +17,21 @@ from homeassistant.runner import create_event_loop
 from .figure import Figure
 
 ROOT = Path(__file__).parent.parent
-NAMES = ("orders", "requests", "loop", "start", "memory", "ledger", "scale", "recorder", "push", "crowd")
+NAMES = (
+    "orders",
+    "requests",
+    "loop",
+    "start",
+    "memory",
+    "ledger",
+    "scale",
+    "recorder",
+    "push",
+    "alerts",
+    "crowd",
+    "report",
+    "market",
+)
 TIMEOUT = 900
 
 

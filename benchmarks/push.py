@@ -47,6 +47,13 @@ class Fills:
         self._last[event.data["signal_id"]] = (count + 1, max(last, filled))
         self._more.set()
 
+    async def next_after(self, time: float) -> float:
+        """When the first order after a time was filled (Unix time)."""
+        while not (later := [last for _, last in self._last.values() if last > time]):
+            self._more.clear()
+            await self._more.wait()
+        return min(later)
+
     async def last_of(self, signal_id: str, count: int) -> float:
         """When the last of so many orders of a signal was filled (Unix time)."""
         while self._last.get(signal_id, (0, 0.0))[0] < count:

@@ -26,7 +26,9 @@ def fill_ledger(path: Path, trades: int) -> None:
     ledger = Ledger(path, Mode.DRY_RUN, "USDC")
     ledger.open()
     now = datetime.now(UTC)
-    flow = CashFlow(kind=FlowKind.INITIAL, amount=BUDGET, amount_quote=BUDGET, time=now, value_before=Decimal(0))
+    days = max(1, trades // TRADES_A_DAY)
+    begun = now - timedelta(days=days + 2)
+    flow = CashFlow(kind=FlowKind.INITIAL, amount=BUDGET, amount_quote=BUDGET, time=begun, value_before=Decimal(0))
     cost = (BUDGET - CASH) / len(COINS)
     held = {coin: Position(Decimal(QUANTITY[coin]), cost) for coin in COINS}
     book = Book(
@@ -38,7 +40,6 @@ def fill_ledger(path: Path, trades: int) -> None:
     ledger.add_flow(flow, book)
     ledger.checkpoint()
     ledger.close()
-    days = max(1, trades // TRADES_A_DAY)
     connection = sqlite3.connect(path, isolation_level=None)
     connection.execute("PRAGMA synchronous=OFF")
     connection.execute("BEGIN")

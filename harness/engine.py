@@ -1,7 +1,7 @@
 """A portfolio at work without Home Assistant: the engine itself between a leader and an exchange."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -13,12 +13,14 @@ from custom_components.calvalot.trading.engine import Engine
 from custom_components.calvalot.trading.events import Event
 from custom_components.calvalot.trading.exchanges.base import Exchange, Mode
 from custom_components.calvalot.trading.exchanges.binance import BinanceExchange
+from custom_components.calvalot.trading.exchanges.host import LivePrices, no_live_prices
 from custom_components.calvalot.trading.exchanges.paper import PaperExchange
 from custom_components.calvalot.trading.ledger.ledger import Ledger
 from custom_components.calvalot.trading.market.ranking import Ranking
 from custom_components.calvalot.trading.settings import Settings
 from custom_components.calvalot.trading.signal import SourceKind
 from custom_components.calvalot.trading.snapshot import Snapshot
+from custom_components.calvalot.trading.sources.base import Source
 from custom_components.calvalot.trading.sources.leader import Leader, LeaderSource
 
 from .portfolio import BUDGET, COINS, LeaderAddress
@@ -37,7 +39,7 @@ def _ignore(_snapshot: Snapshot, _events: Sequence[Event]) -> None:
 
 def exchange_for(ledger: Ledger, market: BinanceExchange, clock: Clock = now) -> Exchange:
     """Return the exchange itself, or paper on its prices where the ledger is one of a dry run."""
-    return market if ledger.mode is Mode.LIVE else PaperExchange(market, clock)
+    return market if ledger.mode is Mode.LIVE else PaperExchange(market, clock, market.live_prices)
 
 
 class OpenEngine(Engine):
@@ -63,9 +65,11 @@ def make_engine(
     accounts: Accounts | None = None,
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ranking: Callable[[], Ranking | None] = lambda: None,
+    live_prices: LivePrices = no_live_prices,
+    sources: Mapping[str, Source] | None = None,
     **settings: Any,
 ) -> OpenEngine:
-    """Return an engine that follows this leader, not started yet; ``settings`` are further ones of `Settings`."""
+    """Return an engine that follows this leader, or other sources, not started yet; ``settings`` are further ones of `Settings`."""
     return OpenEngine(
         Settings(
             entry_id=entry_id,
@@ -74,7 +78,7 @@ def make_engine(
             initial_budget=Decimal(budget),
             **{"coins": COINS, **settings},
         ),
-        sources={SourceKind.LEADER: LeaderSource(Leader(session, leader.url, leader.secret, "1.2.3"))},
+        sources=sources or {SourceKind.LEADER: LeaderSource(Leader(session, leader.url, leader.secret, "1.2.3"))},
         exchange=exchange,
         ledger=ledger,
         clock=clock,
@@ -82,4 +86,5 @@ def make_engine(
         accounts=accounts,
         sleep=sleep,
         ranking=ranking,
+        live_prices=live_prices,
     )

@@ -1,6 +1,7 @@
 """The forms of the integration, filled in the way an owner does."""
 
 from collections.abc import Mapping, Sequence
+import json
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -65,6 +66,34 @@ def add_allocation(home: Home, exchange: ExchangeAddress, shares: Mapping[str, f
     entry_id = str(step["result"]["entry_id"])
     wait_for_follower(home, entry_id)
     return entry_id
+
+
+def add_wallet(home: Home, exchange: ExchangeAddress, shares: Mapping[str, float], **account: str) -> str:
+    """Walk the config flow of a whole account, live and by hand only; ``account`` is its key and secret. Return the entry's id."""
+    step = home.post("config/config_entries/flow", {"handler": "calvalot"})
+    step = _send(home, step, next_step_id="allocation")
+    rows = [{"coin": coin, "share": share} for coin, share in shares.items()]
+    step = _send(home, step, allocation=rows, when=[], scope="wallet")
+    step = _send(home, step, trading_mode="live", exchange_url=exchange.url, **account)
+    step = _send(home, step)
+    step = _send(home, step)
+    entry_id = str(step["result"]["entry_id"])
+    wait_for_follower(home, entry_id)
+    return entry_id
+
+
+def add_alerts(home: Home, exchange: ExchangeAddress) -> tuple[str, str, str]:
+    """Walk the config flow of alerts on paper; return the entry's id, the path of its webhook and its token."""
+    step = home.post("config/config_entries/flow", {"handler": "calvalot"})
+    step = _send(home, step, next_step_id="alerts")
+    step = _send(home, step)
+    made = {field["name"]: field["description"]["suggested_value"] for field in step["data_schema"]}
+    step = _send(home, step)
+    step = _send(home, step, trading_mode="dry_run", exchange_url=exchange.url)
+    step = _send(home, step, initial_budget=float(BUDGET))
+    entry_id = str(step["result"]["entry_id"])
+    wait_for_follower(home, entry_id)
+    return entry_id, urlsplit(made["address"]).path, json.loads(made["message"])["token"]
 
 
 def tune(home: Home, entry_id: str, **options: object) -> Any:

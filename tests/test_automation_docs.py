@@ -25,6 +25,7 @@ from simulators.leader import LeaderSimulator
 
 from .conftest import add_entry, set_up
 from .entities import entity_id, poll, state_of
+from .market import followed, minutes, until
 
 ROOT = Path(__file__).parent.parent
 TEXT = (ROOT / "docs/automations.md").read_text("utf-8")
@@ -114,6 +115,25 @@ async def test_readme(
     assert bought["quantity"] in message
 
 
+async def test_big_move(hass: HomeAssistant, entry: MockConfigEntry, exchange: ExchangeSimulator) -> None:
+    """A quarter of an hour in which the price jumps is told, a quiet one is not."""
+    assert await set_up(hass, entry)
+    calls = await run(hass, "Big move")
+    await until(hass, lambda: followed(exchange) == {"btcusdc@kline_15m"})
+    await until(hass, lambda: entry.runtime_data.market.stream.connected)
+    exchange.advance(900 - exchange.server_time / 1000 % 900 + 1)
+    await exchange.streams.flush()
+    price = exchange.price("BTCUSDC")
+    exchange.set_price("BTCUSDC", price)
+    exchange.advance(60)
+    exchange.set_price("BTCUSDC", price * Decimal("1.05"), gap=True)
+    await minutes(exchange, 32)
+    await until(hass, lambda: calls)
+    (message,) = [call.data["message"] for call in calls]
+    assert re.fullmatch(r"BTC \+[45]\.\d %, now \d+\.\d+\.", message)
+    assert await hass.config_entries.async_unload(entry.entry_id)
+
+
 @pytest.mark.parametrize(("day", "deposits"), [(1, 2), (2, 1)])
 async def test_monthly_savings(
     hass: HomeAssistant, entry: MockConfigEntry, freezer: FrozenDateTimeFactory, day: int, deposits: int
@@ -129,6 +149,23 @@ async def test_monthly_savings(
     flows = await entry.runtime_data.engine.queries.cash_flows()
     assert [flow["note"] for flow in flows] == ["Monthly savings", ""][2 - deposits :]
     assert entry.runtime_data.data.net_deposits == 950 + 50 * deposits
+    await hass.services.async_call("automation", "turn_off", {"entity_id": "all"}, blocking=True)
+
+
+async def test_bitcoin_on_mondays(hass: HomeAssistant, entry: MockConfigEntry, freezer: FrozenDateTimeFactory) -> None:
+    """On a Monday bitcoin is bought and protected, on other days nothing is."""
+    now = dt_util.now()
+    sunday = now + timedelta(days=6 - now.weekday())
+    freezer.move_to(sunday.replace(hour=8, minute=59, second=59, microsecond=0))
+    assert await set_up(hass, entry)
+    await run(hass, "Buy bitcoin on Mondays")
+    for bought in (0, 1):
+        freezer.tick(timedelta(seconds=1))
+        async_fire_time_changed(hass, dt_util.utcnow())
+        await hass.async_block_till_done()
+        assert len(await entry.runtime_data.engine.queries.trades()) == bought
+        freezer.tick(timedelta(days=1, seconds=-1))
+    assert {order.signal_id for order in entry.runtime_data.data.resting} == {"protection"}
     await hass.services.async_call("automation", "turn_off", {"entity_id": "all"}, blocking=True)
 
 

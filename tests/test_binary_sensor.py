@@ -17,11 +17,17 @@ from .entities import entity_id, keys, poll, state_of
 async def test_keys(hass: HomeAssistant, entry: MockConfigEntry) -> None:
     """The contract's binary sensors are there, with their classes."""
     assert await set_up(hass, entry)
-    assert keys(hass, entry, "binary_sensor", enabled_only=True) == {"leader_connected", "exchange_connected", "dead"}
+    assert keys(hass, entry, "binary_sensor", enabled_only=True) == {
+        "leader_connected",
+        "exchange_connected",
+        "market_data",
+        "dead",
+    }
     registry = er.async_get(hass)
     for key, device_class, category in (
         ("leader_connected", "connectivity", EntityCategory.DIAGNOSTIC),
         ("exchange_connected", "connectivity", EntityCategory.DIAGNOSTIC),
+        ("market_data", "connectivity", EntityCategory.DIAGNOSTIC),
         ("dead", "problem", None),
     ):
         entity = registry.async_get(entity_id(hass, entry, "binary_sensor", key))

@@ -49,7 +49,7 @@ async def start(hass: HomeAssistant) -> str:
     menu = await hass.config_entries.flow.async_init(DOMAIN, context={"source": "user"})
     assert menu["type"] is FlowResultType.MENU
     assert menu["step_id"] == "user"
-    assert menu["menu_options"] == ["leader", "allocation"]
+    assert menu["menu_options"] == ["leader", "allocation", "alerts", "manual"]
     form = await hass.config_entries.flow.async_configure(menu["flow_id"], {"next_step_id": "leader"})
     assert_form(form, "leader", {})
     return form["flow_id"]
@@ -838,6 +838,10 @@ async def test_options(hass: HomeAssistant, entry: MockConfigEntry) -> None:
         "push": True,
         "entry_jitter": 90,
         "dropped_out": "keep",
+        "live_prices": True,
+        "candle_frames": ["15m", "1d"],
+        "candle_days_long": 500,
+        "candle_days_short": 10,
     }
     result = await tune(hass, form, values)
     assert result["type"] is FlowResultType.CREATE_ENTRY

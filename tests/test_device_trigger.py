@@ -24,6 +24,7 @@ from simulators.leader import LeaderSimulator
 from .automations import automate
 from .conftest import add_entry, set_up
 from .entities import poll
+from .market import followed, minutes, until
 
 ROOT = Path(calvalot.__file__).parent
 
@@ -49,13 +50,17 @@ async def test_offered(hass: HomeAssistant, entry: MockConfigEntry) -> None:
     texts = json.loads((ROOT / "translations/en.json").read_text("utf-8"))["device_automation"]
     assert texts["trigger_type"].keys() == TRIGGERS.keys()
     assert texts.keys() == {"trigger_type", "extra_fields", "extra_fields_descriptions"}
-    assert texts["extra_fields"].keys() == texts["extra_fields_descriptions"].keys() == {"level", "unit", "direction"}
+    with_fields = {
+        "profit_loss_crossed": {"level", "unit", "direction"},
+        "candle_closed": {"coin", "time_frame", "change_above", "change_below", "volume_above"},
+    }
+    assert texts["extra_fields"].keys() == texts["extra_fields_descriptions"].keys()
+    assert texts["extra_fields"].keys() == set().union(*with_fields.values())
     for each in ours:
         capabilities = await async_get_trigger_capabilities(hass, each)
         fields = probatio.to_field_list(capabilities["extra_fields"]) if capabilities else []
         names = {field["name"] for field in fields}
-        assert names == ({"level", "unit", "direction"} if each["type"] == "profit_loss_crossed" else set())
-        assert names <= texts["extra_fields"].keys() & texts["extra_fields_descriptions"].keys()
+        assert names == with_fields.get(each["type"], set())
 
 
 async def test_events(
@@ -69,7 +74,7 @@ async def test_events(
     assert await set_up(hass, entry)
     other = add_entry(hass, entry_data | {"initial_budget": 500.0})
     assert await set_up(hass, other)
-    names = TRIGGERS.keys() - {"profit_loss_crossed"}
+    names = TRIGGERS.keys() - {"profit_loss_crossed", "candle_closed"}
     calls = await automate(hass, *(automation(entry, name) for name in names))
     leader.publish_v2({"BTC": "0.5", "ETH": "0.3"})
     await poll(hass, other)
@@ -120,3 +125,14 @@ async def test_wrong(hass: HomeAssistant, entry: MockConfigEntry, name: str, fie
     config["platform"] = config.pop("trigger")
     with pytest.raises(vol.Invalid):
         await async_validate_trigger_config(hass, [config])
+
+
+async def test_candle_closed(hass: HomeAssistant, entry: MockConfigEntry, exchange: ExchangeSimulator) -> None:
+    """A candle fires it, with what was left out left open."""
+    assert await set_up(hass, entry)
+    calls = await automate(hass, automation(entry, "candle_closed", coin="BTC", time_frame="1m"))
+    await until(hass, lambda: followed(exchange) == {"btcusdc@kline_1m"})
+    await minutes(exchange, 3)
+    await until(hass, lambda: len(calls) >= 2)
+    assert {call.data["platform"] for call in calls} == {"device"}
+    assert await hass.config_entries.async_unload(entry.entry_id)

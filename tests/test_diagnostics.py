@@ -44,6 +44,7 @@ async def test_diagnostics(
         "problem": None,
         "used_weight": entry.runtime_data.exchange.used_weight,
         "permissions": {"can_trade": True, "can_withdraw": False, "ip_restricted": False},
+        "account_stream": False,
         "short_of_quote": False,
     }
     assert shown["exchange"]["used_weight"] > 0
@@ -147,9 +148,11 @@ async def test_system_health(hass: HomeAssistant, entry: MockConfigEntry, exchan
         "followers_loaded": 1,
         "leaders_connected": 1,
         "exchanges_connected": 1,
+        "market_data": 0,
         "used_weight": entry.runtime_data.exchange.used_weight,
     }
     await hass.config_entries.async_unload(entry.entry_id)
     info = await get_system_health_info(hass, DOMAIN)
     info.pop("can_reach_exchange").close()
-    assert info == {"followers": 1, "followers_loaded": 0, "leaders_connected": 0, "exchanges_connected": 0}
+    assert info == dict.fromkeys(info, 0) | {"followers": 1}
+    assert info.keys() == {"followers", "followers_loaded", "leaders_connected", "exchanges_connected", "market_data"}

@@ -89,7 +89,7 @@ def test_events() -> None:
         elif code(row[0]):
             kind.update(dict.fromkeys(code(row[0]), row))
     assert {name: set(types) for name, types in kinds.items()} == {
-        description.key: set(description.event_types or ()) for description in event.EVENTS
+        description.key: set(description.event_types or ()) for description in (*event.EVENTS, event.OUTSIDE_ALERT)
     }
     for name, types in kinds.items():
         told = set().union(*(code(row[2]) for row in types.values()))
@@ -165,10 +165,10 @@ def test_triggers_and_conditions() -> None:
         for name in kind:
             assert described[name].get("fields", {}).keys() <= code(found[f"calvalot.{name}"][2]), name
     for page, language, heading, count in (
-        (README, "en", "Automations", "Thirteen triggers and four conditions"),
-        (FRENCH, "fr", "Automatisations", "Treize déclencheurs et quatre conditions"),
+        (README, "en", "Automations", "Sixteen triggers and four conditions"),
+        (FRENCH, "fr", "Automatisations", "Seize déclencheurs et quatre conditions"),
     ):
-        assert (len(TRIGGERS), len(CONDITIONS)) == (13, 4)
+        assert (len(TRIGGERS), len(CONDITIONS)) == (16, 4)
         texts = load(f"translations/{language}.json")
         listed = [row[1].split(" · ") for row in rows(section(page, heading))[2:4]]
         for names, kind in zip(listed, ("triggers", "conditions"), strict=True):

@@ -31,6 +31,10 @@ INPUT: dict[str, dict[str, Any]] = {
     "reset": {"confirm": True},
     "set_allocation": {"allocation": {"BTC": 50}},
     "import_history": {"file": "calvalot.db"},
+    "place_order": {"coin": "BTC", "side": "buy", "amount": 10, "confirm": True},
+    "cancel_order": {"client_order_id": "cv-1"},
+    "close_position": {"coin": "BTC"},
+    "set_protection": {"coin": "BTC", "stop_loss": "5 %"},
 }
 
 
@@ -89,7 +93,9 @@ def test_what_is_for_everybody_only_reads() -> None:
         "preview",
         "get_portfolio",
         "get_trades",
+        "get_orders",
         "get_signals",
+        "get_alerts",
         "get_cash_flows",
         "get_candles",
         "get_history",
@@ -130,7 +136,10 @@ async def test_every_door(hass: HomeAssistant, entry_data: dict[str, Any], push:
     entry = add_entry(hass, entry_data, push=push)
     assert await set_up(hass, entry)
     served = {resource.canonical for resource in hass.http.app.router.resources()} - before
-    assert {path.rpartition("/")[0] for path in served} == {f"/{DOMAIN}_frontend"}
+    assert {path.rpartition("/")[0] for path in served} == {
+        f"/{DOMAIN}_frontend",
+        f"/api/{DOMAIN}/reports/{{entry_id}}",
+    }
     assert set(hass.data.get("webhook", ())) - hooks == ({entry.data["webhook_id"]} if push else set())
 
 

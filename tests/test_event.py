@@ -6,6 +6,7 @@ from typing import Any
 
 from homeassistant.const import STATE_UNKNOWN
 from homeassistant.core import Event, EventStateChangedData, HomeAssistant, callback
+from homeassistant.helpers import entity_registry as er
 from homeassistant.helpers.event import async_track_state_change_event
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry, async_capture_events
@@ -15,6 +16,7 @@ from simulators.leader import LeaderSimulator
 
 from .conftest import add_entry, set_up
 from .entities import ALLOCATION, entity_id, keys, poll, state_of
+from .market import followed, minutes, until
 
 TYPES = {
     "signal": {"received", "waiting", "executed", "partial", "skipped", "rejected", "failed"},
@@ -148,3 +150,29 @@ async def test_two_followers(
     await poll(hass, other)
     assert others
     assert mine == []
+
+
+async def test_candles(hass: HomeAssistant, entry_data: dict[str, Any], exchange: ExchangeSimulator) -> None:
+    """Off at first; enabled it tells each candle that closes, of the coins and time frames that its owner chose."""
+    entry = add_entry(hass, entry_data, coins=["BTC"], candle_frames=["1m"])
+    assert await set_up(hass, entry)
+    assert "candle" not in keys(hass, entry, "event", enabled_only=True)
+    assert exchange.streams.opened == 0
+    er.async_get(hass).async_update_entity(entity_id(hass, entry, "event", "candle"), disabled_by=None)
+    assert await hass.config_entries.async_reload(entry.entry_id)
+    await until(hass, lambda: followed(exchange) == {"btcusdc@kline_1m"})
+    told = record(hass, entry, "candle")
+    await minutes(exchange, 3)
+    await until(hass, lambda: len(told) >= 2)
+    kind, candle = told[-1]
+    assert kind == "closed"
+    assert (candle["coin"], candle["symbol"], candle["time_frame"]) == ("BTC", "BTCUSDC", "1m")
+    assert candle["low"] <= candle["close"] <= candle["high"]
+    await poll(hass, entry)
+    closed = [candle["closed"] for _, candle in told]
+    assert len(set(closed)) == len(closed)
+    hass.config_entries.async_update_entry(entry, options={"coins": ["ETH"], "candle_frames": ["1m", "1h"]})
+    await hass.async_block_till_done()
+    await until(hass, lambda: followed(exchange) == {"ethusdc@kline_1m", "ethusdc@kline_1h"})
+    assert await hass.config_entries.async_unload(entry.entry_id)
+    await until(hass, lambda: not exchange.streams.connections)

@@ -73,5 +73,5 @@ def test_it_would_be_found(body: bytes) -> None:
 
 def test_harm_would_be_found() -> None:
     """So is one that repairs what it should refuse."""
-    with patch.object(leader_format, "_clean", lambda text: text), pytest.raises(Finding, match="harm"):
+    with patch.object(leader_format, "clean", lambda text: text), pytest.raises(Finding, match="harm"):
         parse(SEEDS[0].replace(b'"a"', b'"\\u202ea"'))

@@ -252,7 +252,7 @@ async def test_dead(
 async def test_pause_fails(hass: HomeAssistant, entry: MockConfigEntry) -> None:
     """Where the pause cannot be written down, nobody says it was."""
     assert await set_up(hass, entry)
-    with patch.object(Ledger, "remember", side_effect=LedgerError("disk full")):
+    with patch.object(Ledger, "remember_all", side_effect=LedgerError("disk full")):
         answer = await say(hass, "Pause copy trading", "en")
     assert "could not be read or written" in answer
     assert state_of(hass, entry, "switch", "pause").state == "off"

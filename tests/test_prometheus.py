@@ -45,9 +45,10 @@ async def test_figures(
                 value = float(state.state)
             except ValueError:
                 continue
-            unit = {"EUR": "eur", "USDC": "usdc", "%": "percent"}[state.attributes["unit_of_measurement"]]
+            unit = state.attributes.get("unit_of_measurement")
+            name = "state" if unit is None else {"EUR": "unit_eur", "USDC": "unit_usdc", "%": "unit_percent"}[unit]
             metrics = found[state.entity_id]
-            assert metrics[f"homeassistant_sensor_unit_{unit}"] == pytest.approx(value), key
+            assert metrics[f"homeassistant_sensor_{name}"] == pytest.approx(value), key
             assert metrics["homeassistant_entity_available"] == 1
             told += 1
         assert told >= 20

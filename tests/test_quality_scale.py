@@ -41,8 +41,15 @@ RULES: dict[str, Any] = load_yaml_dict(str(FOLDER / "quality_scale.yaml"))["rule
 MANIFEST: dict[str, Any] = json.loads((FOLDER / "manifest.json").read_text("utf-8"))
 SOURCES = sorted(FOLDER.rglob("*.py"))
 # Keys of the entities that are no more than a look behind the scenes, and of those that few want to see.
-DIAGNOSTIC = {"leader_connected", "exchange_connected", "poll"}
-DISABLED = ("_quantity", "_entry_price", "_weight", "profit_today", *(f"return_{period}" for period in PERIODS))
+DIAGNOSTIC = {"leader_connected", "exchange_connected", "market_data", "poll"}
+DISABLED = (
+    "candle",
+    "_quantity",
+    "_entry_price",
+    "_weight",
+    "profit_today",
+    *(f"return_{period}" for period in PERIODS),
+)
 
 
 def modules() -> Iterator[tuple[ModuleType, ast.Module]]:

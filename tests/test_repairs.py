@@ -21,9 +21,10 @@ from custom_components.calvalot.const import DOMAIN
 from custom_components.calvalot.issues import PROBLEMS
 from custom_components.calvalot.ledgers import ledger_path
 from custom_components.calvalot.repairs import async_create_fix_flow
+from custom_components.calvalot.trading.decimals import ONE
 from custom_components.calvalot.trading.errors import InvalidKey, LeaderForbidden, LeaderSignalsOff
 from custom_components.calvalot.trading.exchanges.base import KeyPermissions, Side
-from custom_components.calvalot.trading.ledger.records import OrderRecord, OrderState
+from custom_components.calvalot.trading.ledger.records import CashFlow, FlowKind, OrderRecord, OrderState
 from custom_components.calvalot.trading.market.coinmarketcap import RankError, RankKeyRefused
 from custom_components.calvalot.trading.snapshot import PositionFigures, Snapshot, Status
 from simulators.exchange import ExchangeSimulator
@@ -38,6 +39,7 @@ FIXABLE = {
     "ledger_restored",
     "ledger_mismatch",
     "coin_set_aside",
+    "movement_unexplained",
     "dead",
 }
 
@@ -100,6 +102,11 @@ def order(age: timedelta, sent: timedelta | None, **changes: Any) -> OrderRecord
         ("rank_key_refused", {"rank_problem": RankKeyRefused("HTTP 401")}, {}),
         ("ranks_unavailable", {"rank_problem": RankError("HTTP 500")}, {"error": "HTTP 500", "day": "–"}),
         ("rank_ambiguous", {"ambiguous_coins": {"SOL": (), "XRP": ()}}, {"coins": "SOL, XRP"}),
+        (
+            "movement_unexplained",
+            {"unexplained": (CashFlow(kind=FlowKind.DEPOSIT, amount=ONE, amount_quote=ONE, time=dt_util.utcnow()),)},
+            {"count": "1"},
+        ),
         ("dead", {"status": Status.DEAD}, {}),
         ("ledger_failed", {"storage_problem": "disk full"}, {"error": "disk full"}),
         ("ledger_restored", {"restored": "x.2026-01-01.copy.db"}, {"copy": "x.2026-01-01.copy.db"}),
@@ -146,6 +153,7 @@ async def test_all_problems_are_tested() -> None:
         "ledger_unreadable",
         "ledger_newer",
         "plain_http",
+        "market_data_broken",  # test_market.py
         "coins_left",
         "orders_left",
         "moves_in_blend",  # test_subentry_flow.py

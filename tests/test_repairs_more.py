@@ -3,6 +3,7 @@
 from datetime import timedelta
 from decimal import ROUND_DOWN, Decimal
 from typing import Any
+from unittest.mock import patch
 
 from freezegun.api import FrozenDateTimeFactory
 from homeassistant.components.homeassistant import DOMAIN as HOMEASSISTANT_DOMAIN
@@ -53,15 +54,19 @@ async def test_leader_over_plain_http(
     follower = entry.runtime_data.engine
     assert issue(hass, entry, "plain_http") is None
     # No host outside can be reached from here, so the follower goes on with what it was set up with.
-    hass.config_entries.async_update_entry(entry, data=entry_data | {"leader_url": "http://leader.example.com:81/x"})
-    follower.publisher.send(follower.snapshot)
-    found = issue(hass, entry, "plain_http")
-    assert found
-    assert found.severity is ir.IssueSeverity.WARNING
-    assert found.translation_placeholders == {"name": "Calv-a-lot", "host": "leader.example.com"}
-    hass.config_entries.async_update_entry(entry, data=entry_data | {"leader_url": "https://leader.example.com"})
-    follower.publisher.send(follower.snapshot)
-    assert issue(hass, entry, "plain_http") is None
+    with patch("custom_components.calvalot.trading.sources.leader.Leader.fetch", return_value=None):
+        hass.config_entries.async_update_entry(
+            entry, data=entry_data | {"leader_url": "http://leader.example.com:81/x"}
+        )
+        follower.publisher.send(follower.snapshot)
+        found = issue(hass, entry, "plain_http")
+        assert found
+        assert found.severity is ir.IssueSeverity.WARNING
+        assert found.translation_placeholders == {"name": "Calv-a-lot", "host": "leader.example.com"}
+        hass.config_entries.async_update_entry(entry, data=entry_data | {"leader_url": "https://leader.example.com"})
+        follower.publisher.send(follower.snapshot)
+        assert issue(hass, entry, "plain_http") is None
+        await hass.async_block_till_done()
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from custom_components.calvalot.trading.exchanges.base import Mode, Side
 from custom_components.calvalot.trading.ledger.ledger import Ledger
 from custom_components.calvalot.trading.ledger.records import OrderRecord
 from custom_components.calvalot.trading.order_commands import KEY
+from harness.orders import limit
 from simulators.exchange import ExchangeSimulator
 
 from .conftest import set_up
@@ -24,7 +25,7 @@ async def order(hass: HomeAssistant, live_entry: MockConfigEntry) -> OrderRecord
     """Place an order that rests."""
     await set_up(hass, live_entry)
     orders = live_entry.runtime_data.engine.orders
-    return await orders.place_limit("BTC", Side.BUY, Decimal("0.0005"), Decimal(80000))
+    return await orders.place(limit("BTC", Side.BUY, Decimal("0.0005"), Decimal(80000)))
 
 
 async def change(hass: HomeAssistant, entry: MockConfigEntry, **exchange: Any) -> str:

@@ -28,6 +28,7 @@ FIGURES = {
     "profit_loss": ("EUR", "measurement", None),
     "profit_loss_percent": ("%", "measurement", None),
     "profit_today": ("EUR", "measurement", None),
+    "open_orders": (None, "measurement", None),
     "status": (None, None, "enum"),
     "last_signal": (None, None, "timestamp"),
     "last_signal_result": (None, None, "enum"),

@@ -43,11 +43,19 @@ MONEY: dict[str, dict[str, Any]] = {
     "approve": {},
     "reject": {},
     "import_history": {"file": "calvalot.db"},
+    "create_report": {},
+    "test_alert": {},
+    "place_order": {"coin": "BTC", "side": "buy", "amount": 10, "confirm": True},
+    "cancel_order": {"client_order_id": "cv-1"},
+    "close_position": {"coin": "BTC"},
+    "set_protection": {"coin": "BTC", "stop_loss": "5 %"},
 }
 READ: dict[str, dict[str, Any]] = {
     "preview": {},
     "get_portfolio": {},
     "get_trades": {},
+    "get_orders": {},
+    "get_alerts": {},
     "get_signals": {},
     "get_cash_flows": {},
     "get_history": {},
@@ -55,6 +63,18 @@ READ: dict[str, dict[str, Any]] = {
     "get_performance": {},
     "get_statistics": {},
     "export": {"format": "csv"},
+}
+
+# Those that do something, and say what to who asks for it.
+ANSWERING = {
+    "exit",
+    "import_history",
+    "create_report",
+    "test_alert",
+    "place_order",
+    "cancel_order",
+    "close_position",
+    "set_protection",
 }
 
 
@@ -104,9 +124,7 @@ async def test_registered(hass: HomeAssistant, entry: MockConfigEntry) -> None:
     assert registered.keys() == MONEY.keys() | READ.keys()
     for name, service in registered.items():
         wanted = SupportsResponse.ONLY if name in READ else SupportsResponse.NONE
-        assert service.supports_response is (
-            SupportsResponse.OPTIONAL if name in {"exit", "import_history"} else wanted
-        ), name
+        assert service.supports_response is (SupportsResponse.OPTIONAL if name in ANSWERING else wanted), name
 
 
 @pytest.mark.parametrize("action", MONEY)
@@ -795,3 +813,20 @@ async def test_import_of_nothing(hass: HomeAssistant, entry: MockConfigEntry, tm
     ):
         err = await refused(hass, "import_history", file=file, dry_run=False)
         assert err.translation_key == key
+
+
+async def test_withdrawal_that_sells(hass: HomeAssistant, entry: MockConfigEntry, leader: LeaderSimulator) -> None:
+    """Shown by a preview, done with `sell`; not at another time."""
+    leader.publish_v2({"BTC": "0.5", "ETH": "0.45"})
+    await set_up(hass, entry)
+    shown = await hass.services.async_call(DOMAIN, "preview", {"withdraw": 300}, blocking=True, return_response=True)
+    assert shown
+    assert shown["enough"] is True
+    with pytest.raises(ServiceValidationError) as refused:
+        await hass.services.async_call(
+            DOMAIN, "withdraw", {"amount": 300, "sell": True, "at": "2026-01-01 12:00:00"}, blocking=True
+        )
+    assert refused.value.translation_key == "sell_only_now"
+    before = entry.runtime_data.data.net_deposits
+    await hass.services.async_call(DOMAIN, "withdraw", {"amount": 300, "sell": True}, blocking=True)
+    assert entry.runtime_data.data.net_deposits == before - 300

@@ -68,7 +68,7 @@ async def test_ledger_fails(hass: HomeAssistant, entry: MockConfigEntry) -> None
     """What could not be written down did not happen, and the owner is told."""
     assert await set_up(hass, entry)
     with (
-        patch.object(Ledger, "remember", side_effect=LedgerError("disk full")),
+        patch.object(Ledger, "remember_all", side_effect=LedgerError("disk full")),
         pytest.raises(HomeAssistantError) as err,
     ):
         await turn(hass, entry, "turn_on")

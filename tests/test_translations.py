@@ -17,14 +17,20 @@ from homeassistant.util.yaml import load_yaml_dict
 import pytest
 
 from custom_components import calvalot
-from custom_components.calvalot import binary_sensor, button, event, forms, sensor, services, switch
+from custom_components.calvalot import binary_sensor, button, candle_trigger, event, forms, sensor, services, switch
 from custom_components.calvalot.issues import PROBLEMS
 from custom_components.calvalot.kinds import allocation
 from custom_components.calvalot.registry import SOURCES
+from custom_components.calvalot.selectors import choice
 from custom_components.calvalot.trading import responses
+from custom_components.calvalot.trading.alert import AlertRecord, AlertState, Problem
+from custom_components.calvalot.trading.alert_responses import outside_alert
 from custom_components.calvalot.trading.events import EventQueue
 from custom_components.calvalot.trading.exchanges.base import Mode, Side
+from custom_components.calvalot.trading.explanation import SAID
 from custom_components.calvalot.trading.ledger.records import OrderRecord, SignalRecord, Trade
+from custom_components.calvalot.trading.market.candles import Candle, TimeFrame
+from custom_components.calvalot.trading.market.followers import Closed
 from custom_components.calvalot.trading.snapshot import Status
 
 ROOT = Path(calvalot.__file__).parent
@@ -32,9 +38,9 @@ LANGUAGES = ("en", "fr")
 PLACEHOLDER = re.compile(r"\{(\w+)\}")
 
 DESCRIPTIONS = {
-    "binary_sensor": binary_sensor.BINARY_SENSORS,
-    "button": (button.POLL, *button.APPROVAL),
-    "event": event.EVENTS,
+    "binary_sensor": (*binary_sensor.BINARY_SENSORS, binary_sensor.MARKET_DATA),
+    "button": (button.POLL, button.TEST_ALERT, *button.APPROVAL),
+    "event": (*event.EVENTS, event.OUTSIDE_ALERT, event.CANDLE),
     "sensor": (*sensor.SENSORS, *sensor.coin_sensors("BTC")),
     "switch": (switch.PAUSE,),
 }
@@ -137,7 +143,14 @@ def test_dependencies_are_named() -> None:
     """Whatever is imported of Home Assistant's other parts is a dependency, a platform of ours, or always there."""
     manifest = load("manifest.json")
     named = {*manifest["dependencies"], *manifest["after_dependencies"], *Platform}
-    always = {"conversation", "device_automation", "homeassistant", "system_health", "websocket_api"}
+    always = {
+        "conversation",
+        "persistent_notification",
+        "device_automation",
+        "homeassistant",
+        "system_health",
+        "websocket_api",
+    }
     ours = {path.stem for path in ROOT.glob("*.py")}
     imported: set[str] = set()
     for path in ROOT.rglob("*.py"):
@@ -200,7 +213,7 @@ def test_entity_states() -> None:
         options = {str(option) for option in description.options or ()}
         assert set(names["sensor"][key].get("state", ())) == options, key
         assert set(icons["sensor"][key].get("state", ())) <= options, key
-    for description in event.EVENTS:
+    for description in DESCRIPTIONS["event"]:
         types = names["event"][description.key]["state_attributes"]["event_type"]["state"]
         assert set(types) == set(description.event_types or ()), description.key
     for platform in ("binary_sensor", "switch"):
@@ -261,6 +274,17 @@ def test_event_attributes() -> None:
     )
     told = responses.trade(trade, Mode.LIVE).keys() | responses.failed_order(order, Mode.LIVE).keys()
     assert attribute_names("trade") == told
+    closed = Closed("BTCUSDC", TimeFrame.H1, Candle(0, 1.0, 2.0, 0.5, 1.5, 3.0), 0.0)
+    assert attribute_names("candle") == candle_trigger.figures("BTC", closed).keys()
+
+
+def test_outside_alert_attributes() -> None:
+    """Whatever the event of an alert from outside tells has a name, and each reason has its words."""
+    record = AlertRecord(source="alerts", received_at=datetime.now(UTC), digest="")
+    assert attribute_names("outside_alert") == outside_alert(record).keys()
+    words = load("translations/en.json")["common"]
+    assert {f"card_alert_why_{problem}" for problem in Problem} <= words.keys()
+    assert {f"card_alert_state_{state}" for state in AlertState} <= words.keys()
 
 
 def test_entity_name_placeholders() -> None:
@@ -280,9 +304,9 @@ def test_categories() -> None:
         *("triggers", "conditions", "device_automation", "system_health"),
         "common",
     }
-    # test_logbook.py, test_intent.py, test_config_flow.py, test_cards.py
+    # test_logbook.py, test_intent.py, test_config_flow.py, test_cards.py, test_reports.py
     common = load("translations/en.json")["common"]
-    starts = ("logbook_", "answer_", "setup_", "reason_", "problem_", "card_")
+    starts = ("logbook_", "answer_", "setup_", "reason_", "problem_", "card_", "report_")
     assert [key for key in common if not key.startswith(starts)] == []
 
 
@@ -303,7 +327,8 @@ def test_selectors() -> None:
 
     sections = [section.schema for section in forms.options((), "USDC").schema.values()]
     of_kinds = [kind.form(stored=False) for kind in SOURCES.values()]
-    for schema in (forms.exchange(), forms.budget(with_coins=True), *of_kinds, *sections):
+    collect(choice(SAID, "explanation").config)
+    for schema in (forms.exchange(), forms.budget(with_coins=True), forms.scope(), *of_kinds, *sections):
         for selector in schema.schema.values():
             if isinstance(selector, SelectSelector):
                 collect(selector.config)
@@ -359,7 +384,16 @@ def test_issues() -> None:
 
 # Where the flows and what they ask for are written.
 FLOW_FILES = tuple(
-    ROOT / name for name in ("config_flow.py", "options_flow.py", "const.py", "checks.py", "forms.py", "form_input.py")
+    ROOT / name
+    for name in (
+        "config_flow.py",
+        "options_flow.py",
+        "const.py",
+        "checks.py",
+        "forms.py",
+        "form_input.py",
+        "wallet_setup.py",
+    )
 )
 
 

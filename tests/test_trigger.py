@@ -18,6 +18,9 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry
 import voluptuous as vol
 
 from custom_components import calvalot
+from custom_components.calvalot.const import DOMAIN
+from custom_components.calvalot.trading.market.candles import TimeFrame
+from custom_components.calvalot.trading.market.followers import Closed
 from custom_components.calvalot.trigger import TRIGGERS
 from simulators.exchange import ExchangeSimulator
 from simulators.leader import LeaderSimulator
@@ -25,6 +28,7 @@ from simulators.leader import LeaderSimulator
 from .automations import automate
 from .conftest import add_entry, set_up
 from .entities import ALLOCATION, entity_id, poll, state_of
+from .market import followed, minutes, until
 
 ROOT = Path(calvalot.__file__).parent
 
@@ -71,7 +75,7 @@ async def test_signals_and_trades(hass: HomeAssistant, entry: MockConfigEntry, l
     assert await set_up(hass, entry)
     calls = await automate(
         hass,
-        *(trigger(entry, name) for name in TRIGGERS if name != "profit_loss_crossed"),
+        *(trigger(entry, name) for name in TRIGGERS.keys() - {"profit_loss_crossed", "candle_closed"}),
         trigger(entry, "profit_loss_crossed", level=1000000, direction="above"),
     )
     leader.publish_v2(ALLOCATION)
@@ -106,6 +110,20 @@ async def test_chosen_events(
     leader.publish_v2({"BTC": "0.3", "ETH": "0.3"})
     await poll(hass, live_entry, 3)
     assert ids(calls) == {"signal_received": 1, "signal_executed": 1, "trade_executed": 1}
+
+
+async def test_order_filled(hass: HomeAssistant, entry: MockConfigEntry, leader: LeaderSimulator) -> None:
+    """The owner's own order is one, a source's is not."""
+    leader.publish_v2({"BTC": "0.2"})
+    assert await set_up(hass, entry)
+    calls = await automate(hass, trigger(entry, "order_filled"))
+    leader.publish_v2({"BTC": "0.4"})
+    await poll(hass, entry)
+    assert ids(calls)["order_filled"] == 0
+    order = {"coin": "ETH", "side": "buy", "amount": 50, "confirm": True}
+    await hass.services.async_call(DOMAIN, "place_order", order, blocking=True)
+    await hass.async_block_till_done()
+    assert ids(calls)["order_filled"] == 1
 
 
 async def test_trade_failed(
@@ -287,6 +305,73 @@ async def test_first_figure(hass: HomeAssistant, entry: MockConfigEntry, exchang
     assert calls == []
 
 
+async def test_candle_closed(hass: HomeAssistant, entry: MockConfigEntry, exchange: ExchangeSimulator) -> None:
+    """Each candle that closes fires once with its figures, over a reload too, and nothing becomes a state."""
+    assert await set_up(hass, entry)
+    calls = await automate(
+        hass,
+        trigger(entry, "candle_closed", coin="btc", time_frame="1m"),
+        trigger(entry, "candle_closed", coin="ETH", time_frame="5m"),
+    )
+    await until(hass, lambda: followed(exchange) == {"btcusdc@kline_1m", "ethusdc@kline_5m"})
+    states = {state.entity_id for state in hass.states.async_all()}
+    await minutes(exchange, 3)
+    await until(hass, lambda: len(calls) >= 2)
+    assert {call.data["platform"] for call in calls} == {"calvalot.candle_closed"}
+    assert {call.data["entity_id"] for call in calls} == {entity_id(hass, entry, "binary_sensor", "market_data")}
+    assert {state.entity_id for state in hass.states.async_all()} == states
+    assert await hass.config_entries.async_reload(entry.entry_id)
+    await until(hass, lambda: followed(exchange) == {"btcusdc@kline_1m", "ethusdc@kline_5m"})
+    calls.clear()
+    await minutes(exchange, 6)
+    await until(hass, lambda: len(calls) >= 5)
+    await hass.services.async_call("automation", "turn_off", {"entity_id": "all"}, blocking=True)
+    stream = entry.runtime_data.market.stream
+    assert not stream.followed
+    assert await hass.config_entries.async_unload(entry.entry_id)
+
+
+@pytest.mark.parametrize(
+    ("options", "moves"),
+    [
+        ({"change_above": 2}, ["1.03"]),
+        ({"change_below": -2}, ["0.97"]),
+        ({"change_above": 2, "change_below": -2}, ["1.03", "0.97"]),
+        ({"change_above": 2, "volume_above": 1000}, []),
+        ({"volume_above": 1}, ["1.03", "0.97", "1.01"]),
+    ],
+)
+async def test_candle_conditions(
+    hass: HomeAssistant,
+    entry: MockConfigEntry,
+    exchange: ExchangeSimulator,
+    options: dict[str, float],
+    moves: list[str],
+) -> None:
+    """A candle fires only where it moved and was traded as much as its owner wants."""
+    assert await set_up(hass, entry)
+    calls = await automate(hass, trigger(entry, "candle_closed", coin="BTC", time_frame="1m", **options))
+    stream = entry.runtime_data.market.stream
+    seen: list[Closed] = []
+    stream.follow_candles("BTCUSDC", TimeFrame.M1, seen.append)
+    await until(hass, lambda: followed(exchange) and stream.connected)
+    exchange.set_volatility(0)
+    exchange.advance(60 - exchange.server_time / 1000 % 60 + 1)
+    await exchange.streams.flush()
+    price = exchange.price("BTCUSDC")
+    for factor in ("1.03", "0.97", "1.01"):
+        exchange.set_price("BTCUSDC", price)
+        exchange.advance(20)
+        exchange.set_price("BTCUSDC", price * Decimal(factor), gap=True)
+        exchange.advance(40)
+        await exchange.streams.flush()
+    exchange.advance(60)
+    await exchange.streams.flush()
+    await until(hass, lambda: len(seen) >= 3)
+    assert len(calls) == len(moves), [closed.candle for closed in seen]
+    assert await hass.config_entries.async_unload(entry.entry_id)
+
+
 async def test_target(
     hass: HomeAssistant, entry: MockConfigEntry, entry_data: dict[str, Any], leader: LeaderSimulator
 ) -> None:
@@ -325,6 +410,11 @@ async def test_target(
         ("profit_loss_crossed", {"level": True, "direction": "above"}),
         ("profit_loss_crossed", {"level": 1, "direction": "up"}),
         ("profit_loss_crossed", {"level": 1, "direction": "above", "unit": "USD"}),
+        ("candle_closed", {}),
+        ("candle_closed", {"coin": "BTC/USD"}),
+        ("candle_closed", {"coin": "BTC", "time_frame": "7m"}),
+        ("candle_closed", {"coin": "BTC", "change_above": "nan"}),
+        ("candle_closed", {"coin": "BTC", "change_below": True}),
     ],
 )
 async def test_wrong_options(hass: HomeAssistant, entry: MockConfigEntry, name: str, options: dict[str, Any]) -> None:
@@ -336,6 +426,9 @@ async def test_wrong_options(hass: HomeAssistant, entry: MockConfigEntry, name: 
     with pytest.raises(vol.Invalid):
         await async_validate_trigger_config(hass, [config])
     del config["target"]
-    config["options"] = {"level": 1, "direction": "above"} if name == "profit_loss_crossed" else {}
+    config["options"] = {
+        "profit_loss_crossed": {"level": 1, "direction": "above"},
+        "candle_closed": {"coin": "BTC"},
+    }.get(name, {})
     with pytest.raises(vol.Invalid):
         await async_validate_trigger_config(hass, [config])

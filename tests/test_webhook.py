@@ -452,7 +452,7 @@ async def test_from_where(
         hass, {"internal_url": "http://192.168.1.9:8123", "external_url": "https://home.example"}
     )
     form = await hass.config_entries.options.async_init(entry.entry_id)
-    assert form["description_placeholders"] == {"push_url": f"{own}{path_of(entry)}"}
+    assert form["description_placeholders"]["push_url"] == f"{own}{path_of(entry)}"
 
 
 async def test_address_is_unknown(hass: HomeAssistant, entry_data: dict[str, Any]) -> None:
@@ -460,10 +460,10 @@ async def test_address_is_unknown(hass: HomeAssistant, entry_data: dict[str, Any
     entry = add_entry(hass, entry_data)
     with patch("homeassistant.components.webhook.get_url", side_effect=NoURLAvailableError):
         form = await hass.config_entries.options.async_init(entry.entry_id)
-    assert form["description_placeholders"] == {"push_url": path_of(entry)}
+    assert form["description_placeholders"]["push_url"] == path_of(entry)
     assert len(entry.data["webhook_id"]) == 64
     assert await set_up(hass, entry)
-    assert form["description_placeholders"] == {"push_url": path_of(entry)}
+    assert form["description_placeholders"]["push_url"] == path_of(entry)
 
 
 async def test_id_is_kept(hass: HomeAssistant, entry: MockConfigEntry, leader: LeaderSimulator) -> None:

@@ -351,3 +351,24 @@ async def test_ready_made_allocations(
     exchange.fault("error", path="/exchangeInfo", status=503, count=None)
     refused = await ask(client, "ready_made", **request)
     assert refused["error"]["translation_key"] == "allocation_cannot_connect_exchange"
+
+
+async def test_performance(
+    hass: HomeAssistant, entry: MockConfigEntry, leader: LeaderSimulator, hass_ws_client: WebSocketGenerator
+) -> None:
+    """The statistics with the curves; of one that is not there, nothing."""
+    leader.publish_v2({"BTC": "0.4"})
+    assert await async_setup_component(hass, "websocket_api", {})
+    await set_up(hass, entry)
+    client = await hass_ws_client(hass)
+    await client.send_json_auto_id({"type": "calvalot/performance", "entry_id": entry.entry_id})
+    told = (await client.receive_json())["result"]
+    statistics = await entry.runtime_data.engine.queries.statistics()
+    assert told.keys() == {*statistics, "days"}
+    last = told["days"][-1]
+    assert last.keys() == {"day", "value", "index", "btc", "source"}
+    assert float(last["value"]) == pytest.approx(float(entry.runtime_data.data.total_value), abs=1e-6)
+    assert float(last["source"]) == pytest.approx(1, abs=0.01)
+    assert float(last["btc"]) > 0
+    await client.send_json_auto_id({"type": "calvalot/performance", "entry_id": "nobody"})
+    assert not (await client.receive_json())["success"]

@@ -10,6 +10,7 @@ from homeassistant.exceptions import ConfigEntryError, ConfigEntryNotReady
 from homeassistant.helpers import config_validation as cv
 from homeassistant.helpers.typing import ConfigType
 
+from .alert_webhook import async_remove_alert_webhooks, async_sync_alert_webhooks
 from .cards import async_setup_cards
 from .const import CONF_WEIGHT, DOMAIN, MINOR_VERSION
 from .coordinator import CalvalotConfigEntry, CalvalotCoordinator
@@ -23,12 +24,15 @@ from .issues import (
     coins_text,
 )
 from .ledgers import ledger_path
+from .market import async_keep
 from .registry import sources_of
+from .reports import async_setup_reports, reports_folder
 from .services import async_setup_services
 from .settings import InvalidSettings, first_key, version, weights_of
 from .trading.errors import CommandError
 from .trading.ledger.copies import live_coins, live_orders, paper_only
 from .trading.ledger.storage import LedgerError, LedgerNewer
+from .trading.reports.files import delete_all
 from .webhook import async_remove_webhook, async_sync_webhook
 from .websocket_api import async_setup_websocket_api
 
@@ -41,6 +45,7 @@ async def async_setup(hass: HomeAssistant, _config: ConfigType) -> bool:
     """Set up what all followers share."""
     async_setup_services(hass)
     async_setup_websocket_api(hass)
+    async_setup_reports(hass)
     await async_setup_cards(hass, await version(hass))
     return True
 
@@ -71,7 +76,9 @@ async def async_setup_entry(hass: HomeAssistant, entry: CalvalotConfigEntry) -> 
     entry.runtime_data = coordinator
     await hass.config_entries.async_forward_entry_setups(entry, PLATFORMS)
     async_sync_webhook(hass, entry)
+    async_sync_alert_webhooks(hass, entry)
     entry.async_on_unload(lambda: async_remove_webhook(hass, entry))
+    entry.async_on_unload(lambda: async_remove_alert_webhooks(hass, entry))
     entry.async_on_unload(entry.add_update_listener(_async_updated))
     await coordinator.async_begin()
     return True
@@ -95,10 +102,12 @@ def _settle_weight(hass: HomeAssistant, entry: CalvalotConfigEntry) -> None:
 
 async def _async_updated(hass: HomeAssistant, entry: CalvalotConfigEntry) -> None:
     """Take up in place what was tuned; set the entry up anew for all else."""
+    async_keep(hass)
     with suppress(InvalidSettings):
         if not entry.runtime_data.is_connected_anew:
             await entry.runtime_data.async_tune()
             async_sync_webhook(hass, entry)
+            async_sync_alert_webhooks(hass, entry)
             return
     hass.config_entries.async_schedule_reload(entry.entry_id)
 
@@ -122,7 +131,7 @@ async def async_remove_entry(hass: HomeAssistant, entry: CalvalotConfigEntry) ->
         async_raise_issue(hass, entry, ORDERS_LEFT, {"orders": ", ".join(orders)})
     if coins := await hass.async_add_executor_job(live_coins, path):
         async_raise_issue(hass, entry, COINS_LEFT, {"coins": coins_text(coins), "path": str(path)})
-    await hass.async_add_executor_job(_delete_paper, path)
+    await hass.async_add_executor_job(_delete_paper, path, reports_folder(hass, entry.entry_id))
 
 
 async def _async_withdraw(hass: HomeAssistant, entry: CalvalotConfigEntry) -> None:
@@ -136,8 +145,8 @@ async def _async_withdraw(hass: HomeAssistant, entry: CalvalotConfigEntry) -> No
             await coordinator.engine.stop()
 
 
-def _delete_paper(path: Path) -> None:
-    """Delete a ledger of paper money, its copies and what SQLite put beside it.
+def _delete_paper(path: Path, reports: Path) -> None:
+    """Delete a ledger of paper money, its copies and what SQLite put beside it, and its reports.
 
     One that was ever live is the only record of real trades and stays for the owner's tax papers, whatever its mode is now.
     """
@@ -145,3 +154,4 @@ def _delete_paper(path: Path) -> None:
         for file in path.parent.iterdir():
             if file.name.startswith(f"{path.stem}."):
                 file.unlink(missing_ok=True)
+        delete_all(reports)

@@ -107,7 +107,7 @@ def _still_to_begin(hass: HomeAssistant, data: Mapping[str, Any], quote: str) ->
     """Budgets (EUR) of live followers with the same key whose books have not begun."""
     return sum(
         (
-            amount(entry.data[CONF_INITIAL_BUDGET])
+            amount(entry.data.get(CONF_INITIAL_BUDGET, 0))
             for entry in hass.config_entries.async_entries(DOMAIN)
             if all(entry.data.get(key) == data.get(key) for key in (CONF_TRADING_MODE, CONF_EXCHANGE_URL, CONF_API_KEY))
             and entry.data.get(CONF_QUOTE_ASSET, DEFAULT_QUOTE_ASSET) == quote

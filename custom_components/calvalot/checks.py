@@ -23,29 +23,34 @@ from .const import (
 )
 from .form_input import InvalidInput
 from .ranking import coinmarketcap_of
-from .settings import exchange_of, rank_ids
+from .settings import exchange_of, rank_ids, scope_of
 from .texts import figure
 from .trading.errors import CommandError, ExchangeError, InvalidKey
 from .trading.exchanges.base import Mode
 from .trading.exchanges.binance import BinanceExchange
 from .trading.exchanges.symbols import eur_rate, rate_symbols, symbol_of
 from .trading.market.coinmarketcap import RankError, RankKeyRefused
+from .trading.settings import Scope
 
 
 async def check_exchange(hass: HomeAssistant, data: Mapping[str, Any], *, accept_withdrawal_key: bool) -> None:
-    """Reach the exchange and, for live trading, ask what the key may do. Raises InvalidInput."""
+    """Reach the exchange and, for live trading or a whole wallet, ask what the key may do. Raises InvalidInput.
+
+    A wallet on paper needs a key that may read.
+    """
     live = data[CONF_TRADING_MODE] == Mode.LIVE
-    if live and not (data.get(CONF_API_KEY) and data.get(CONF_API_SECRET)):
+    keyed = live or scope_of(data) is Scope.WALLET
+    if keyed and not (data.get(CONF_API_KEY) and data.get(CONF_API_SECRET)):
         raise InvalidInput({CONF_API_KEY: "invalid_api_key"})
     exchange = exchange_of(hass, data)
     try:
         await exchange.server_time()
-        permissions = await exchange.permissions() if live else None
+        permissions = await exchange.permissions() if keyed else None
     except InvalidKey as err:
         raise InvalidInput({CONF_API_KEY: "invalid_api_key"}) from err
     except ExchangeError as err:
         raise InvalidInput({CONF_EXCHANGE_URL: "cannot_connect_exchange"}) from err
-    if permissions and not permissions.can_trade:
+    if live and permissions and not permissions.can_trade:
         raise InvalidInput({CONF_API_KEY: "no_trading_permission"})
     if permissions and permissions.can_withdraw and not accept_withdrawal_key:
         raise InvalidInput({CONF_API_KEY: "key_can_withdraw"})

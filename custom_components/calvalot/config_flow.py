@@ -24,6 +24,7 @@ from .const import (
     CONF_QUOTE_ASSET,
     CONF_REFUSED_BY,
     CONF_REFUSED_SOURCE,
+    CONF_SCOPE,
     CONF_SOURCE,
     CONF_TRADING_MODE,
     DEFAULT_COINS,
@@ -41,20 +42,27 @@ from .going_live import async_budget_facts, async_summary
 from .kinds.base import Fields
 from .options_flow import CalvalotOptionsFlow
 from .registry import SOURCES, type_of
-from .settings import coin_codes, exchange_of
+from .settings import coin_codes, exchange_of, scope_of
 from .subentry_flow import SourceSubentryFlow
 from .texts import async_text, figure
 from .trading.exchanges.base import Mode
+from .trading.settings import Scope
 from .trading.signal import SourceKind
+from .wallet_setup import async_wallet_summary
 
 
 def portfolio_hash(data: Mapping[str, Any]) -> str | None:
     """Hash of what no two live portfolios may have in common: leader, exchange, mode and key. Others may be alike."""
-    identity = type_of(data).identity(data)
+    identity = _identity(data)
     if data.get(CONF_TRADING_MODE) != Mode.LIVE or identity is None:
         return None
     same = [identity, *(data.get(key, "") for key in (CONF_EXCHANGE_URL, CONF_TRADING_MODE, CONF_API_KEY))]
     return hashlib.sha256(json.dumps(same).encode()).hexdigest()
+
+
+def _identity(data: Mapping[str, Any]) -> str | None:
+    """What a live portfolio must not share its account with: one with the same leader, or another whole wallet."""
+    return Scope.WALLET.value if scope_of(data) is Scope.WALLET else type_of(data).identity(data)
 
 
 class CalvalotConfigFlow(ConfigFlow, domain=DOMAIN):
@@ -70,6 +78,7 @@ class CalvalotConfigFlow(ConfigFlow, domain=DOMAIN):
         self._source = SOURCES[SourceKind.LEADER]
         self._coins: tuple[str, ...] = DEFAULT_COINS
         self._summary: dict[str, str] = {}
+        self._made: Mapping[str, str] = {}
         self._entry: ConfigEntry[Any] | None = None
         self._refused_by: str | None = None
         self._refused_source: str | None = None
@@ -87,8 +96,9 @@ class CalvalotConfigFlow(ConfigFlow, domain=DOMAIN):
     @callback
     @override
     def async_get_supported_subentry_types(cls, config_entry: ConfigEntry) -> dict[str, type[ConfigSubentryFlow]]:
-        """Get the flow for further sources, of every kind."""
-        return dict.fromkeys(SOURCES, SourceSubentryFlow)
+        """Get the flow for further sources, of every kind that may stand beside others."""
+        beside = [kind for kind, source in SOURCES.items() if not source.alone]
+        return {} if type_of(config_entry.data).alone else dict.fromkeys(beside, SourceSubentryFlow)
 
     @override
     async def async_step_user(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
@@ -98,7 +108,8 @@ class CalvalotConfigFlow(ConfigFlow, domain=DOMAIN):
     async def async_step_reconfigure(self, _user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
         """Let the owner choose what to change."""
         self._take(self._get_reconfigure_entry())
-        return self.async_show_menu(step_id="reconfigure", menu_options=[self._source.kind, "exchange"])
+        steps = [self._source.kind] if self._source.form(stored=True).schema else []
+        return self.async_show_menu(step_id="reconfigure", menu_options=[*steps, "exchange"])
 
     async def async_step_source(
         self, kind: str, user_input: dict[str, Any] | None = None, problem: InvalidInput | None = None
@@ -117,18 +128,36 @@ class CalvalotConfigFlow(ConfigFlow, domain=DOMAIN):
                 problem = self._on_source(err)
             else:
                 self._data |= {CONF_SOURCE: kind} if kind != SourceKind.LEADER else {}
+                if not self._entry:
+                    self._data.pop(CONF_SCOPE, None)
+                    if user_input.get(CONF_SCOPE) == Scope.WALLET:
+                        self._data[CONF_SCOPE] = Scope.WALLET.value
                 self._data |= fields.data
                 self._options |= fields.options
-                if self._entry:
-                    return await self._update(self._entry, {**self._options, CONF_COINS: list(self._coins)})
-                # Back here from the budget, for a coin that the exchange does not list.
-                return await (self.async_step_budget() if self._budget else self.async_step_exchange())
+                self._made = fields.made
+                return await (self.async_step_copy() if fields.made else self._after_source())
         stored = self._entry is not None
         shown = user_input
         if shown is None:
             shown = dict(self._source.shown(self._fields))
         step_id = f"reconfigure_{kind}" if stored else kind
-        return self._form(step_id, self._source.form(stored=stored), shown, problem)
+        schema = self._source.form(stored=stored)
+        if not stored and len(self._source.scopes) > 1:
+            schema = schema.extend(forms.scope().schema)
+        return self._form(step_id, schema, shown, problem)
+
+    async def async_step_copy(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
+        """Show what was made for a source: it is shown this once."""
+        if user_input is not None:
+            return await self._after_source()
+        return self._form("copy", forms.copied(self._made), self._made, None)
+
+    async def _after_source(self) -> ConfigFlowResult:
+        """Go on once the source is known."""
+        if self._entry:
+            return await self._update(self._entry, {**self._options, CONF_COINS: list(self._coins)})
+        # Back here from the budget, for a coin that the exchange does not list.
+        return await (self.async_step_budget() if self._budget else self.async_step_exchange())
 
     async def async_step_exchange(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
         """Ask for the exchange and, for live trading, try the key."""
@@ -148,7 +177,9 @@ class CalvalotConfigFlow(ConfigFlow, domain=DOMAIN):
                 unique_id = await self._unused_hash()
                 if self._entry is None:
                     await self.async_set_unique_id(unique_id)
-                    return await self.async_step_budget()
+                    return await (self.async_step_wallet() if self._is_wallet else self.async_step_budget())
+                if self._goes_live(self._entry) and self._is_wallet:
+                    return await self.async_step_reconfigure_wallet()
                 if self._goes_live(self._entry):
                     return await self.async_step_reconfigure_budget()
                 return await self._update(self._entry)
@@ -204,6 +235,41 @@ class CalvalotConfigFlow(ConfigFlow, domain=DOMAIN):
         """Ask for the budget of a follower that goes live."""
         return await self.async_step_budget(user_input)
 
+    async def async_step_wallet(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
+        """Ask what the account's coins are valued in and traded against."""
+        problem = None
+        if user_input is not None:
+            data = self._data | {CONF_QUOTE_ASSET: user_input[CONF_QUOTE_ASSET].strip().upper()}
+            self._coins = self._source.coins(self._options) or ()
+            fields = Fields(data=data, options=self._options)
+            entry_id = self._entry.entry_id if self._entry else ""
+            try:
+                self._summary = await async_wallet_summary(self.hass, self._source, fields, self._coins, entry_id)
+            except InvalidInput as err:
+                problem = err
+                if CONF_COINS in err.errors:
+                    problem = InvalidInput({CONF_QUOTE_ASSET: err.errors[CONF_COINS]}, **err.placeholders)
+            else:
+                self._data = data
+                return await self.async_step_wallet_summary()
+        return self._form("reconfigure_wallet" if self._entry else "wallet", forms.wallet(), user_input, problem)
+
+    async def async_step_reconfigure_wallet(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
+        """Ask the same of a wallet that goes live."""
+        return await self.async_step_wallet(user_input)
+
+    async def async_step_wallet_summary(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
+        """Say what is taken in, what is left alone and what is traded at once, and begin when that is confirmed."""
+        if user_input is not None:
+            return await self._create()
+        live = self._data[CONF_TRADING_MODE] == Mode.LIVE
+        mode = await async_text(self.hass, "setup_real_money" if live else "setup_on_paper")
+        return self.async_show_form(
+            step_id="wallet_summary",
+            data_schema=vol.Schema({}),
+            description_placeholders={**self._summary, "mode": mode},
+        )
+
     async def async_step_summary(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
         """Say what will be bought at once with real money, and begin when that is confirmed."""
         if user_input is not None:
@@ -224,7 +290,8 @@ class CalvalotConfigFlow(ConfigFlow, domain=DOMAIN):
         if subentry := self._get_reauth_entry().subentries.get(self._refused_source or ""):
             return await self._reauth_further(subentry, user_input)
         leader = self._refused_by != "exchange" and self._source.address(self._data) is not None
-        exchange = self._data.get(CONF_TRADING_MODE) == Mode.LIVE and self._refused_by != "leader"
+        keyed = self._data.get(CONF_TRADING_MODE) == Mode.LIVE or self._is_wallet
+        exchange = keyed and self._refused_by != "leader"
         problem = None
         if user_input is not None:
             data = self._merged(user_input)
@@ -264,6 +331,10 @@ class CalvalotConfigFlow(ConfigFlow, domain=DOMAIN):
             problem,
             {"name": subentry.title},
         )
+
+    @property
+    def _is_wallet(self) -> bool:
+        return scope_of(self._data) is Scope.WALLET
 
     @property
     def _fields(self) -> Fields:
@@ -328,11 +399,11 @@ class CalvalotConfigFlow(ConfigFlow, domain=DOMAIN):
         """Hash of the follower, None where others may be alike. Aborts where another entry is the same."""
         if (own := portfolio_hash(self._data)) is None:
             return None
-        identity = self._source.identity(self._data)
+        identity = _identity(self._data)
         alike = [
             entry
             for entry in self._async_current_entries()
-            if entry is not self._entry and type_of(entry.data).identity(entry.data) == identity
+            if entry is not self._entry and _identity(entry.data) == identity
         ]
         same = any(portfolio_hash(entry.data) == own for entry in alike)
         if same or await trades_on(self.hass, self._data, alike):

@@ -19,6 +19,7 @@ CONF_EXCHANGE_URL: Final = "exchange_url"
 CONF_API_KEY: Final = "api_key"
 CONF_API_SECRET: Final = "api_secret"  # noqa: S105
 CONF_INITIAL_BUDGET: Final = "initial_budget"
+CONF_SCOPE: Final = "scope"
 CONF_QUOTE_ASSET: Final = "quote_asset"
 CONF_ACCEPT_PLAIN_HTTP: Final = "accept_plain_http"
 CONF_ACCEPT_WITHDRAWAL_KEY: Final = "accept_withdrawal_key"
@@ -55,7 +56,14 @@ CONF_DROPPED_OUT: Final = "dropped_out"
 # In no form: another address of the service.
 CONF_RANK_URL: Final = "coinmarketcap_url"
 CONF_MAX_SOURCE_AGE: Final = "max_source_age"
+# Of a source of alerts: SHA-256 of its token, and the id of its webhook.
+CONF_TOKEN: Final = "token"  # noqa: S105
+CONF_ALERT_WEBHOOK_ID: Final = "alert_webhook_id"
 CONF_PUSH: Final = "push"
+CONF_LIVE_PRICES: Final = "live_prices"
+CONF_CANDLE_FRAMES: Final = "candle_frames"
+CONF_CANDLE_DAYS_LONG: Final = "candle_days_long"
+CONF_CANDLE_DAYS_SHORT: Final = "candle_days_short"
 CONF_ENTRY_JITTER: Final = "entry_jitter"
 # Shown in the options, not stored.
 CONF_PUSH_URL: Final = "push_url"
@@ -72,6 +80,7 @@ MIN_BUDGET: Final = 10
 SUGGESTED_BUDGET: Final = 1000
 MAX_AMOUNT: Final = 1_000_000
 DEFAULT_POLL_INTERVAL: Final = 120
+DEFAULT_CANDLE_FRAMES: Final = ("1h",)
 
 FIRST_CYCLE_TIMEOUT: Final = 10
 STOP_TIMEOUT: Final = 30

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping
-from typing import Any, override
+from typing import TYPE_CHECKING, Any, override
 
 from homeassistant.config_entries import ConfigEntry
 from homeassistant.const import ATTR_DEVICE_ID, EVENT_HOMEASSISTANT_STOP
@@ -14,8 +14,11 @@ from homeassistant.util import dt as dt_util
 from homeassistant.util.signal_type import SignalType
 
 from .const import DOMAIN, EVENT_SIGNAL_TOLD, LOGGER, STOP_TIMEOUT
+from .hints import AccountHints
 from .issues import Reauthentication, async_sync_issues
 from .ledgers import async_accounts, ledger_path
+from .live import LivePrices
+from .market import async_market
 from .ranking import async_ranking
 from .registry import connection_of, fields_of, sources_of
 from .scheduler import Scheduler
@@ -30,6 +33,9 @@ from .trading.snapshot import Snapshot
 from .trading.sources.base import Source
 from .trading.sources.push import PushVerifier
 from .wording import async_sentence
+
+if TYPE_CHECKING:
+    from .alert_webhook import AlertWebhook
 
 type CalvalotConfigEntry = ConfigEntry[CalvalotCoordinator]
 
@@ -48,10 +54,13 @@ class CalvalotCoordinator(DataUpdateCoordinator[Snapshot]):
         self._fields = fields_of(entry)
         self._tuning = asyncio.Lock()
         self.exchange = exchange_of(hass, entry.data)
+        self.market = async_market(hass, entry.data)
+        self.live = LivePrices(hass, entry, self.market)
+        self.exchange.live_prices = self.live.prices
         ledger = Ledger(ledger_path(hass, entry.entry_id), self.settings.mode, self.settings.quote)
         exchange: Exchange = self.exchange
         if self.settings.mode is Mode.DRY_RUN:
-            exchange = PaperExchange(self.exchange, dt_util.utcnow)
+            exchange = PaperExchange(self.exchange, dt_util.utcnow, self.live.prices)
         self.engine = Engine(
             self.settings,
             sources=sources,
@@ -61,6 +70,7 @@ class CalvalotCoordinator(DataUpdateCoordinator[Snapshot]):
             publish=self._publish,
             accounts=async_accounts(hass),
             ranking=lambda: async_ranking(hass, entry),
+            live_prices=self.live.prices,
             midnight=lambda now: dt_util.start_of_local_day(dt_util.as_local(now)),
         )
         self.device_id = ""
@@ -69,6 +79,7 @@ class CalvalotCoordinator(DataUpdateCoordinator[Snapshot]):
         self._reauth = Reauthentication(hass, entry)
         self._told: dict[str, Exception] = {}
         self.verifier: PushVerifier | None = None
+        self.alert_webhooks: dict[str, AlertWebhook] = {}
         self.scheduler = Scheduler(
             hass,
             entry.title,
@@ -76,6 +87,9 @@ class CalvalotCoordinator(DataUpdateCoordinator[Snapshot]):
             lambda: self.exchange.pause,
             self.async_set_update_error,
         )
+        self.hints: AccountHints | None = None
+        if self.settings.mode is Mode.LIVE:
+            self.hints = AccountHints(hass, entry, self.exchange, self.engine, self.scheduler)
 
     async def async_start(self) -> None:
         """Open the book; nothing goes over the network yet. Raises LedgerError."""
@@ -85,6 +99,7 @@ class CalvalotCoordinator(DataUpdateCoordinator[Snapshot]):
             await self.engine.stop()
             raise
         self.data = self.engine.snapshot
+        self.market.async_join(self.config_entry)
         self.device_id = (
             dr.async_get(self.hass)
             .async_get_or_create(
@@ -108,6 +123,7 @@ class CalvalotCoordinator(DataUpdateCoordinator[Snapshot]):
     async def async_tune(self) -> None:
         """Go on with what was tuned: no cycle is left out or cut short, and the next one begins at once. Raises InvalidSettings."""
         entry = self.config_entry
+        self._follow()
         async with self._tuning:
             settings, interval, fields = entry_settings(entry), poll_interval(entry), fields_of(entry)
             changed = [key for key, each in fields.items() if each != self._fields[key]]
@@ -134,6 +150,10 @@ class CalvalotCoordinator(DataUpdateCoordinator[Snapshot]):
             self._stop_listening()
             self._stop_listening = None
         self.scheduler.stop()
+        self.live.async_end()
+        if self.hints:
+            self.hints.async_end()
+        await self.market.async_leave(self.config_entry)
         await self.engine.stop(STOP_TIMEOUT)
 
     @callback
@@ -148,6 +168,13 @@ class CalvalotCoordinator(DataUpdateCoordinator[Snapshot]):
     async def _async_home_assistant_stops(self, _event: HassEvent) -> None:
         self._stop_listening = None
         await self.async_stop()
+
+    @callback
+    def _follow(self) -> None:
+        """Follow what the portfolio needs of the streams now."""
+        self.live.async_follow(self.engine.symbols)
+        if self.hints:
+            self.hints.async_follow()
 
     @callback
     def _log_connections(self, snapshot: Snapshot) -> None:
@@ -170,6 +197,7 @@ class CalvalotCoordinator(DataUpdateCoordinator[Snapshot]):
     def _publish(self, snapshot: Snapshot, events: tuple[Event, ...]) -> None:
         self.async_set_updated_data(snapshot)
         self.scheduler.wake_at(snapshot.due)
+        self._follow()
         self._log_connections(snapshot)
         async_sync_issues(self.hass, self.config_entry, snapshot)
         self._reauth.async_sync(snapshot)

@@ -10,12 +10,24 @@ from homeassistant.helpers.trigger import TriggerActionType, TriggerConfig, Trig
 from homeassistant.helpers.typing import ConfigType
 import voluptuous as vol
 
+from .candle_trigger import (
+    CONF_CHANGE_ABOVE,
+    CONF_CHANGE_BELOW,
+    CONF_COIN,
+    CONF_TIME_FRAME,
+    CONF_VOLUME_ABOVE,
+    CandleClosedTrigger,
+)
 from .const import DOMAIN
 from .sensor import EUR
 from .target import CONF_LEVEL, CONF_UNIT
+from .trading.market.candles import TimeFrame
 from .trigger import ABOVE, BELOW, CONF_DIRECTION, TRIGGERS, ProfitLossCrossedTrigger
 
-FIELDS: Final[dict[str, dict[vol.Marker, Any]]] = {"profit_loss_crossed": ProfitLossCrossedTrigger.FIELDS}
+FIELDS: Final[dict[str, dict[vol.Marker, Any]]] = {
+    "profit_loss_crossed": ProfitLossCrossedTrigger.FIELDS,
+    "candle_closed": CandleClosedTrigger.FIELDS,
+}
 
 TRIGGER_SCHEMA = cv.key_value_schemas(
     CONF_TYPE,
@@ -34,6 +46,19 @@ CROSSED_CAPABILITIES: Final = vol.Schema(
 )
 
 
+CANDLE_CAPABILITIES: Final = vol.Schema(
+    {
+        vol.Required(CONF_COIN): str,
+        vol.Required(CONF_TIME_FRAME, default=TimeFrame.H1.value): vol.In([frame.value for frame in TimeFrame]),
+        vol.Optional(CONF_CHANGE_ABOVE): vol.Coerce(float),
+        vol.Optional(CONF_CHANGE_BELOW): vol.Coerce(float),
+        vol.Optional(CONF_VOLUME_ABOVE): vol.Coerce(float),
+    }
+)
+
+CAPABILITIES: Final = {"profit_loss_crossed": CROSSED_CAPABILITIES, "candle_closed": CANDLE_CAPABILITIES}
+
+
 async def async_get_triggers(_hass: HomeAssistant, device_id: str) -> list[dict[str, str]]:
     """Return the triggers of a follower's device."""
     return [
@@ -43,7 +68,8 @@ async def async_get_triggers(_hass: HomeAssistant, device_id: str) -> list[dict[
 
 async def async_get_trigger_capabilities(_hass: HomeAssistant, config: ConfigType) -> dict[str, vol.Schema]:
     """Return the fields of a trigger that has some."""
-    return {"extra_fields": CROSSED_CAPABILITIES} if config[CONF_TYPE] in FIELDS else {}
+    fields = CAPABILITIES.get(config[CONF_TYPE])
+    return {"extra_fields": fields} if fields else {}
 
 
 async def async_attach_trigger(
@@ -51,7 +77,7 @@ async def async_attach_trigger(
 ) -> CALLBACK_TYPE:
     """Attach the trigger of that name, aimed at the device."""
     name = config[CONF_TYPE]
-    options = {str(field): config[str(field)] for field in FIELDS.get(name, ())}
+    options = {str(field): config[str(field)] for field in FIELDS.get(name, ()) if str(field) in config}
     target = {CONF_DEVICE_ID: [config[CONF_DEVICE_ID]]}
     trigger = TRIGGERS[name](hass, TriggerConfig(f"{DOMAIN}.{name}", target, options))
     job = HassJob(action)

@@ -19,6 +19,7 @@ from .const import (
     DEFAULT_EXCHANGE_URL,
 )
 from .coordinator import CalvalotConfigEntry
+from .market import Market
 from .registry import type_of
 from .settings import version
 from .trading.errors import CommandError
@@ -60,8 +61,14 @@ async def async_get_config_entry_diagnostics(hass: HomeAssistant, entry: Calvalo
             "problem": _kind(snapshot.exchange_problem),
             "used_weight": coordinator.exchange.used_weight,
             "permissions": None if snapshot.permissions is None else asdict(snapshot.permissions),
+            "account_stream": coordinator.hints.subscribed if coordinator.hints else None,
             "short_of_quote": snapshot.short_of_quote is not None,
         },
+        "market": _market(coordinator.market),
+        "alerts": [
+            {"accepted": each.accepted, "refused": each.refused, "postponed": each.postponed}
+            for each in coordinator.alert_webhooks.values()
+        ],
         "ranks": {"at": snapshot.ranks_at, "problem": _kind(snapshot.rank_problem)},
         "last_signal": {"time": snapshot.last_signal, "result": snapshot.last_signal_result},
         "last_trade": snapshot.last_trade,
@@ -94,6 +101,18 @@ async def async_get_config_entry_diagnostics(hass: HomeAssistant, entry: Calvalo
         },
         "cycles": [{"started": cycle.started, "seconds": round(cycle.seconds, 3)} for cycle in health.cycles],
         "last_errors": [asdict(trouble) for trouble in health.troubles],
+    }
+
+
+def _market(market: Market) -> dict[str, Any] | None:
+    """How the stream is; None while nobody needs it."""
+    if (health := market.health) is None:
+        return None
+    return {
+        "connected": health.connected,
+        "problem": health.problem,
+        "connections": market.stream.connections,
+        "frames": {frame: asdict(each) for frame, each in health.frames.items()},
     }
 
 

@@ -24,7 +24,9 @@ from .form_input import InvalidInput
 from .selectors import PASSWORD_FIELD, URL_FIELD, choice, coin_list
 from .texts import async_field_name, async_text, figure
 from .trading.exchanges.base import Mode
-from .trading.settings import Approval, DroppedOut
+from .trading.market.candles import TimeFrame
+from .trading.market.store import KEPT_LONG, KEPT_SHORT
+from .trading.settings import Approval, DroppedOut, Scope
 
 # What needs the owner's word, by the error that says so.
 CONSENTS = {"plain_http": const.CONF_ACCEPT_PLAIN_HTTP, "key_can_withdraw": const.CONF_ACCEPT_WITHDRAWAL_KEY}
@@ -106,6 +108,8 @@ OPTIONS = (
     Number(key=const.CONF_MAX_RANK, minimum=1, maximum=2000, unit="", whole=True),
     WEIGHT,
     Number(key=const.CONF_MAX_SOURCE_AGE, default=7, minimum=0.1, maximum=365, unit="d"),
+    Number(key=const.CONF_CANDLE_DAYS_LONG, default=KEPT_LONG, minimum=1, maximum=3650, unit="d", whole=True),
+    Number(key=const.CONF_CANDLE_DAYS_SHORT, default=KEPT_SHORT, minimum=1, maximum=400, unit="d", whole=True),
     Number(key=const.CONF_ENTRY_JITTER, default=0, minimum=0, maximum=900, unit="s"),
 )
 
@@ -139,6 +143,12 @@ SECTIONS: Mapping[str, tuple[str, ...]] = {
         const.CONF_ENTRY_JITTER,
         const.CONF_SILENCE_ALERT,
     ),
+    "market": (
+        const.CONF_LIVE_PRICES,
+        const.CONF_CANDLE_FRAMES,
+        const.CONF_CANDLE_DAYS_LONG,
+        const.CONF_CANDLE_DAYS_SHORT,
+    ),
     "connection": (const.CONF_POLL_INTERVAL, const.CONF_PUSH, const.CONF_PUSH_URL),
 }
 
@@ -150,6 +160,9 @@ _ONLY = SelectSelector(
 )
 # A text this long would push the switch beside it out of the dialog; a field that is read only could not be copied from.
 _TEXTS = TextSelector(TextSelectorConfig(multiple=True))
+_FRAMES = SelectSelector(
+    SelectSelectorConfig(options=[frame.value for frame in TimeFrame], multiple=True, mode=SelectSelectorMode.DROPDOWN)
+)
 _ADDRESS = TextSelector(TextSelectorConfig(multiline=True))
 
 
@@ -165,9 +178,22 @@ def exchange() -> vol.Schema:
     )
 
 
+def wallet() -> vol.Schema:
+    """Form of a whole wallet: what its coins are valued in and traded against."""
+    return vol.Schema({vol.Required(const.CONF_QUOTE_ASSET, default=const.DEFAULT_QUOTE_ASSET): _quotes()})
+
+
+def scope() -> vol.Schema:
+    """What belongs to the portfolio, beside the fields of its source."""
+    return vol.Schema({vol.Required(const.CONF_SCOPE, default=Scope.BUDGET.value): choice(Scope, const.CONF_SCOPE)})
+
+
+def _quotes() -> SelectSelector:
+    return SelectSelector(SelectSelectorConfig(options=list(QUOTE_ASSETS), custom_value=True))
+
+
 def budget(*, with_coins: bool) -> vol.Schema:
     """Form of the budget; the coins are asked for where the source does not name them."""
-    quotes = SelectSelector(SelectSelectorConfig(options=list(QUOTE_ASSETS), custom_value=True))
     return vol.Schema(
         {
             vol.Required(BUDGET.key, description={"suggested_value": const.SUGGESTED_BUDGET}): BUDGET.selector(
@@ -176,9 +202,14 @@ def budget(*, with_coins: bool) -> vol.Schema:
             **(
                 {vol.Required(const.CONF_COINS, default=list(const.DEFAULT_COINS)): coin_list(())} if with_coins else {}
             ),
-            vol.Required(const.CONF_QUOTE_ASSET, default=const.DEFAULT_QUOTE_ASSET): quotes,
+            vol.Required(const.CONF_QUOTE_ASSET, default=const.DEFAULT_QUOTE_ASSET): _quotes(),
         }
     )
+
+
+def copied(made: Iterable[str]) -> vol.Schema:
+    """Form of texts that are to be copied: what is put into it does not count."""
+    return vol.Schema({vol.Optional(key): _ADDRESS for key in made})
 
 
 def reauth(*, leader: bool, exchange: bool) -> vol.Schema:
@@ -210,6 +241,11 @@ def options(
         const.CONF_RANK_IDS: (vol.Optional(const.CONF_RANK_IDS), _TEXTS),
         const.CONF_QUIET_HOURS: (vol.Optional(const.CONF_QUIET_HOURS), TextSelector()),
         const.CONF_PAUSED: (vol.Required(const.CONF_PAUSED, default=False), BooleanSelector()),
+        const.CONF_LIVE_PRICES: (vol.Required(const.CONF_LIVE_PRICES, default=False), BooleanSelector()),
+        const.CONF_CANDLE_FRAMES: (
+            vol.Required(const.CONF_CANDLE_FRAMES, default=list(const.DEFAULT_CANDLE_FRAMES)),
+            _FRAMES,
+        ),
         const.CONF_PUSH: (vol.Required(const.CONF_PUSH, default=False), BooleanSelector()),
         const.CONF_PUSH_URL: (vol.Optional(const.CONF_PUSH_URL), _ADDRESS),
     }

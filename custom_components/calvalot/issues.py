@@ -20,9 +20,9 @@ from .const import (
     UNKNOWN_ORDER_GRACE,
 )
 from .registry import type_of
-from .trading.decimals import ZERO
+from .trading.decimals import ZERO, decimal_text
 from .trading.errors import InvalidKey, LeaderForbidden, LeaderSignalsOff
-from .trading.ledger.records import OrderRecord
+from .trading.ledger.records import CashFlow, OrderRecord
 from .trading.market.coinmarketcap import RankKeyRefused
 from .trading.snapshot import Snapshot, Status
 from .trading.urls import is_private
@@ -34,13 +34,17 @@ KEY_OR_ADDRESS = -2015
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
-    """One kind of issue: `details` returns its placeholders while it is there, else None."""
+    """One kind of issue: `details` returns its placeholders while it is there, else None.
+
+    One that is not `published` does not rest on what a portfolio publishes: it is raised and cleared where it is found.
+    """
 
     key: str
     details: Callable[[Snapshot, ConfigEntry[Any]], Mapping[str, str] | None] = lambda _snapshot, _entry: None
     severity: ir.IssueSeverity = ir.IssueSeverity.ERROR
     fixable: bool = False
     persistent: bool = False
+    published: bool = True
 
 
 def _when(present: bool) -> Mapping[str, str] | None:
@@ -67,6 +71,15 @@ def order_text(order: OrderRecord) -> str:
     if order.quote_amount is not None:
         size = f"{order.quote_amount.normalize():f} {order.symbol.removeprefix(order.coin)}"
     return f"{order.side} {size} {order.symbol} ({order.client_order_id})"
+
+
+def movement_text(flow: CashFlow | None, entry: ConfigEntry[Any]) -> str:
+    """What came (+) or left (−), and when in UTC."""
+    if flow is None:
+        return "–"
+    asset = flow.coin or entry.data.get(CONF_QUOTE_ASSET, DEFAULT_QUOTE_ASSET)
+    quantity = flow.quantity or abs(flow.amount_quote)
+    return f"{'+' if flow.arrives else '−'}{decimal_text(quantity)} {asset}, {flow.time:%Y-%m-%d %H:%M} UTC"
 
 
 def _order_unknown(snapshot: Snapshot, _entry: ConfigEntry[Any]) -> Mapping[str, str] | None:
@@ -112,6 +125,10 @@ def _coin_set_aside(snapshot: Snapshot, entry: ConfigEntry[Any]) -> Mapping[str,
     return {"coins": ", ".join(position.coin for position in aside), "value": f"{value:f} {quote}"}
 
 
+def _movement_unexplained(snapshot: Snapshot, _entry: ConfigEntry[Any]) -> Mapping[str, str] | None:
+    return {"count": f"{len(snapshot.unexplained)}"} if snapshot.unexplained else None
+
+
 def _ranks_unavailable(snapshot: Snapshot, _entry: ConfigEntry[Any]) -> Mapping[str, str] | None:
     problem = snapshot.rank_problem
     if problem is None or isinstance(problem, RankKeyRefused):
@@ -132,8 +149,12 @@ LEDGER_NEWER = Problem(key="ledger_newer", severity=ir.IssueSeverity.CRITICAL)
 COINS_LEFT = Problem(key="coins_left", severity=ir.IssueSeverity.WARNING, fixable=True, persistent=True)
 ORDERS_LEFT = Problem(key="orders_left", severity=ir.IssueSeverity.ERROR, fixable=True, persistent=True)
 
+# Found by the stream, which portfolios share.
+MARKET_DATA_BROKEN = Problem(key="market_data_broken", severity=ir.IssueSeverity.WARNING, published=False)
+
 PROBLEMS = (
     COINS_LEFT,
+    MARKET_DATA_BROKEN,
     ORDERS_LEFT,
     LEDGER_NEWER,
     LEDGER_UNREADABLE,
@@ -200,6 +221,7 @@ PROBLEMS = (
         fixable=True,
     ),
     Problem(key="coin_set_aside", details=_coin_set_aside, severity=ir.IssueSeverity.WARNING, fixable=True),
+    Problem(key="movement_unexplained", details=_movement_unexplained, severity=ir.IssueSeverity.WARNING, fixable=True),
     Problem(key="ledger_mismatch", details=_ledger_mismatch, fixable=True),
     Problem(
         key="signal_returned",
@@ -240,7 +262,7 @@ def async_raise_issue(
 @callback
 def async_sync_issues(hass: HomeAssistant, entry: ConfigEntry[Any], snapshot: Snapshot) -> None:
     """Raise the issues that are there and clear the others."""
-    for problem in PROBLEMS:
+    for problem in (each for each in PROBLEMS if each.published):
         if (details := problem.details(snapshot, entry)) is None:
             ir.async_delete_issue(hass, DOMAIN, issue_id(problem.key, entry.entry_id))
         else:
@@ -248,10 +270,16 @@ def async_sync_issues(hass: HomeAssistant, entry: ConfigEntry[Any], snapshot: Sn
 
 
 @callback
+def async_clear_issue(hass: HomeAssistant, problem: Problem, entry_id: str) -> None:
+    """Clear one issue of a follower."""
+    ir.async_delete_issue(hass, DOMAIN, issue_id(problem.key, entry_id))
+
+
+@callback
 def async_clear_issues(hass: HomeAssistant, entry_id: str) -> None:
     """Clear all issues of a follower."""
     for problem in PROBLEMS:
-        ir.async_delete_issue(hass, DOMAIN, issue_id(problem.key, entry_id))
+        async_clear_issue(hass, problem, entry_id)
 
 
 class Reauthentication:

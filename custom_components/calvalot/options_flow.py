@@ -45,7 +45,7 @@ class CalvalotOptionsFlow(OptionsFlow):
         weights = weights_of(entry)
         shown: Mapping[str, Any] = {CONF_COINS: list(known), CONF_WEIGHT: float(weights[source.kind])} | entry.options
         errors: dict[str, str] = {}
-        placeholders = {"push_url": url}
+        placeholders = {"push_url": url, "would_sell": self._would_sell()}
         if user_input is not None:
             shown = forms.flat(user_input)
             key = shown.get(CONF_RANK_KEY) or entry.options.get(CONF_RANK_KEY)
@@ -81,6 +81,12 @@ class CalvalotOptionsFlow(OptionsFlow):
             errors=errors,
             description_placeholders=placeholders,
         )
+
+    def _would_sell(self) -> str:
+        """Coins that a sale of everything would sell by now."""
+        coordinator: CalvalotCoordinator | None = getattr(self.config_entry, "runtime_data", None)
+        positions = coordinator.data.positions.values() if coordinator else ()
+        return ", ".join(each.coin for each in positions if each.quantity and not each.frozen) or "–"
 
     def _check_floor(self, wanted: Mapping[str, Any]) -> None:
         """See that a new floor does not lie above the value, where that is known. Raises InvalidInput."""

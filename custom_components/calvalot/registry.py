@@ -7,9 +7,11 @@ from homeassistant.config_entries import ConfigEntry
 from homeassistant.core import HomeAssistant
 
 from .const import CONF_COINS, CONF_PAUSED, CONF_WEIGHT
+from .kinds.alerts import AlertsType
 from .kinds.allocation import AllocationType
 from .kinds.base import Fields, SourceType
 from .kinds.leader import LeaderType
+from .kinds.manual import ManualType
 from .settings import first_key, weights_of
 from .trading.decimals import HUNDRED
 from .trading.sources.base import Source
@@ -17,6 +19,8 @@ from .trading.sources.base import Source
 _TYPES: tuple[SourceType, ...] = (
     LeaderType(),
     AllocationType(),
+    AlertsType(),
+    ManualType(),
 )
 SOURCES: Final[Mapping[str, SourceType]] = {source.kind: source for source in _TYPES}
 

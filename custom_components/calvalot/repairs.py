@@ -24,15 +24,18 @@ from .checks import check_coins
 from .const import CONF_COINS, CONF_QUOTE_ASSET, CONF_RANK_IDS, DEFAULT_COINS, DEFAULT_QUOTE_ASSET
 from .coordinator import CalvalotConfigEntry
 from .form_input import InvalidInput
-from .issues import COINS_LEFT, ORDERS_LEFT, order_text, unknown_orders
+from .issues import COINS_LEFT, ORDERS_LEFT, movement_text, order_text, unknown_orders
+from .selectors import choice
 from .settings import amount, coin_codes, exchange_of
 from .trading.bookings import Execution
 from .trading.engine import Engine
 from .trading.errors import CommandError
 from .trading.exchanges.base import Side
-from .trading.ledger.records import OrderRecord
+from .trading.explanation import SAID, Explanation
+from .trading.ledger.records import CashFlow, OrderRecord
 from .trading.market.ranks import Listed
 
+CONF_EXPLANATION = "explanation"
 EUR = NumberSelector(NumberSelectorConfig(mode=NumberSelectorMode.BOX, step="any", unit_of_measurement="EUR"))
 
 
@@ -67,6 +70,38 @@ class AddCoins(RepairsFlow):
                 return self.async_create_entry(data={})
         return self.async_show_form(
             step_id="confirm", data_schema=vol.Schema({}), errors=errors, description_placeholders=placeholders
+        )
+
+
+class ExplainMovement(RepairsFlow):
+    """Lets the owner say why something came to his wallet or left it, one after the other."""
+
+    def __init__(self, entry: CalvalotConfigEntry) -> None:
+        """Take what the issue is about."""
+        self._entry = entry
+        self._flow: CashFlow | None = None
+
+    async def async_step_init(self, user_input: dict[str, str] | None = None) -> RepairsFlowResult:
+        """Ask about the newest that nothing explained."""
+        errors: dict[str, str] = {}
+        placeholders = {"name": self._entry.title}
+        if user_input is not None and self._flow:
+            said = Explanation(user_input[CONF_EXPLANATION])
+            seq = self._flow.seq
+            errors = await _told(
+                self._entry, placeholders, lambda follower: follower.commands.explain_cash_flow(seq, said)
+            )
+        left = self._entry.runtime_data.data.unexplained if self._entry.state is ConfigEntryState.LOADED else ()
+        if not errors:
+            if not left:
+                return self.async_create_entry(data={})
+            self._flow = left[0]
+        return self.async_show_form(
+            step_id="init",
+            data_schema=vol.Schema({vol.Required(CONF_EXPLANATION): choice(SAID, CONF_EXPLANATION)}),
+            errors=errors,
+            description_placeholders=placeholders
+            | {"movement": movement_text(self._flow, self._entry), "count": f"{len(left)}"},
         )
 
 
@@ -241,6 +276,8 @@ async def async_create_fix_flow(
             return Tell(entry, lambda follower: follower.commands.accept_account(), missing=missing)
         case {"problem": "coin_set_aside", "coins": str(coins), "value": str(value)}:
             return Tell(entry, partial(_write_off, coins=coin_codes(coins.split(","))), coins=coins, value=value)
+        case {"problem": "movement_unexplained"}:
+            return ExplainMovement(entry)
         case {"problem": "rank_ambiguous"} if listed := entry.runtime_data.data.ambiguous_coins:
             return ConfirmRanks(entry, listed)
         case {"problem": "dead"}:

@@ -18,7 +18,7 @@ PASSWORD_FIELD: Final = TextSelector(TextSelectorConfig(type=TextSelectorType.PA
 URL_FIELD: Final = TextSelector(TextSelectorConfig(type=TextSelectorType.URL))
 
 
-def choice(values: type[StrEnum], translation_key: str) -> SelectSelector:
+def choice(values: Iterable[StrEnum], translation_key: str) -> SelectSelector:
     """One of a few values, with translated names."""
     return SelectSelector(
         SelectSelectorConfig(options=[value.value for value in values], translation_key=translation_key)

@@ -125,6 +125,11 @@ SENSORS: Final[tuple[CalvalotSensorDescription, ...]] = (
         value_fn=lambda snapshot: snapshot.fees_paid,
     ),
     CalvalotSensorDescription(
+        key="open_orders",
+        state_class=SensorStateClass.MEASUREMENT,
+        value_fn=lambda snapshot: Decimal(len(snapshot.resting) + len(snapshot.open_orders)),
+    ),
+    CalvalotSensorDescription(
         key="status",
         device_class=SensorDeviceClass.ENUM,
         options=list(Status),

@@ -1,8 +1,8 @@
 """Actions: what the owner tells a follower, and what it answers."""
 
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Mapping
 from datetime import datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -15,16 +15,19 @@ from homeassistant.helpers.typing import VolDictType
 from homeassistant.util import dt as dt_util
 import voluptuous as vol
 
-from .actions import Action, Run, invalid_input
-from .candles import async_candles
-from .const import DOMAIN, MAX_AMOUNT
+from .actions import ATTR_COIN, ATTR_CONFIRM, Action, amount_of, coin_code, invalid_input, of_engine, positive_amount
+from .candles import async_candles, async_fill
+from .const import DOMAIN
 from .coordinator import CalvalotConfigEntry
 from .errors import translated_errors
 from .kinds.allocation import ATTR_PLAN_ID, CONF_ALLOCATION, SHARES, draft_of
+from .order_actions import ORDER_ACTIONS
 from .registry import SOURCES
+from .reports import ATTR_YEAR, REPORT_FIELDS, async_create_report
 from .target import async_owners
 from .trading import responses
 from .trading.engine import Engine
+from .trading.market import answers
 from .trading.market.candles import TimeFrame
 from .trading.reports.exports import EXPORTS
 from .trading.reports.form_2086 import Start
@@ -32,19 +35,18 @@ from .trading.responses import Json
 
 ATTR_AMOUNT: Final = "amount"
 ATTR_AT: Final = "at"
-ATTR_COIN: Final = "coin"
-ATTR_CONFIRM: Final = "confirm"
 ATTR_ACQUISITION: Final = "acquisition"
 ATTR_EXCHANGES: Final = "exchanges"
 ATTR_FORMAT: Final = "format"
 ATTR_FRACTIONS: Final = "fractions"
 ATTR_ID: Final = "id"
+ATTR_WITHDRAW: Final = "withdraw"
 ATTR_VALUES: Final = "values"
-ATTR_YEAR: Final = "year"
 ATTR_DRY_RUN: Final = "dry_run"
 ATTR_FILE: Final = "file"
 ATTR_LIMIT: Final = "limit"
 ATTR_NOTE: Final = "note"
+ATTR_SELL: Final = "sell"
 ATTR_SIGNAL_ID: Final = "signal_id"
 ATTR_SINCE: Final = "since"
 ATTR_SKIP_UNREADABLE: Final = "skip_unreadable"
@@ -60,37 +62,12 @@ IMPORT_FOLDER: Final = "import"
 DEFAULT_LIMIT: Final = 100
 MAX_LIMIT: Final = 1000
 MAX_NOTE: Final = 255
-SMALLEST_AMOUNT: Final = Decimal("1e-8")
-
-
-def _amount(value: Any) -> Decimal:
-    """Validate an amount in EUR: finite, from 0 to MAX_AMOUNT, at most eight decimals."""
-    try:
-        amount = Decimal(str(value))
-    except InvalidOperation as err:
-        raise invalid_input("amount_invalid") from err
-    if not amount.is_finite():
-        raise invalid_input("amount_invalid")
-    if amount < 0:
-        raise invalid_input("amount_negative")
-    if amount > MAX_AMOUNT:
-        raise invalid_input("amount_too_large", limit=str(MAX_AMOUNT))
-    if amount != amount.quantize(SMALLEST_AMOUNT):
-        raise invalid_input("amount_invalid")
-    return amount
-
-
-def _positive_amount(value: Any) -> Decimal:
-    """Validate an amount in EUR of more than nothing."""
-    if not (amount := _amount(value)):
-        raise invalid_input("amount_not_positive")
-    return amount
 
 
 def _signed_amount(value: Any) -> Decimal:
     """Validate an amount in EUR other than nothing: a deposit, or a withdrawal where it is negative."""
     text = str(value).strip()
-    amount = _positive_amount(text.removeprefix("-"))
+    amount = positive_amount(text.removeprefix("-"))
     return -amount if text.startswith("-") else amount
 
 
@@ -117,13 +94,8 @@ def _limit(value: Any) -> int:
     return int(value)
 
 
-def _coin(value: Any) -> str:
-    """Validate a coin's code, in capitals."""
-    return cv.string(value).strip().upper()
-
-
 CASH_FLOW_FIELDS: Final[VolDictType] = {
-    vol.Required(ATTR_AMOUNT): _positive_amount,
+    vol.Required(ATTR_AMOUNT): positive_amount,
     vol.Optional(ATTR_NOTE, default=""): vol.All(cv.string, vol.Length(max=MAX_NOTE)),
     vol.Optional(ATTR_AT): _time,
 }
@@ -147,20 +119,16 @@ async def _reset(engine: Engine, data: Mapping[str, Any]) -> None:
     await engine.commands.reset()
 
 
+async def _withdraw(_hass: HomeAssistant, entry: CalvalotConfigEntry, data: Mapping[str, Any]) -> None:
+    if data[ATTR_SELL] and ATTR_AT in data:
+        raise invalid_input("sell_only_now")
+    commands = entry.runtime_data.engine.commands
+    work = commands.withdraw(data[ATTR_AMOUNT], data[ATTR_NOTE], data.get(ATTR_AT), sell=data[ATTR_SELL])
+    await entry.runtime_data.async_finish(work)
+
+
 async def _get_portfolio(engine: Engine, _data: Mapping[str, Any]) -> Json:
     return responses.portfolio(engine.snapshot)
-
-
-type OfEngine = Callable[[Engine, Mapping[str, Any]], Coroutine[Any, Any, Any]]
-
-
-def _of(run: OfEngine) -> Run:
-    """What an action does with the engine of the portfolio that it names, to its end."""
-
-    async def finish(_hass: HomeAssistant, entry: CalvalotConfigEntry, data: Mapping[str, Any]) -> Any:
-        return await entry.runtime_data.async_finish(run(entry.runtime_data.engine, data))
-
-    return finish
 
 
 async def _preview(hass: HomeAssistant, entry: CalvalotConfigEntry, data: Mapping[str, Any]) -> Json:
@@ -168,12 +136,17 @@ async def _preview(hass: HomeAssistant, entry: CalvalotConfigEntry, data: Mappin
         await draft_of(hass, entry, data[CONF_ALLOCATION], data.get(ATTR_SOURCE)) if CONF_ALLOCATION in data else None
     )
     commands = entry.runtime_data.engine.commands
+    if ATTR_WITHDRAW in data:
+        return await entry.runtime_data.async_finish(commands.preview_withdrawal(data[ATTR_WITHDRAW]))
     return await entry.runtime_data.async_finish(commands.preview(data.get(ATTR_SOURCE), draft))
 
 
-async def _get_candles(hass: HomeAssistant, entry: CalvalotConfigEntry, data: Mapping[str, Any]) -> Json:
+async def _get_candles(_hass: HomeAssistant, entry: CalvalotConfigEntry, data: Mapping[str, Any]) -> Json:
     frame, count = TimeFrame(data[ATTR_TIME_FRAME]), data[ATTR_LIMIT]
-    return responses.candles(await async_candles(hass, entry, data[ATTR_COIN], frame, count, data.get(ATTR_UNTIL)))
+    history = await async_candles(entry, data[ATTR_COIN], frame, count, data.get(ATTR_UNTIL))
+    since = data.get(ATTR_SINCE)
+    fill = async_fill(entry, data[ATTR_COIN], frame, since) if since else None
+    return answers.candles(history, fill)
 
 
 async def _import_history(hass: HomeAssistant, entry: CalvalotConfigEntry, data: Mapping[str, Any]) -> Json:
@@ -194,22 +167,24 @@ async def _import_history(hass: HomeAssistant, entry: CalvalotConfigEntry, data:
 OF_EVERY_PORTFOLIO: Final = (
     Action(
         "deposit",
-        _of(lambda engine, data: engine.commands.deposit(data[ATTR_AMOUNT], data[ATTR_NOTE], data.get(ATTR_AT))),
+        of_engine(lambda engine, data: engine.commands.deposit(data[ATTR_AMOUNT], data[ATTR_NOTE], data.get(ATTR_AT))),
         CASH_FLOW_FIELDS,
     ),
     Action(
         "withdraw",
-        _of(lambda engine, data: engine.commands.withdraw(data[ATTR_AMOUNT], data[ATTR_NOTE], data.get(ATTR_AT))),
-        CASH_FLOW_FIELDS,
+        _withdraw,
+        {**CASH_FLOW_FIELDS, vol.Optional(ATTR_SELL, default=False): cv.boolean},
     ),
     Action(
         "add_cash_flow",
-        _of(lambda engine, data: engine.commands.add_cash_flow(data[ATTR_AMOUNT], data[ATTR_NOTE], data.get(ATTR_AT))),
+        of_engine(
+            lambda engine, data: engine.commands.add_cash_flow(data[ATTR_AMOUNT], data[ATTR_NOTE], data.get(ATTR_AT))
+        ),
         {**CASH_FLOW_FIELDS, vol.Required(ATTR_AMOUNT): _signed_amount},
     ),
     Action(
         "change_cash_flow",
-        _of(
+        of_engine(
             lambda engine, data: engine.commands.change_cash_flow(
                 data[ATTR_ID], data.get(ATTR_AMOUNT), data.get(ATTR_AT), data.get(ATTR_NOTE)
             )
@@ -223,74 +198,92 @@ OF_EVERY_PORTFOLIO: Final = (
     ),
     Action(
         "delete_cash_flow",
-        _of(lambda engine, data: engine.commands.delete_cash_flow(data[ATTR_ID])),
+        of_engine(lambda engine, data: engine.commands.delete_cash_flow(data[ATTR_ID])),
         {vol.Required(ATTR_ID): _id},
     ),
-    Action("undo_cash_flow", _of(lambda engine, _: engine.commands.undo_cash_flow())),
+    Action("undo_cash_flow", of_engine(lambda engine, _: engine.commands.undo_cash_flow())),
     Action(
         "set_net_deposits",
-        _of(lambda engine, data: engine.commands.set_net_deposits(data[ATTR_AMOUNT])),
-        {vol.Required(ATTR_AMOUNT): _amount},
+        of_engine(lambda engine, data: engine.commands.set_net_deposits(data[ATTR_AMOUNT])),
+        {vol.Required(ATTR_AMOUNT): amount_of},
     ),
     Action(
         "write_off",
-        _of(lambda engine, data: engine.commands.write_off(data[ATTR_COIN], data.get(ATTR_VALUE))),
-        {vol.Required(ATTR_COIN): _coin, vol.Optional(ATTR_VALUE): _amount},
+        of_engine(lambda engine, data: engine.commands.write_off(data[ATTR_COIN], data.get(ATTR_VALUE))),
+        {vol.Required(ATTR_COIN): coin_code, vol.Optional(ATTR_VALUE): amount_of},
     ),
     Action(
         "release_coin",
-        _of(lambda engine, data: engine.commands.release(data[ATTR_COIN])),
-        {vol.Required(ATTR_COIN): _coin},
+        of_engine(lambda engine, data: engine.commands.release(data[ATTR_COIN])),
+        {vol.Required(ATTR_COIN): coin_code},
     ),
-    Action("reset", _of(_reset), CONFIRM_FIELDS),
-    Action("sync", _of(lambda engine, _: engine.commands.sync())),
+    Action("reset", of_engine(_reset), CONFIRM_FIELDS),
+    Action("sync", of_engine(lambda engine, _: engine.commands.sync())),
     Action(
         "rebalance",
-        _of(lambda engine, data: engine.commands.sync(data.get(ATTR_SOURCE), data.get(ATTR_PLAN_ID))),
+        of_engine(lambda engine, data: engine.commands.sync(data.get(ATTR_SOURCE), data.get(ATTR_PLAN_ID))),
         {vol.Optional(ATTR_PLAN_ID): cv.string, **SOURCE_FIELDS},
     ),
     Action(
         "exit",
-        _of(lambda engine, data: engine.commands.exit(confirm=data[ATTR_CONFIRM])),
+        of_engine(lambda engine, data: engine.commands.exit(confirm=data[ATTR_CONFIRM])),
         CONFIRM_FIELDS,
         previews=True,
     ),
     Action(
         "approve",
-        _of(lambda engine, data: engine.commands.approve(data.get(ATTR_SIGNAL_ID), data.get(ATTR_SOURCE))),
+        of_engine(lambda engine, data: engine.commands.approve(data.get(ATTR_SIGNAL_ID), data.get(ATTR_SOURCE))),
         SIGNAL_FIELDS,
     ),
     Action(
         "reject",
-        _of(lambda engine, data: engine.commands.reject(data.get(ATTR_SIGNAL_ID), data.get(ATTR_SOURCE))),
+        of_engine(lambda engine, data: engine.commands.reject(data.get(ATTR_SIGNAL_ID), data.get(ATTR_SOURCE))),
         SIGNAL_FIELDS,
     ),
-    Action("preview", _preview, {vol.Optional(CONF_ALLOCATION): SHARES, **SOURCE_FIELDS}, admin=False),
-    Action("get_portfolio", _of(_get_portfolio), admin=False),
+    Action(
+        "preview",
+        _preview,
+        {vol.Optional(CONF_ALLOCATION): SHARES, vol.Optional(ATTR_WITHDRAW): positive_amount, **SOURCE_FIELDS},
+        admin=False,
+    ),
+    Action("get_portfolio", of_engine(_get_portfolio), admin=False),
     Action(
         "get_trades",
-        _of(lambda engine, data: engine.queries.trades(*_page(data))),
+        of_engine(lambda engine, data: engine.queries.trades(*_page(data))),
         PAGE_FIELDS,
         admin=False,
         rows="trades",
     ),
     Action(
         "get_signals",
-        _of(lambda engine, data: engine.queries.signals(*_page(data))),
+        of_engine(lambda engine, data: engine.queries.signals(*_page(data))),
         PAGE_FIELDS,
         admin=False,
         rows="signals",
     ),
     Action(
+        "get_alerts",
+        of_engine(lambda engine, data: engine.queries.alerts(data[ATTR_LIMIT], data.get(ATTR_SINCE))),
+        {key: check for key, check in PAGE_FIELDS.items() if key != ATTR_BOOK},
+        admin=False,
+        rows="alerts",
+    ),
+    Action(
+        "get_orders",
+        of_engine(lambda engine, data: engine.queries.orders(engine.snapshot, data[ATTR_LIMIT], data.get(ATTR_SINCE))),
+        {key: check for key, check in PAGE_FIELDS.items() if key != ATTR_BOOK},
+        admin=False,
+    ),
+    Action(
         "get_cash_flows",
-        _of(lambda engine, data: engine.queries.cash_flows(*_page(data))),
+        of_engine(lambda engine, data: engine.queries.cash_flows(*_page(data))),
         PAGE_FIELDS,
         admin=False,
         rows="cash_flows",
     ),
     Action(
         "export",
-        _of(
+        of_engine(
             lambda engine, data: engine.queries.export(
                 data[ATTR_FORMAT],
                 data.get(ATTR_YEAR),
@@ -305,26 +298,27 @@ OF_EVERY_PORTFOLIO: Final = (
         {
             vol.Required(ATTR_FORMAT): vol.In(EXPORTS),
             vol.Optional(ATTR_YEAR): vol.All(vol.Coerce(int), vol.Range(min=2009, max=9998)),
-            vol.Optional(ATTR_ACQUISITION): _amount,
-            vol.Optional(ATTR_FRACTIONS): _amount,
-            vol.Optional(ATTR_EXCHANGES): _amount,
-            vol.Optional(ATTR_VALUES, default=dict): {cv.string: _amount},
+            vol.Optional(ATTR_ACQUISITION): amount_of,
+            vol.Optional(ATTR_FRACTIONS): amount_of,
+            vol.Optional(ATTR_EXCHANGES): amount_of,
+            vol.Optional(ATTR_VALUES, default=dict): {cv.string: amount_of},
         },
         admin=False,
     ),
     Action(
         "get_statistics",
-        _of(lambda engine, _: engine.queries.statistics(engine.snapshot.sources)),
+        of_engine(lambda engine, _: engine.queries.statistics(engine.snapshot.sources)),
         admin=False,
     ),
     Action(
         "get_candles",
         _get_candles,
         {
-            vol.Required(ATTR_COIN): _coin,
+            vol.Required(ATTR_COIN): coin_code,
             vol.Optional(ATTR_TIME_FRAME, default=TimeFrame.H1.value): vol.In([frame.value for frame in TimeFrame]),
             vol.Optional(ATTR_LIMIT, default=DEFAULT_LIMIT): _limit,
             vol.Optional(ATTR_UNTIL): _time,
+            vol.Optional(ATTR_SINCE): _time,
         },
         admin=False,
     ),
@@ -340,16 +334,21 @@ OF_EVERY_PORTFOLIO: Final = (
     ),
     Action(
         "get_history",
-        _of(lambda engine, data: engine.queries.history(data[ATTR_LIMIT], data.get(ATTR_SINCE))),
+        of_engine(lambda engine, data: engine.queries.history(data[ATTR_LIMIT], data.get(ATTR_SINCE))),
         {key: check for key, check in PAGE_FIELDS.items() if key != ATTR_BOOK},
         admin=False,
         rows="history",
     ),
-    Action("get_performance", _of(lambda engine, _: engine.queries.performance()), admin=False),
+    Action("create_report", async_create_report, REPORT_FIELDS, answers=True),
+    Action("get_performance", of_engine(lambda engine, _: engine.queries.performance()), admin=False),
 )
 
 
-ACTIONS: Final = (*OF_EVERY_PORTFOLIO, *(action for kind in SOURCES.values() for action in kind.actions()))
+ACTIONS: Final = (
+    *OF_EVERY_PORTFOLIO,
+    *ORDER_ACTIONS,
+    *(action for kind in SOURCES.values() for action in kind.actions()),
+)
 
 
 @callback

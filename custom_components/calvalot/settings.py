@@ -15,7 +15,7 @@ from . import const
 from .trading.decimals import HUNDRED, ZERO
 from .trading.exchanges.base import Mode, Side
 from .trading.exchanges.binance import BinanceExchange
-from .trading.settings import Approval, DroppedOut, QuietHours, Settings
+from .trading.settings import Approval, DroppedOut, QuietHours, Scope, Settings
 from .trading.signal import SourceKind
 from .trading.sources.leader import Leader
 from .trading.urls import normalise_url
@@ -121,6 +121,11 @@ def first_key(data: Mapping[str, Any]) -> str:
     return str(data.get(const.CONF_SOURCE, SourceKind.LEADER))
 
 
+def scope_of(data: Mapping[str, Any]) -> Scope:
+    """What belongs to the portfolio of an entry or of a flow."""
+    return Scope(data.get(const.CONF_SCOPE, Scope.BUDGET))
+
+
 def weights_of(entry: ConfigEntry[Any]) -> Mapping[str, Decimal]:
     """Weights of the sources of an entry (%) by their keys; the first has what the others leave, where nothing else is said."""
     further = {key: Decimal(str(subentry.data[const.CONF_WEIGHT])) for key, subentry in entry.subentries.items()}
@@ -138,7 +143,8 @@ def entry_settings(entry: ConfigEntry[Any]) -> Settings:
         entry_id=entry.entry_id,
         mode=_read(data, const.CONF_TRADING_MODE, Mode),
         quote=str(data.get(const.CONF_QUOTE_ASSET, const.DEFAULT_QUOTE_ASSET)).upper(),
-        initial_budget=_read(data, const.CONF_INITIAL_BUDGET, amount),
+        scope=(scope := scope_of(data)),
+        initial_budget=ZERO if scope is Scope.WALLET else _read(data, const.CONF_INITIAL_BUDGET, amount),
         coins=coin_codes(
             coin for coins in (entry.options.get(const.CONF_COINS, const.DEFAULT_COINS), *named) for coin in coins
         ),

@@ -15,7 +15,7 @@ from .const import CONF_COINS, CONF_PAUSED, CONF_QUOTE_ASSET, CONF_WEIGHT, DEFAU
 from .form_input import InvalidInput
 from .kinds.base import Fields, SourceType
 from .registry import SOURCES
-from .settings import entry_settings, exchange_of, weights_of
+from .settings import entry_settings, exchange_of, scope_of, weights_of
 from .texts import figure
 from .trading.decimals import HUNDRED, ZERO
 from .trading.errors import SourceError
@@ -26,13 +26,36 @@ from .trading.wants import Moves
 class SourceSubentryFlow(ConfigSubentryFlow):
     """Adds a source of the kind that the subentry's type names, or changes one."""
 
+    def __init__(self) -> None:
+        """Start with nothing known."""
+        self._data: dict[str, Any] = {}
+        self._made: Mapping[str, str] = {}
+
     async def async_step_user(self, user_input: dict[str, Any] | None = None) -> SubentryFlowResult:
-        """Ask for a further source."""
+        """Ask for a further source; a whole wallet has own allocations only."""
+        if scope_of(self._get_entry().data) not in self._kind.scopes:
+            return self.async_abort(reason="wallet_scope")
         return await self._ask("user", {}, user_input)
 
     async def async_step_reconfigure(self, user_input: dict[str, Any] | None = None) -> SubentryFlowResult:
         """Ask what to change of one."""
         return await self._ask("reconfigure", self._get_reconfigure_subentry().data, user_input)
+
+    async def async_step_copy(self, user_input: dict[str, Any] | None = None) -> SubentryFlowResult:
+        """Show what was made for the source: it is shown this once."""
+        if user_input is not None:
+            return await self._finish()
+        schema = self.add_suggested_values_to_schema(forms.copied(self._made), self._made)
+        return self.async_show_form(step_id="copy", data_schema=schema)
+
+    async def _finish(self) -> SubentryFlowResult:
+        """Store the source."""
+        entry, data = self._get_entry(), self._data
+        title = await self._title(entry, data)
+        if self.source == SOURCE_RECONFIGURE:
+            subentry = self._get_reconfigure_subentry()
+            return self.async_update_and_abort(entry, subentry, data=data, title=title)
+        return self.async_create_entry(title=title, data=data)
 
     @property
     def _kind(self) -> SourceType:
@@ -48,11 +71,8 @@ class SourceSubentryFlow(ConfigSubentryFlow):
             except InvalidInput as err:
                 problem = err
             else:
-                title = await self._title(entry, data)
-                if self.source == SOURCE_RECONFIGURE:
-                    subentry = self._get_reconfigure_subentry()
-                    return self.async_update_and_abort(entry, subentry, data=data, title=title)
-                return self.async_create_entry(title=title, data=data)
+                self._data = data
+                return await (self.async_step_copy() if self._made else self._finish())
         schema = vol.Schema(
             {
                 forms.WEIGHT.marker: forms.WEIGHT.selector(""),
@@ -80,6 +100,7 @@ class SourceSubentryFlow(ConfigSubentryFlow):
         """What was put in, as it is stored. Raises InvalidInput."""
         kind = self._kind
         fields = await kind.check(self.hass, Fields(data=stored, options=stored), user_input)
+        self._made = fields.made
         if (coins := kind.coins(fields.options)) is not None:
             quote = entry.data.get(CONF_QUOTE_ASSET, DEFAULT_QUOTE_ASSET)
             try:

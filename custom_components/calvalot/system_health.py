@@ -8,6 +8,7 @@ from homeassistant.core import HomeAssistant, callback
 
 from .const import CONF_EXCHANGE_URL, DEFAULT_EXCHANGE_URL, DOMAIN
 from .coordinator import CalvalotConfigEntry
+from .market import async_markets
 
 
 @callback
@@ -25,6 +26,7 @@ async def system_health_info(hass: HomeAssistant) -> dict[str, Any]:
         "followers_loaded": len(loaded),
         "leaders_connected": sum(coordinator.data.leader_connected is True for coordinator in loaded),
         "exchanges_connected": sum(coordinator.data.exchange_connected is True for coordinator in loaded),
+        "market_data": sum(market.health is not None and market.health.sound for market in async_markets(hass)),
     }
     if weights := [weight for coordinator in loaded if (weight := coordinator.exchange.used_weight) is not None]:
         info["used_weight"] = max(weights)

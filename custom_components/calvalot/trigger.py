@@ -21,7 +21,9 @@ from homeassistant.helpers.trigger import (
 from homeassistant.helpers.typing import ConfigType
 import voluptuous as vol
 
+from .candle_trigger import CandleClosedTrigger
 from .target import CONF_LEVEL, CONF_UNIT, PROFIT_LEVEL_FIELDS, async_entities_of, async_profit_sensors_of, figure
+from .trading.signal import BY_HAND, PROTECTION
 
 CONF_DIRECTION: Final = "direction"
 CONF_RESULT: Final = "result"
@@ -98,6 +100,16 @@ class TradeExecutedTrigger(FollowerEventTrigger):
     _option = CONF_SIDE
 
 
+class OrderFilledTrigger(TradeExecutedTrigger):
+    """Fires with each order of the owner's own hand, and each that protects a coin, that was filled."""
+
+    @override
+    def is_valid_state(self, state: State, report_not_triggered: NotTriggeredReasonReporter) -> bool:
+        """Return whether the event is a wanted one, and no source's order."""
+        own = state.attributes.get("signal_id") in {BY_HAND, PROTECTION}
+        return own and super().is_valid_state(state, report_not_triggered)
+
+
 class TradeFailedTrigger(FollowerEventTrigger):
     """Fires with each order that was refused."""
 
@@ -138,6 +150,13 @@ class ExchangeBackTrigger(FollowerEventTrigger):
 
     _event = "alert"
     _types = ("exchange_back",)
+
+
+class AlertReceivedTrigger(FollowerEventTrigger):
+    """Fires when an alert from outside has come and was written down."""
+
+    _event = "outside_alert"
+    _types = ("received",)
 
 
 class StopLossReachedTrigger(FollowerEventTrigger):
@@ -222,7 +241,9 @@ TRIGGERS: Final[dict[str, type[Trigger]]] = {
     "signal_received": SignalReceivedTrigger,
     "signal_executed": SignalExecutedTrigger,
     "approval_requested": ApprovalRequestedTrigger,
+    "alert_received": AlertReceivedTrigger,
     "trade_executed": TradeExecutedTrigger,
+    "order_filled": OrderFilledTrigger,
     "trade_failed": TradeFailedTrigger,
     "profit_loss_crossed": ProfitLossCrossedTrigger,
     "stop_loss_reached": StopLossReachedTrigger,
@@ -232,6 +253,7 @@ TRIGGERS: Final[dict[str, type[Trigger]]] = {
     "exchange_lost": ExchangeLostTrigger,
     "exchange_back": ExchangeBackTrigger,
     "became_dead": BecameDeadTrigger,
+    "candle_closed": CandleClosedTrigger,
 }
 
 

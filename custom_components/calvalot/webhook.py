@@ -9,7 +9,6 @@ from homeassistant.components import webhook
 from homeassistant.config_entries import ConfigEntry
 from homeassistant.const import CONF_WEBHOOK_ID
 from homeassistant.core import HomeAssistant, callback
-from homeassistant.helpers.network import NoURLAvailableError
 from homeassistant.util import dt as dt_util
 
 from .const import CONF_PUSH, CONF_SIGNAL_SECRET, DOMAIN
@@ -17,6 +16,7 @@ from .coordinator import CalvalotConfigEntry
 from .registry import type_of
 from .trading.sources.push import MAX_BODY, PushVerifier
 from .trading.urls import is_private
+from .webhook_address import webhook_address
 
 BODY_TIMEOUT = 5
 
@@ -24,13 +24,11 @@ BODY_TIMEOUT = 5
 @callback
 def webhook_url(hass: HomeAssistant, entry: ConfigEntry) -> str:
     """Where the leader of an entry pushes to; only the path where Home Assistant does not know its own address."""
-    own = str(entry.data[CONF_WEBHOOK_ID])
-    try:
-        return webhook.async_generate_url(
-            hass, own, prefer_external=not is_private(type_of(entry.data).address(entry.data) or "")
-        )
-    except NoURLAvailableError:
-        return webhook.async_generate_path(own)
+    return webhook_address(
+        hass,
+        str(entry.data[CONF_WEBHOOK_ID]),
+        prefer_external=not is_private(type_of(entry.data).address(entry.data) or ""),
+    )
 
 
 @callback
@@ -48,7 +46,7 @@ def async_sync_webhook(hass: HomeAssistant, entry: CalvalotConfigEntry) -> None:
 
     async def handle(_hass: HomeAssistant, _webhook_id: str, request: Request) -> Response:
         """Poll for a push; whatever else comes is answered as where no webhook is."""
-        if not verifier.admit(request.headers, await _body(request)):
+        if not verifier.admit(request.headers, await read_body(request, MAX_BODY)):
             return Response()
         await coordinator.scheduler.push()
         return Response(status=202)
@@ -73,8 +71,8 @@ def async_remove_webhook(hass: HomeAssistant, entry: CalvalotConfigEntry) -> Non
         webhook.async_unregister(hass, entry.data[CONF_WEBHOOK_ID])
 
 
-async def _body(request: Request) -> bytes | None:
-    """Body of a push; None where there is more of it than a push has, or something else than a push."""
+async def read_body(request: Request, limit: int) -> bytes | None:
+    """Body of a POST, one byte more than the limit where it is longer; None where it did not come, or is something else."""
     # What comes compressed could unpack to any size.
     if request.method != METH_POST or CONTENT_ENCODING in request.headers:
         return None
@@ -83,7 +81,7 @@ async def _body(request: Request) -> bytes | None:
     content = request.content
     try:
         async with timeout(BODY_TIMEOUT):
-            while len(body) <= MAX_BODY and (chunk := await content.read(MAX_BODY + 1 - len(body))):
+            while len(body) <= limit and (chunk := await content.read(limit + 1 - len(body))):
                 body += chunk
     except TimeoutError, OSError, ClientError, RequestPayloadError:
         return None

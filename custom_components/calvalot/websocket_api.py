@@ -6,11 +6,7 @@ from typing import Any, Final
 
 from homeassistant.components.websocket_api import async_register_command
 from homeassistant.components.websocket_api.connection import ActiveConnection
-from homeassistant.components.websocket_api.const import (
-    ERR_HOME_ASSISTANT_ERROR,
-    ERR_NOT_FOUND,
-    WebSocketCommandHandler,
-)
+from homeassistant.components.websocket_api.const import ERR_NOT_FOUND, WebSocketCommandHandler
 from homeassistant.components.websocket_api.decorators import async_response, websocket_command
 from homeassistant.components.websocket_api.messages import BASE_COMMAND_MESSAGE_SCHEMA, event_message
 from homeassistant.config_entries import SIGNAL_CONFIG_ENTRY_CHANGED, ConfigEntry, ConfigEntryChange, ConfigEntryState
@@ -25,12 +21,13 @@ from .actions import invalid_input
 from .budget import market_of
 from .const import CONF_PAUSED, DOMAIN
 from .coordinator import CalvalotConfigEntry, CalvalotCoordinator
-from .errors import translated_errors
+from .errors import send_error, translated_errors
 from .kinds.allocation import CONF_ALLOCATION, CONF_COIN, CONF_SHARE
 from .kinds.base import SourceType
+from .market_feed import async_setup_market_feed
 from .registry import kinds_of, stored_of
 from .settings import weights_of
-from .trading import ready_made, responses
+from .trading import alert_responses, order_responses, ready_made, responses
 from .trading.decimals import ONE
 from .trading.errors import ExchangeError
 from .trading.events import Event
@@ -51,6 +48,7 @@ PAGES: Final[dict[str, Callable[[Ledger, int, int | None], list[Json]]]] = {
     "signals": responses.signals,
     "trades": responses.trades,
     "cash_flows": responses.cash_flows,
+    "alerts": alert_responses.alerts,
 }
 
 
@@ -60,6 +58,8 @@ def async_setup_websocket_api(hass: HomeAssistant) -> None:
     async_register_command(hass, ws_followers)
     async_register_command(hass, ws_subscribe)
     async_register_command(hass, ws_ready_made)
+    async_setup_market_feed(hass)
+    async_register_command(hass, ws_performance)
     for name in PAGES:
         command = f"{DOMAIN}/{name}"
         schema = BASE_COMMAND_MESSAGE_SCHEMA.extend(
@@ -139,7 +139,7 @@ async def ws_ready_made(hass: HomeAssistant, connection: ActiveConnection, msg: 
         except ExchangeError as err:
             raise invalid_input("allocation_cannot_connect_exchange") from err
     except HomeAssistantError as err:
-        _send_error(connection, msg, err)
+        send_error(connection, msg, err)
         return
     weights = {coin: each.weight for coin, each in coordinator.data.positions.items() if each.weight}
     found = {
@@ -152,15 +152,20 @@ async def ws_ready_made(hass: HomeAssistant, connection: ActiveConnection, msg: 
     connection.send_result(msg["id"], told)
 
 
-def _send_error(connection: ActiveConnection, msg: dict[str, Any], err: HomeAssistantError) -> None:
-    connection.send_error(
-        msg["id"],
-        ERR_HOME_ASSISTANT_ERROR,
-        str(err),
-        translation_domain=err.translation_domain,
-        translation_key=err.translation_key,
-        translation_placeholders=err.translation_placeholders,
-    )
+@websocket_command({vol.Required("type"): f"{DOMAIN}/performance", vol.Required(ATTR_ENTRY_ID): str})
+@async_response
+async def ws_performance(hass: HomeAssistant, connection: ActiveConnection, msg: dict[str, Any]) -> None:
+    """How a portfolio does: the statistics, and its curves day by day."""
+    try:
+        entry: CalvalotConfigEntry = service.async_get_config_entry(hass, DOMAIN, msg[ATTR_ENTRY_ID])
+        engine = entry.runtime_data.engine
+        with translated_errors():
+            statistics = await engine.queries.statistics(engine.snapshot.sources)
+            days = await engine.queries.curves()
+    except HomeAssistantError as err:
+        send_error(connection, msg, err)
+        return
+    connection.send_result(msg["id"], {**statistics, "days": days})
 
 
 def _page_command(name: str) -> WebSocketCommandHandler:
@@ -173,7 +178,7 @@ def _page_command(name: str) -> WebSocketCommandHandler:
             with translated_errors():
                 page = await entry.runtime_data.engine.queries.page(PAGES[name], msg[ATTR_LIMIT], msg.get(ATTR_BEFORE))
         except HomeAssistantError as err:
-            _send_error(connection, msg, err)
+            send_error(connection, msg, err)
             return
         connection.send_result(msg["id"], {name: page})
 
@@ -231,6 +236,7 @@ class Feed:
             self._leave = [
                 coordinator.async_add_listener(self.push),
                 coordinator.async_add_event_listener(self._tell),
+                coordinator.live.async_listen(self.push),
             ]
 
     @callback
@@ -245,14 +251,16 @@ class Feed:
 
 
 def _picture(coordinator: CalvalotCoordinator) -> Json:
-    """The book and the state of a follower."""
-    snapshot = coordinator.data
+    """The book and the state of a follower, at the prices of this moment where the stream has them."""
+    latest = coordinator.live.latest
+    snapshot = coordinator.engine.publisher.at(latest) if latest else coordinator.data
     known = coordinator.engine.publisher.last_valued if snapshot.total_value is None else None
     return {
         "title": coordinator.config_entry.title,
         "quote": coordinator.settings.quote,
         **portfolio(snapshot),
         "paused": snapshot.paused,
+        "live": latest is not None,
         "sources": _sources(coordinator.config_entry),
         "leader_connected": snapshot.leader_connected,
         "exchange_connected": snapshot.exchange_connected,
@@ -265,6 +273,8 @@ def _picture(coordinator: CalvalotCoordinator) -> Json:
         "waiting_until": iso(snapshot.waiting_until),
         "exiting": exiting(snapshot),
         "held_back": list(snapshot.held_back),
+        "prices": {coin: text(each.price) for coin, each in snapshot.positions.items() if each.price},
+        "orders": order_responses.open_orders(snapshot),
         "limits": _limits(coordinator),
         "spare": text(snapshot.spare, 2),
         "last_known": known and portfolio(known),

@@ -10,12 +10,13 @@ from homeassistant.core import HomeAssistant, callback
 from homeassistant.helpers.translation import async_get_cached_translations
 
 from .const import CONF_QUOTE_ASSET, DEFAULT_QUOTE_ASSET, DOMAIN
+from .texts import figure
 from .trading.exchanges.symbols import base_of, quote_of
 
 UNKNOWN: Final = "?"
 # What stands after the colon of a reason, where it is coins or symbols; the exchange's own sentences stay out.
 NAMES: Final = re.compile(r"[0-9A-Z]+(, [0-9A-Z]+)*")
-WAYS: Final = ("initial_sync", "sync", "stop_loss", "exit", "rank", "allocation")
+WAYS: Final = ("initial_sync", "sync", "stop_loss", "exit", "rank", "withdrawal", "allocation")
 
 type Text = Callable[[str], str]
 
@@ -47,6 +48,21 @@ def async_sentence(hass: HomeAssistant, kind: str, data: Mapping[str, Any]) -> s
     if why := _why(kind, data, text, quote):
         sentence = f"{sentence} ({why})"
     return sentence
+
+
+@callback
+def async_tested(hass: HomeAssistant, told: Mapping[str, Any]) -> str:
+    """Say what a test of an alert would do."""
+    text = async_texts(hass)
+    if orders := told.get("orders"):
+        parts = [
+            f"{text(f'card_{order["side"].lower()}')} {order['symbol']} · {figure(hass, Decimal(order['amount']), 2)}"
+            for order in orders
+        ]
+        return text("setup_alert_would").format(orders=", ".join(parts))
+    reason = told.get("reason") or told.get("state")
+    why = text("setup_alert_small" if told.get("state") == "taken" else f"card_alert_why_{reason}")
+    return text("setup_alert_nothing").format(reason=why)
 
 
 def origin(signal_id: str) -> str:

@@ -35,6 +35,10 @@ Accounts
     ``withdrawals``, ``ip_restrict``, ``ip_allowed``. ``account(api_key=None)``, ``orders`` (everyone's, oldest first),
     ``open_orders(api_key=None)``, ``trades(api_key=None)``, ``trade_against(client_order_id, quantity)``* (somebody takes so
     much of a resting order), ``cancel_order(client_order_id)``* (as its owner does on the exchange's page).
+    On its pages the owner also does ``deposit(asset, quantity, status=1)``*, ``withdraw(asset, quantity, fee="0")``*,
+    ``convert(from_asset, quantity, to_asset, received)``*, ``sweep_dust(asset, received)``* (into BNB), ``reward(asset,
+    quantity)``*, ``trade_by_hand(symbol, side, quantity)``*: the history under /sapi has it, ``set_balance`` it has not.
+    ``add_row(kind, row)`` puts a row of whatever content there.
 Server
     ``advance(seconds)``* (its clock, ahead or back), ``server_time`` (ms), ``set_latency(seconds)``*,
     ``ban(seconds, status=418)``*, ``set_weight_limit(weight, seconds=60)``* (in each window of so many seconds; who goes on
@@ -77,6 +81,11 @@ Streams
     ``injected``, ``cut()``, ``shut_down()``, ``silence(seconds=600)``, and ``fault(kind, *, stream=None, count=1, skip=0)`` for the
     message about a closed candle: ``lose``, ``double``, ``swap`` (it comes after the next one of its stream), ``late_trade`` (without
     its last trade; the history has it), ``broken`` (half of it), ``cut``, ``shutdown``, ``silence`` (all in place of it or with it).
+
+Accounts' streams
+    ``/ws-api/v3`` speaks WebSocket: ``userDataStream.subscribe.signature``, then ``executionReport`` for each order that changes and
+    ``balanceUpdate`` for what was changed from outside. ``account_streams`` has ``connections``, ``opened``, ``subscribed``, ``sent``,
+    ``cut()``, ``end()`` (the subscriptions), ``lose(count=1)`` (the next events), ``refuse(code)`` (the next subscription).
 
 ``GET /control/state`` shows server time, prices, accounts (balances, orders, trades), request counts and faults; with
 ``?log=1`` every request too. Control requests are neither logged nor weighed nor subject to faults.

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TypedDict
 
+from .history import History
 from .symbols import down, text
 
 DISCOUNT = Decimal("0.25")
@@ -80,7 +81,8 @@ class Trade:
 class Order:
     """An order and what became of it; ``visible_from`` (ms) is when queries begin to see it.
 
-    ``working`` is whether it is in the book: one with a stop price waits for that first. ``twins`` are the orders of its list,
+    ``working`` is whether it is in the book: one with a stop price waits for that first, and one that trails (in basis points) for
+    a fall of that much from the ``highest`` price that it has seen. ``twins`` are the orders of its list,
     itself among them; ``locked`` is what it has locked.
     """
 
@@ -95,6 +97,8 @@ class Order:
     quote_quantity: Decimal
     time: int
     stop_price: Decimal = Decimal(0)
+    trailing: int = 0
+    highest: Decimal = Decimal(0)
     list_id: int = -1
     working: bool = True
     locked: Decimal = Decimal(0)
@@ -180,6 +184,8 @@ class Order:
             "type": self.type,
             "side": self.side,
         }
+        if self.trailing:
+            state["trailingDelta"] = self.trailing
         if self.expiry_reason is not None:
             state["expiryReason"] = self.expiry_reason
         return state
@@ -249,6 +255,7 @@ class Account:
     orders: list[Order] = field(default_factory=list)
     lists: list[OrderList] = field(default_factory=list)
     trades: list[Trade] = field(default_factory=list)
+    history: History = field(default_factory=History)
 
     @property
     def api_key(self) -> str:

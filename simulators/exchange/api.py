@@ -60,13 +60,17 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """How one path is served; ``trade`` needs the permission to trade, ``signed`` alone the one to read."""
+    """How one path is served; ``trade`` needs the permission to trade, ``signed`` alone the one to read.
+
+    ``uid_weight`` is counted by account instead of by address.
+    """
 
     handler: Handler
     weight: Callable[[Params], int]
     params: frozenset[str] = field(default_factory=frozenset)
     signed: bool = False
     trade: bool = False
+    uid_weight: int = 0
 
 
 def _ping(_: Call) -> Json:
@@ -296,6 +300,32 @@ def _my_trades(call: Call) -> Json:
     return [trade.json for trade in (trades[-limit:] if start is None and first is None else trades[:limit])]
 
 
+def _history(kind: str, days: int, answer: Callable[[list[object]], Json] = list) -> Handler:
+    """Rows of one kind, of a span of so many days at most."""
+
+    def handler(call: Call) -> Json:
+        params, longest = call.params, days * DAY_MS
+        end = params.time("endTime") or call.exchange.now
+        start = params.time("startTime") or end - longest
+        if end - start > longest:
+            raise RefusalError(-1127, f"More than {days} days between startTime and endTime.")
+        return answer([*call.account.history.between(kind, start, end)])
+
+    return handler
+
+
+def _conversions(rows: list[object]) -> Json:
+    return {"list": rows, "startTime": 0, "endTime": 0, "limit": 1000, "moreData": False}
+
+
+def _dust(rows: list[object]) -> Json:
+    return {"total": len(rows), "userAssetDribblets": rows}
+
+
+def _rewards(rows: list[object]) -> Json:
+    return {"rows": rows, "total": len(rows)}
+
+
 def _weight(weight: int, single: int | None = None, by: str = "symbol") -> Callable[[Params], int]:
     """The weight, and what it is when the parameter ``by`` was sent."""
     return lambda params: single if single is not None and by in params.values else weight
@@ -305,8 +335,10 @@ def _public(handler: Handler, weight: Callable[[Params], int], *params: str) -> 
     return Endpoint(handler, weight, frozenset(params))
 
 
-def _signed(handler: Handler, weight: Callable[[Params], int], *params: str, trade: bool = False) -> Endpoint:
-    return Endpoint(handler, weight, frozenset(params), signed=True, trade=trade)
+def _signed(
+    handler: Handler, weight: Callable[[Params], int], *params: str, trade: bool = False, uid_weight: int = 0
+) -> Endpoint:
+    return Endpoint(handler, weight, frozenset(params), signed=True, trade=trade, uid_weight=uid_weight)
 
 
 _SYMBOLS = ("symbol", "symbols", "symbolStatus")
@@ -338,4 +370,13 @@ ENDPOINTS: dict[tuple[str, str], Endpoint] = {
     ("GET", "/api/v3/allOrders"): _signed(_all_orders, _weight(20), "symbol", "orderId", *_TIMES),
     ("GET", "/api/v3/myTrades"): _signed(_my_trades, _weight(20, 5, "orderId"), "symbol", "orderId", "fromId", *_TIMES),
     ("GET", "/sapi/v1/account/apiRestrictions"): _signed(_restrictions, _weight(1)),
+    ("GET", "/sapi/v1/capital/deposit/hisrec"): _signed(_history("deposit", 90), _weight(1), *_TIMES),
+    ("GET", "/sapi/v1/capital/withdraw/history"): _signed(
+        _history("withdrawal", 90), _weight(0), *_TIMES, uid_weight=18_000
+    ),
+    ("GET", "/sapi/v1/convert/tradeFlow"): _signed(
+        _history("conversion", 30, _conversions), _weight(0), *_TIMES, uid_weight=3_000
+    ),
+    ("GET", "/sapi/v1/asset/dribblet"): _signed(_history("dust", 90, _dust), _weight(1), *_TIMES),
+    ("GET", "/sapi/v1/asset/assetDividend"): _signed(_history("reward", 90, _rewards), _weight(10), *_TIMES),
 }

@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Unpack
 
 from .account import Account, Balance, Order, Settings, Trade
+from .account_streams import AccountStreams
 from .faults import ALTERING, MOVING, Fault, FaultKind, Faults, When
 from .limits import WINDOW, Limits
 from .matching import Exchange
@@ -32,6 +33,7 @@ class Request:
     api_key: str | None
     time: int
     weight: int = 0
+    uid_weight: int = 0
     status: int | None = None
     faults: tuple[str, ...] = ()
     unheeded: bool = False
@@ -62,6 +64,7 @@ class Control:
         self.requests: list[Request] = []
         self._exchange = Exchange(seed, Decimal(volatility), step, clock)
         self.streams = Streams(self._exchange)
+        self.account_streams = AccountStreams(self._exchange)
         self._faults = Faults(seed)
         self._limits = Limits(weight_limit)
         self._delisted: dict[str, tuple[Symbol, Decimal]] = {}

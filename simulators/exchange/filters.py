@@ -16,10 +16,15 @@ ORDER_PARAMS = {
     "quoteOrderQty",
     "price",
     "stopPrice",
+    "trailingDelta",
     "newClientOrderId",
     "newOrderRespType",
     "selfTradePreventionMode",
 }
+
+
+# Bounds of a trailing stop's distance, in basis points.
+LEAST_TRAILING, MOST_TRAILING = 10, 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +41,12 @@ class OrderRequest:
     client_order_id: str | None
     response: str
     stop_price: Decimal = Decimal(0)
+    trailing: int = 0
+
+    @property
+    def waits(self) -> bool:
+        """Whether it waits for the price to set it off."""
+        return bool(self.stop_price or self.trailing)
 
     @property
     def for_market(self) -> bool:
@@ -53,7 +64,7 @@ class OrderRequest:
         price, quantity = params.decimal("price"), params.decimal("quantity")
         quote_quantity, time_in_force = params.decimal("quoteOrderQty"), params.values.get("timeInForce")
         client_order_id = params.optional("newClientOrderId", CLIENT_ORDER_ID)
-        stop_price = params.decimal("stopPrice")
+        stop_price, trailing = params.decimal("stopPrice"), params.integer("trailingDelta")
         response = params.values.get("newOrderRespType", "FULL" if kind in ("LIMIT", "MARKET") else "ACK")
         if response not in ("ACK", "RESULT", "FULL"):
             raise RefusalError(-1130, "Data sent for parameter 'newOrderRespType' is not valid.")
@@ -69,7 +80,9 @@ class OrderRequest:
             params.required("quantity")
             _check_kind(params, kind)
         if kind not in ALGO_TYPES:
-            _unwanted(params, "stopPrice")
+            _unwanted(params, "stopPrice", "trailingDelta")
+        if trailing is not None and not LEAST_TRAILING <= trailing <= MOST_TRAILING:
+            raise FilterFailureError("TRAILING_DELTA")
         amounts = {"quantity": quantity, "quoteOrderQty": quote_quantity, "price": price, "stopPrice": stop_price}
         for name, amount in amounts.items():
             if amount is not None and amount == 0:
@@ -86,6 +99,7 @@ class OrderRequest:
             client_order_id,
             response,
             stop_price or zero,
+            trailing or 0,
         )
 
 
@@ -95,7 +109,7 @@ def _check_kind(params: Params, kind: str) -> None:
         _unwanted(params, "price", "timeInForce")
     else:
         params.required("price")
-    if kind in ALGO_TYPES:
+    if kind in ALGO_TYPES and "trailingDelta" not in params.values:
         params.required("stopPrice")
     if kind == "LIMIT_MAKER":
         _unwanted(params, "timeInForce")
@@ -148,7 +162,7 @@ def _unwanted(params: Params, *names: str) -> None:
             raise RefusalError(-1106, f"Parameter '{name}' sent when not required.")
 
 
-LEG_PARAMS = ("Type", "ClientOrderId", "Price", "StopPrice", "TimeInForce")
+LEG_PARAMS = ("Type", "ClientOrderId", "Price", "StopPrice", "TrailingDelta", "TimeInForce")
 LIST_PARAMS = {
     "symbol",
     "listClientOrderId",
@@ -192,6 +206,7 @@ def _leg(params: Params, leg: str) -> OrderRequest:
         "ClientOrderId": "newClientOrderId",
         "Price": "price",
         "StopPrice": "stopPrice",
+        "TrailingDelta": "trailingDelta",
         "TimeInForce": "timeInForce",
     }
     own = Params("", "")

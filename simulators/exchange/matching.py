@@ -102,12 +102,12 @@ class Exchange:
         if not account.can_trade:
             raise RefusalError(-2010, "This account may not place or cancel orders.")
         self._check_name(account, request)
-        if request.type in ALGO_TYPES and triggers(
+        if request.stop_price and triggers(
             request.side, request.type, request.stop_price, self.market.price(request.symbol)
         ):
             raise RefusalError(-2010, "Stop price would trigger immediately.")
         quantity = request.quantity or self._quantity_for(request, symbol)
-        met = [] if request.stop_price else self._meet(request, quantity)
+        met = [] if request.waits else self._meet(request, quantity)
         self._check_funds(account, request, symbol, met)
         if request.type == "LIMIT_MAKER" and met:
             raise RefusalError(-2010, "Order would immediately match and take.")
@@ -138,7 +138,7 @@ class Exchange:
         if any(other.client_order_id == request.client_order_id for other in account.lists if other.orders[0].open):
             raise RefusalError(-2010, "Duplicate order sent.")
         price = self.market.price(name)
-        above, below = (leg.stop_price or leg.price for leg in legs)
+        above, below = (leg.stop_price or leg.price for leg in legs)  # 0 of one that trails below the price
         wrong = (
             side == "SELL" and request.above.type == "LIMIT_MAKER" and self._meet(request.above, request.above.quantity)
         )
@@ -175,7 +175,9 @@ class Exchange:
             quantity=quantity,
             quote_quantity=request.quote_quantity,
             stop_price=request.stop_price,
-            working=not request.stop_price,
+            trailing=request.trailing,
+            highest=self.market.price(request.symbol),
+            working=not request.waits,
             time=now,
             updated=now,
             visible_from=now + late if late else 0,
@@ -267,7 +269,7 @@ class Exchange:
     def _check_funds(self, account: Account, request: OrderRequest, symbol: Symbol, met: list[Level]) -> None:
         if request.side == "SELL":
             asset, needed = symbol.base, request.quantity or sum((level.quantity for level in met), Decimal(0))
-        elif request.price or request.stop_price:
+        elif request.price or request.waits:
             asset, needed = symbol.quote, (request.price or request.stop_price) * request.quantity
         else:
             cost = sum((level.price * level.quantity for level in met), Decimal(0))

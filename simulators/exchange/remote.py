@@ -4,8 +4,8 @@ from collections import Counter
 from dataclasses import asdict
 from decimal import Decimal
 
-from .control import Control
 from .faults import Fault
+from .outside import OutsideControl
 from .refusal import RefusalError
 from .symbols import text
 
@@ -33,6 +33,12 @@ COMMANDS = {
     "set_account",
     "trade_against",
     "cancel_order",
+    "deposit",
+    "withdraw",
+    "convert",
+    "sweep_dust",
+    "reward",
+    "trade_by_hand",
     "advance",
     "set_latency",
     "set_weight_limit",
@@ -47,7 +53,7 @@ COMMANDS = {
 WRONG = (TypeError, ValueError, ArithmeticError, LookupError, RefusalError)
 
 
-def perform(control: Control, command: dict[str, object]) -> object:
+def perform(control: OutsideControl, command: dict[str, object]) -> object:
     """Carry out ``{"do": name, **arguments}``."""
     arguments = dict(command)
     name = str(arguments.pop("do", ""))
@@ -57,7 +63,7 @@ def perform(control: Control, command: dict[str, object]) -> object:
     return plain(method(**arguments))
 
 
-def state(control: Control, *, log: bool = False) -> dict[str, object]:
+def state(control: OutsideControl, *, log: bool = False) -> dict[str, object]:
     """Everything that can be shown, as JSON."""
     counts = Counter(f"{request.method} {request.path}" for request in control.requests)
     shown: dict[str, object] = {
@@ -76,6 +82,7 @@ def state(control: Control, *, log: bool = False) -> dict[str, object]:
             }
             for key, account in control.accounts.items()
         },
+        "streams": {"opened": control.streams.opened, "connections": len(control.streams.connections)},
         "requests": {
             "total": len(control.requests),
             "used_weight": control.used_weight,

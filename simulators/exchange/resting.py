@@ -54,9 +54,10 @@ class Resting:
         for account, order in list(self._all):
             if not order.open or self._market.symbol(order.symbol).status != "TRADING":
                 continue
-            if not order.working and triggers(
-                order.side, order.type, order.stop_price, self._market.price(order.symbol)
-            ):
+            price = self._market.price(order.symbol)
+            order.highest = max(order.highest, price)
+            stop = order.stop_price or order.highest * (1 - Decimal(order.trailing) / 10000)
+            if not order.working and triggers(order.side, order.type, stop, price):
                 order.working, order.updated = True, now
                 self._end_twin(account, order, now)
                 self._take(account, order, now, maker=False)

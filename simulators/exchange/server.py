@@ -15,9 +15,11 @@ from aiohttp import web
 from .account import Account
 from .answers import altered, faulty, json_answer, limited, page
 from .api import ENDPOINTS, Call, Endpoint, Json
-from .control import DEFAULT_KEY, DEFAULT_SECRET, Control, Request
+from .control import DEFAULT_KEY, DEFAULT_SECRET, Request
 from .faults import ACCOMPANYING, MOVING, Fault, FaultKind, When
 from .filters import OrderRequest
+from .limits import Limits
+from .outside import OutsideControl
 from .params import Params
 from .refusal import RefusalError
 from .remote import WRONG, perform, state
@@ -27,6 +29,8 @@ HOST = "127.0.0.1"
 API_KEY = re.compile(r"[A-Za-z0-9]{16,128}")
 # What a request that is too old may still lag behind inside the exchange.
 PROCESSING_MS = 10_000
+# Weight that an account may use in a minute under /sapi.
+UID_LIMIT = 180_000
 # What is accepted there weighs nothing.
 PLACING = {("POST", "/api/v3/order"), ("POST", "/api/v3/orderList/oco")}
 
@@ -35,7 +39,7 @@ class NoAnswerError(Exception):
     """The connection is closed without a word."""
 
 
-class ExchangeSimulator(Control):
+class ExchangeSimulator(OutsideControl):
     """The exchange as an HTTP server; the package's docstring is its manual."""
 
     def __init__(
@@ -69,6 +73,7 @@ class ExchangeSimulator(Control):
         self._port = port
         self._runner: web.AppRunner | None = None
         self._closing = asyncio.Event()
+        self._uid_limits = Limits(UID_LIMIT)
         self._order_counts: Counter[tuple[str | None, str, int]] = Counter()
 
     @property
@@ -83,6 +88,7 @@ class ExchangeSimulator(Control):
         app.router.add_post("/control", self._control)
         app.router.add_get("/control/state", self._state)
         app.router.add_get("/stream", self._stream)
+        app.router.add_get("/ws-api/v3", self._stream)
         app.router.add_route("*", "/{path:.*}", self._handle)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
         await runner.setup()
@@ -94,6 +100,7 @@ class ExchangeSimulator(Control):
         """Close every connection and refuse new ones."""
         self._closing.set()
         await self.streams.stop()
+        await self.account_streams.stop()
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None
@@ -133,6 +140,8 @@ class ExchangeSimulator(Control):
             return web.Response()
         if failed is not None:
             return failed
+        if request.path == "/ws-api/v3":
+            return await self.account_streams.handle(request)
         if self.streams.refused():
             return web.Response(status=HTTPStatus.TOO_MANY_REQUESTS)
         return await self.streams.handle(request)
@@ -198,6 +207,8 @@ class ExchangeSimulator(Control):
             return HTTPStatus.NOT_FOUND, {}
         try:
             self._weigh(entry, endpoint.weight(params))
+            entry.uid_weight = endpoint.uid_weight
+            self._uid_limits.weigh(endpoint.uid_weight, self.server_time)
             params.only(endpoint.params, signed=endpoint.signed)
             signer = self._authenticate(endpoint, entry, params) if endpoint.signed else None
             answer = endpoint.handler(Call(self._exchange, params, signer, late))

@@ -40,7 +40,7 @@ WRITES = (
     "book_order",
     "book_orders",
     "write_page",
-    "remember",
+    "remember_all",
 )
 QUESTIONS = (
     *("server_time", "balances", "place", "place_pair", "cancel", "progress", "find", "fills"),

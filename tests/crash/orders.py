@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from decimal import Decimal
+from decimal import ROUND_DOWN, Decimal
 from typing import Any
 
 from custom_components.calvalot.trading.engine import Engine
@@ -11,11 +11,14 @@ from custom_components.calvalot.trading.exchanges.base import Mode, OrderType, S
 from custom_components.calvalot.trading.ledger.ledger import Ledger
 from custom_components.calvalot.trading.ledger.records import OrderRecord, OrderState
 from custom_components.calvalot.trading.signal import BY_HAND, PORTFOLIO, PROTECTION, SignalKey
+from harness.orders import limit, protect
 
 type Control = Callable[..., Awaitable[Any]]
 
 PRICES = {"ETH": Decimal("3118.40"), "XRP": Decimal("2.2148"), "SOL": Decimal("141.62")}
 MOST_CYCLES = 8
+# What steps and fees may leave of a coin, in quote.
+DUST = 2
 # Of each limit order what is bought, and what becomes of it: filled, ended after half of it, or filled while its end is asked for.
 LIMITS = (("ETH", "0.0300", "filled"), ("XRP", "20.0", "ended"), ("ETH", "0.0200", "raced"))
 
@@ -39,11 +42,12 @@ class Owner:
             await self._limit(number, coin, Decimal(quantity), fate)
         await self._protect("SOL")
         await self._protect("XRP")
+        await self._close("ETH")
 
     async def _limit(self, number: int, coin: str, quantity: Decimal, fate: str) -> None:
         price = (PRICES[coin] * Decimal("0.95")).quantize(Decimal("0.01"))
         if len(self._placed(BY_HAND)) <= number:
-            await self._try(self._follower.orders.place_limit, coin, Side.BUY, quantity, price)
+            await self._try(self._follower.orders.place, limit(coin, Side.BUY, quantity, price))
             await self._cycle()
         order = self._placed(BY_HAND)[number]
         if order.state.settled:
@@ -62,15 +66,22 @@ class Owner:
         high, low = ((price * Decimal(factor)).quantize(Decimal("0.01")) for factor in ("1.1", "0.9"))
         for number in (1, 2):
             if self._rounds(coin) < number:
-                await self._try(self._follower.orders.protect, coin, high + number, low - Decimal(number) / 100)
+                await self._try(protect, self._follower, coin, high + number, low - Decimal(number) / 100)
                 await self._cycle()
         for part in (2, 1):
             for order in self._resting(coin):
                 meets = order.type is (OrderType.LIMIT if coin == "SOL" else OrderType.STOP_LOSS)
                 if meets and (part == 1 or not order.executed_quantity):
-                    await self._meet(order, order.quantity / part)
+                    # On the step, as exchanges fill: what is off it could not be sold again.
+                    await self._meet(order, (order.quantity / part).quantize(order.quantity.normalize(), ROUND_DOWN))
             await self._cycle()
         await self._control("set_price", symbol=f"{coin}USDC", price=str(price))
+
+    async def _close(self, coin: str) -> None:
+        """All that is held of a coin is sold."""
+        if self._ledger.book().portfolio.quantity(coin) * PRICES[coin] > DUST:
+            await self._try(self._follower.orders.close, coin)
+        await self._cycle()
 
     async def _meet(self, order: OrderRecord, quantity: Decimal) -> None:
         """Let the market come to an order: as far as somebody takes it, or whole once its price is there."""
@@ -97,7 +108,7 @@ class Owner:
             try:
                 await call(*arguments)
             except CommandError as error:
-                if error.key != "order_unclear":
+                if error.key not in {"order_unclear", "coin_unclear"}:
                     raise
                 await self._cycle()
             else:

@@ -134,10 +134,13 @@ async def test_crash_at_every_step(
 @pytest.mark.parametrize(
     ("circumstances", "methods"),
     [
-        (_answered, ("add_orders", "update_orders", "book_orders", "remember", *SENDING, "progress", "find", "fills")),
+        (
+            _answered,
+            ("add_orders", "update_orders", "book_orders", "remember_all", *SENDING, "progress", "find", "fills"),
+        ),
         (_orders_unanswered, ("update_orders", "book_orders", *SENDING, "find")),
         (_orders_lost, ("update_orders", "book_orders", *SENDING, "find", "traded_orders")),
-        (_on_paper, ("add_orders", "update_orders", "book_orders", "remember", *SENDING, "progress")),
+        (_on_paper, ("add_orders", "update_orders", "book_orders", "remember_all", *SENDING, "progress")),
     ],
 )
 async def test_crash_while_orders_rest(

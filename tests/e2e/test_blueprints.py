@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import json
+from pathlib import Path
 from threading import Thread
 import time
 from typing import Any
@@ -401,6 +402,25 @@ def test_weekly_summary(house: House, automate: Callable[..., str]) -> None:
     at = soon()
     automate("weekly_summary", follower=house.entry_id, at=at.strftime("%H:%M:%S"), weekday=at.strftime("%a").lower())
     check_summary(house.phone.wait(), house, "week")
+
+
+def test_monthly_report(house: House, automate: Callable[..., str]) -> None:
+    """On its day at its time, with the file; on no other day."""
+    house.publish()
+    at = soon()
+    inputs = {"follower": house.entry_id, "which": "current", "language": "fr", "attach": True}
+    automate("monthly_report", **inputs, at=at.strftime("%H:%M:%S"), day=(at + timedelta(days=2)).day)
+    time.sleep(6)
+    assert not house.phone.pushed
+    at = soon()
+    automate("monthly_report", **inputs, at=at.strftime("%H:%M:%S"), day=at.day)
+    push = house.phone.wait()
+    month = f"{at:%Y-%m}"
+    assert push["title"].endswith(f": {month}")
+    assert push["message"].startswith(f"Le rapport du {month}-01 au ")
+    (file,) = push["data"]["images"]
+    assert Path(file).name == f"calvalot-{month}-fr.pdf"
+    assert Path(file).read_bytes().startswith(b"%PDF-")
 
 
 def test_pause_at_loss(house: House, automate: Callable[..., str]) -> None:

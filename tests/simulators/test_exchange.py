@@ -968,14 +968,14 @@ async def test_control_over_http(sim: ExchangeSimulator, client: AsyncClient, se
 def test_docstring_lists_every_fault_and_switch() -> None:
     """The manual is complete."""
     import simulators.exchange as package
-    from simulators.exchange.control import Control
+    from simulators.exchange.outside import OutsideControl
     from simulators.exchange.remote import COMMANDS
 
     manual = package.__doc__ or ""
     assert [kind for kind in FaultKind if f"``{kind}``" not in manual] == []
     starred = set(re.findall(r"``(\w+)\([^`]*\)``\*", manual))
     assert starred == COMMANDS
-    assert all(callable(getattr(Control, name)) for name in COMMANDS)
+    assert all(callable(getattr(OutsideControl, name)) for name in COMMANDS)
 
 
 @pytest.fixture

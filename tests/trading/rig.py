@@ -1,6 +1,6 @@
 """What the tests of the order path share: a follower on the two simulators, on a clock that the test moves."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -18,7 +18,9 @@ from custom_components.calvalot.trading.ledger.ledger import Ledger
 from custom_components.calvalot.trading.ledger.records import OrderRecord, Result
 from custom_components.calvalot.trading.order_names import follower_tag
 from custom_components.calvalot.trading.portfolio import Portfolio
+from custom_components.calvalot.trading.settings import Scope
 from custom_components.calvalot.trading.snapshot import Snapshot
+from custom_components.calvalot.trading.sources.allocation import AllocationSettings, AllocationSource, When
 from harness.database import rows
 from harness.engine import OpenEngine, exchange_for, make_engine
 from harness.portfolio import COINS
@@ -117,10 +119,11 @@ class Rig:
         if self.before is None:
             self.before = self.exchange.balances()
         ledger = self.ledger(entry_id, mode)
+        exchange = on or self.binance()
         follower = make_engine(
             self.session,
             self.leader,
-            exchange_for(ledger, on or self.binance(), self.clock.now),
+            exchange_for(ledger, exchange, self.clock.now),
             ledger,
             entry_id=entry_id,
             budget=budget,
@@ -128,11 +131,28 @@ class Rig:
             publish=self._publish,
             accounts=self.accounts,
             sleep=self.sleep,
+            live_prices=exchange.live_prices,
             **settings,
         )
         await follower.start()
         self.followers.append(follower)
         return follower
+
+    async def wallet(
+        self,
+        shares: Mapping[str, str] | None = None,
+        mode: Mode = Mode.LIVE,
+        *,
+        entry_id: str = "wallet",
+        **settings: Any,
+    ) -> OpenEngine:
+        """A portfolio that is the whole account; by hand only, unless its shares are said to be kept."""
+        kept = settings.pop("kept", False)
+        named = {coin: Decimal(share) for coin, share in (shares or {}).items()}
+        when = frozenset({When.DRIFT}) if kept else frozenset[When]()
+        source = AllocationSource(AllocationSettings(shares=named, when=when), UTC)
+        settings = {"scope": Scope.WALLET, "coins": tuple(named), **settings}
+        return await self.start(mode, entry_id=entry_id, budget="0", sources={"allocation": source}, **settings)
 
     async def following(self, mode: Mode = Mode.LIVE, **settings: object) -> OpenEngine:
         """A follower that has joined its leader already, both all in cash: what comes now is no initial sync."""

@@ -1112,7 +1112,7 @@ async def test_owner_s_actions_on_a_ledger_that_fails(
     def fails(*_: object) -> None:
         raise LedgerError("the ledger failed")
 
-    for name in ("book", "remember", "trades", "trades_before", "signals", "flows"):
+    for name in ("book", "remember", "remember_all", "trades", "trades_before", "signals", "flows"):
         monkeypatch.setattr(follower.ledger, name, fails)
     actions: list[Callable[[], Any]] = [
         lambda: follower.commands.pause(paused=True),

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable
 import csv
-from datetime import datetime, timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal, localcontext
 from io import StringIO
 import json
@@ -20,7 +21,7 @@ from custom_components.calvalot.trading.reports.formats import FORMATS
 from custom_components.calvalot.trading.reports.gains import gains
 from custom_components.calvalot.trading.reports.movements import Movement, movements
 
-from .builders import NOW, QUOTE, Step, make_fill, steps
+from .builders import NOW, QUOTE, Step, make_fill, make_order, make_report, steps
 from .test_statistics import apply
 
 DAY = timedelta(days=1)
@@ -281,6 +282,20 @@ def test_of_a_ledger(ledger: Ledger) -> None:
     assert export(ledger, "json", 2020, Start(), {})["content"] == "[]"
     assert export(ledger, "gains", None, Start(), {}) == {"quote": QUOTE, "years": []}
     assert export(ledger, "form_2086", 2026, Start(), {})["sales"] == []
+
+
+def test_a_year_of_a_ledger(ledger: Ledger) -> None:
+    """To the second, by the time of the fills; an answer that came a moment later is of their year."""
+    ledger.add_flow(flow(0, "1000"), ledger.book())
+    turn = datetime(2026, 1, 1, tzinfo=UTC)
+    for number, (seconds, answered) in enumerate([(-100_000_000, 0), (-1, 2), (0, 0), (100_000_000, 0)]):
+        order = ledger.add_orders([make_order(quantity="1", client_order_id=f"cv-{number}")])[0]
+        fill = make_fill("1", "100", time=turn + timedelta(seconds=seconds), trade_id=f"{number}")
+        report = replace(make_report(order, fill), time=fill.time + timedelta(seconds=answered))
+        ledger.book_order(order, report, [fill], {QUOTE: ONE})
+    for year, ids in ((2025, ["trade-2"]), (2026, ["trade-3"])):
+        rows = json.loads(export(ledger, "json", year, Start(), {})["content"])
+        assert [row["id"] for row in rows if row["type"] == "trade"] == ids
 
 
 def test_movements_know_their_assets() -> None:

@@ -204,6 +204,7 @@ def test_portfolio() -> None:
     assert told(responses.portfolio(snapshot)) == {
         "mode": "dry_run",
         "book": 1,
+        "scope": "budget",
         "status": "paused",
         "as_of": "2026-05-01T12:00:00.000+00:00",
         "since": "2026-05-01T12:00:00.000+00:00",
@@ -242,6 +243,8 @@ def test_portfolio() -> None:
                 "profit_loss": "-0.1",
                 "set_aside": False,
                 "price_day": None,
+                "frozen": False,
+                "locked": "0",
             },
             {
                 "coin": "ETH",
@@ -254,16 +257,24 @@ def test_portfolio() -> None:
                 "profit_loss": None,
                 "set_aside": True,
                 "price_day": "2026-05-01",
+                "frozen": False,
+                "locked": "0",
             },
         ],
+        "apart": [],
     }
 
 
 def test_portfolio_of_which_nothing_is_known() -> None:
     """Null, never 0."""
     data = told(responses.portfolio(Snapshot(mode=Mode.LIVE, status=Status.ACTIVE)))
-    assert data.pop("positions") == []
-    assert (data.pop("mode"), data.pop("status"), data.pop("book")) == ("live", "active", 1)
+    assert (data.pop("positions"), data.pop("apart")) == ([], [])
+    assert (data.pop("mode"), data.pop("status"), data.pop("book"), data.pop("scope")) == (
+        "live",
+        "active",
+        1,
+        "budget",
+    )
     assert set(data.values()) == {None}
 
 

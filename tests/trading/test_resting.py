@@ -14,10 +14,11 @@ from custom_components.calvalot.trading.exchanges.binance import BinanceExchange
 from custom_components.calvalot.trading.exchanges.paper import PaperExchange
 from custom_components.calvalot.trading.ledger.records import OrderRecord, OrderState
 from custom_components.calvalot.trading.portfolio import BookError
-from custom_components.calvalot.trading.protections import Protection, Protections
+from custom_components.calvalot.trading.protections import KEY as PROTECTING
 from custom_components.calvalot.trading.sizing import PlannedOrder
 from custom_components.calvalot.trading.snapshot import Status
 from harness.engine import OpenEngine
+from harness.orders import limit as ticket, protect as protect_coin
 
 from .builders import key, make_market
 from .rig import ZERO, Rig
@@ -399,6 +400,12 @@ async def test_a_lost_ledger(stocked: Bench) -> None:
 # The owner's doors
 
 
+async def protect(owner: OpenEngine, coin: str, target: Decimal | None, stop: Decimal | None) -> list[OrderRecord]:
+    """Have a coin protected; returns the orders that do it, or were refused."""
+    await protect_coin(owner, coin, target, stop)
+    return [order for order in owner.ledger.orders(PROTECTING) if order.coin == coin and not order.cancel_at]
+
+
 @pytest.fixture(params=Mode)
 async def owner(request: pytest.FixtureRequest, rig: Rig) -> OpenEngine:
     """A portfolio that holds BTC, in each mode."""
@@ -410,11 +417,11 @@ async def owner(request: pytest.FixtureRequest, rig: Rig) -> OpenEngine:
 
 async def test_a_limit_by_hand(rig: Rig, owner: OpenEngine) -> None:
     """It rests, is filled once the price is there, and its cash is not spent twice."""
-    record = await owner.orders.place_limit("ETH", Side.BUY, Decimal("0.1"), Decimal(3000))
+    record = await owner.orders.place(ticket("ETH", Side.BUY, Decimal("0.1"), Decimal(3000)))
     assert record.state is OrderState.ACCEPTED
     cash = owner.ledger.book().portfolio.cash
     with pytest.raises(CommandError, match="not_enough_free"):
-        await owner.orders.place_limit("ETH", Side.BUY, (cash - 200) / 3000, Decimal(3000))
+        await owner.orders.place(ticket("ETH", Side.BUY, (cash - 200) / 3000, Decimal(3000)))
     with pytest.raises(CommandError, match="order_unclear"):
         await owner.commands.withdraw(Decimal(10) * (cash // 10 - 5) / Decimal("1.1614"))
     rig.exchange.set_price("ETHUSDC", "2950")
@@ -430,12 +437,12 @@ async def test_what_cannot_be_placed(rig: Rig, owner: OpenEngine) -> None:
     """Each with its reason, and nothing is sent."""
     sent = rig.exchange.count("POST", "/order")
     for words, call in (
-        ("coin_not_tradable", owner.orders.protect("NOPE", None, Decimal(1))),
-        ("coin_not_tradable", owner.orders.place_limit("NOPE", Side.BUY, Decimal(1), Decimal(1))),
-        ("order_too_small", owner.orders.place_limit("ETH", Side.BUY, Decimal("0.001"), Decimal(3000))),
-        ("not_enough_free", owner.orders.place_limit("BTC", Side.SELL, Decimal(1), HIGH)),
+        ("coin_not_tradable", protect(owner, "NOPE", None, Decimal(1))),
+        ("coin_not_tradable", owner.orders.place(ticket("NOPE", Side.BUY, Decimal(1), Decimal(1)))),
+        ("order_too_small", owner.orders.place(ticket("ETH", Side.BUY, Decimal("0.001"), Decimal(3000)))),
+        ("not_enough_free", owner.orders.place(ticket("BTC", Side.SELL, Decimal(1), HIGH))),
         ("order_not_resting", owner.orders.cancel("cv-nothing")),
-        ("protection_prices", owner.orders.protect("BTC", Decimal(90000), None)),
+        ("protection_prices", protect(owner, "BTC", Decimal(90000), None)),
     ):
         with pytest.raises(CommandError, match=words):
             await call
@@ -444,15 +451,15 @@ async def test_what_cannot_be_placed(rig: Rig, owner: OpenEngine) -> None:
 
 async def test_protection(rig: Rig, owner: OpenEngine) -> None:
     """Replaced, lifted for a sale and placed anew over what is left, and gone once it has acted."""
-    placed = await owner.orders.protect("BTC", HIGH, Decimal(80000))
+    placed = await protect(owner, "BTC", HIGH, Decimal(80000))
     assert {(order.state, order.type) for order in placed} == {
         (OrderState.ACCEPTED, OrderType.LIMIT),
         (OrderState.ACCEPTED, OrderType.STOP_LOSS),
     }
-    placed = await owner.orders.protect("BTC", None, Decimal(85000))
+    placed = await protect(owner, "BTC", None, Decimal(85000))
     assert [order.stop_price for order in owner.ledger.resting()] == [Decimal(85000)]
     await rig.cycle(owner)
-    assert owner.ledger.resting() == placed
+    assert list(owner.ledger.resting()) == placed
     before = owner.ledger.book().portfolio.quantity("BTC")
     rig.leader.publish_v2({"BTC": ".2"})
     await rig.cycle(owner)
@@ -469,40 +476,44 @@ async def test_protection(rig: Rig, owner: OpenEngine) -> None:
     assert not [each for each in owner.ledger.resting() if each.signal_id == "protection"]
 
 
-async def test_a_protection_of_what_is_held_no_more(bench: Bench) -> None:
-    """Nothing is sent, and it is wanted no more."""
-    protections = Protections(bench.rig.binance(), bench.ledger, bench.executor)
-    since = bench.rig.clock.now()
-    await protections.want("BTC", Protection(take_profit=HIGH, stop_loss=None, since=since))
-    assert await protections.restore(make_market({"BTC": "91250"}), PRICES) == ()
-    assert await protections.wanted() == {}
-    assert not bench.rig.orders()
+async def test_a_protection_of_what_is_held_no_more(rig: Rig, owner: OpenEngine) -> None:
+    """Whoever sold it: it is wanted no more, and does not meet what is bought again at other prices."""
+    await protect(owner, "BTC", HIGH, Decimal(80000))
+    rig.leader.publish_v2({})
+    await rig.cycle(owner)
+    assert not owner.snapshot.protections
+    assert owner.ledger.resting() == ()
+    rig.exchange.set_price("BTCUSDC", "79000")
+    rig.leader.publish_v2({"BTC": ".4"})
+    await rig.cycle(owner)
+    await rig.cycle(owner)
+    assert rig.weights(owner)["BTC"] == pytest.approx(0.4, abs=0.01)
 
 
 async def test_a_protection_that_was_cancelled_elsewhere(rig: Rig, owner: OpenEngine) -> None:
     """On the exchange's own page it is the owner's word; here it is taken back with its order."""
-    (order,) = await owner.orders.protect("BTC", HIGH, None)
+    (order,) = await protect(owner, "BTC", HIGH, None)
     await owner.orders.cancel(order.client_order_id)
     await rig.cycle(owner)
     assert owner.ledger.resting() == ()
-    (order,) = await owner.orders.protect("BTC", HIGH, None)
+    (order,) = await protect(owner, "BTC", HIGH, None)
     if owner.ledger.mode is Mode.LIVE:
         rig.exchange.cancel_order(order.client_order_id)
         await rig.cycle(owner)
         await rig.cycle(owner)
         assert owner.ledger.resting() == ()
-    await owner.orders.protect("BTC", None, None)
+    await protect(owner, "BTC", None, None)
     assert owner.ledger.resting() == ()
 
 
 async def test_everything_is_withdrawn(rig: Rig, owner: OpenEngine) -> None:
     """Before a sale of everything, and where the owner asks for it."""
-    await owner.orders.protect("BTC", HIGH, Decimal(80000))
-    await owner.orders.place_limit("ETH", Side.BUY, Decimal("0.1"), Decimal(3000))
+    await protect(owner, "BTC", HIGH, Decimal(80000))
+    await owner.orders.place(ticket("ETH", Side.BUY, Decimal("0.1"), Decimal(3000)))
     await owner.orders.withdraw()
     assert owner.ledger.resting() == ()
-    await owner.orders.protect("BTC", HIGH, Decimal(80000))
-    await owner.orders.place_limit("ETH", Side.BUY, Decimal("0.1"), Decimal(3000))
+    await protect(owner, "BTC", HIGH, Decimal(80000))
+    await owner.orders.place(ticket("ETH", Side.BUY, Decimal("0.1"), Decimal(3000)))
     await owner.commands.exit(confirm=True)
     assert owner.ledger.resting() == ()
     assert owner.ledger.book().portfolio.quantity("BTC") < Decimal("0.00001")
@@ -512,14 +523,14 @@ async def test_everything_is_withdrawn(rig: Rig, owner: OpenEngine) -> None:
 
 async def test_the_dead_withdraw(rig: Rig, owner: OpenEngine) -> None:
     """Nothing rests of a portfolio that is dead, and nothing can be placed."""
-    await owner.orders.place_limit("ETH", Side.BUY, Decimal("0.1"), Decimal(3000))
+    await owner.orders.place(ticket("ETH", Side.BUY, Decimal("0.1"), Decimal(3000)))
     owner.ledger.remember("dead", "2026-01-01T00:00:00+00:00")
     owner = await rig.restart(owner)
     assert owner.snapshot.status is Status.DEAD
     await rig.cycle(owner)
     assert owner.ledger.resting() == ()
     with pytest.raises(CommandError, match="dead"):
-        await owner.orders.place_limit("ETH", Side.BUY, Decimal("0.1"), Decimal(3000))
+        await owner.orders.place(ticket("ETH", Side.BUY, Decimal("0.1"), Decimal(3000)))
 
 
 async def test_what_cannot_be_ended(rig: Rig) -> None:
@@ -527,11 +538,11 @@ async def test_what_cannot_be_ended(rig: Rig) -> None:
     owner = await rig.following()
     rig.leader.publish_v2({"BTC": ".5"})
     await rig.cycle(owner)
-    (order,) = await owner.orders.protect("BTC", HIGH, None)
+    (order,) = await protect(owner, "BTC", HIGH, None)
     for path in ("/order", "/orderList"):
         rig.exchange.fault("status", method="DELETE", path=path, count=None)
-    with pytest.raises(CommandError, match="order_unclear"):
-        await owner.orders.protect("BTC", None, Decimal(80000))
+    with pytest.raises(CommandError, match="coin_unclear"):
+        await protect(owner, "BTC", None, Decimal(80000))
     with pytest.raises(CommandError, match="order_unclear"):
         await owner.orders.withdraw()
     assert [each.client_order_id for each in rig.exchange.open_orders()] == [order.client_order_id]
@@ -545,7 +556,7 @@ async def test_what_the_exchange_cannot_do(rig: Rig, owner: OpenEngine, monkeypa
     for kind in (BinanceExchange, PaperExchange):
         monkeypatch.setattr(kind, "types", frozenset[OrderType]())
     with pytest.raises(CommandError, match="order_not_supported"):
-        await owner.orders.place_limit("ETH", Side.BUY, Decimal("0.1"), Decimal(3000))
+        await owner.orders.place(ticket("ETH", Side.BUY, Decimal("0.1"), Decimal(3000)))
     await rig.cycle(owner)
     assert not owner.ledger.resting()
 
@@ -562,7 +573,7 @@ async def test_a_protection_that_the_exchange_does_not_hold(
             pytest.skip("on paper there is always a place")
     for kind in (BinanceExchange, PaperExchange) if lacks != "places" else ():
         monkeypatch.setattr(kind, lacks, False if lacks == "pairs" else frozenset[OrderType]())
-    assert {order.state for order in await owner.orders.protect("BTC", HIGH, Decimal(80000))} <= {OrderState.REJECTED}
+    assert {order.state for order in await protect(owner, "BTC", HIGH, Decimal(80000))} <= {OrderState.REJECTED}
     before = owner.ledger.book().portfolio.quantity("BTC")
     asked = rig.exchange.count("POST", "/oco")
     await rig.cycle(owner)
@@ -579,7 +590,7 @@ async def test_a_protection_that_the_exchange_does_not_hold(
 
 async def test_a_level_that_was_passed_meanwhile(rig: Rig, owner: OpenEngine) -> None:
     """Where no order could rest when the price came to it, what is held is sold at the first sight of the price."""
-    await owner.orders.protect("BTC", HIGH, Decimal(80000))
+    await protect(owner, "BTC", HIGH, Decimal(80000))
     rig.leader.publish_v2({"BTC": ".2"})
     for path in ("/oco", "/orderList/oco"):
         rig.exchange.fault("drop", when="before", method="POST", path=path, count=None)
@@ -596,10 +607,10 @@ async def test_an_order_for_a_coin_with_an_unclear_one(rig: Rig) -> None:
     owner = await rig.following()
     rig.exchange.fault("drop", when="after", method="POST", path="/order")
     rig.exchange.fault("status", method="GET", path="/order", count=None)
-    first = await owner.orders.place_limit("ETH", Side.BUY, Decimal("0.1"), Decimal(3000))
+    first = await owner.orders.place(ticket("ETH", Side.BUY, Decimal("0.1"), Decimal(3000)))
     assert first.state is OrderState.UNKNOWN
-    with pytest.raises(CommandError, match="order_unclear"):
-        await owner.orders.place_limit("ETH", Side.BUY, Decimal("0.1"), Decimal(3000))
+    with pytest.raises(CommandError, match="coin_unclear"):
+        await owner.orders.place(ticket("ETH", Side.BUY, Decimal("0.1"), Decimal(3000)))
     rig.exchange.clear_faults()
     await rig.cycle(owner)
     assert [each.client_order_id for each in owner.ledger.resting()] == [first.client_order_id]
@@ -610,7 +621,7 @@ async def test_an_order_for_a_coin_with_an_unclear_one(rig: Rig) -> None:
 async def test_money_moved_while_an_order_fills(rig: Rig) -> None:
     """What an order has bought meanwhile is in no value yet, so nothing is moved."""
     owner = await rig.following()
-    order = await owner.orders.place_limit("ETH", Side.BUY, Decimal("0.1"), Decimal(3000))
+    order = await owner.orders.place(ticket("ETH", Side.BUY, Decimal("0.1"), Decimal(3000)))
     rig.exchange.trade_against(order.client_order_id, "0.05")
     rig.exchange.fault("status", method="GET", path="/openOrders")
     with pytest.raises(CommandError, match="order_unclear"):
@@ -627,7 +638,7 @@ async def test_an_idle_cycle_with_ten_orders(rig: Rig) -> None:
     before = len(rig.exchange.requests)
     for coin, price in (("BTC", "80000"), ("ETH", "2500"), ("SOL", "100"), ("XRP", "1.5"), ("BNB", "700")):
         for _ in range(2):
-            await follower.orders.place_limit(coin, Side.BUY, 12 / Decimal(price), Decimal(price))
+            await follower.orders.place(ticket(coin, Side.BUY, 12 / Decimal(price), Decimal(price)))
     rig.exchange.forget_requests()
     await rig.cycle(follower)
     assert len(follower.ledger.resting()) == 10

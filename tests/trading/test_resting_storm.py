@@ -13,6 +13,7 @@ from custom_components.calvalot.trading.exchanges.base import Side
 from custom_components.calvalot.trading.ledger.storage import LedgerError
 from harness.database import rows
 from harness.engine import OpenEngine
+from harness.orders import limit, protect
 
 from .rig import COINS, ZERO, Rig
 
@@ -38,13 +39,13 @@ async def _act(rig: Rig, follower: OpenEngine, chance: Random) -> None:
     match chance.randrange(10):
         case 0 | 1 | 2:
             side, quantity = chance.choice(list(Side)), Decimal(chance.randint(8, 60)) / price
-            await follower.orders.place_limit(coin, side, quantity, price * near // tick * tick)
+            await follower.orders.place(limit(coin, side, quantity, price * near // tick * tick))
         case 3 if resting:
             await follower.orders.cancel(chance.choice(resting).client_order_id)
         case 4 | 5:
             high = price * Decimal("1.03") if chance.random() < 0.8 else None
             low = price * Decimal("0.97") if chance.random() < 0.8 else None
-            await follower.orders.protect(coin, high, low)
+            await protect(follower, coin, high, low)
         case 6 if resting:
             order = chance.choice(resting)
             with suppress(StopIteration):

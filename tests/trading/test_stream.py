@@ -430,7 +430,22 @@ def test_addresses(base: str, address: str) -> None:
 def test_messages() -> None:
     """What is of no interest is nothing; what cannot be read is an error."""
     assert read_update('{"result": null, "id": 1}') is None
+    assert read_update('{"e": "24hrMiniTicker", "s": "A", "c": "0", "E": 1}') is None
     assert isinstance(read_update('{"e": "serverShutdown", "E": 1}'), ServerShutdown)
     for broken in ("", "[]", '{"e": "kline"}', '{"e": "24hrMiniTicker", "s": "A", "c": "-1", "E": 1}'):
         with pytest.raises((ValueError, KeyError, AttributeError)):
             read_update(broken)
+
+
+async def test_unlisted(rig: Rig, stream: MarketStream, seen: Seen) -> None:
+    """A symbol that the exchange does not list is named, asked for now and then, and breaks nothing for the others."""
+    stream.follow_candles("NONEUSDC", TimeFrame.M1, seen.take)
+    await follow(rig, stream, seen, TimeFrame.M1)
+    await minutes(rig, 4)
+    await until(lambda: stream.health.unlisted == ("NONEUSDC",))
+    await until(lambda: len(seen.times(SYMBOL, TimeFrame.M1)) >= 3)
+    assert stream.health.sound
+    await minutes(rig, 4)
+    await until(lambda: len(seen.times(SYMBOL, TimeFrame.M1)) >= 7)
+    asked = [request for request in rig.exchange.requests if request.params.get("symbol") == "NONEUSDC"]
+    assert len(asked) == 1

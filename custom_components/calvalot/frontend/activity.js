@@ -13,7 +13,7 @@ const SETTLE = 150;
 const SCROLLS = !matchMedia("(pointer: coarse)").matches;
 const MAX_TAGS = 6;
 // Orders of which it is not known yet what became of them.
-const WAYS = ["initial_sync", "sync", "stop_loss", "exit", "rank", "allocation"];
+const WAYS = ["initial_sync", "sync", "stop_loss", "exit", "rank", "withdrawal", "allocation"];
 
 export class ActivityCard extends CalvalotCard {
   heading = "activity";
@@ -60,7 +60,7 @@ export class ActivityCard extends CalvalotCard {
   }
 
   happened(event) {
-    if (event.kind === "alert") return;
+    if (event.kind.endsWith("alert")) return;
     const { word } = this;
     if (event.kind === "signal" && event.type !== "received") {
       this.live.textContent = word("new_signal", { what: this._what(event.signal_id), result: word(event.result) });
@@ -226,6 +226,10 @@ export class ActivityCard extends CalvalotCard {
 
   _flowItem(flow) {
     const { word, format } = this;
+    const coins = flow.coin && `${format.quantity(flow.quantity)} ${flow.coin}`;
+    const why = flow.explanation !== flow.kind && flow.explanation && word(`why_${flow.explanation}`);
+    const what = [coins, why].filter(Boolean).join(" · ");
+    const kind = flow.kind === "initial" && this.picture?.scope === "wallet" ? "taken_in" : flow.kind;
     return h(
       "li",
       { class: "item flow-item", "data-flow": flow.seq },
@@ -236,10 +240,10 @@ export class ActivityCard extends CalvalotCard {
         h(
           "div",
           { class: "line" },
-          h("b", {}, `${word(flow.kind)} · ${format.eur(flow.amount, true)}`),
+          h("b", {}, `${word(kind)} · ${format.eur(flow.amount, true)}`),
           h("time", { datetime: flow.time, title: format.dateTime(flow.time) }, format.relative(flow.time)),
         ),
-        flow.coin && h("p", { class: "why" }, `${format.quantity(flow.quantity)} ${flow.coin}`),
+        what && h("p", { class: "why" }, what),
         flow.note && h("p", { class: "reasoning" }, flow.note),
       ),
     );

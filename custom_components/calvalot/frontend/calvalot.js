@@ -1,13 +1,30 @@
 // Makes the cards and the dashboard strategy known to Home Assistant.
 
 import { ActivityCard } from "./activity.js";
+import { AlertsCard } from "./alerts.js";
+import { MarketCard } from "./market.js";
+import { PerformanceCard } from "./performance.js";
 import { PlanCard } from "./plan.js";
 import { PortfolioCard } from "./portfolio.js";
 import { PositionsCard } from "./positions.js";
+import { ReportsCard } from "./reports.js";
 import { Strategy } from "./strategy.js";
+import { TileCard } from "./tile.js";
+import { TradeCard } from "./trade.js";
 import { words } from "./wording.js";
 
-const CARDS = { portfolio: PortfolioCard, positions: PositionsCard, plan: PlanCard, activity: ActivityCard };
+const CARDS = {
+  portfolio: PortfolioCard,
+  positions: PositionsCard,
+  plan: PlanCard,
+  trade: TradeCard,
+  activity: ActivityCard,
+  market: MarketCard,
+  alerts: AlertsCard,
+  performance: PerformanceCard,
+  tile: TileCard,
+  reports: ReportsCard,
+};
 const DOCS = "https://github.com/cashalot/calvalot-homeassistant#dashboard";
 
 const language = () => {

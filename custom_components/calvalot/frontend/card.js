@@ -5,6 +5,7 @@ import { followers, listen } from "./data.js";
 import { h, setAttribute, setText } from "./dom.js";
 import { Format } from "./format.js";
 import { sign } from "./icons.js";
+import { look } from "./look.js";
 import { sheet } from "./styles.js";
 import { capital, words } from "./wording.js";
 
@@ -19,6 +20,7 @@ export class CalvalotCard extends HTMLElement {
   constructor() {
     super();
     this.attachShadow({ mode: "open" }).adoptedStyleSheets = [sheet];
+    this._looks = () => this._onLook();
   }
 
   static getStubConfig() {
@@ -40,7 +42,7 @@ export class CalvalotCard extends HTMLElement {
   }
 
   setConfig(config) {
-    for (const key of ["follower", "title", "period", "sort"]) {
+    for (const key of ["follower", "title", "period", "sort", "figure"]) {
       if (config[key] !== undefined && typeof config[key] !== "string") throw new Error(`${key} must be text`);
     }
     const other = this.config?.follower !== config.follower;
@@ -65,10 +67,12 @@ export class CalvalotCard extends HTMLElement {
     this._follow();
     clearInterval(this._ticking);
     this._ticking = setInterval(() => this._onTick(), TICK);
+    look.addEventListener("change", this._looks);
   }
 
   disconnectedCallback() {
     clearInterval(this._ticking);
+    look.removeEventListener("change", this._looks);
     this._turn = undefined;
     this._leave?.();
     this._leave = undefined;
@@ -78,6 +82,20 @@ export class CalvalotCard extends HTMLElement {
     if (!this.picture) return;
     this._approval?.update();
     this.tick?.();
+  }
+
+  // Another range is for the cards that have one; amounts that are hidden or shown are in all of them.
+  _onLook() {
+    if (!this._content) return;
+    const other = this._hidden !== look.hidden;
+    this._hidden = look.hidden;
+    if (!other) this.looked?.();
+    else if (this.picture) {
+      this._noticed = this._told = undefined;
+      this.update();
+      this.began?.();
+      this.hid?.();
+    }
   }
 
   getCardSize() {
@@ -132,7 +150,10 @@ export class CalvalotCard extends HTMLElement {
   }
 
   _build() {
-    this.format = new Format(this._hass);
+    this.format = new Format(this._hass, () => look.hidden);
+    // Where money is about to move, amounts are always shown.
+    this.amounts = new Format(this._hass);
+    this._hidden = look.hidden;
     this._title = h("h2", {}, this.word(this.heading));
     this._mode = h("span", { hidden: true });
     this.header = h("div", { class: "header" }, this._title, this._mode);

@@ -27,7 +27,7 @@ const STEPS = [
 const MONTHS = [1, 2, 3, 6, 12, 24, 48];
 
 // Steps that can be told in whole euros or in cents, so that no two labels are the same.
-function niceStep(span, count) {
+export function niceStep(span, count) {
   const rough = Math.max(span / count, 0.01);
   const power = 10 ** Math.floor(Math.log10(rough));
   return [1, 2, 2.5, 5, 10]
@@ -37,7 +37,7 @@ function niceStep(span, count) {
 }
 
 // Times for the axis, at full minutes, hours, days or months.
-function timeTicks(from, to, count) {
+export function timeTicks(from, to, count) {
   const step = STEPS.find((each) => (to - from) / each <= count);
   const ticks = [];
   if (step) {

@@ -32,6 +32,10 @@ export function followers(hass, anew = false) {
   return lists.get(connection);
 }
 
+// What the market view is told while it is open; returns what ends that.
+export const followMarket = (hass, entryId, frame, listener) =>
+  hass.connection.subscribeMessage(listener, { type: "calvalot/market", entry_id: entryId, time_frame: frame });
+
 class Feed {
   constructor(connection, entryId) {
     this._connection = connection;
@@ -110,6 +114,35 @@ const call = (hass, service, data, answers) =>
 export const act = (hass, service, data) => call(hass, service, data, false);
 
 export const answer = (hass, service, data) => call(hass, service, data, true).then(({ response }) => response);
+
+// The statistics and the curves day by day, asked once for all cards of a portfolio.
+const asked = new WeakMap();
+const ASKED = 60e3;
+
+export function performance(hass, entryId) {
+  const { connection } = hass;
+  if (!asked.has(connection)) asked.set(connection, new Map());
+  const known = asked.get(connection);
+  const last = known.get(entryId);
+  if (last && Date.now() - last.at < ASKED) return last.answer;
+  const answer = connection.sendMessagePromise({ type: "calvalot/performance", entry_id: entryId });
+  known.set(entryId, { at: Date.now(), answer });
+  answer.catch(() => known.delete(entryId));
+  return answer;
+}
+
+const told = (answer) => answer.reports;
+
+export const reports = (hass, entryId) =>
+  hass.connection.sendMessagePromise({ type: "calvalot/reports", entry_id: entryId }).then(told);
+
+export const deleteReport = (hass, entryId, period, language) =>
+  hass.connection
+    .sendMessagePromise({ type: "calvalot/delete_report", entry_id: entryId, period, language })
+    .then(told);
+
+// An address that whoever is logged in may open for a moment.
+export const signed = (hass, path) => hass.callWS({ type: "auth/sign_path", path }).then((answer) => answer.path);
 
 // Allocations of some coins to start from; `cap` is the most that one may have by market cap, in %.
 export const readyMade = (hass, entryId, shares, cap) =>

@@ -19,8 +19,12 @@ const STEPS = [
 
 const known = (value) => value !== null && value !== undefined && Number.isFinite(Number(value));
 
+const COVERED = "•••";
+
 export class Format {
-  constructor(hass) {
+  // `hides` says whether amounts are covered.
+  constructor(hass, hides = () => false) {
+    this._hides = hides;
     const locale = hass.locale ?? {};
     this.language = locale.language ?? hass.language ?? "en";
     const style = locale.number_format;
@@ -53,6 +57,7 @@ export class Format {
   }
 
   eur(value, signed = false, digits = 2) {
+    if (known(value) && this._hides()) return `${COVERED}\u00a0€`;
     return this._number(value, {
       style: "currency",
       currency: "EUR",
@@ -64,6 +69,7 @@ export class Format {
   }
 
   amount(value, asset, signed = false) {
+    if (known(value) && this._hides()) return COVERED;
     const text = this._number(value, {
       minimumFractionDigits: 2,
       maximumFractionDigits: 2,
@@ -81,6 +87,7 @@ export class Format {
   }
 
   quantity(value) {
+    if (known(value) && this._hides()) return COVERED;
     return this._number(value, { maximumSignificantDigits: 8 });
   }
 
@@ -103,6 +110,23 @@ export class Format {
 
   day(value, withYear = false) {
     return this._time(value, { day: "numeric", month: "short", ...(withYear ? { year: "numeric" } : {}) });
+  }
+
+  ratio(value) {
+    return this._number(value, { minimumFractionDigits: 2, maximumFractionDigits: 2 });
+  }
+
+  // Of its number, from 0 on.
+  monthName(month) {
+    return new Intl.DateTimeFormat(this.language, { month: "short", timeZone: "UTC" }).format(
+      Date.UTC(2024, month, 15),
+    );
+  }
+
+  monthAndYear(value) {
+    return new Intl.DateTimeFormat(this.language, { month: "long", year: "numeric", timeZone: "UTC" }).format(
+      new Date(value),
+    );
   }
 
   month(value) {

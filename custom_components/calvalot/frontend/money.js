@@ -10,7 +10,7 @@ const MAX_NOTE = 255;
 const RECENT = 20;
 
 export function moveMoney(card, kind) {
-  const { word, format, hass, picture, follower } = card;
+  const { word, amounts: format, hass, picture, follower } = card;
   const verb = word(kind === "deposit" ? "pay_in" : "withdraw");
   const dialog = new Dialog(card, `${verb} · ${picture.title}`);
   card.dialog = dialog;
@@ -29,6 +29,11 @@ export function moveMoney(card, kind) {
     const data = { config_entry_id: follower.entry_id, amount: amount.value, note: note.value };
     // The field knows no time zone: it is the browser's.
     if (at.value) data.at = new Date(at.value).toISOString();
+    const { cash, rate } = card.picture ?? picture;
+    if (kind === "withdrawal" && !at.value && cash !== null && rate && Number(amount.value) > cash * rate) {
+      await sellFirst(card, dialog, data);
+      return;
+    }
     try {
       await act(hass, kind === "deposit" ? "deposit" : "withdraw", data);
     } catch (error) {
@@ -51,9 +56,49 @@ export function moveMoney(card, kind) {
   );
 }
 
+// What lacks of a withdrawal is sold first: shown, and only then done.
+async function sellFirst(card, dialog, data) {
+  const { word, amounts: format, hass, picture } = card;
+  let plan;
+  try {
+    plan = await answer(hass, "preview", { config_entry_id: data.config_entry_id, withdraw: data.amount });
+  } catch (error) {
+    dialog.refuse(await refusal(hass, error));
+    return;
+  }
+  if (!plan.enough) {
+    dialog.refuse(word("sell_not_enough", { amount: format.eur(plan.most_eur) }));
+    return;
+  }
+  const send = async () => {
+    try {
+      await act(hass, "withdraw", { ...data, sell: true });
+    } catch (error) {
+      dialog.refuse(await refusal(hass, error));
+      return;
+    }
+    card.live.textContent = word("moved", { what: word("withdrawal"), amount: format.eur(data.amount) });
+    dialog.close();
+  };
+  dialog.show(
+    [
+      h("p", { class: `mode-line ${picture.mode}` }, word(`sell_${picture.mode}`)),
+      h("p", {}, word("sell_first")),
+      list(plan.orders.map((order) => [bare(order.symbol, plan.quote), format.amount(order.amount, plan.quote)])),
+      h(
+        "p",
+        { class: "sum" },
+        word("sell_brings", { amount: format.eur(plan.proceeds_eur), cash: format.eur(plan.cash_eur) }),
+      ),
+    ],
+    [word("sell_and_withdraw"), send, "danger"],
+    [word("cancel")],
+  );
+}
+
 // A coin that is not listed any more leaves the book, at its last price or at what its owner says it is worth.
 export function writeOff(card, coin) {
-  const { word, format, hass, picture, follower } = card;
+  const { word, amounts: format, hass, picture, follower } = card;
   const dialog = new Dialog(card, `${word("write_off")} · ${coin}`);
   card.dialog = dialog;
   const { value } = picture.positions.find((row) => row.coin === coin);
@@ -87,7 +132,7 @@ export function writeOff(card, coin) {
 }
 
 // What may be moved: the cash of the portfolio, or what is free in the wallet.
-function free({ word, format, picture }, kind) {
+function free({ word, amounts: format, picture }, kind) {
   const { mode, cash, rate, spare } = picture;
   if (kind === "withdrawal") {
     const there = cash === null || !rate ? null : Math.max(0, Math.floor(cash * rate * 100) / 100);
@@ -119,7 +164,7 @@ export async function sellEverything(card) {
     h("p", {}, word("exit_does")),
     orders.length
       ? list(
-          orders.map((order) => [bare(order.symbol, preview.quote), card.format.amount(order.amount, preview.quote)]),
+          orders.map((order) => [bare(order.symbol, preview.quote), card.amounts.amount(order.amount, preview.quote)]),
         )
       : h("p", {}, word("exit_nothing")),
     orders.length > 0 && h("p", { class: "sum" }, word("exit_brings", { amount: money(card, preview) })),
@@ -185,7 +230,7 @@ function state({ positions, quote, rate }, { result, trades, legs }) {
   return { finished: result !== "open", quote, proceeds, proceeds_eur: rate ? proceeds * rate : null, remaining };
 }
 
-const money = ({ format, picture }, { proceeds, proceeds_eur: eur, quote }) =>
+const money = ({ amounts: format, picture }, { proceeds, proceeds_eur: eur, quote }) =>
   [eur === null ? "" : format.eur(eur), format.amount(proceeds, quote ?? picture.quote)].filter(Boolean).join(" · ");
 
 const list = (rows) =>

@@ -208,7 +208,7 @@ export class PlanCard extends CalvalotCard {
 
   // Once more what happens, and only then it does.
   _confirm() {
-    const { word, format, picture, _plan: plan } = this;
+    const { word, amounts: format, picture, _plan: plan } = this;
     const { quote, mode } = picture;
     const dialog = new Dialog(this, word(plan.orders.length ? "trade_plan" : "keep_shares"));
     this.dialog = dialog;
@@ -252,6 +252,10 @@ export class PlanCard extends CalvalotCard {
     this._forget();
     this._table.replaceChildren(h("p", {}, sign("executed"), ` ${this.word("plan_done")}`));
     this._tell();
+  }
+
+  hid() {
+    if (this._plan) this._table.replaceChildren(...this._rows());
   }
 
   gone() {

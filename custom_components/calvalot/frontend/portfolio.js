@@ -124,11 +124,15 @@ export class PortfolioCard extends CalvalotCard {
     const { word } = this;
     const button = (name, act, kind = "") =>
       h("button", { type: "button", class: `act ${kind}`, "data-act": name, onclick: () => act() }, word(name));
+    // What a whole account is paid in and out is done on the account.
+    this._moves = [
+      button("pay_in", () => moveMoney(this, "deposit")),
+      button("withdraw", () => moveMoney(this, "withdrawal")),
+    ];
     return h(
       "div",
       { class: "money" },
-      button("pay_in", () => moveMoney(this, "deposit")),
-      button("withdraw", () => moveMoney(this, "withdrawal")),
+      ...this._moves,
       button("sell_all", () => sellEverything(this), "danger"),
     );
   }
@@ -278,6 +282,7 @@ export class PortfolioCard extends CalvalotCard {
         : [word(picture.status), { active: "good", paused: "warn", dead: "bad" }[picture.status]],
       ...(led(picture) ? [connection("leader", picture.leader_connected)] : []),
       connection("exchange", picture.exchange_connected),
+      ...(picture.live ? [[word("prices_live"), "good"]] : []),
     ];
     setText(this._follows, this._sourcesInWords(picture.sources));
     const told = JSON.stringify(chips);
@@ -295,6 +300,7 @@ export class PortfolioCard extends CalvalotCard {
       setText(this._pauseText, word(verb));
     }
 
+    for (const each of this._moves ?? []) each.hidden = picture.scope === "wallet";
     const facts = {
       time_weighted_return: format.percent(picture.time_weighted_return, true, 2),
       net_deposits: format.eur(picture.net_deposits),

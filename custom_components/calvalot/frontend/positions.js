@@ -96,7 +96,8 @@ export class PositionsCard extends CalvalotCard {
     this._foot.append(this._sum.element);
     this._none = h("p", { class: "quiet" }, this.word("no_positions"));
     this._aside = h("div", { class: "set-aside" });
-    return [this._table, this._none, this._aside];
+    this._apart = h("div", { class: "set-aside" });
+    return [this._table, this._none, this._aside, this._apart];
   }
 
   // `key` and `gain` are the entities that a tap on value and profit opens.
@@ -156,7 +157,9 @@ export class PositionsCard extends CalvalotCard {
     const total = Number(picture.total_value_quote);
     const share = (value) =>
       picture.total_value_quote === null || value === null || !total ? null : Number(value) / total;
-    const targets = positions.map((row) => row.target_weight);
+    const targets = positions
+      .filter((row) => !row.frozen || row.target_weight !== null)
+      .map((row) => row.target_weight);
     const target =
       targets.length && targets.every((each) => each !== null)
         ? Math.max(0, 1 - targets.reduce((sum, each) => sum + each, 0))
@@ -209,6 +212,7 @@ export class PositionsCard extends CalvalotCard {
     this._sum.percent.className = this._sum.profit.className.replace("figure", "").trim();
     this._none.hidden = positions.length > 0;
     this._tellAside(positions.filter((row) => row.set_aside));
+    this._tellApart(picture.apart ?? []);
     setAttribute(this._table, "aria-label", word("positions"));
   }
 
@@ -230,8 +234,31 @@ export class PositionsCard extends CalvalotCard {
     this._aside.replaceChildren(...rows.map(line));
   }
 
+  // What a whole wallet holds that is in no book: it has no pair or no price.
+  _tellApart(rows) {
+    const told = JSON.stringify(rows);
+    if (this._toldApart === told) return;
+    this._toldApart = told;
+    const line = ({ asset, quantity, earning }) =>
+      h(
+        "p",
+        { "data-apart": asset },
+        h(
+          "span",
+          {},
+          this.word(earning ? "earning" : "not_counted", {
+            asset,
+            coin: earning ?? "",
+            quantity: this.format.quantity(quantity),
+          }),
+        ),
+      );
+    this._apart.replaceChildren(...rows.map(line));
+  }
+
   _fill(row, position, largest) {
-    const { format } = this;
+    const { format, word } = this;
+    const locked = Number(position.locked) > 0 && word("in_orders", { quantity: format.quantity(position.locked) });
     row.element.classList.toggle("aside", position.set_aside);
     setText(row.entry, format.price(position.entry_price));
     setText(row.price, format.price(position.price));
@@ -239,9 +266,14 @@ export class PositionsCard extends CalvalotCard {
     setText(row.prices, `${format.price(position.entry_price, true)} → ${format.price(position.price, true)}`);
     setText(
       row.quantity,
-      position.set_aside
-        ? `${format.quantity(position.quantity)} · ${priceDay(format, position)}`
-        : format.quantity(position.quantity),
+      [
+        format.quantity(position.quantity),
+        position.set_aside && priceDay(format, position),
+        position.frozen && word("frozen"),
+        locked,
+      ]
+        .filter(Boolean)
+        .join(" · "),
     );
     row.fill.style.setProperty("--bar", COLOURS[position.coin] ?? "var(--line)");
     this._weigh(row, position.weight, position.target_weight, largest);

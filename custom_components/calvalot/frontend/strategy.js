@@ -1,4 +1,4 @@
-// The dashboard that makes itself: all portfolios at a glance, and a page for each.
+// The dashboard that makes itself: all portfolios at a glance, a page for each, and one to trade by hand.
 
 import { followers } from "./data.js";
 import { words } from "./wording.js";
@@ -6,7 +6,7 @@ import { words } from "./wording.js";
 const card = (type, follower, options = {}) => ({ type: `custom:calvalot-${type}-card`, follower, ...options });
 const section = (cards, span = 1) => ({ type: "grid", column_span: span, cards });
 
-function pageOf({ entry_id: id, title }, index, only) {
+function pageOf({ entry_id: id, title, entities }, index, only) {
   return {
     title,
     path: only ? "portfolio" : `follower-${index + 1}`,
@@ -15,7 +15,7 @@ function pageOf({ entry_id: id, title }, index, only) {
     sections: [
       section([card("portfolio", id)], 2),
       section([card("positions", id), card("plan", id)]),
-      section([card("activity", id)]),
+      section([card("activity", id), ...(entities?.outside_alert ? [card("alerts", id)] : [])]),
     ],
   };
 }
@@ -37,8 +37,37 @@ export class Strategy extends HTMLElement {
           },
         ],
       };
+    const market = {
+      title: word("market"),
+      path: "market",
+      type: "sections",
+      max_columns: 2,
+      sections: list.map(({ entry_id: id }) =>
+        section([card("market", id, list.length > 1 ? { titled: true } : {})], 2),
+      ),
+    };
+    const performance = {
+      title: word("performance"),
+      path: "performance",
+      type: "sections",
+      max_columns: 2,
+      sections: list.flatMap(({ entry_id: id }) => [
+        section([card("performance", id)], 2),
+        ...(hass.user?.is_admin ? [section([card("reports", id)], 2)] : []),
+      ]),
+    };
     const pages = list.map((follower, index) => pageOf(follower, index, list.length === 1));
-    if (list.length === 1) return { title: "Calv-a-lot", views: pages };
+    // Each in a column of its own, one below the other on a phone.
+    const trade = {
+      title: word("trade"),
+      path: "trade",
+      type: "sections",
+      max_columns: Math.min(list.length, 3),
+      sections: list.map(({ entry_id: id, title }) =>
+        section([card("trade", id, list.length > 1 ? { title: `${word("trade")} · ${title}` } : {})]),
+      ),
+    };
+    if (list.length === 1) return { title: "Calv-a-lot", views: [...pages, trade, performance, market] };
     const overview = {
       title: word("overview"),
       path: "portfolio",
@@ -46,7 +75,7 @@ export class Strategy extends HTMLElement {
       max_columns: Math.min(list.length, 3),
       sections: list.map(({ entry_id: id }) => section([card("portfolio", id), card("positions", id)])),
     };
-    return { title: "Calv-a-lot", views: [overview, ...pages] };
+    return { title: "Calv-a-lot", views: [overview, ...pages, trade, performance, market] };
   }
 
   static getCreateSuggestions() {

@@ -97,6 +97,40 @@ a.act { color: inherit; text-decoration: none; }
 .limits { margin: 12px 0 0; font-size: 12px; } .limits:empty { display: none; }
 .facts dt { font-size: 12px; color: var(--quiet); } .facts dd { font-size: 15px; font-weight: 500; margin-top: 2px; }
 
+/* Performance */
+.performance { display: flex; flex-direction: column; gap: 10px; min-width: 0; } .performance h3 { margin: 8px 0 0; }
+.performance .periods { flex-wrap: wrap; border-radius: 18px; } .performance .periods button { flex: 0 1 auto; padding: 0 9px; }
+.facts.first { border-top: 0; padding-top: 0; }
+.eye[aria-pressed="true"] { background: color-mix(in srgb, var(--primary-color) 24%, transparent); }
+.lines { height: 240px; } .lines.low { height: 120px; }
+.line { fill: none; stroke: var(--of, var(--line)); stroke-width: 2; stroke-linejoin: round; vector-effect: non-scaling-stroke; }
+.line.btc { --of: #d07a0c; stroke-dasharray: 6 3; } .line.source { --of: var(--quiet); stroke-dasharray: 2 3; } .line.fall { --of: var(--down); stroke-width: 1.5; }
+.legend i.line { border-top: 2.25px solid var(--of, var(--line)); } .legend i.btc { border-top-style: dashed; } .legend i.source { border-top-style: dotted; }
+.zero { stroke: var(--secondary-text-color); stroke-width: 1; opacity: 0.6; } .deep { fill: var(--down); opacity: 0.14; }
+.cursor-line { stroke: var(--secondary-text-color); stroke-width: 1; stroke-dasharray: 2 3; }
+.scroll { overflow-x: auto; }
+tbody th { font-weight: 400; padding: 7px 0; border-top: 1px solid var(--divider-color); color: inherit; font-size: 13px; text-align: left; }
+.performance td { padding-block: 7px; } tr.chosen :is(td, th) { background: var(--soft); }
+.bars-of { display: grid; gap: 4px; font-size: 13px; }
+.bars-of div { display: grid; grid-template-columns: minmax(110px, 1fr) 3fr; gap: 12px; align-items: center; }
+.bars-of dd { display: grid; grid-template-columns: 1fr 5.5em; gap: 10px; align-items: center; text-align: right; }
+.track { position: relative; height: 10px; border-radius: 3px; background: linear-gradient(var(--divider-color), var(--divider-color)) center / 1px 100% no-repeat; }
+.track i { position: absolute; inset-block: 0; border-radius: 3px; background: var(--up); } .track i.down { background: var(--down); }
+.heat td { text-align: center; padding: 7px 2px; font-size: 12px; color: inherit; background: color-mix(in srgb, var(--tone, transparent) var(--heat, 0%), transparent); }
+.heat th { padding: 0 2px 6px; text-align: center; } .heat tbody th { padding: 7px 8px 7px 0; }
+.heat .up { --tone: var(--success-color, #43a047); } .heat .down { --tone: var(--error-color, #db4437); } .heat .whole { font-weight: 600; }
+.tile { display: grid; grid-template-columns: auto minmax(60px, 1fr); gap: 14px; align-items: center; }
+.tile .figure { display: block; font-size: 22px; font-weight: 500; } .tile .quiet { font-size: 12px; }
+.spark { display: block; width: 100%; height: 40px; }
+.reports { display: grid; } .reports li { display: grid; grid-template-columns: 1fr auto auto auto; gap: 8px; align-items: center; padding: 8px 0; border-top: 1px solid var(--divider-color); }
+.reports b { font-weight: 500; display: block; } .reports small { color: var(--quiet); font-size: 12px; }
+@container (max-width: 640px) {
+  .heat thead { display: none; } .heat tbody { display: grid; gap: 12px; } .heat tr { display: grid; grid-template-columns: repeat(4, 1fr); gap: 3px; }
+  .heat tbody th { grid-column: 1 / -1; border: 0; font-weight: 600; padding: 0; } .heat td { border: 0; border-radius: 6px; }
+  .heat td::before { content: attr(data-label); display: block; font-size: 11px; color: var(--quiet); } .heat .whole { grid-column: 1 / -1; }
+  .reports li { grid-template-columns: 1fr 1fr 1fr; } .reports li > div { grid-column: 1 / -1; }
+}
+
 /* Positions */
 table { width: 100%; border-collapse: collapse; font-size: 14px; }
 th { font-size: 12px; font-weight: 500; color: var(--quiet); text-align: right; padding: 0 0 6px 12px; white-space: nowrap; }
@@ -190,7 +224,7 @@ tfoot td small { font-weight: 400; }
 .remove { width: 36px; height: 36px; border-radius: 50%; font-size: 20px; color: var(--quiet); } .remove:hover { background: var(--soft); }
 .share-sum { font-weight: 500; padding-top: 8px; border-top: 2px solid var(--divider-color); }
 .tools { display: flex; flex-wrap: wrap; gap: 8px; align-items: center; padding-top: 10px; } .add { display: flex; gap: 8px; } .add input { width: 12em; }
-.allocation :is(input:not([type="range"]), select), dialog textarea { font: inherit; min-height: 36px; padding: 4px 10px; border-radius: 10px; border: 1px solid var(--secondary-text-color); background: var(--ha-card-background, var(--card-background-color, #fff)); color: var(--primary-text-color); color-scheme: light dark; min-width: 0; }
+.allocation :is(input:not([type="range"]), select), .money select, dialog textarea { font: inherit; min-height: 36px; padding: 4px 10px; border-radius: 10px; border: 1px solid var(--secondary-text-color); background: var(--ha-card-background, var(--card-background-color, #fff)); color: var(--primary-text-color); color-scheme: light dark; min-width: 0; }
 dialog textarea { width: 100%; font-family: var(--code-font-family, monospace); resize: vertical; }
 .plan-table .coin { width: 26px; height: 26px; } .plan-table .order { white-space: normal; } .plan-table td small { white-space: nowrap; }
 @container (max-width: 520px) {
@@ -202,6 +236,27 @@ dialog textarea { width: 100%; font-family: var(--code-font-family, monospace); 
   .plan-table .order { grid-column: 1 / 2; grid-row: 2; text-align: left; padding-left: 36px; }
   .shares li { grid-template-columns: minmax(0, 1fr) auto auto; } .shares input[type="range"] { grid-row: 2; grid-column: 1 / -1; }
 }
+
+/* Market */
+.picks { display: flex; flex-wrap: wrap; gap: 8px; justify-content: space-between; } .picks .periods { flex-wrap: wrap; border-radius: 18px; width: auto; }
+.picks .periods button { min-width: 36px; flex: none; }
+.candles { height: 300px; } .candle { stroke-width: 1.25; stroke: currentColor; fill: currentColor; } .candle.rising rect { fill: var(--ha-card-background, var(--card-background-color, #fff)); }
+.candle.rising { color: var(--up); } .candle.falling { color: var(--down); } .candle.unfinished { opacity: 0.55; }
+.own { stroke: var(--ha-card-background, var(--card-background-color, #fff)); stroke-width: 1; } .own.buy { fill: var(--up); } .own.sell { fill: var(--down); } .own.signal { fill: var(--line); }
+.market-below { display: grid; grid-template-columns: minmax(0, 1fr) minmax(0, 1.6fr); gap: 16px 28px; padding-top: 14px; border-top: 1px solid var(--divider-color); }
+.market-below h3 { margin-top: 0; }
+.lights li { display: grid; grid-template-columns: 14px 3em minmax(0, 1fr); align-items: baseline; gap: 8px; padding: 4px 0; font-size: 13px; }
+.lights i { width: 10px; height: 10px; border-radius: 50%; background: var(--dot, var(--disabled-color, #bdbdbd)); } .lights .good { --dot: var(--success-color, #43a047); } .lights .warn { --dot: var(--warning-color, #ffa600); } .lights .warn i { border-radius: 2px; }
+.ticker { max-height: 268px; overflow-y: auto; font-size: 13px; } .ticker li { display: grid; grid-template-columns: 5.6em 4em 3em minmax(0, 1fr) auto; gap: 8px; padding: 3px 6px; border-radius: 6px; color: var(--quiet); }
+.ticker .closed { color: var(--up); font-weight: 500; background: color-mix(in srgb, var(--success-color, #43a047) 12%, transparent); } .ticker li span:nth-child(n+4) { text-align: right; }
+@container (max-width: 640px) { .market-below { grid-template-columns: minmax(0, 1fr); } .candles { height: 240px; } .picks .periods button { padding: 0 7px; } .ticker li { grid-template-columns: 5.2em 3em 2.6em minmax(0, 1fr) auto; gap: 4px; } }
+
+/* Trade */
+.order-form { display: grid; gap: 12px; } .order-form label { display: grid; gap: 4px; font-size: 13px; color: var(--quiet); min-width: 0; }
+.pair { display: grid; grid-template-columns: 1fr 1fr; gap: 12px; align-items: end; } .order-form :is(input, select) { width: 100%; font-size: 16px; }
+.order-form input[type="range"] { height: 32px; margin: 0; accent-color: var(--primary-color); } .order-form .act { min-height: 44px; }
+:is(.open-orders, .held) li { align-items: center; flex-wrap: wrap; } :is(.open-orders, .held) small { display: block; color: var(--quiet); font-size: 12px; }
+.held .buttons { display: flex; gap: 6px; } .held .coin { width: 26px; height: 26px; } .held .name { display: flex; gap: 8px; align-items: center; }
 
 /* Dialogs */
 dialog { width: min(460px, calc(100vw - 32px)); max-height: calc(100dvh - 48px); overflow-y: auto; padding: 0; border: 0; border-radius: 20px; background: var(--ha-card-background, var(--card-background-color, #fff)); box-shadow: 0 12px 48px rgb(0 0 0 / 40%); font-size: 14px; line-height: 20px; }

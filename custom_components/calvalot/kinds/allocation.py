@@ -31,6 +31,7 @@ from ..selectors import choice
 from ..settings import amount, exchange_of
 from ..texts import async_text, figure
 from ..trading.decimals import HUNDRED
+from ..trading.settings import Scope
 from ..trading.signal import Signal, SourceKind
 from ..trading.sources.allocation import AllocationSettings, AllocationSource, TradeTo, When
 from ..trading.sources.base import Moment
@@ -97,6 +98,7 @@ class AllocationType(SourceType):
     """Coins with shares in % of the portfolio; what they leave of the whole is cash."""
 
     kind = SourceKind.ALLOCATION
+    scopes = tuple(Scope)
     hidden = frozenset({"rebalance_threshold", "max_signal_age", "entry_jitter", "silence_alert", "push", "push_url"})
 
     @override

@@ -9,27 +9,36 @@ from homeassistant.core import HomeAssistant
 import voluptuous as vol
 
 from ..actions import Action
+from ..trading.settings import Scope
 from ..trading.signal import Signal, SourceKind
 from ..trading.sources.base import Source
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fields:
-    """What a source's form is stored as: what connects in the entry's data, what may be tuned in its options."""
+    """What a source's form is stored as: what connects in the entry's data, what may be tuned in its options.
+
+    What was `made` is shown to be copied, once: it cannot be read from what is stored.
+    """
 
     data: Mapping[str, Any] = field(default_factory=dict[str, Any])
     options: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    made: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 class SourceType(ABC):
     """One kind of source; its step in the config flow is named like it.
 
-    `secrets` are those of its fields that a form never shows. `hidden` are options that mean nothing to it.
+    `secrets` are those of its fields that a form never shows. `hidden` are options that mean nothing to it, `scopes` what may
+    belong to a portfolio with it. One that is `alone` decides
+    alone: it stands beside no other source.
     """
 
     kind: ClassVar[SourceKind]
     secrets: ClassVar[tuple[str, ...]] = ()
     hidden: ClassVar[frozenset[str]] = frozenset()
+    scopes: ClassVar[tuple[Scope, ...]] = (Scope.BUDGET,)
+    alone: ClassVar[bool] = False
 
     @abstractmethod
     def form(self, *, stored: bool) -> vol.Schema:

@@ -1,7 +1,7 @@
 """What a portfolio may count on: its own book, and in live mode never more than is free on the account."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 
 from .decimals import ONE, ZERO
@@ -9,6 +9,26 @@ from .exchanges.base import Balance, Side
 from .ledger.records import OrderRecord, OrderState
 from .portfolio import Portfolio
 from .sizing import FEE_MARGIN, MARKET_MARGIN, Market
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """What the other books of an account hold: by asset, quote included, and of that what their orders have locked.
+
+    `paid_in` is what they were paid in quote, `lent` the fee coin that their fees took though they held none. `resting` are
+    their orders that rest, `unclear` is whether any of this may be otherwise.
+    """
+
+    quantities: Mapping[str, Decimal] = field(default_factory=dict[str, Decimal])
+    locked: Mapping[str, Decimal] = field(default_factory=dict[str, Decimal])
+    paid_in: Decimal = ZERO
+    lent: Decimal = ZERO
+    resting: tuple[OrderRecord, ...] = ()
+    unclear: bool = False
+
+    def spoken_for(self, asset: str) -> Decimal:
+        """What is theirs of that which the account calls free."""
+        return max(self.quantities.get(asset, ZERO) - self.locked.get(asset, ZERO), ZERO)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,14 +76,20 @@ class Account:
         quote: str,
         claimed: Claimed | None = None,
         locked: Mapping[str, Decimal] | None = None,
+        others: Held | None = None,
     ) -> None:
-        """`claimed` is what others' books may count on, `locked` what orders of this one had locked at the start, by asset."""
+        """`claimed` is what others' books may count on, `locked` what orders of this one had locked at the start, by asset.
+
+        `others` is what those hold, for a book that may count on coins only as far as they are nobody else's.
+        """
         self._quote = quote
         self._start = portfolio
         self._free: dict[str, Decimal] | None = None
         if balances is not None:
             locked = locked or {}
             self._free = {asset: balance.free + locked.get(asset, ZERO) for asset, balance in balances.items()}
+            if others:
+                self._free = {asset: free - others.spoken_for(asset) for asset, free in self._free.items()}
             self._free[quote] = (claimed or Claimed()).left_of(balances.get(quote), locked.get(quote, ZERO))
 
     def usable(self, portfolio: Portfolio, moving: Mapping[str, Decimal] | None = None) -> Portfolio:

@@ -13,9 +13,10 @@ from .exchanges.base import Mode, Side
 from .inputs import Inputs
 from .ledger.ledger import Ledger
 from .ledger.records import Book, CashFlow, FlowKind
+from .replay import with_flow_in_kind
 from .revaluation import NotWorthThat, revalue
 from .risk import STOP_PEAK
-from .settings import Settings
+from .settings import Scope, Settings
 from .statistics.distance_text import DISTANCE, scaled
 
 MAX_AMOUNT = Decimal(1_000_000)
@@ -44,7 +45,7 @@ class CashFlows:
         if view.rate is None or view.claimed.unclear:
             return None
         amount = self._settings.initial_budget
-        quote = _quote(amount, view.rate)
+        quote = quote_of(amount, view.rate)
         if self._settings.mode is Mode.LIVE:
             free = view.free(self._settings.quote)
             if free is None or self.short(view, book) is not None:
@@ -56,10 +57,16 @@ class CashFlows:
         _, book = await self._write(flow, book, view.rate)
         return book
 
+    def check_scope(self) -> None:
+        """Raise CommandError where what is paid in or out is what the account says."""
+        if self._settings.scope is Scope.WALLET:
+            raise CommandError("wallet_scope")
+
     def short(self, view: Inputs, book: Book) -> Decimal | None:
         """Quote that the wallet has free for a book that is still to begin, where that is less than one order."""
         if (
             self._settings.mode is Mode.DRY_RUN
+            or self._settings.scope is Scope.WALLET
             or book.net_deposits is not None
             or (free := view.free(self._settings.quote)) is None
         ):
@@ -71,6 +78,7 @@ class CashFlows:
         """EUR that may be paid in: what the wallet has free beyond the cash of the book; None where unknown, and on paper."""
         if (
             self._settings.mode is Mode.DRY_RUN
+            or self._settings.scope is Scope.WALLET
             or view.rate is None
             or (free := view.free(self._settings.quote)) is None
         ):
@@ -95,7 +103,7 @@ class CashFlows:
             in_kind = asset != self._settings.quote
             with localcontext(EXACT):
                 priced = quantity * prices[asset] if in_kind else quantity  # a rest of rounding would move the return
-                worth = priced if value is None else _quote(value, view.rate)
+                worth = priced if value is None else quote_of(value, view.rate)
                 flow = CashFlow(
                     kind=FlowKind.WITHDRAWAL,
                     amount=-(worth * view.rate).quantize(SMALLEST) if value is None else -value,
@@ -124,7 +132,7 @@ class CashFlows:
         if at and (started is None or at < started.replace(second=0, microsecond=0)):
             raise CommandError("before_start", start=_minute(started) if started else "–")
         time = max(time, started) if started else time  # clocks in a form tell no seconds
-        quote = _quote(amount, view.rate)
+        quote = quote_of(amount, view.rate)
         if kind is FlowKind.WITHDRAWAL:
             amount, quote = -amount, -quote
         await self._check_room(quote, book, view, view.rate)
@@ -294,15 +302,16 @@ class CashFlows:
                 portfolio = book.portfolio
                 moved = replace(
                     moved,
-                    portfolio=portfolio.with_withdrawal(flow.coin, flow.quantity, -flow.amount_quote)
-                    if flow.coin and flow.quantity
+                    portfolio=with_flow_in_kind(portfolio, flow)
+                    if flow.coin
                     else portfolio.with_flow(flow.amount_quote),
                     units=book.units.with_flow(flow.value_before, flow.amount_quote * rate),
                 )
         return await asyncio.to_thread(self._ledger.add_flow, flow, moved), moved
 
 
-def _quote(amount: Decimal, rate: Decimal) -> Decimal:
+def quote_of(amount: Decimal, rate: Decimal) -> Decimal:
+    """An amount in EUR in the quote asset, rounded down."""
     return (amount / rate).quantize(SMALLEST, ROUND_DOWN)
 
 

@@ -13,6 +13,7 @@ from .cash_flows import CashFlows
 from .errors import CommandError
 from .executor import Executor
 from .exits import Cause
+from .explanation import Explanation
 from .imports import import_history
 from .inputs import Fetcher, Inputs
 from .ledger.ledger import Ledger
@@ -31,6 +32,7 @@ from .signals import Signals
 from .snapshot import Status
 from .sources.state import SourceState
 from .upkeep import RESTORED
+from .withdrawals import Withdrawals
 
 WRITTEN_OFF = "written off: no longer listed"
 
@@ -51,6 +53,7 @@ class Commands:
         risk: Risk,
         signals: Signals,
         plans: Plans,
+        withdrawals: Withdrawals,
         lock: asyncio.Lock,
         publisher: Publisher,
     ) -> None:
@@ -66,6 +69,7 @@ class Commands:
         self._risk = risk
         self._signals = signals
         self._plans = plans
+        self._withdrawals = withdrawals
         self._lock = lock
         self._publisher = publisher
 
@@ -78,9 +82,20 @@ class Commands:
         """Add an amount (EUR) to the budget; in live mode it must be free in the wallet. Raises CommandError."""
         return await self._move(FlowKind.DEPOSIT, amount, note, at)
 
-    async def withdraw(self, amount: Decimal, note: str = "", at: datetime | None = None) -> CashFlow:
-        """Take an amount (EUR) of cash out of the budget. Raises CommandError."""
-        return await self._move(FlowKind.WITHDRAWAL, amount, note, at)
+    async def withdraw(
+        self, amount: Decimal, note: str = "", at: datetime | None = None, *, sell: bool = False
+    ) -> CashFlow:
+        """Take an amount (EUR) of cash out of the budget; `sell` what lacks of it first. Raises CommandError."""
+        if not sell:
+            return await self._move(FlowKind.WITHDRAWAL, amount, note, at)
+        async with self._with_flows() as inputs:
+            await self._withdrawals.raise_cash(amount, inputs)
+            return await self._cash_flows.move(FlowKind.WITHDRAWAL, amount, inputs, note, at)
+
+    async def preview_withdrawal(self, amount: Decimal) -> Json:
+        """What a withdrawal of an amount (EUR) would sell first. Raises CommandError."""
+        async with self.working(), self._preparation.ready() as inputs:
+            return await self._withdrawals.preview(amount, inputs)
 
     async def add_cash_flow(self, amount: Decimal, note: str = "", at: datetime | None = None) -> CashFlow:
         """Book an amount (EUR), a deposit where positive, else a withdrawal. Raises CommandError."""
@@ -106,10 +121,18 @@ class Commands:
     async def set_net_deposits(self, amount: Decimal) -> CashFlow:
         """Correct the sum paid in (EUR), for profit and loss only. Raises CommandError."""
         async with self.working():
+            self._cash_flows.check_scope()
             self._check_account()
             flow = await self._cash_flows.correct(amount)
             await self._publisher.publish(self._preparation.inputs)
             return flow
+
+    async def explain_cash_flow(self, seq: int, explanation: Explanation) -> None:
+        """Say why something came to the wallet or left it that nothing explained. Raises CommandError."""
+        async with self.working():
+            if not await asyncio.to_thread(self._ledger.explain_flow, seq, explanation):
+                raise CommandError("cash_flow_unknown", id=f"{seq}")
+            await self._publisher.publish(self._preparation.inputs)
 
     async def reset(self) -> None:
         """End DEAD, where the value is not under the floor any more. Raises CommandError."""
@@ -310,6 +333,7 @@ class Commands:
     async def _with_flows(self) -> AsyncIterator[Inputs]:
         """The portfolio at the prices of now, to move money in or out of it; published afterwards. Raises CommandError."""
         async with self.working():
+            self._cash_flows.check_scope()
             async with self._preparation.ready() as inputs:
                 self._check_account()
                 if not self._preparation.is_whole:

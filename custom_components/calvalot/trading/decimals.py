@@ -4,6 +4,8 @@ from decimal import Context, Decimal
 
 ZERO = Decimal(0)
 ONE = Decimal(1)
+# So many are the whole.
+BASIS_POINTS = Decimal(10000)
 
 
 def round_down(value: Decimal, step: Decimal) -> Decimal:
@@ -15,6 +17,11 @@ def round_up(value: Decimal, step: Decimal) -> Decimal:
     """Smallest multiple of `step` that is not under a value (not negative); a step of 0 leaves it as it is."""
     below = round_down(value, step)
     return below if below == value else below + step
+
+
+def points_under(price: Decimal, level: Decimal) -> int:
+    """How far a level is under a price, in basis points."""
+    return round((ONE - level / price) * BASIS_POINTS)
 
 
 def decimal_text(value: Decimal) -> str:

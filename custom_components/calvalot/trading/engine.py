@@ -17,8 +17,10 @@ from .commands import Commands
 from .decimals import ONE
 from .events import Event, EventQueue
 from .exchanges.base import Exchange
+from .exchanges.host import LivePrices, no_live_prices
 from .executor import Executor
 from .exits import Cause
+from .frozen import Frozen
 from .health import CycleTiming, Health
 from .inputs import Fetcher, Inputs
 from .ledger.ledger import Ledger
@@ -39,10 +41,14 @@ from .settings import Settings
 from .signals import Signals
 from .snapshot import Snapshot, Status
 from .snapshots import SnapshotBuilder
+from .sources.alert_inbox import AlertInbox
+from .sources.alerts import AlertsSource
+from .sources.alerts_state import AlertsState
 from .sources.base import Source
 from .sources.blend_state import BlendState
 from .sources.state import SourceState
 from .upkeep import Upkeep
+from .wallet import Wallet
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -71,11 +77,13 @@ class Engine:
         accounts: Accounts | None = None,
         midnight: Callable[[datetime], datetime] = midnight_utc,
         ranking: Callable[[], Ranking | None] = lambda: None,
+        live_prices: LivePrices = no_live_prices,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         """`sources` are named by their keys; `accounts` is shared by all portfolios that may trade on one account.
 
-        `ranking` is where the ranks of coins are asked for, where its owner limits them. `sleep` pauses between look-ups.
+        `ranking` is where the ranks of coins are asked for, where its owner limits them; `live_prices` are those of a stream,
+        which the price guard looks at. `sleep` pauses between look-ups.
         """
         self.settings = settings
         self.health = Health()
@@ -85,22 +93,30 @@ class Engine:
         events = EventQueue(settings.mode)
         # Each source, and what decides: the only one, or all of them blended.
         self.members = tuple(
-            SourceState(source, key, settings, ledger, clock, events) for key, source in sources.items()
+            (AlertsState if isinstance(source, AlertsSource) else SourceState)(
+                source, key, settings, ledger, clock, events
+            )
+            for key, source in sources.items()
+        )
+        self.alerts = AlertInbox(
+            [state for state in self.members if isinstance(state, AlertsState)], settings, ledger, clock, events
         )
         self.sources: tuple[SourceState, ...] = self.members
         if is_blend(settings, sources):
             self.sources = (BlendState(self.members, settings, ledger, clock, events),)
-        self._fetcher = Fetcher(settings, exchange, ledger, clock, events, RankFilter(settings, ranking))
+        self._fetcher = Fetcher(settings, exchange, ledger, clock, events, RankFilter(settings, ranking), live_prices)
         names = OrderNames(ledger, settings.entry_id)
         bookings = Bookings(ledger, exchange.fee_coin, clock)
         self._executor = Executor(exchange, ledger, names, bookings, clock, sleep)
-        self._protections = Protections(exchange, ledger, self._executor)
         self._risk = Risk(settings, ledger, clock, events, exchange.fee_coin)
+        frozen = Frozen(settings, self.members)
         self._signals = Signals(
-            settings, self.sources, ledger, names, self._executor, self._fetcher, self._risk, clock, events
+            settings, self.sources, ledger, names, self._executor, self._fetcher, self._risk, clock, events, frozen
         )
+        self._protections = Protections(settings, exchange, ledger, self._executor, self._signals.held_back, clock)
         accounts = Accounts() if accounts is None else accounts
         cash_flows = CashFlows(settings, ledger, clock)
+        wallet = Wallet(settings, exchange, ledger, accounts, clock)
         self._preparation = Preparation(
             settings,
             ledger,
@@ -111,6 +127,9 @@ class Engine:
             cash_flows,
             self._risk,
             self._signals,
+            wallet,
+            frozen,
+            self._protections,
         )
         self._upkeep = Upkeep(
             ledger, accounts, self.sources, self._risk, self._signals.exits, self._preparation, events, clock
@@ -125,7 +144,11 @@ class Engine:
             cash_flows,
             self._risk,
             self._signals,
+            self._protections,
             Today(ledger, midnight),
+            events,
+            wallet,
+            frozen,
             clock,
         )
         self.publisher = Publisher(settings.mode, self._snapshots, events, publish)
@@ -142,10 +165,12 @@ class Engine:
             self._risk,
             self._signals,
             Plans(settings, ledger, self._signals, clock),
+            self._signals.withdrawals,
             self._lock,
             self.publisher,
         )
         self.orders = OrderCommands(
+            settings,
             exchange,
             ledger,
             self._fetcher,
@@ -153,7 +178,9 @@ class Engine:
             self._preparation,
             self._protections,
             self._risk,
+            self._signals.exits,
             self._signals.outcomes,
+            frozen,
             clock,
             self.commands.working,
             self.publisher,
@@ -163,6 +190,11 @@ class Engine:
     def snapshot(self) -> Snapshot:
         """The portfolio as it was published last."""
         return self.publisher.snapshot
+
+    @property
+    def symbols(self) -> frozenset[str]:
+        """Every symbol whose price it needs, as far as is known by now."""
+        return self._fetcher.symbols
 
     async def start(self) -> None:
         """Open the book; nothing goes over the network. Raises LedgerError."""
@@ -227,6 +259,18 @@ class Engine:
             if not self._executor.stopping and await self._fetcher.ask_permissions():
                 self.publisher.change(permissions=self._fetcher.permissions)
             return self.snapshot
+
+    async def is_waited_for(self, client_order_id: str | None) -> bool:
+        """Whether something is still to be known of an order, or of any where none is named; asked between two cycles."""
+        async with self._lock:
+            try:
+                orders = [
+                    *await asyncio.to_thread(self._ledger.in_flight),
+                    *await asyncio.to_thread(self._ledger.resting),
+                ]
+            except LedgerError:
+                return False
+        return any(client_order_id in (None, order.client_order_id) for order in orders)
 
     @asynccontextmanager
     async def still(self) -> AsyncIterator[None]:

@@ -6,6 +6,8 @@ from datetime import datetime
 from typing import Any
 
 from . import responses
+from .alert import AlertRecord
+from .alert_responses import outside_alert
 from .exchanges.base import Mode
 from .ledger.records import OrderRecord, OrderState, Result, SignalRecord, Trade
 from .responses import Json
@@ -15,7 +17,7 @@ _FAILED = {Result.ERROR: "failed"}
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something that happened: kind signal, trade or alert; `data` is plain JSON and names the type too."""
+    """Something that happened: kind signal, trade, alert or outside_alert; `data` is plain JSON and names the type too."""
 
     kind: str
     type: str
@@ -28,15 +30,26 @@ class EventQueue:
     def __init__(self, mode: Mode) -> None:
         self._mode = mode
         self._events: list[Event] = []
+        self._alerts: list[Json] = []
 
     def take(self) -> tuple[Event, ...]:
         """The events so far; the events is empty afterwards."""
         events, self._events = tuple(self._events), []
         return events
 
+    def take_alerts(self) -> list[Json]:
+        """The data of the alerts that were not taken yet, to be written down."""
+        alerts, self._alerts = self._alerts, []
+        return alerts
+
     def alert(self, kind: str, **data: Any) -> None:
         """Something the owner should know."""
         self._add("alert", kind, data)
+        self._alerts.append(self._events[-1].data)
+
+    def outside_alert(self, name: str, record: AlertRecord) -> None:
+        """An alert from outside came, or came to something."""
+        self._add("outside_alert", name, outside_alert(record))
 
     def received(self, record: SignalRecord) -> None:
         """A signal was taken up."""

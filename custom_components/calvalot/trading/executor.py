@@ -21,7 +21,7 @@ from .ledger.ledger import Ledger
 from .ledger.records import OrderRecord, OrderState
 from .order_names import OrderNames
 from .settling import Outcome, Settling, accepted, ended, executed
-from .signal import SignalKey
+from .signal import BY_HAND, SignalKey
 from .sizing import PlannedOrder
 
 _LOGGER = logging.getLogger(__name__)
@@ -64,12 +64,14 @@ class Executor(Settling):
 
     def _intend(self, signal: SignalKey, planned: Sequence[PlannedOrder], *, paired: bool) -> tuple[OrderRecord, ...]:
         """Write down what is going to be sent, all in one commit."""
-        earlier = self._ledger.orders(signal) if any(not order.type.rests for order in planned) else ()
+        by_hand = signal.signal_id == BY_HAND
+        once = not by_hand and any(not order.type.rests for order in planned)
+        earlier = self._ledger.orders(signal) if once else ()
         now = self._clock()
         records: list[OrderRecord] = []
         for order in planned:
             same = [record for record in earlier if (record.symbol, record.side) == (order.symbol, order.side)]
-            if order.type.rests:  # several of a kind may rest at a time
+            if by_hand or order.type.rests:  # several of a kind may be open at a time
                 leg = self._ledger.next_leg(signal, order.symbol, order.side)
                 leg += sum((record.symbol, record.side) == (order.symbol, order.side) for record in records)
             else:

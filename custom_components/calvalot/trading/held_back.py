@@ -1,4 +1,4 @@
-"""Coins that are held back: sold by a stop, they are not bought again before their source changes its mind, or their owner says so."""
+"""Coins that are held back: sold by a stop or closed by hand, they are not bought again before their source changes its mind, or their owner says so."""
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -7,6 +7,7 @@ import json
 
 from .ledger.ledger import Ledger
 from .settings import Settings
+from .signal import SourceKind
 from .sources.state import SourceState
 
 # The fact that holds them: by coin since when, why, and the share that each source had for it by then.
@@ -34,15 +35,13 @@ class HeldBack:
         """What is to be written down where all coins that are held, wanted or chosen are held back from now on."""
         targets = self._targets()
         coins = {*held, *self._settings.coins, *(coin for shares in targets.values() for coin in shares)}
-        known: Held = {
-            coin: {
-                "since": self._clock().isoformat(),
-                "cause": cause,
-                "targets": {key: shares.get(coin, "0") for key, shares in targets.items()},
-            }
-            for coin in coins
-        }
-        return {HELD_BACK: json.dumps(known)}
+        return {HELD_BACK: json.dumps(self._entries(coins, cause))}
+
+    async def facts_with(self, coin: str, cause: str) -> Mapping[str, str]:
+        """What is to be written down where a coin is held back from now on; nothing where no source buys. Raises LedgerError."""
+        if all(source.source.kind is SourceKind.MANUAL for source in self._sources):
+            return {}
+        return {HELD_BACK: json.dumps({**await self._read(), **self._entries([coin], cause)})}
 
     async def compare(self) -> None:
         """Release the coins for which a source wants another share than when they were held back. Raises LedgerError."""
@@ -67,6 +66,17 @@ class HeldBack:
         return True
 
     # Inside
+
+    def _entries(self, coins: Iterable[str], cause: str) -> Held:
+        targets = self._targets()
+        return {
+            coin: {
+                "since": self._clock().isoformat(),
+                "cause": cause,
+                "targets": {key: shares.get(coin, "0") for key, shares in targets.items()},
+            }
+            for coin in coins
+        }
 
     def _targets(self) -> Mapping[str, Mapping[str, str]]:
         """Shares by coin that each source wants, as text; not of those that have not said."""

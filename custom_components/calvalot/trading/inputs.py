@@ -8,16 +8,17 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 import json
 
-from .account import Account, Claimed
+from .account import Account, Claimed, Held
 from .decimals import ZERO
 from .errors import ExchangeError, Refused
 from .events import EventQueue
-from .exchanges.base import Balance, Exchange, KeyPermissions, SymbolRules
+from .exchanges.base import AccountId, Balance, Exchange, KeyPermissions, Mode, SymbolRules
+from .exchanges.host import LivePrices, no_live_prices
 from .exchanges.symbols import eur_rate, rate_symbols, symbol_of
 from .ledger.ledger import Ledger
 from .ledger.records import LastPrice
 from .rank_filter import RankFilter
-from .settings import Settings
+from .settings import Scope, Settings
 from .sizing import Market
 from .sources.state import LOST_AFTER, SourceState
 
@@ -34,7 +35,9 @@ class Inputs:
     """What a cycle knows: prices by coin, EUR per quote, the balances; None where the exchange did not say.
 
     `account` holds the book of that moment against the balances; None until that is known. `claimed` is what other books of
-    the account may count on, `locked` what orders of this one have locked there, by asset.
+    the account may count on, `locked` what orders of this one have locked there, by asset. `others` is what those books hold,
+    and `listed` are all symbols that there are, where the portfolio is a whole wallet; `to_copy` is the real account and its
+    balances, for one on paper that is still to begin.
     """
 
     market: Market
@@ -43,6 +46,9 @@ class Inputs:
     account: Account | None = None
     claimed: Claimed = field(default_factory=Claimed)
     locked: Mapping[str, Decimal] = field(default_factory=dict[str, Decimal])
+    others: Held | None = None
+    listed: frozenset[str] = frozenset()
+    to_copy: tuple[AccountId, Mapping[str, Balance]] | None = None
 
     def free(self, quote: str) -> Decimal | None:
         """Quote that is free on the account and claimed by no other book, whatever its orders have brought in meanwhile.
@@ -65,6 +71,7 @@ class Fetcher:
         clock: Callable[[], datetime],
         events: EventQueue,
         ranks: RankFilter,
+        live_prices: LivePrices = no_live_prices,
     ) -> None:
         self._settings = settings
         self.ranks = ranks
@@ -73,11 +80,15 @@ class Fetcher:
         self._ledger = ledger
         self._clock = clock
         self._events = events
+        self._live_prices = live_prices
         self._coins: frozenset[str] = frozenset()
         self._rules: dict[str, SymbolRules] = {}
         self._rules_at: datetime | None = None
         self._aside: Mapping[str, LastPrice] = {}
         self._unpriced = False
+        # Of a wallet: the assets of the account, and all symbols that there are.
+        self._assets: frozenset[str] = frozenset()
+        self._listed: frozenset[str] = frozenset()
         self._permissions_at: datetime | None = None
         self._failed_cycles = 0
         self.exchange_problem: ExchangeError | None = None
@@ -88,13 +99,16 @@ class Fetcher:
     async def fetch(self, sources: Sequence[SourceState] = ()) -> Inputs:
         """Fetch prices, balances, ranks and what the sources need, all at the same time."""
         self.exchange_problem = None
-        prices, balances, _, _ = await asyncio.gather(
+        prices, balances, to_copy, _, _ = await asyncio.gather(
             self._prices(),
             self._balances(),
+            self._to_copy(),
             self.ranks.refresh(),
             asyncio.gather(*(source.fetch(self._coins) for source in sources)),
         )
         self.asked_exchange = True
+        if self._settings.scope is Scope.WALLET and self._is_news(to_copy[1] if to_copy else balances):
+            prices = await self._prices()
         by_coin = {
             rules.base: prices[symbol]
             for symbol, rules in self._rules.items()
@@ -109,7 +123,13 @@ class Fetcher:
             aside={coin: self._clock().date() if coin in by_coin else last.day for coin, last in self._aside.items()},
             rules_at=self._rules_at,
         )
-        return Inputs(market=market, rate=eur_rate(self._settings.quote, prices or {}), balances=balances)
+        return Inputs(
+            market=market,
+            rate=eur_rate(self._settings.quote, prices or {}),
+            balances=balances,
+            listed=self._listed,
+            to_copy=to_copy,
+        )
 
     async def with_coins(self, market: Market, coins: Collection[str]) -> Market:
         """A market with coins besides those that are traded; what the exchange does not tell of them stays unknown."""
@@ -120,6 +140,19 @@ class Fetcher:
         prices = await self.asked(self._exchange.prices(rules)) if rules else None
         more = {rules[symbol].base: price for symbol, price in (prices or {}).items() if symbol in symbols}
         return replace(market, rules={**market.rules, **rules}, prices={**market.prices, **more})
+
+    def fresh(self, market: Market) -> Market:
+        """The market at the prices of this moment, where all of them are known without a question."""
+        symbols = {coin: market.symbol(coin) for coin in market.prices if coin not in market.aside}
+        latest = self._live_prices(symbols.values())
+        if latest is None:
+            return market
+        return replace(market, prices={**market.prices, **{coin: latest[symbol] for coin, symbol in symbols.items()}})
+
+    @property
+    def symbols(self) -> frozenset[str]:
+        """Every symbol that prices are needed of."""
+        return frozenset(self._rules)
 
     async def asked[T](self, question: Awaitable[T]) -> T | None:
         """The answer; None where the exchange gave none, which is remembered as its problem."""
@@ -164,8 +197,24 @@ class Fetcher:
 
     # Inside
 
+    def _is_news(self, balances: Mapping[str, Balance] | None) -> bool:
+        """Whether the account holds assets that were not asked about yet; the rules have to be asked for then."""
+        assets = self._assets | (balances or {}).keys()
+        if assets == self._assets:
+            return False
+        self._assets = frozenset(assets)
+        self._rules_at = None
+        return True
+
     async def _balances(self) -> Mapping[str, Balance] | None:
         return await self.asked(self._exchange.balances())
+
+    async def _to_copy(self) -> tuple[AccountId, Mapping[str, Balance]] | None:
+        """What is really there, for a wallet on paper that is still to begin."""
+        if self._settings.scope is Scope.BUDGET or self._settings.mode is Mode.LIVE:
+            return None
+        begun = (await asyncio.to_thread(self._ledger.book)).net_deposits is not None
+        return None if begun else await self.asked(self._exchange.holdings())
 
     async def _prices(self) -> Mapping[str, Decimal] | None:
         """Prices by symbol of every coin that matters, in one request; the rules first where they are old."""
@@ -178,6 +227,14 @@ class Fetcher:
             coins = {*self._coins, *filter(None, (self.fee_coin,))} - {quote}
             symbols = {*rate_symbols(quote), *(symbol_of(coin, quote) for coin in coins)}
             asked_at = self._clock()
+            if self._settings.scope is Scope.WALLET:
+                # One that is not listed has all of them asked for one by one.
+                listed = await self.asked(self._exchange.listed())
+                if listed is None:
+                    return None
+                self._listed = listed
+                symbols &= listed
+                symbols |= listed & {symbol_of(asset, quote) for asset in self._assets}
             rules = await self.asked(self._exchange.rules(sorted(symbols)))
             if rules is None:
                 return None

@@ -61,6 +61,10 @@ def plan(
         )
 
 
+# What cannot be sold since orders that rest have locked it; it is held all the same.
+LOCKED_BY_ORDERS = (Side.SELL, Reason.RESTING)
+
+
 class _Planner:
     """One planning run."""
 
@@ -112,7 +116,8 @@ class _Planner:
         """
         capital = self._valuation.total
         self.reserve = None if wants.cash is None else wants.cash * capital
-        for coin in sorted({*wants.shares, *wants.keep, *self._portfolio.positions}):
+        locked = {coin for (coin, side), reason in self._blocked.items() if (side, reason) == LOCKED_BY_ORDERS}
+        for coin in sorted({*wants.shares, *wants.keep, *self._portfolio.positions, *locked}):
             target, held = wants.shares.get(coin, ZERO), self._portfolio.quantity(coin)
             difference = target * capital - self._valuation.values.get(coin, ZERO)
             side = Side.BUY if difference > 0 else Side.SELL
@@ -125,7 +130,7 @@ class _Planner:
                 self._leave(coin, side, Reason.BELOW_THRESHOLD)
             elif side is Side.BUY:
                 self._buy(coin, difference)
-            elif exits and self._is_dust(coin):
+            elif exits and coin not in locked and self._is_dust(coin):
                 self._leave(coin, Side.SELL, Reason.DUST)
             else:
                 self._sell(coin, -difference, whole=exits or self.reserve is None)

@@ -81,6 +81,13 @@ class Portfolio:
                 raise BookError(f"the book holds {self.cash}, less than {-amount}")
             return replace(self, cash=self.cash + amount, paid_in=self.paid_in + amount)
 
+    def with_deposit(self, coin: str, quantity: Decimal, value: Decimal) -> Portfolio:
+        """Book coins that came, worth `value` in quote: as if that had been paid in and they were bought for it."""
+        with localcontext(EXACT):
+            book = _Draft(self)
+            book.add(coin, quantity, value)
+            return replace(self, paid_in=self.paid_in + value, positions=book.positions)
+
     def with_withdrawal(self, coin: str, quantity: Decimal, value: Decimal) -> Portfolio:
         """Book coins that were taken out, worth `value` in quote: as if sold for that, and the money taken out.
 

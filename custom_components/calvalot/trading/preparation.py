@@ -1,27 +1,29 @@
 """What has to be known before anything is traded: orders looked up, everything fetched, the account locked, the book begun."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from decimal import Decimal, localcontext
+from decimal import Decimal
 
 from .account import Account, committed, sent_and_locking
 from .books import Books
 from .cash_flows import CashFlows
-from .decimals import EXACT
 from .exchanges.base import Mode
 from .exchanges.symbols import symbol_of
 from .executor import Executor
+from .frozen import Frozen
 from .inputs import Fetcher, Inputs
 from .ledger.ledger import Ledger
 from .ledger.records import Book, OrderRecord
+from .protections import Protections
 from .rebuild import Rebuild
 from .risk import Risk
-from .settings import Settings
+from .settings import Scope, Settings
 from .signals import Signals
-from .sizing import least_quantity
 from .sources.state import SourceState
+from .wallet import Wallet
+from .weights import Weights, weights_of
 
 
 class Preparation:
@@ -38,6 +40,9 @@ class Preparation:
         cash_flows: CashFlows,
         risk: Risk,
         signals: Signals,
+        wallet: Wallet,
+        frozen: Frozen,
+        protections: Protections,
     ) -> None:
         self._settings = settings
         self._ledger = ledger
@@ -48,6 +53,9 @@ class Preparation:
         self._cash_flows = cash_flows
         self._risk = risk
         self._signals = signals
+        self._wallet = wallet
+        self._frozen = frozen
+        self._protections = protections
         self.inputs: Inputs | None = None
 
     @property
@@ -78,10 +86,15 @@ class Preparation:
             if self._fetcher.fee_coin not in {*self._fetcher.fee_prices, self._settings.quote, None}:
                 self._fetcher.forget_rules()  # its pair may be listed again
                 await self._fetcher.fetch()
-            await self._signals.outcomes.orders(await self._executor.settle(self._fetcher.fee_prices))
+            settled = await self._executor.settle(self._fetcher.fee_prices)
+            await self._signals.outcomes.orders(settled)
+            await self._protections.heed(settled)
             if self._settings.mode is Mode.LIVE:  # before the balances are asked for, which know it already
                 await self._follow()
         await self._books.count()
+        if self._is_wallet and self._books.known:
+            await self._fetcher.asked(self._wallet.count())
+            problem = problem or self._fetcher.exchange_problem
         self.inputs = await self._fetcher.fetch(sources)
         if self._settings.mode is Mode.DRY_RUN and resting:  # paper fills at the prices that it was asked for last
             await self._follow()
@@ -99,9 +112,9 @@ class Preparation:
         async with self._books.turn():
             inputs = self.inputs = await self._with_account(inputs)
             if sources:
-                weights, smallest = await self._weights(inputs)
+                weights, smallest, capital = await self._weights(inputs)
                 for source in sources:
-                    await source.decide(inputs.market.prices, weights, smallest)
+                    await source.decide(inputs.market.prices, weights, smallest, capital)
             yield inputs
 
     async def value(self, inputs: Inputs) -> Decimal | None:
@@ -114,28 +127,28 @@ class Preparation:
 
     # Inside
 
+    @property
+    def _is_wallet(self) -> bool:
+        return self._settings.scope is Scope.WALLET
+
     async def _follow(self) -> tuple[OrderRecord, ...]:
         changed = await self._executor.follow(self._fetcher.fee_prices)
         await self._signals.outcomes.orders(changed)
+        await self._protections.heed(changed)
         return changed
 
-    async def _weights(self, inputs: Inputs) -> tuple[Mapping[str, Decimal] | None, Mapping[str, Decimal]]:
-        """The portfolio's own weights by coin, None without a complete valuation, and the least that can be traded of each."""
-        market, limits = inputs.market, self._settings.limits
+    async def _weights(self, inputs: Inputs) -> Weights:
+        """The portfolio's own weights by coin, the least that can be traded of each, and its value in quote."""
+        if inputs.account is None:
+            return None, {}, None
         book = await asyncio.to_thread(self._ledger.book)
-        apart = {*market.aside, *self._settings.locked}
-        valuation = book.portfolio.without(apart).value(market.prices)
-        if inputs.account is None or valuation is None or not valuation.total:
-            return None, {}
-        coins = {*valuation.values, *(rules.base for rules in market.rules.values() if rules.quote == market.quote)}
-        with localcontext(EXACT):
-            weights = {coin: value / valuation.total for coin, value in valuation.values.items()}
-            smallest = {
-                coin: least_quantity(market, limits, coin) * market.prices[coin] / valuation.total
-                for coin in coins - apart - self._settings.frozen
-                if not market.obstacle(coin)
-            }
-        return weights, smallest
+        return weights_of(
+            book.portfolio,
+            inputs.market,
+            self._settings.limits,
+            apart={*inputs.market.aside, *self._settings.locked},
+            frozen=self._frozen.of(book.portfolio.positions),
+        )
 
     async def _with_account(self, inputs: Inputs) -> Inputs:
         """The inputs with the account: the book begun, and with what the exchange knows and the ledger did not."""
@@ -146,6 +159,8 @@ class Preparation:
             if not await self._books.is_same(inputs.balances, book.portfolio):
                 return inputs
             inputs = replace(inputs, claimed=await self._books.claimed())
+            if self._is_wallet:
+                inputs = replace(inputs, others=await self._wallet.others())
         if not self._rebuild.done:
             if not await self._rebuilt(inputs, book):
                 return inputs
@@ -153,13 +168,16 @@ class Preparation:
         if book.net_deposits is None:
             if await asyncio.to_thread(self._ledger.in_flight):
                 return inputs
-            book = await self._cash_flows.open(inputs, book) or book
+            opened = self._wallet.open(inputs, book) if self._is_wallet else self._cash_flows.open(inputs, book)
+            book = await opened or book
+        elif self._is_wallet:
+            book = await self._wallet.reckon(inputs, book)
         if book.net_deposits is None:
             return inputs
         in_flight = await asyncio.to_thread(self._ledger.in_flight)
         _, locking = sent_and_locking(in_flight, await asyncio.to_thread(self._ledger.resting))
         locked = committed(locking, inputs.market)
-        account = Account(book.portfolio, inputs.balances, self._settings.quote, inputs.claimed, locked)
+        account = Account(book.portfolio, inputs.balances, self._settings.quote, inputs.claimed, locked, inputs.others)
         return replace(inputs, account=account, locked=locked)
 
     async def _rebuilt(self, inputs: Inputs, book: Book) -> bool:

@@ -1,7 +1,8 @@
 """Publishes snapshots, each with the events that led to it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from decimal import Decimal
 from typing import Any
 
 from .events import Event, EventQueue
@@ -35,6 +36,10 @@ class Publisher:
     async def publish(self, inputs: Inputs | None) -> None:
         """Publish a snapshot of this moment. Raises LedgerError."""
         self.send(await self._builder.build(inputs))
+
+    def at(self, prices: Mapping[str, Decimal]) -> Snapshot:
+        """The last snapshot at other prices (quote per base, by symbol)."""
+        return self._builder.revalued(self.snapshot, prices)
 
     def change(self, **figures: Any) -> None:
         """Publish the last snapshot with some of it changed."""

@@ -5,16 +5,20 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 
-from . import responses
+from . import alert_responses, order_responses, responses
 from .attribution import ATTRIBUTION, from_text
 from .errors import CommandError
 from .ledger.ledger import Ledger
 from .ledger.storage import LedgerError
 from .reports.exports import FORM_2086, export
 from .reports.form_2086 import Start
+from .reports.report import Report, read_report
+from .reports.spans import Span
 from .responses import Json
 from .settings import Settings
-from .snapshot import SourceFigures
+from .snapshot import Snapshot, SourceFigures
+from .statistics.curves import curves
+from .statistics.distance_text import DAYS, days_of
 from .statistics.figures import Statistics
 
 
@@ -46,6 +50,10 @@ class Queries:
 
         return await guarded(asyncio.to_thread(read))
 
+    async def alerts(self, limit: int = 100, since: datetime | None = None) -> list[Json]:
+        """Alerts from outside and what became of them, newest first. Raises CommandError."""
+        return await guarded(asyncio.to_thread(alert_responses.alerts, self._ledger, limit, None, since))
+
     async def cash_flows(self, limit: int = 100, since: datetime | None = None, book: int | None = None) -> list[Json]:
         """Cash flows of the book in use or another one, newest first. Raises CommandError."""
         flows = await guarded(asyncio.to_thread((await self._book(book)).flows, limit, since))
@@ -74,6 +82,14 @@ class Queries:
         """How much of everything is written down. Raises CommandError."""
         return await guarded(asyncio.to_thread(self._ledger.counts))
 
+    async def orders(self, snapshot: Snapshot, limit: int = 100, since: datetime | None = None) -> Json:
+        """Orders that are open and those that have ended, newest first, and what protects which coin. Raises CommandError."""
+        ended = await guarded(asyncio.to_thread(self._ledger.ended_orders, limit, since))
+        return {
+            **order_responses.open_orders(snapshot),
+            "done": [order_responses.order(record) for record in ended],
+        }
+
     async def performance(self) -> Json:
         """Returns by period. Raises CommandError."""
         book = await guarded(asyncio.to_thread(self._ledger.book))
@@ -86,10 +102,25 @@ class Queries:
             raise CommandError("year_required")
         return await guarded(asyncio.to_thread(export, self._ledger, wanted, year, start, values))
 
+    async def report(self, span: Span) -> Report:
+        """The figures of a report. Raises CommandError where nothing is known of that span."""
+        found = await guarded(asyncio.to_thread(read_report, self._ledger, self._statistics, span, self._clock()))
+        if found is None:
+            raise CommandError("report_empty", period=span.name)
+        return found
+
     async def statistics(self, sources: Sequence[SourceFigures] = ()) -> Json:
         """Returns, risk, what the trades came to, and what each source has contributed. Raises CommandError."""
         figures = await guarded(asyncio.to_thread(self._statistics.read, self._clock()))
         return {**figures, "by_source": await self.contributions(sources)}
+
+    async def curves(self) -> list[Json]:
+        """Value, unit price, BTC and the source's record day by day. Raises CommandError."""
+
+        def read() -> list[Json]:
+            return curves(self._statistics.past().marks, days_of(self._ledger.facts_from(DAYS)))
+
+        return await guarded(asyncio.to_thread(read))
 
     async def contributions(self, sources: Sequence[SourceFigures]) -> Json:
         """What each source has contributed to the return, and what it would have come to alone. Raises CommandError."""

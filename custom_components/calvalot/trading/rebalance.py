@@ -1,7 +1,7 @@
 """One pass at one signal: plan, sell, plan the buys from what is really there, say what became of it."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -10,6 +10,7 @@ from .account import Account, committed, sent_and_locking
 from .decimals import ONE, ZERO
 from .exchanges.base import Side, SymbolRules
 from .executor import Executor
+from .frozen import Frozen
 from .held_back import HeldBack
 from .ledger.ledger import Ledger
 from .ledger.records import OrderRecord, OrderState, Result, SignalRecord
@@ -57,8 +58,10 @@ class Rebalancer:
         fee_coin: str | None,
         held_back: HeldBack,
         ranks: RankFilter,
+        fresh: Callable[[Market], Market],
+        frozen: Frozen,
     ) -> None:
-        """`fee_coin` is the coin that the exchange may take its fees in."""
+        """`fee_coin` is the coin that the exchange may take its fees in; `fresh` has a market's prices of this moment."""
         self._executor = executor
         self._ledger = ledger
         self._settings = settings
@@ -66,6 +69,8 @@ class Rebalancer:
         self._fee_coin = fee_coin
         self._held_back = held_back
         self._ranks = ranks
+        self._fresh = fresh
+        self._frozen = frozen
 
     async def order_plan(
         self,
@@ -100,7 +105,7 @@ class Rebalancer:
         blocked |= self._spoken_for(locked, available, market)
         blocked |= {(coin, side): reason for coin, reason in aside.items() for side in Side}
         blocked |= {(coin, Side.BUY): reason for coin, reason in self._ranks.not_bought(wants.coins).items()}
-        blocked |= self._ruled_out(record, {*portfolio.positions, *wants.coins})
+        blocked |= self._ruled_out(record, portfolio.positions, {*portfolio.positions, *wants.coins})
         if isinstance(wants, Allocation):
             blocked |= {(coin, Side.BUY): Reason.HELD_BACK for coin in await self._held_back.coins()}
         sellable = reserve_fee(available, await self._paying_coin())
@@ -130,6 +135,7 @@ class Rebalancer:
         The record stays open while something can still be placed, unless this is its last pass. `halted` is asked before
         each batch; nothing more is placed once it says so. Raises LedgerError.
         """
+        market = self._fresh(market)
         # Before everything is sold nothing may be locked by an order, or be bought by one.
         done = [*await self._executor.withdraw(fee_prices)] if record.kind.sells_out else []
         order_plan = await self.order_plan(record, account, market, with_proceeds=False)
@@ -145,6 +151,7 @@ class Rebalancer:
                     sells = [order for order in again.sells if order.coin == self._fee_coin] if again else []  # noqa: PLW2901
                 done += await self._executor.execute(record.key, sells, fee_prices)
             if order_plan.sells:
+                market = self._fresh(market)
                 order_plan = await self.order_plan(record, account, market, with_proceeds=False)
             if order_plan and order_plan.buys and not halted():
                 done += await self._executor.execute(record.key, order_plan.buys, fee_prices)
@@ -223,10 +230,12 @@ class Rebalancer:
             and available.quantity(coin) < least_quantity(market, self._settings.limits, coin)
         }
 
-    def _ruled_out(self, record: SignalRecord, coins: Iterable[str]) -> dict[tuple[str, Side], Reason]:
+    def _ruled_out(
+        self, record: SignalRecord, held: Collection[str], coins: Iterable[str]
+    ) -> dict[tuple[str, Side], Reason]:
         """Legs that the owner's rules keep from being traded; a sale of everything leaves alone what is set apart."""
         settings = self._settings
-        ruled = {(coin, side): Reason.FROZEN for coin in settings.frozen for side in Side}
+        ruled = {(coin, side): Reason.FROZEN for coin in self._frozen.of(held) for side in Side}
         if record.kind.sells_out:
             return ruled | {(coin, Side.SELL): Reason.LOCKED for coin in settings.locked}
         other = {Side.BUY: (Side.SELL, Reason.ONLY_BUY), Side.SELL: (Side.BUY, Reason.ONLY_SELL)}

@@ -11,7 +11,6 @@ from .decimals import EXACT, HUNDRED, ONE, ZERO, decimal_text
 from .exchanges.base import Mode
 from .ledger.ledger import Ledger
 from .ledger.records import Book, CashFlow, OrderRecord, OrderState, PastRecord, SignalRecord, Trade
-from .market.history import History
 from .performance import Close, fall, period_return
 from .plan_table import Table
 from .profit import Profit
@@ -20,7 +19,6 @@ from .snapshot import Snapshot, SourceFigures
 from .wants import Moves, Orders, Wants
 
 type Json = dict[str, Any]
-
 
 PERIODS = {"day": 1, "week": 7, "month": 30, "quarter": 91, "year": 365}
 _IN_QUOTE = ("total_value_quote", "cash", "positions_value", "realised", "fees_paid")
@@ -129,6 +127,7 @@ def cash_flow(record: CashFlow) -> Json:
         "note": record.note,
         "value_before": text(record.value_before, 8),
         **({"coin": record.coin, "quantity": text(record.quantity)} if record.coin else {}),
+        **({"explanation": record.explanation.value} if record.explanation else {}),
     }
 
 
@@ -163,6 +162,7 @@ def portfolio(snapshot: Snapshot) -> Json:
         "mode": snapshot.mode.value,
         "status": snapshot.status.value,
         "book": snapshot.book,
+        "scope": snapshot.scope.value,
         "as_of": iso(snapshot.as_of),
         "since": iso(snapshot.since),
         "revalued": iso(snapshot.revalued),
@@ -182,9 +182,14 @@ def portfolio(snapshot: Snapshot) -> Json:
                 "profit_loss": text(view.profit_loss),
                 "set_aside": view.set_aside,
                 "price_day": view.price_day and view.price_day.isoformat(),
+                "frozen": view.frozen,
+                "locked": text(view.locked),
             }
             for view in snapshot.positions.values()
             if view.quantity or view.target_weight
+        ],
+        "apart": [
+            {"asset": each.asset, "quantity": text(each.quantity), "earning": each.earning} for each in snapshot.apart
         ],
     }
 
@@ -332,13 +337,3 @@ def trades(ledger: Ledger, limit: int, before: int | None) -> list[Json]:
 def cash_flows(ledger: Ledger, limit: int, before: int | None) -> list[Json]:
     """Cash flows. Raises LedgerError."""
     return [{"seq": flow.seq, **cash_flow(flow)} for flow in ledger.flows(limit, before=before)]
-
-
-def candles(history: History) -> Json:
-    """Closed candles as get_candles tells them, oldest first: measurements, as numbers."""
-    rows = [
-        {"time": iso(datetime.fromtimestamp(each.opened, UTC))}
-        | {name: getattr(each, name) for name in ("open", "high", "low", "close", "volume")}
-        for each in history.candles
-    ]
-    return {"candles": rows, "missing": history.missing}

@@ -6,13 +6,14 @@ from datetime import datetime
 from decimal import Decimal
 
 from . import responses
+from .alert_log import PAUSED, RESUMED, logged
 from .decimals import HUNDRED, ZERO
 from .events import EventQueue
 from .inputs import Inputs
 from .ledger.ledger import Ledger
 from .ledger.records import SignalRecord
 from .performance import fall
-from .settings import Settings
+from .settings import Scope, Settings
 from .snapshot import Status
 
 DEAD_AFTER = 3
@@ -88,15 +89,16 @@ class Risk:
 
     async def pause(self, *, paused: bool) -> None:
         """Pause or resume; resuming starts the fall from the peak anew."""
-        if paused:
-            await self._remember("paused", self._now())
-        else:
-            await asyncio.to_thread(self._ledger.remember_all, {"paused": None, STOP_PEAK: None})
+        facts: dict[str, str | None] = {"paused": self._now()} if paused else {"paused": None, STOP_PEAK: None}
+        if paused is not self._paused:
+            facts |= logged(self._clock(), [{"type": PAUSED if paused else RESUMED}])
+        await asyncio.to_thread(self._ledger.remember_all, facts)
         self._paused = paused
 
     async def pause_for(self, record: SignalRecord, remember: Mapping[str, str]) -> SignalRecord:
         """Write a sale of everything down with some facts and pause, in one commit. Raises LedgerError."""
-        facts = {**remember, **({} if self._paused else {"paused": self._now()})}
+        pause = {} if self._paused else {"paused": self._now(), **logged(self._clock(), [{"type": PAUSED}])}
+        facts = {**remember, **pause}
         record = await asyncio.to_thread(self._ledger.write_signal, record, facts)
         self._paused = True
         return record
@@ -152,6 +154,8 @@ class Risk:
         """What the account has less of than the ledger, by asset; None where that cannot be told."""
         if view.balances is None or view.account is None:
             return None
+        if self._settings.scope is Scope.WALLET:
+            return {}  # what is missing has left it
         if await asyncio.to_thread(self._ledger.in_flight):
             return None
         book = await asyncio.to_thread(self._ledger.book)

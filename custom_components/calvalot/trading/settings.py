@@ -7,7 +7,7 @@ from decimal import Decimal
 from enum import StrEnum
 import hashlib
 
-from .decimals import ONE
+from .decimals import ONE, ZERO
 from .exchanges.base import Mode, Side
 from .limits import Limits
 
@@ -17,6 +17,13 @@ class Approval(StrEnum):
 
     AUTOMATIC = "automatic"
     ASK = "ask"
+
+
+class Scope(StrEnum):
+    """What belongs to a portfolio: a budget and what was bought with it, or all that the account holds beside such ones."""
+
+    BUDGET = "budget"
+    WALLET = "wallet"
 
 
 class DroppedOut(StrEnum):
@@ -47,7 +54,7 @@ class QuietHours:
 
 
 # What a portfolio is: never tuned.
-_FOR_GOOD = frozenset({"entry_id", "mode", "quote", "initial_budget"})
+_FOR_GOOD = frozenset({"entry_id", "mode", "quote", "scope", "initial_budget"})
 
 
 @dataclass(slots=True, kw_only=True)
@@ -57,6 +64,8 @@ class Settings:
     With `only` a side no signal is traded on the other one. Coins that are `frozen` count and are never traded; what is held of
     those that are `locked` is set apart, as if the portfolio did not hold it. `weights` are the shares of the portfolio that each of
     several sources decides on, by their keys, `names` what their owner calls them; one that was not heard for `max_source_age` has nothing bought any more.
+
+    A wallet has no budget, and what no source gives a share is frozen there, too.
 
     Coins that rank beyond `max_rank` by market capitalisation are not bought; `rank_ids` are what coins are called by the service
     that ranks them, as far as their owner has said.
@@ -68,7 +77,8 @@ class Settings:
     entry_id: str
     mode: Mode
     quote: str
-    initial_budget: Decimal
+    scope: Scope = Scope.BUDGET
+    initial_budget: Decimal = ZERO
     coins: tuple[str, ...]
     min_order: Decimal = Decimal(5)
     rebalance_threshold: Decimal = Decimal("0.005")

@@ -32,6 +32,8 @@ class SourceKind(StrEnum):
 
     LEADER = "leader"
     ALLOCATION = "allocation"
+    ALERTS = "alerts"
+    MANUAL = "manual"
     BLEND = "blend"
 
 
@@ -48,6 +50,7 @@ class Kind(StrEnum):
     STOP_LOSS = "stop_loss"
     EXIT = "exit"
     RANK = "rank"
+    WITHDRAWAL = "withdrawal"
 
     @property
     def sells_out(self) -> bool:
@@ -57,14 +60,14 @@ class Kind(StrEnum):
     @property
     def is_own(self) -> bool:
         """Whether the portfolio makes it, without any source."""
-        return self.sells_out or self is Kind.RANK
+        return self.sells_out or self in {Kind.RANK, Kind.WITHDRAWAL}
 
     def id_at(self, time: datetime) -> str:
         """Signal id of a record of this kind that the portfolio makes at a time."""
         return f"{self.value}-{time.astimezone(UTC).isoformat(timespec='milliseconds')}"
 
 
-RESERVED_STARTS = tuple(f"{kind.value}-" for kind in (Kind.SYNC, Kind.STOP_LOSS, Kind.EXIT, Kind.RANK))
+RESERVED_STARTS = tuple(f"{kind.value}-" for kind in (Kind.SYNC, Kind.STOP_LOSS, Kind.EXIT, Kind.RANK, Kind.WITHDRAWAL))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

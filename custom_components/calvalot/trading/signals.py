@@ -13,6 +13,7 @@ from .events import EventQueue
 from .exchanges.base import Side
 from .executor import Executor
 from .exits import Exits
+from .frozen import Frozen
 from .held_back import HeldBack
 from .inputs import Fetcher, Inputs
 from .joining import Joining, as_allocation
@@ -29,6 +30,7 @@ from .signal_records import SignalRecords
 from .snapshot import Status
 from .sources.state import SourceState
 from .wants import Move, Moves, Orders, to_text
+from .withdrawals import Withdrawals
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -51,6 +53,7 @@ class Signals:
         risk: Risk,
         clock: Callable[[], datetime],
         events: EventQueue,
+        frozen: Frozen,
     ) -> None:
         self._settings = settings
         self._sources = sources
@@ -62,12 +65,21 @@ class Signals:
         self._events = events
         self.held_back = HeldBack(settings, sources, ledger, clock)
         self._rebalancer = Rebalancer(
-            executor, ledger, settings, clock, fetcher.fee_coin, self.held_back, fetcher.ranks
+            executor,
+            ledger,
+            settings,
+            clock,
+            fetcher.fee_coin,
+            self.held_back,
+            fetcher.ranks,
+            fetcher.fresh,
+            frozen,
         )
         self._joining = Joining(ledger)
         self.outcomes = Outcomes(ledger, fetcher, events)
         self.approvals = Approvals(settings, ledger, events, clock)
         self.own = OwnSignals(ledger, fetcher, self._rebalancer, events, self.outcomes, clock)
+        self.withdrawals = Withdrawals(settings, ledger, fetcher, self._rebalancer, events, self.outcomes, clock)
         self.exits = Exits(ledger, fetcher, self._rebalancer, risk, events, self.outcomes, clock, self.held_back)
 
     async def decide(self, inputs: Inputs, *, ready: bool) -> None:

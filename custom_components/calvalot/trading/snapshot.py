@@ -9,12 +9,14 @@ from enum import StrEnum
 from .decimals import EXACT, HUNDRED, ZERO
 from .errors import ExchangeError, SourceError
 from .exchanges.base import KeyPermissions, Mode
-from .ledger.records import Book, OrderRecord, Result, SignalRecord
+from .ledger.records import Book, CashFlow, OrderRecord, Result, SignalRecord
 from .market.coinmarketcap import RankError
 from .market.ranks import Listed
 from .performance import tracking_distance
 from .portfolio import Position, Valuation
 from .profit import Profit, profit
+from .protection import HeldBy, Protection
+from .settings import Scope
 from .signal import SourceKind
 
 
@@ -30,7 +32,8 @@ class Status(StrEnum):
 class PositionFigures:
     """One coin: quantity in the coin, prices and amounts in quote, weights as fractions; None = unknown.
 
-    One that is set aside is not listed any more: its price is the last that was known, of the `price_day` (UTC).
+    One that is set aside is not listed any more: its price is the last that was known, of the `price_day` (UTC). One that is
+    `frozen` is not traded; `locked` is what orders have locked of it on the account, where that is a whole wallet.
     """
 
     coin: str
@@ -43,6 +46,8 @@ class PositionFigures:
     target_weight: Decimal | None = None
     profit_loss: Decimal | None = None
     price_day: date | None = None
+    frozen: bool = False
+    locked: Decimal = ZERO
 
     @property
     def set_aside(self) -> bool:
@@ -90,9 +95,23 @@ class SourceFigures:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Apart:
+    """Something that the account holds and that is in no book, for want of a pair or a price.
+
+    `earning` is the coin that it stands for, where that is in flexible earn.
+    """
+
+    asset: str
+    quantity: Decimal
+    earning: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot(Figures):
     """Everything the entities show. `leader_connected` and `exchange_connected` are None until first asked.
 
+    `open_orders` are those whose end is not known, `resting` those that are on the exchange; `protections` are what is to protect
+    coins, and `protected_by` who sees to that.
     `missing` is what the account has less of than the ledger, by asset; `short_of_quote` what the wallet has free where that
     is too little to begin with; `permissions` what the key may do, where that is known.
     `spare` is what may be paid in, in EUR, in live mode. `fall` is how far the follower is from its stop loss's peak, in %, where it has a stop loss.
@@ -105,12 +124,17 @@ class Snapshot(Figures):
     `profit_today` is the profit since midnight without corrections; `since` when the first money came.
     `returns` are the time-weighted ones (%) by period, of the periods that the book is long enough for.
     `revalued` is when a flow was last dated back: values that were seen earlier than that may lack it, the closes do not.
+    `scope` is what belongs to the portfolio; of a whole wallet `apart` is what the account holds besides, `unexplained` what came
+    or left and nothing explained, newest first.
     `restored` names the copy that a broken ledger was restored from, empty for a new one; None where nothing broke.
     """
 
     mode: Mode
     status: Status
     book: int = 1
+    scope: Scope = Scope.BUDGET
+    apart: tuple[Apart, ...] = ()
+    unexplained: tuple[CashFlow, ...] = ()
     paused: bool = False
     last_signal: datetime | None = None
     last_signal_id: str | None = None
@@ -128,6 +152,9 @@ class Snapshot(Figures):
     unknown_coins: tuple[str, ...] = ()
     update_required: str | None = None
     open_orders: tuple[OrderRecord, ...] = ()
+    resting: tuple[OrderRecord, ...] = ()
+    protections: Mapping[str, Protection] = field(default_factory=dict[str, Protection])
+    protected_by: Mapping[str, HeldBy] = field(default_factory=dict[str, HeldBy])
     missing: Mapping[str, Decimal] = field(default_factory=dict[str, Decimal])
     short_of_quote: Decimal | None = None
     spare: Decimal | None = None

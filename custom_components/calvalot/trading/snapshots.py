@@ -6,23 +6,27 @@ from dataclasses import fields, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
+from .alert_log import logged
 from .attribution import ATTRIBUTION, Valued, begin, from_text, to_text
 from .cash_flows import REVALUED, CashFlows
 from .decimals import ONE, ZERO
-from .exchanges.symbols import symbol_of
+from .events import EventQueue
+from .exchanges.symbols import eur_rate, symbol_of
 from .executor import Executor
+from .frozen import Frozen
 from .inputs import Fetcher, Inputs
 from .ledger.ledger import Ledger
 from .ledger.records import Book, Result, SignalRecord
 from .portfolio import Valuation
 from .preparation import Preparation
 from .profit import Today
+from .protections import Protections
 from .risk import Risk
-from .settings import Settings
+from .settings import Scope, Settings
 from .signal import PORTFOLIO
 from .signals import Signals
 from .sizing import Market
-from .snapshot import Figures, Snapshot, SourceFigures, Status, figures
+from .snapshot import Figures, PositionFigures, Snapshot, SourceFigures, Status, figures
 from .sources.blend import MOVES
 from .sources.blend_state import BlendState
 from .sources.state import SourceState
@@ -30,6 +34,7 @@ from .statistics.distance import Wanted, begin as begin_distance, reasons_for
 from .statistics.distance_text import DISTANCE, from_text as distance_of, to_facts
 from .statistics.marks import PERIODS, growth
 from .upkeep import RESTORED
+from .wallet import Wallet
 
 
 class SnapshotBuilder:
@@ -46,7 +51,11 @@ class SnapshotBuilder:
         cash_flows: CashFlows,
         risk: Risk,
         signals: Signals,
+        protections: Protections,
         today: Today,
+        events: EventQueue,
+        wallet: Wallet,
+        frozen: Frozen,
         clock: Callable[[], datetime],
     ) -> None:
         self._settings = settings
@@ -58,9 +67,14 @@ class SnapshotBuilder:
         self._cash_flows = cash_flows
         self._risk = risk
         self._signals = signals
+        self._protections = protections
         self._today = today
+        self._events = events
+        self._wallet = wallet
+        self._frozen = frozen
         self._clock = clock
         self._valued: datetime | None = None
+        self._last: tuple[Book, Market, Decimal] | None = None
 
     async def build(self, inputs: Inputs | None) -> Snapshot:
         """Everything the entities show; the day's figures are written down on the way."""
@@ -91,12 +105,20 @@ class SnapshotBuilder:
             inputs.market.aside if inputs else None,
             corrections,
         )
+        self._last = (book, inputs.market, corrections) if valuation and inputs and inputs.rate else None
+        shown = replace(shown, positions=self._with_what_holds_it(shown.positions, book, inputs))
         today = await self._today.profit(shown.profit, now, started) if shown.profit and started else None
         for source in self._sources:
             await source.watch_silence()
+        if alerts := self._events.take_alerts():
+            await asyncio.to_thread(self._ledger.remember_all, logged(now, alerts))
         problem = self._fetcher.exchange_problem or self._executor.problem
+        is_wallet = self._settings.scope is Scope.WALLET
         return Snapshot(
             **{item.name: getattr(shown, item.name) for item in fields(Figures)},
+            scope=self._settings.scope,
+            apart=await self._wallet.apart(inputs, book) if is_wallet and inputs and inputs.market.rules else (),
+            unexplained=await asyncio.to_thread(self._ledger.unexplained) if is_wallet else (),
             mode=self._settings.mode,
             status=self._risk.status,
             book=self._ledger.number,
@@ -122,6 +144,9 @@ class SnapshotBuilder:
             sources=tuple(self._source(source) for source in each),
             moves_in_blend=tuple(source.key for source in each if source.refused and source.refused.reason == MOVES),
             open_orders=await asyncio.to_thread(self._ledger.in_flight),
+            resting=await asyncio.to_thread(self._ledger.resting),
+            protections=await self._protections.wanted(),
+            protected_by=await self._protections.held_by(inputs.market) if inputs else {},
             missing=self._risk.missing,
             short_of_quote=self._cash_flows.short(inputs, book) if inputs else None,
             spare=self._cash_flows.spare(inputs, book) if inputs else None,
@@ -137,6 +162,32 @@ class SnapshotBuilder:
             since=started,
             revalued=datetime.fromisoformat(revalued) if revalued else None,
             restored=await asyncio.to_thread(self._ledger.fact, RESTORED),
+        )
+
+    def revalued(self, snapshot: Snapshot, prices: Mapping[str, Decimal]) -> Snapshot:
+        """A snapshot that was built last, at other prices (quote per base, by symbol); itself where it had no valuation.
+
+        Nothing is written down: what only a cycle sees, such as the drawdown, stays as the last one saw it.
+        """
+        quote = self._settings.quote
+        rate = eur_rate(quote, prices) or snapshot.rate
+        if self._last is None or rate is None:
+            return snapshot
+        book, market, corrections = self._last
+        by_coin = {coin: prices.get(market.symbol(coin), price) for coin, price in market.prices.items()}
+        valuation = book.portfolio.value(by_coin)
+        if valuation is None:  # pragma: no cover - the cycle had a price for each, or there is nothing to show anew
+            return snapshot
+        book = replace(book, units=book.units.valued(valuation.total * rate))
+        symbols = {coin: position.symbol for coin, position in snapshot.positions.items()}
+        shown = figures(
+            book, valuation, rate, by_coin, self._targets, symbols, snapshot.as_of, market.aside, corrections
+        )
+        today = snapshot.profit_today
+        if today is not None and snapshot.profit and shown.profit:
+            today += shown.profit.total - snapshot.profit.total
+        return replace(
+            snapshot, **{item.name: getattr(shown, item.name) for item in fields(Figures)}, profit_today=today
         )
 
     async def last_known(self, snapshot: Snapshot) -> Snapshot | None:
@@ -158,6 +209,24 @@ class SnapshotBuilder:
         return replace(snapshot, **{item.name: getattr(known, item.name) for item in fields(Figures)})
 
     # Inside
+
+    def _with_what_holds_it(
+        self, positions: Mapping[str, PositionFigures], book: Book, inputs: Inputs | None
+    ) -> dict[str, PositionFigures]:
+        """Positions with whether they are frozen, and what of them orders have locked on the account of a whole wallet."""
+        frozen = self._frozen.of(book.portfolio.positions)
+        balances = inputs.balances if inputs and self._settings.scope is Scope.WALLET else None
+        found = {}
+        for coin, position in positions.items():
+            balance = (balances or {}).get(coin)
+            unnamed = coin in frozen and coin not in (self._targets or {})
+            found[coin] = replace(
+                position,
+                frozen=coin in frozen,
+                locked=min(balance.locked, position.quantity) if balance else ZERO,
+                target_weight=None if unnamed else position.target_weight,
+            )
+        return found
 
     def _returns(self, book: Book, now: datetime) -> dict[str, Decimal]:
         """Time-weighted return of each period that begins with a close."""
@@ -208,7 +277,8 @@ class SnapshotBuilder:
             coin_of={symbol_of(coin, self._settings.quote): coin for coin in valued.prices},
         )
         state = (valued, book.portfolio.fees, wanted, reasons, now)
-        if known is None and await asyncio.to_thread(self._ledger.last_valuation) is None:
+        bought = self._settings.scope is Scope.BUDGET
+        if bought and known is None and await asyncio.to_thread(self._ledger.last_valuation) is None:
             # What joining the source has cost belongs to it: all was cash just now.
             paid = replace(
                 valued, unit_price=ONE, value=book.units.outstanding, cash=book.portfolio.paid_in, quantities={}

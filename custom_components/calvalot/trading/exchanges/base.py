@@ -1,13 +1,15 @@
 """What an exchange can do: prices, rules, balances, place an order, look one up."""
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from typing import Protocol
 
 from ..decimals import ONE, ZERO, round_down, round_up
+from ..explanation import Explanation, Movement
+from .symbols import Pair
 
 
 class Mode(StrEnum):
@@ -25,19 +27,22 @@ class Side(StrEnum):
 
 
 class OrderType(StrEnum):
-    """How long an order lasts: what is left of one `at_once` ends with it, the others stay until they are filled or cancelled.
+    """How long an order lasts: what is left of one `at_once` ends with it, one to be filled as a whole or not at all is `fok`.
 
-    A limit waits in the book for its price, a stop loss sells for whatever the market gives once the stop price is reached.
+    The others stay until they are filled or cancelled: a limit waits in the book for its price, a stop loss sells for whatever
+    the market gives once the stop price is reached, and the stop of a trailing one follows the price up at its distance.
     """
 
     AT_ONCE = "at_once"
+    FILL_OR_KILL = "fok"
     LIMIT = "limit"
     STOP_LOSS = "stop_loss"
+    TRAILING_STOP = "trailing"
 
     @property
     def rests(self) -> bool:
         """Whether it may stay on the exchange."""
-        return self is not OrderType.AT_ONCE
+        return self not in {OrderType.AT_ONCE, OrderType.FILL_OR_KILL}
 
 
 class OrderStatus(StrEnum):
@@ -94,7 +99,8 @@ class SymbolRules:
 
     `min_notional` binds every order of at least one of our kinds (LIMIT always, MARKET where the filter says so).
     `quote_step` is the step of what a MARKET order may cost; None where the symbol takes a quantity only. `closed` means that
-    the pair was delisted, or is in a planned pause.
+    the pair was delisted, or is in a planned pause. `ranges` are how far the price of a limit or a stop may be from the
+    market's, as factors, by side.
     """
 
     symbol: str
@@ -110,6 +116,7 @@ class SymbolRules:
     min_notional: Decimal = ZERO
     quote_step: Decimal | None = None
     closed: bool = False
+    ranges: Mapping[Side, tuple[Decimal, Decimal]] = field(default_factory=dict[Side, tuple[Decimal, Decimal]])
 
     def round_quantity(self, quantity: Decimal) -> Decimal:
         """Round a quantity (base asset) down to the step; 0 where it is under the minimum."""
@@ -125,12 +132,19 @@ class SymbolRules:
             return limit if self.max_price is None else min(limit, self.max_price)
         return max(round_up(price * (ONE - slippage), self.tick), self.min_price)
 
+    def bounds(self, side: Side, price: Decimal) -> tuple[Decimal, Decimal] | None:
+        """Between which prices a limit or a stop has to be, given the last price; None where that is not said."""
+        if (factors := self.ranges.get(side)) is None:
+            return None
+        return round_up(price * factors[0], self.tick), round_down(price * factors[1], self.tick)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderRequest:
     """One order as it goes out: quantity in the base asset; one at once without a limit price is a MARKET order.
 
-    With a `quote_amount` it buys what that much quote buys, whatever quantity that turns out to be.
+    With a `quote_amount` it buys what that much quote buys, whatever quantity that turns out to be. `trailing` is the distance
+    of a trailing stop from the price, in basis points.
     """
 
     symbol: str
@@ -141,6 +155,7 @@ class OrderRequest:
     client_order_id: str
     type: OrderType = OrderType.AT_ONCE
     stop_price: Decimal | None = None
+    trailing: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -253,6 +268,20 @@ class Exchange(Protocol):
 
     async def account_id(self) -> AccountId | None:
         """Whose the account is; None where there is none (paper)."""
+        ...
+
+    async def holdings(self) -> tuple[AccountId, dict[str, Balance]]:
+        """Whose account the key opens and its balances by asset, on paper those of the real one."""
+        ...
+
+    async def listed(self) -> frozenset[str]:
+        """Every symbol that there is."""
+        ...
+
+    async def movements(
+        self, kind: Explanation, pairs: Collection[Pair], since: datetime, until: datetime
+    ) -> tuple[Movement, ...]:
+        """Rows of one kind of the account's history in a span of time; trades are those of some pairs."""
         ...
 
     async def permissions(self) -> KeyPermissions | None:

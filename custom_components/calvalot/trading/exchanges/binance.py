@@ -5,6 +5,8 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 import hashlib
+import itertools
+import time
 from typing import Any
 
 from ..errors import NotThere, Refused
@@ -22,7 +24,7 @@ from .base import (
     SymbolRules,
 )
 from .binance_client import RECV_WINDOW
-from .binance_connection import UNKNOWN_ORDER, BinanceConnection
+from .binance_connection import UNKNOWN_ORDER
 from .binance_format import (
     json_list,
     order_params,
@@ -37,13 +39,16 @@ from .binance_format import (
     read_rows,
     read_rules,
 )
+from .binance_history import BinanceHistory
 
 UNKNOWN_SYMBOL = -1121
+# More symbols than that are asked for in several questions, or as all that there are: an address must not grow too long.
+MOST_SYMBOLS = 100
 # Up to so many symbols are asked for their open orders one by one: all at once weigh as much as a dozen of them.
 FEW_SYMBOLS = 2
 
 
-class BinanceExchange(BinanceConnection):
+class BinanceExchange(BinanceHistory):
     """One account on a Binance Spot host, or without a key its public market data."""
 
     name = "binance"
@@ -57,6 +62,9 @@ class BinanceExchange(BinanceConnection):
 
     async def rules(self, symbols: Collection[str]) -> dict[str, SymbolRules]:
         """Trading rules by symbol; symbols that are not listed are missing."""
+        if len(symbols) > MOST_SYMBOLS:
+            parts = [await self.rules(part) for part in itertools.batched(sorted(symbols), MOST_SYMBOLS, strict=False)]
+            return {symbol: rules for part in parts for symbol, rules in part.items()}
         try:
             return await self._rules(symbols)
         except Refused as err:
@@ -75,11 +83,26 @@ class BinanceExchange(BinanceConnection):
         )
 
     async def prices(self, symbols: Collection[str]) -> dict[str, Decimal]:
-        """Last prices (quote per base) by symbol, shared with others on this host; missing and zero ones are left out."""
-        return await self._limits.shared_prices.prices(self, symbols, self._prices)
+        """Last prices (quote per base) by symbol, shared with others on this host; missing and zero ones are left out.
+
+        Where the stream has them all, newer than those of the look before, nothing is asked.
+        """
+        began = time.monotonic()
+        known = self.live_prices(symbols, self._looked_at)
+        self._looked_at = began
+        return await self._limits.shared_prices.prices(self, symbols, self._prices) if known is None else {**known}
 
     async def _prices(self, symbols: Collection[str]) -> dict[str, Decimal]:
+        if len(symbols) > MOST_SYMBOLS:
+            return await self._ask(lambda client: client.get_symbol_ticker(), read_prices)
         return await self._ask(lambda client: client.get_symbol_ticker(symbols=json_list(symbols)), read_prices)
+
+    async def listed(self) -> frozenset[str]:
+        """Every symbol that there is."""
+        return await self._ask(
+            lambda client: client.get_symbol_ticker(),
+            lambda data: frozenset(str(row["symbol"]) for row in read_rows(data)),
+        )
 
     async def candles(self, symbol: str, frame: TimeFrame, start: int, end: int) -> list[Candle]:
         """Up to a thousand candles that opened from `start` to before `end` (Unix seconds), oldest first."""
@@ -100,6 +123,11 @@ class BinanceExchange(BinanceConnection):
             signed=True,
         )
         return balances
+
+    async def holdings(self) -> tuple[AccountId, dict[str, Balance]]:
+        """Whose account the key opens, and its balances."""
+        balances = await self.balances()
+        return await self.account_id(), balances
 
     async def account_id(self) -> AccountId:
         """Whose the account is, asked once: a key never opens another one."""

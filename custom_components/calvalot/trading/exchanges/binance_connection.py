@@ -5,7 +5,7 @@ perhaps executed" for an order. Errors carry the exchange's words, never a URL, 
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 import time
 from typing import Any
@@ -26,7 +26,7 @@ from ..errors import (
 from .base import AccountId
 from .binance_client import BinanceClient, host_of
 from .binance_format import read_time
-from .host import HOSTS, LIMITED, HostLimits
+from .host import HOSTS, LIMITED, HostLimits, LivePrices, no_live_prices
 
 # Seconds for an answer, and rows in one.
 TIMEOUT = 10.0
@@ -61,6 +61,8 @@ class BinanceConnection:
         self._limits = limits or HOSTS.limits(base_url)
         self._timeout = timeout
         self._page = page
+        self.live_prices: LivePrices = no_live_prices
+        self._looked_at = 0.0
         self._made: BinanceClient | None = None
         self._timed = False
 
@@ -86,6 +88,15 @@ class BinanceConnection:
         client.timestamp_offset = answer - int(time.time() * 1000)
         self._timed = True
         return read_time(answer)
+
+    async def signed_params(self) -> Mapping[str, Any]:
+        """Key, time stamp and signature of a request to the WebSocket API. Raises ExchangeError."""
+        if not self._secret:
+            raise InvalidKey("there is no key")
+        await self._take_time()
+        client = await self._client()
+        signed: dict[str, Any] = client._sign_ws_params({}, client._generate_ws_api_signature)  # noqa: SLF001  # the library has no public way
+        return signed
 
     # Inside
 

@@ -69,8 +69,22 @@ def read_rules(item: Mapping[str, Any]) -> SymbolRules:
         max_price=read_amount(price.get("maxPrice", 0)) or None,
         min_notional=read_amount(notional.get("minNotional", 0)),
         closed=item["status"] == "BREAK",
+        ranges=_ranges(filters),
         quote_step=ONE.scaleb(-int(item["quoteAssetPrecision"])) if item.get("quoteOrderQtyMarketAllowed") else None,
     )
+
+
+def _ranges(filters: Mapping[str, Mapping[str, Any]]) -> dict[Side, tuple[Decimal, Decimal]]:
+    """How far a limit or a stop may be from the price, as factors, by side."""
+    if by_side := filters.get("PERCENT_PRICE_BY_SIDE"):
+        names = {Side.BUY: "bidMultiplier", Side.SELL: "askMultiplier"}
+        return {
+            side: (read_amount(by_side[f"{name}Down"]), read_amount(by_side[f"{name}Up"]))
+            for side, name in names.items()
+        }
+    if both := filters.get("PERCENT_PRICE"):
+        return dict.fromkeys(Side, (read_amount(both["multiplierDown"]), read_amount(both["multiplierUp"])))
+    return {}
 
 
 def read_report(data: Mapping[str, Any]) -> OrderReport:
@@ -118,8 +132,10 @@ def _type(data: Mapping[str, Any]) -> OrderType:
     match data.get("type"), data.get("timeInForce"):
         case ("LIMIT", "GTC") | ("LIMIT_MAKER", _):
             return OrderType.LIMIT
+        case "LIMIT", "FOK":
+            return OrderType.FILL_OR_KILL
         case "STOP_LOSS", _:
-            return OrderType.STOP_LOSS
+            return OrderType.TRAILING_STOP if data.get("trailingDelta") else OrderType.STOP_LOSS
     return OrderType.AT_ONCE
 
 
@@ -135,16 +151,27 @@ def order_params(order: OrderRequest) -> dict[str, Any]:
         params["quoteOrderQty"] = decimal_text(order.quote_amount)
     else:
         params["quantity"] = decimal_text(order.quantity)
+    if order.type is OrderType.TRAILING_STOP:
+        return params | {"type": "STOP_LOSS", "trailingDelta": order.trailing}
     if order.type is OrderType.STOP_LOSS and order.stop_price is not None:
         return params | {"type": "STOP_LOSS", "stopPrice": decimal_text(order.stop_price)}
     if order.limit_price is None:
         return params | {"type": "MARKET"}
-    lasts = "GTC" if order.type.rests else "IOC"
-    return params | {"type": "LIMIT", "timeInForce": lasts, "price": decimal_text(order.limit_price)}
+    return params | {
+        "type": "LIMIT",
+        "timeInForce": _LASTS.get(order.type, "GTC"),
+        "price": decimal_text(order.limit_price),
+    }
+
+
+_LASTS = {OrderType.AT_ONCE: "IOC", OrderType.FILL_OR_KILL: "FOK"}
 
 
 def pair_params(name: str, target: OrderRequest, stop: OrderRequest) -> dict[str, Any]:
     """What is sent for a limit above the price and a stop below it."""
+    below: dict[str, Any] = {"belowStopPrice": decimal_text(stop.stop_price or ZERO)}
+    if stop.type is OrderType.TRAILING_STOP:
+        below = {"belowTrailingDelta": stop.trailing}
     return {
         "symbol": target.symbol,
         "side": target.side.value,
@@ -155,7 +182,7 @@ def pair_params(name: str, target: OrderRequest, stop: OrderRequest) -> dict[str
         "abovePrice": decimal_text(target.limit_price or ZERO),
         "belowType": "STOP_LOSS",
         "belowClientOrderId": stop.client_order_id,
-        "belowStopPrice": decimal_text(stop.stop_price or ZERO),
+        **below,
         "newOrderRespType": "FULL",
     }
 

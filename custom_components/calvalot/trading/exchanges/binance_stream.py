@@ -83,7 +83,7 @@ def price_stream(symbol: str) -> str:
 
 
 def read_update(text: str) -> Update | None:
-    """Read a message; None where it is an answer or of no interest. Raises ValueError, KeyError, TypeError, ArithmeticError."""
+    """Read a message; None where it is an answer or of no interest, such as a price of nothing. Raises ValueError, KeyError, TypeError, ArithmeticError."""
     message = json.loads(text)
     data: dict[str, Any] = message.get("data", message)
     match data.get("e"):
@@ -99,7 +99,8 @@ def read_update(text: str) -> Update | None:
                 at=int(data["E"]) / 1000,
             )
         case "24hrMiniTicker":
-            return PriceUpdate(data["s"], read_amount(data["c"]), int(data["E"]) / 1000)
+            price = read_amount(data["c"])
+            return PriceUpdate(data["s"], price, int(data["E"]) / 1000) if price > 0 else None
         case "serverShutdown":
             return ServerShutdown()
     return None

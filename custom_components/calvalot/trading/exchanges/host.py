@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 import time
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary, WeakSet
 
@@ -18,6 +18,18 @@ SHARED_FOR = 3.0
 
 
 type Ask = Callable[[Collection[str]], Awaitable[Mapping[str, Decimal]]]
+
+
+class LivePrices(Protocol):
+    """Prices that are known without a question, such as those of a stream."""
+
+    def __call__(self, symbols: Collection[str], since: float = 0.0, /) -> Mapping[str, Decimal] | None:
+        """Last prices of symbols; None unless each of them is fresh and came after a time (monotonic, seconds)."""
+        ...
+
+
+def no_live_prices(_symbols: Collection[str], _since: float = 0.0, /) -> None:
+    """What is known without a stream."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,7 @@ from decimal import ROUND_DOWN, Decimal
 
 from ..decimals import ONE, ZERO
 from ..errors import ExchangeUnavailable, NotSent, Refused
+from ..explanation import Explanation, Movement
 from ..limits import MAJORS
 from .base import (
     AccountId,
@@ -23,6 +24,8 @@ from .base import (
     Side,
     SymbolRules,
 )
+from .host import LivePrices, no_live_prices
+from .symbols import Pair
 
 FEE = Decimal("0.001")
 SLIPPAGE_MAJORS = Decimal("0.0002")
@@ -38,19 +41,24 @@ class PaperExchange:
     An order and its fill are named by the client order id. Figures of the simulated fills: slippage 0.02 % for BTC and ETH, 0.05 % for the others, fee 0.1 % of what is received.
     """
 
-    types = frozenset(OrderType)
+    # A trailing stop is watched by the cycle: here nobody sees more of the prices than it does.
+    types = frozenset(OrderType) - {OrderType.TRAILING_STOP}
     pairs = True
     visibility_lag = timedelta(0)
     lookups = 1
     keeps_orders = False
 
-    def __init__(self, market: Exchange, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self, market: Exchange, clock: Callable[[], datetime], live_prices: LivePrices = no_live_prices
+    ) -> None:
+        """Orders fill at `live_prices` where there are some, else at the last ones that were asked for."""
         self._market = market
         self.name = market.name
         self.fee_coin = market.fee_coin
         self._clock = clock
         self._rules: dict[str, SymbolRules] = {}
         self._prices: dict[str, Decimal] = {}
+        self._live_prices = live_prices
 
     @property
     def pause(self) -> float:
@@ -71,7 +79,7 @@ class PaperExchange:
         return self._rules
 
     async def prices(self, symbols: Collection[str]) -> dict[str, Decimal]:
-        """Prices of the real exchange; orders fill at the last ones that were asked for."""
+        """Prices of the real exchange."""
         self._prices = await self._market.prices(symbols)
         return self._prices
 
@@ -86,6 +94,20 @@ class PaperExchange:
     async def balances(self) -> dict[str, Balance] | None:
         """None: paper has no account."""
         return None
+
+    async def holdings(self) -> tuple[AccountId, dict[str, Balance]]:
+        """What is really there, to begin with a copy of it."""
+        return await self._market.holdings()
+
+    async def listed(self) -> frozenset[str]:
+        """Symbols of the real exchange."""
+        return await self._market.listed()
+
+    async def movements(
+        self, kind: Explanation, pairs: Collection[Pair], since: datetime, until: datetime
+    ) -> tuple[Movement, ...]:
+        """None: nothing comes to paper or leaves it by itself."""
+        return ()
 
     async def place(self, order: OrderRequest) -> OrderReport:
         """Fill an order at the last price plus slippage, or up to its limit not at all. Raises NotSent without a price."""
@@ -120,7 +142,7 @@ class PaperExchange:
         ended: set[str] = set()
         for order in orders:
             request, report = order.request, order.report
-            price, rules = self._prices.get(request.symbol), self._rules.get(request.symbol)
+            price, rules = self._price(request.symbol), self._rules.get(request.symbol)
             if report.pair in ended or not price or not rules or not rules.trading or not _is_reached(request, price):
                 continue
             stops = request.type is OrderType.STOP_LOSS
@@ -154,10 +176,15 @@ class PaperExchange:
 
     def _known(self, order: OrderRequest) -> tuple[Decimal, SymbolRules]:
         """Price and rules of an order's symbol. Raises NotSent without."""
-        price, rules = self._prices.get(order.symbol), self._rules.get(order.symbol)
+        price, rules = self._price(order.symbol), self._rules.get(order.symbol)
         if price is None or rules is None:
             raise NotSent(f"no price for {order.symbol}")
         return price, rules
+
+    def _price(self, symbol: str) -> Decimal | None:
+        """The price that an order meets."""
+        live = self._live_prices([symbol])
+        return live[symbol] if live else self._prices.get(symbol)
 
     def _report(self, order: OrderRequest, quantity: Decimal) -> OrderReport:
         """An order of which nothing is filled yet."""

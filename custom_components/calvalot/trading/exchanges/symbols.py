@@ -5,6 +5,7 @@ The one place that puts a symbol together or takes it apart.
 
 from collections.abc import Mapping
 from decimal import Decimal
+from typing import NamedTuple
 
 from ..decimals import ONE
 
@@ -12,6 +13,24 @@ from ..decimals import ONE
 def symbol_of(base: str, quote: str) -> str:
     """Symbol that a coin is traded as against a quote asset."""
     return f"{base}{quote}"
+
+
+class Pair(NamedTuple):
+    """What is traded against what."""
+
+    base: str
+    quote: str
+
+    @property
+    def symbol(self) -> str:
+        """Symbol that it is traded as."""
+        return symbol_of(self.base, self.quote)
+
+
+def earning(asset: str) -> str | None:
+    """Coin that an asset stands for which is in flexible earn and listed in the account like one of its own."""
+    coin = asset.removeprefix("LD")
+    return coin if coin and coin != asset else None
 
 
 def base_of(symbol: str, quote: str) -> str:

@@ -12,12 +12,18 @@ from . import copies
 from .records import FIRST_BOOK, Claim
 from .upgrades import VERSION
 
-_BOOKS = """SELECT books.book, books.cash, host, uid, key, quote FROM books
+_BOOKS = """SELECT books.book, books.cash, books.paid_in, host, uid, key, quote FROM books
 LEFT JOIN accounts USING (mode, book) WHERE mode = 'live' ORDER BY books.book"""
 _IN_FLIGHT = """SELECT book, quantity, coalesce(limit_price, price, '0') FROM orders
 WHERE mode = 'live' AND side = 'BUY' AND state IN ('planned', 'sending', 'unknown', 'executed')"""
-_RESTING = """SELECT book, side, quantity, executed_quantity, coalesce(limit_price, price, '0'), pair, seq FROM orders
+_RESTING = """SELECT book, side, coin, quantity, executed_quantity, coalesce(limit_price, price, '0'), pair, seq FROM orders
 WHERE mode = 'live' AND state IN ('accepted', 'partly_filled')"""
+_UNSETTLED = """SELECT DISTINCT book FROM orders WHERE mode = 'live'
+AND (state IN ('planned', 'sending', 'unknown', 'executed') OR (state IN ('accepted', 'partly_filled') AND cancel_at IS NOT NULL))"""
+_COINS = "SELECT book, coin, quantity FROM positions WHERE mode = 'live'"
+_PLACED = "SELECT symbol, order_id FROM orders WHERE mode = 'live' AND order_id <> ''"
+# What is read here is the same in all files from this version on.
+_READABLE = 10
 _LENT = "SELECT book, value FROM facts WHERE mode = 'live' AND key = 'lent'"
 
 
@@ -31,11 +37,19 @@ def read(ask: Ask, unclaimed: str | None) -> tuple[Claim, ...]:
         in_flight[book] = in_flight.get(book, ZERO) + Decimal(quantity) * Decimal(price)
     locked: dict[int, Decimal] = {}
     selling: dict[int, Decimal] = {}
+    selling_coins: dict[int, dict[str, Decimal]] = {}
+    coins: dict[int, dict[str, Decimal]] = {}
+    for book, coin, quantity in ask(_COINS):
+        coins.setdefault(book, {})[coin] = Decimal(quantity)
     # Of two orders of which one ends the other, one is done.
-    resting = {(row[0], row[5] or row[6]): row for row in ask(_RESTING)}
-    for book, side, quantity, executed, price, *_ in resting.values():
-        sums = locked if side == "BUY" else selling
-        sums[book] = sums.get(book, ZERO) + (Decimal(quantity) - Decimal(executed)) * Decimal(price)
+    resting = {(row[0], row[6] or row[7]): row for row in ask(_RESTING)}
+    for book, side, coin, quantity, executed, price, *_ in resting.values():
+        sums, rest = locked if side == "BUY" else selling, Decimal(quantity) - Decimal(executed)
+        sums[book] = sums.get(book, ZERO) + rest * Decimal(price)
+        if side == "SELL":
+            of_book = selling_coins.setdefault(book, {})
+            of_book[coin] = of_book.get(coin, ZERO) + rest
+    unsettled = {book for (book,) in ask(_UNSETTLED)}
     lent = {book: Decimal(value) for book, value in ask(_LENT)}
     return tuple(
         Claim(
@@ -47,18 +61,36 @@ def read(ask: Ask, unclaimed: str | None) -> tuple[Claim, ...]:
             lent=lent.get(book, ZERO),
             locked=locked.get(book, ZERO),
             selling=selling.get(book, ZERO),
+            selling_coins=selling_coins.get(book, {}),
+            coins=coins.get(book, {}),
+            paid_in=Decimal(paid_in),
+            unsettled=book in unsettled,
         )
-        for book, cash, host, uid, key, quote in ask(_BOOKS)
+        for book, cash, paid_in, host, uid, key, quote in ask(_BOOKS)
         if host or (unclaimed and book == FIRST_BOOK)
     )
 
 
-def lying(ledger: Path) -> tuple[Claim, ...]:
-    """Claims of a ledger that nobody has open; none where it cannot be read."""
-    if copies.version_of(ledger) != VERSION:
-        return ()
+def lying(ledger: Path) -> tuple[Claim, ...] | None:
+    """Claims of a ledger that nobody has open; None where it cannot be read."""
+    return _lying(ledger, lambda ask: read(ask, None)) if ledger.exists() else ()
+
+
+def placed(ask: Ask) -> frozenset[tuple[str, str]]:
+    """Symbol and id of each order that live books know on the exchange."""
+    return frozenset((symbol, order_id) for symbol, order_id in ask(_PLACED))
+
+
+def lying_placed(ledger: Path) -> frozenset[tuple[str, str]]:
+    """The same of a ledger that nobody has open; none where it cannot be read."""
+    return _lying(ledger, placed) or frozenset()
+
+
+def _lying[T](ledger: Path, read_with: Callable[[Ask], T]) -> T | None:
+    if not _READABLE <= copies.version_of(ledger) <= VERSION:
+        return None
     try:
         with copies.reading(ledger) as connection:
-            return read(lambda statement: connection.execute(statement).fetchall(), None)
+            return read_with(lambda statement: connection.execute(statement).fetchall())
     except sqlite3.Error:
-        return ()
+        return None

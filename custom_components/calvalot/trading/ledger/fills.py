@@ -71,10 +71,16 @@ class FillTable(OrderTable):
                     done.append(err)
         return tuple(done)
 
-    def trades(self, limit: int = 100, since: datetime | None = None) -> tuple[Trade, ...]:
-        """Orders that traded, newest first."""
+    def trades(
+        self, limit: int = 100, since: datetime | None = None, until: datetime | None = None
+    ) -> tuple[Trade, ...]:
+        """Orders that traded from a time on and before another, newest first."""
         query = self._traded().order_by(orders.c.executed_at.desc(), orders.c.seq.desc()).limit(limit)
-        return tuple(self._trades(query.where(orders.c.executed_at >= since) if since else query).values())
+        if since:
+            query = query.where(orders.c.executed_at >= since)
+        if until:
+            query = query.where(orders.c.executed_at < until)
+        return tuple(self._trades(query).values())
 
     def trades_before(self, limit: int, before: int | None) -> dict[int, Trade]:
         """Orders that traded, before a seq, by their seq in the order they were placed, newest first."""

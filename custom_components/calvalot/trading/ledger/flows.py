@@ -6,9 +6,10 @@ from datetime import date, datetime
 from decimal import Decimal
 import json
 
-from sqlalchemy import RowMapping, delete, func, select, tuple_, update
+from sqlalchemy import Connection, RowMapping, delete, func, select, tuple_, update
 
 from ..decimals import ZERO
+from ..explanation import Explanation
 from ..performance import Close, Drawdown, Units
 from .book import BookStorage, columns, performance_columns, without_key
 from .records import Book, CashFlow, FlowKind, LastPrice
@@ -25,14 +26,33 @@ class FlowTable(BookStorage):
     def add_flow(self, flow: CashFlow, book: Book) -> CashFlow:
         """Write a cash flow and the book that results from it."""
         with self._transaction(cash_flows, books, positions, facts) as connection:
-            if flow.coin:
-                last = connection.execute(select(func.max(fills.c.seq)).where(self._own(fills))).scalar_one()
-                flow = replace(flow, after_fill=last or 0)
-            flow = replace(flow, seq=insert_row(connection, cash_flows, {**self._key, **columns(flow)}))
+            flow = self._add_flow(connection, flow)
             self._write_book(connection, book)
             if flow.kind in {FlowKind.DEPOSIT, FlowKind.WITHDRAWAL} and not flow.coin:
                 self._write_facts(connection, {CHANGED: _change_text(None, flow)})
         return flow
+
+    def add_flows(self, flows: Sequence[CashFlow], book: Book, remember: Mapping[str, str]) -> None:
+        """Write cash flows, the book that results from all of them, and facts, all or nothing."""
+        with self._transaction(cash_flows, books, positions, facts) as connection:
+            for flow in flows:
+                self._add_flow(connection, flow)
+            self._write_book(connection, book)
+            self._write_facts(connection, remember)
+
+    def explain_flow(self, seq: int, explanation: Explanation) -> bool:
+        """Say why something came or went that nothing explained; whether there is such a flow."""
+        unexplained = [cash_flows.c.seq == seq, cash_flows.c.explanation == Explanation.UNEXPLAINED]
+        with self._transaction(cash_flows) as connection:
+            said = update(cash_flows).where(self._own(cash_flows), *unexplained).values(explanation=explanation)
+            return connection.execute(said).rowcount > 0
+
+    @remembered(cash_flows)
+    def unexplained(self) -> tuple[CashFlow, ...]:
+        """Flows that nothing explained, newest first."""
+        query = select(cash_flows).where(self._own(cash_flows), cash_flows.c.explanation == Explanation.UNEXPLAINED)
+        with self._reading() as connection:
+            return tuple(flow_of(row) for row in connection.execute(query.order_by(cash_flows.c.seq.desc())).mappings())
 
     def swap_flow(
         self,
@@ -188,6 +208,14 @@ class FlowTable(BookStorage):
                     known[coin] = LastPrice(found[0], found[1].date())
         return known
 
+    # Inside
+
+    def _add_flow(self, connection: Connection, flow: CashFlow) -> CashFlow:
+        if flow.coin:
+            last = connection.execute(select(func.max(fills.c.seq)).where(self._own(fills))).scalar_one()
+            flow = replace(flow, after_fill=last or 0)
+        return replace(flow, seq=insert_row(connection, cash_flows, {**self._key, **columns(flow)}))
+
 
 def _change_text(old: CashFlow | None, new: CashFlow | None) -> str:
     removed = old and {
@@ -213,4 +241,7 @@ def _close_of(row: RowMapping) -> Close:
 
 
 def flow_of(row: RowMapping) -> CashFlow:
-    return CashFlow(**{**without_key(row), "kind": FlowKind(row["kind"])})
+    why = row["explanation"]
+    return CashFlow(
+        **{**without_key(row), "kind": FlowKind(row["kind"]), "explanation": why and Explanation(why)},
+    )

@@ -7,8 +7,9 @@ say EUR. Whatever the storage does wrong comes out as LedgerError, and nothing o
 from collections.abc import Mapping
 from copy import copy
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import Select, func, insert, select, update
 
 from ..decimals import ZERO
 from ..exchanges.base import AccountId, Fill, Mode, Side
@@ -16,6 +17,7 @@ from ..portfolio import Portfolio
 from ..replay import in_order, replayed
 from ..signal import Kind
 from . import claims
+from .alerts import AlertTable
 from .book import IN_USE
 from .fills import FillTable
 from .flows import FlowTable
@@ -23,10 +25,10 @@ from .past import PastTable
 from .records import FIRST_BOOK, NO_BOOK, OVERTAKEN, BookedFill, Claim, Result, SignalRecord, Trade
 from .signals import SignalTable, signal_of
 from .storage import remembered, upsert_row
-from .tables import accounts, books, cash_flows, closes, facts, fills, orders, signals
+from .tables import accounts, books, cash_flows, closes, facts, fills, orders, positions, signals
 
 
-class Ledger(SignalTable, FillTable, FlowTable, PastTable):
+class Ledger(SignalTable, FillTable, FlowTable, PastTable, AlertTable):
     """The book in use of one mode, among others in one SQLite file; books have numbers."""
 
     # Books and the accounts they belong to
@@ -59,11 +61,16 @@ class Ledger(SignalTable, FillTable, FlowTable, PastTable):
             ]
         return 1 + max(FIRST_BOOK, *last)
 
-    @remembered(accounts, books, orders, facts)
+    @remembered(accounts, books, positions, orders, facts)
     def claims(self) -> tuple[Claim, ...]:
         """What each live book may count on of its account, whatever the mode is now."""
         with self._reading() as connection:
             return claims.read(lambda statement: connection.exec_driver_sql(statement).fetchall(), self._unclaimed)
+
+    def placed(self) -> frozenset[tuple[str, str]]:
+        """Symbol and id of each order that live books know on the exchange."""
+        with self._reading() as connection:
+            return claims.placed(lambda statement: connection.exec_driver_sql(statement).fetchall())
 
     @property
     def _unclaimed(self) -> str | None:
@@ -114,13 +121,22 @@ class Ledger(SignalTable, FillTable, FlowTable, PastTable):
 
     def fills_since(self, seq: int = 0, limit: int | None = None) -> tuple[BookedFill, ...]:
         """Fills booked after the one with a seq, in the order of booking."""
-        query = (
+        return self._fills(self._with_orders().where(fills.c.seq > seq).limit(limit))
+
+    def fills_between(self, start: datetime, end: datetime) -> tuple[BookedFill, ...]:
+        """Fills of the orders that were executed from a time on and before another, in the order of booking."""
+        within = self._own(orders), orders.c.executed_at >= start, orders.c.executed_at < end
+        return self._fills(self._with_orders().where(*within))
+
+    def _with_orders(self) -> Select[Any]:
+        return (
             select(fills, orders.c.side, orders.c.coin, orders.c.order_id)
             .join(orders, orders.c.seq == fills.c.order_seq)
-            .where(self._own(fills), fills.c.seq > seq)
+            .where(self._own(fills))
             .order_by(fills.c.seq)
-            .limit(limit)
         )
+
+    def _fills(self, query: Select[Any]) -> tuple[BookedFill, ...]:
         with self._reading() as connection:
             return tuple(
                 BookedFill(

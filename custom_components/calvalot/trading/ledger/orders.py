@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, RowMapping, Select, and_, bindparam, func, or_, select, update
@@ -20,6 +21,7 @@ NEWEST = 100
 # Start of the facts that say where orders of a symbol begin that may not be known yet: the exchange's cursor.
 READ_UP_TO = "orders_read_"
 RESTING = tuple(state for state in OrderState if state.rests)
+SETTLED = tuple(state for state in OrderState if state.settled)
 IN_FLIGHT = tuple(state for state in OrderState if not state.settled and not state.rests)
 
 
@@ -117,6 +119,14 @@ class OrderTable(BookStorage):
             for row in connection.execute(query.limit(NEWEST)).mappings():
                 newest.setdefault(row["symbol"], order_of(row))
         return tuple(newest.values())
+
+    def ended_orders(self, limit: int = 100, since: datetime | None = None) -> tuple[OrderRecord, ...]:
+        """Orders that have come to an end, placed since a time, newest first."""
+        query = self._by_age(select(orders), orders).where(orders.c.state.in_(SETTLED)).limit(limit)
+        if since:
+            query = query.where(orders.c.created_at >= since)
+        with self._reading() as connection:
+            return tuple(order_of(row) for row in connection.execute(query).mappings())
 
     # Inside
 

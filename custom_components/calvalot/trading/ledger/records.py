@@ -6,8 +6,9 @@ from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
 
-from ..decimals import ONE, ZERO
+from ..decimals import ONE, ZERO, points_under
 from ..exchanges.base import AccountId, Fill, OrderReport, OrderRequest, OrderStatus, OrderType, Side
+from ..explanation import Explanation
 from ..performance import Drawdown, Units
 from ..portfolio import Portfolio
 from ..signal import Kind, SignalKey, SourceKind
@@ -115,7 +116,7 @@ class OrderRecord:
 
     One with a `quote_amount` was sized by what it may cost: its quantity is what that buys at `price`, and once it is
     executed what the exchange made of it. `pair` names two orders of which one ends the other. `cancel_at` is when its end
-    was asked for, written down before it is.
+    was asked for, written down before it is. The `stop_price` of a trailing stop is where it begins.
     """
 
     seq: int = 0
@@ -151,6 +152,13 @@ class OrderRecord:
         return self.quantity if self.state is OrderState.EXECUTED else self.quantity - self.executed_quantity
 
     @property
+    def trailing(self) -> int | None:
+        """Distance of a trailing stop from the price, in basis points; None of another order, or where it is not known."""
+        if self.type is not OrderType.TRAILING_STOP or not self.price or self.stop_price is None:
+            return None
+        return points_under(self.price, self.stop_price)
+
+    @property
     def request(self) -> OrderRequest:
         """The order as it goes out."""
         return OrderRequest(
@@ -162,6 +170,7 @@ class OrderRecord:
             client_order_id=self.client_order_id,
             type=self.type,
             stop_price=self.stop_price,
+            trailing=self.trailing,
         )
 
     @property
@@ -215,8 +224,8 @@ class BookedFill:
 class CashFlow:
     """Money paid in (positive) or taken out (negative): EUR, quote, and the value in EUR just before.
 
-    A withdrawal in kind names the coin and the quantity that left the book, its amounts are what that was worth, and
-    `after_fill` is the seq of the last fill before it.
+    A flow in kind names the coin and the quantity that came or left, its amounts are what that was worth, and `after_fill` is
+    the seq of the last fill before it. `explanation` says why something came to a wallet or left it.
     """
 
     seq: int = 0
@@ -229,6 +238,12 @@ class CashFlow:
     coin: str | None = None
     quantity: Decimal | None = None
     after_fill: int | None = None
+    explanation: Explanation | None = None
+
+    @property
+    def arrives(self) -> bool:
+        """Whether it came rather than left; coins may be worth nothing."""
+        return self.amount_quote > 0 or self.kind is FlowKind.DEPOSIT
 
 
 class PastKind(StrEnum):
@@ -293,7 +308,8 @@ class Claim:
 
     `account` is None where it was never written down; `lent` is how much of the coin that fees are taken in the account has
     lent it for its fees. `locked` is the part of its cash that its orders that rest have locked, `selling` is what those may
-    bring.
+    bring, `selling_coins` what they have locked by coin. `coins` is what it holds, `paid_in` what it was paid in quote,
+    `unsettled` whether what becomes of an order is unclear.
     """
 
     number: int
@@ -304,6 +320,10 @@ class Claim:
     lent: Decimal = ZERO
     locked: Decimal = ZERO
     selling: Decimal = ZERO
+    selling_coins: Mapping[str, Decimal] = field(default_factory=dict[str, Decimal])
+    coins: Mapping[str, Decimal] = field(default_factory=dict[str, Decimal])
+    paid_in: Decimal = ZERO
+    unsettled: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

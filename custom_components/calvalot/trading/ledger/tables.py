@@ -228,6 +228,7 @@ cash_flows = Table(
     Column("coin", String(32)),
     Column("quantity", DecimalText),
     Column("after_fill", Integer),
+    Column("explanation", String(12)),
     Index("cash_flows_by_time", "mode", "book", "time"),
     sqlite_autoincrement=True,
 )
@@ -280,4 +281,30 @@ past = Table(
     Column("reference", Text, nullable=False),
     Column("note", Text, nullable=False),
     Index("past_by_time", "time"),
+)
+
+
+# Alerts from outside and what became of them, whichever book is in use.
+alerts = Table(
+    "alerts",
+    METADATA,
+    Column("seq", Integer, primary_key=True, autoincrement=True),
+    Column("mode", String(8), nullable=False),
+    Column("source", String(32), nullable=False),
+    Column("received_at", TimeText, nullable=False),
+    Column("told_at", TimeText),
+    Column("digest", String(64), nullable=False),
+    Column("format", String(16), nullable=False),
+    Column("coin", String(32), nullable=False),
+    Column("wants", Text),
+    Column("is_test", Boolean, nullable=False),
+    Column("state", String(10), nullable=False),
+    Column("reason", String(20), nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("signal_id", Text, nullable=False),
+    Column("repeats", Integer, nullable=False),
+    Index("alerts_by_digest", "mode", "source", "digest"),
+    Index("alerts_by_state", "mode", "state"),
+    Index("alerts_by_signal", "mode", "source", "signal_id"),
+    sqlite_autoincrement=True,
 )

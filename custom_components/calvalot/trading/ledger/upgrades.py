@@ -160,6 +160,18 @@ RESTING_ORDERS = (
     "ALTER TABLE orders ADD COLUMN cancel_at VARCHAR(40)",
 )
 
+# Alerts from outside and what became of them.
+ALERTS = (
+    """CREATE TABLE alerts (
+        seq INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, mode VARCHAR(8) NOT NULL, source VARCHAR(32) NOT NULL,
+        received_at VARCHAR(40) NOT NULL, told_at VARCHAR(40), digest VARCHAR(64) NOT NULL, format VARCHAR(16) NOT NULL,
+        coin VARCHAR(32) NOT NULL, wants TEXT, is_test BOOLEAN NOT NULL, state VARCHAR(10) NOT NULL,
+        reason VARCHAR(20) NOT NULL, detail TEXT NOT NULL, signal_id TEXT NOT NULL, repeats INTEGER NOT NULL)""",
+    "CREATE INDEX alerts_by_digest ON alerts (mode, source, digest)",
+    "CREATE INDEX alerts_by_state ON alerts (mode, state)",
+    "CREATE INDEX alerts_by_signal ON alerts (mode, source, signal_id)",
+)
+
 # What brings a file from each version to the next; the first entry leads from 1 to 2.
 UPGRADES: tuple[tuple[str, ...], ...] = (
     ("ALTER TABLE orders ADD COLUMN price TEXT",),
@@ -188,5 +200,7 @@ UPGRADES: tuple[tuple[str, ...], ...] = (
         "CREATE INDEX past_by_time ON past (time)",
     ),
     RESTING_ORDERS,
+    ALERTS,
+    ("ALTER TABLE cash_flows ADD COLUMN explanation VARCHAR(12)",),
 )
 VERSION = 1 + len(UPGRADES)

@@ -23,11 +23,12 @@ class FrameHealth:
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """Whether the stream is connected, why not, and how each time frame is."""
+    """Whether the stream is connected, why not, and how each time frame is; `unlisted` are symbols that the exchange refuses."""
 
     connected: bool
     problem: str | None
     frames: Mapping[TimeFrame, FrameHealth]
+    unlisted: tuple[str, ...] = ()
 
     @property
     def sound(self) -> bool:

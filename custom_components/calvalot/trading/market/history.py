@@ -27,6 +27,15 @@ class CandleExchange(Protocol):
         ...
 
 
+class StreamExchange(CandleExchange, Protocol):
+    """What an exchange does for who asks for much: the wish to be left alone."""
+
+    @property
+    def pause(self) -> float:
+        """Seconds to wait before anything that nothing hurries."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class History:
     """Closed candles, oldest first, and how many of those asked for the exchange does not have."""

@@ -6,30 +6,20 @@ from dataclasses import dataclass
 from decimal import Decimal
 import logging
 import time
-from typing import Protocol
 
 from aiohttp import ClientError, ClientSession
 
-from ..errors import ExchangeError
+from ..errors import ExchangeError, Refused
 from ..exchanges.binance_stream import CandleUpdate, PriceUpdate, StreamConnection
 from .candles import Candle, TimeFrame
 from .followers import Closed, End, Followers, Key, OnCandle, OnPrices, OnUpdate
 from .health import FrameHealth, Health
-from .history import CandleExchange
+from .history import StreamExchange
 from .joined import Joined, JoinedCandles
 from .store import CandleStore, Series
 from .timing import Timing
 
 _LOGGER = logging.getLogger(__name__)
-
-
-class StreamExchange(CandleExchange, Protocol):
-    """What an exchange does for the stream: candles of the past, its clock, and the wish to be left alone."""
-
-    @property
-    def pause(self) -> float:
-        """Seconds to wait before anything that nothing hurries."""
-        ...
 
 
 @dataclass(slots=True)
@@ -38,6 +28,7 @@ class _State:
 
     candles: JoinedCandles
     failures: int = 0
+    unlisted: bool = False
     again_at: float = 0.0
 
 
@@ -93,9 +84,9 @@ class MarketStream:
         """Have `on_prices` called with the prices (quote per base) that changed, once a second at most; returns what ends that."""
         return self._following(self._followers.add_prices(symbols, on_prices))
 
-    def prices(self, symbols: Collection[str]) -> dict[str, Decimal] | None:
-        """Last prices of symbols; None unless each of them is known and fresh."""
-        oldest = time.monotonic() - self._timing.price_age
+    def prices(self, symbols: Collection[str], since: float = 0.0) -> dict[str, Decimal] | None:
+        """Last prices of symbols; None unless each of them is fresh and came after a time (monotonic, seconds)."""
+        oldest = max(time.monotonic() - self._timing.price_age, since)
         known = {symbol: price for symbol in symbols if (price := self._prices.get(symbol)) and price[1] >= oldest}
         if not self.connected or len(known) < len(symbols):
             return None
@@ -138,7 +129,8 @@ class MarketStream:
             health.corrected += candles.corrected
             health.absent += candles.absent
             health.behind += state.failures > 0
-        return Health(self.connected, self._problem, frames)
+        unlisted = sorted({symbol for (symbol, _), state in self._series.items() if state.unlisted})
+        return Health(self.connected, self._problem, frames, tuple(unlisted))
 
     def listen(self, on_health: Callable[[], None]) -> End:
         """Have `on_health` called when the stream comes or goes, or a gap stays; returns what ends that."""
@@ -298,12 +290,18 @@ class MarketStream:
         ):
             try:
                 page = await self._exchange.candles(*key, *asked)
+            except Refused:
+                # No pair of that name: asked again now and then, and nothing that the others have to wait for.
+                state.unlisted, state.failures = True, 0
+                state.again_at = time.monotonic() + self._timing.unlisted
+                return
             except ExchangeError:
                 over, seen = [], list[Joined]()
             else:
                 over = [candle for candle in page if candle.opened + frame.seconds <= (self._now or 0)]
                 seen, corrected = candles.fetched(over, asked)
                 self._accept(key, seen, corrected)
+            state.unlisted = False
             state.failures = 0 if over or seen else state.failures + 1
             if state.failures:
                 state.again_at = time.monotonic() + self._timing.pause(state.failures)

@@ -8,7 +8,8 @@ class Timing:
     """What the stream waits for, and how long; all in seconds.
 
     `grace` is how long after its end a candle may still come by itself, `idle` how long the connection stays when nobody
-    follows anything any more, `price_age` how old a price may be, `look` how often prices are told and gaps looked for.
+    follows anything any more, `price_age` how old a price may be, `look` how often prices are told and gaps looked for,
+    `unlisted` after how long a symbol is asked for again that the exchange does not know.
     """
 
     silence: float = 65.0
@@ -19,6 +20,7 @@ class Timing:
     idle: float = 30.0
     price_age: float = 30.0
     look: float = 1.0
+    unlisted: float = 600.0
 
     def pause(self, failures: int) -> float:
         """How long to wait after so many failures."""

@@ -1,9 +1,11 @@
 """Answers an export out of a ledger."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 from ..ledger.ledger import Ledger
+from ..ledger.records import BookedFill
 from ..responses import Json, text
 from .form_2086 import Start, worksheet
 from .formats import FORMATS
@@ -17,7 +19,7 @@ EXPORTS = (*FORMATS, GAINS, FORM_2086)
 
 def export(ledger: Ledger, wanted: str, year: int | None, start: Start, values: Mapping[str, Decimal]) -> Json:
     """A file as name and content, gains by year, or the worksheet of a year; synchronous. Raises LedgerError."""
-    fills = ledger.fills_since()
+    fills = _of_year(ledger, year) if year is not None and wanted in FORMATS else ledger.fills_since()
     if wanted == FORM_2086 and year is not None:
         return worksheet(fills, ledger.quote, year, start, values)
     flows = sorted(ledger.flows(None), key=lambda flow: flow.seq)
@@ -38,3 +40,9 @@ def export(ledger: Ledger, wanted: str, year: int | None, start: Start, values: 
         "content": FORMATS[wanted](rows),
         "rows": len(rows),
     }
+
+
+def _of_year(ledger: Ledger, year: int) -> Sequence[BookedFill]:
+    """Fills of the orders of a year, and of a day around it: an answer may be a moment away from its fills."""
+    day = timedelta(days=1)
+    return ledger.fills_between(datetime(year, 1, 1, tzinfo=UTC) - day, datetime(year + 1, 1, 1, tzinfo=UTC) + day)

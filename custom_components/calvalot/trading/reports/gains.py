@@ -59,18 +59,19 @@ class Fifo:
         fill, coin = booked.fill, booked.coin
         if booked.side is Side.BUY:
             if fill.fee_asset == coin:
-                self._add(coin, fill.quantity - fill.fee, fill.amount)
+                self.add(coin, fill.quantity - fill.fee, fill.amount)
             else:
                 cost = self._fee(booked, quote)
-                self._add(coin, fill.quantity, fill.amount + cost)
+                self.add(coin, fill.quantity, fill.amount + cost)
             return ZERO
         short = fill.quantity - self.held.get(coin, ZERO)
         if short > 0:  # it was lent for a fee, and is had back at this price
-            self._add(coin, short, (short * fill.price).quantize(CASH_DIGITS))
+            self.add(coin, short, (short * fill.price).quantize(CASH_DIGITS))
         cost = self.take(coin, fill.quantity)
         return fill.amount - cost - self._fee(booked, quote)
 
-    def _add(self, coin: str, quantity: Decimal, cost: Decimal) -> None:
+    def add(self, coin: str, quantity: Decimal, cost: Decimal) -> None:
+        """Put coins in that cost something."""
         self.lots.setdefault(coin, deque()).append(_Lot(quantity, cost))
         self.held[coin] = self.held.get(coin, ZERO) + quantity
 
@@ -84,7 +85,10 @@ class Fifo:
 
 
 def gains(fills: Iterable[BookedFill], in_kind: Sequence[CashFlow], quote: str) -> tuple[dict[int, Gain], Fifo]:
-    """Gains by year, oldest first, and what is still held. Coins that left in kind count as sold for what they were worth."""
+    """Gains by year, oldest first, and what is still held.
+
+    Coins that came in kind count as bought for what they were worth, those that left as sold for that.
+    """
     found: dict[int, Gain] = {}
     fifo, average = Fifo(), Portfolio()
 
@@ -96,6 +100,9 @@ def gains(fills: Iterable[BookedFill], in_kind: Sequence[CashFlow], quote: str) 
         for step in in_order(fills, in_kind):
             before, average = average, replayed(average, step, quote)
             realised = average.realised - before.realised
+            if isinstance(step, CashFlow) and step.arrives:
+                fifo.add(step.coin or "", step.quantity or ZERO, step.amount_quote)
+                continue
             if isinstance(step, CashFlow):
                 worth = -step.amount_quote
                 add(step.time.year, worth, worth - fifo.take(step.coin or "", step.quantity or ZERO), realised)

@@ -66,11 +66,10 @@ def _trade(fills: Sequence[BookedFill], quote: str) -> Movement:
 
 def _flow(flow: CashFlow, quote: str) -> Movement:
     amount = (flow.quantity or ZERO, flow.coin) if flow.coin else (abs(flow.amount_quote), quote)
-    arrives = flow.amount > 0 and not flow.coin
     return Movement(
         id=f"flow-{flow.seq}",
         time=flow.time,
-        received=amount if arrives else None,
-        sent=None if arrives else amount,
+        received=amount if flow.arrives else None,
+        sent=None if flow.arrives else amount,
         note=flow.note,
     )

@@ -15,7 +15,8 @@ class Moment:
     """What a source may know when it decides.
 
     `now` is UTC; `prices` by coin are in quote; `weights` are the portfolio's own by coin (fractions, cash is the rest), None
-    without a complete valuation, and `smallest` is the least of each coin that can be traded now, as a fraction too. `last` is when the source's last signal was taken up, `is_open` whether that one can still
+    without a complete valuation, and `smallest` is the least of each coin that can be traded now, as a fraction too. `capital` is what it is worth in
+    quote, None also where the source decides on a part of it only. `last` is when the source's last signal was taken up, `is_open` whether that one can still
     be traded or waits for its owner. With `only` a side nothing is traded on the other one.
     """
 
@@ -26,6 +27,7 @@ class Moment:
     last: datetime | None = None
     is_open: bool = False
     only: Side | None = None
+    capital: Decimal | None = None
 
 
 class Source(Protocol):

@@ -105,10 +105,11 @@ class BlendState(SourceState):
         prices: Mapping[str, Decimal],
         weights: Mapping[str, Decimal] | None,
         smallest: Mapping[str, Decimal],
+        capital: Decimal | None = None,
         *,
         is_open: bool = False,
     ) -> None:
-        """Have each source say what it wants, and blend that. Raises LedgerError."""
+        """Have each source say what it wants of its own part, and blend that. Raises LedgerError."""
         known = {part.key: part for part in await self._parts()}
         targets = targets_of(list(known.values()))
         newest = await self._newest()
@@ -125,7 +126,7 @@ class BlendState(SourceState):
             member.hear()
         self._blend.parts = await self._parts()
         self._tell_stale({part.key for part in self.parts if part.is_stale})
-        await super().decide(prices, weights, smallest)
+        await super().decide(prices, weights, smallest, capital)
 
     @override
     def drafted(self, key: str | None, draft: Signal) -> Signal:
@@ -157,6 +158,7 @@ class BlendState(SourceState):
             known = await asyncio.to_thread(self._ledger.signal, record.key)
             record = replace(record, seq=known.seq if known else 0)
             await asyncio.to_thread(self._ledger.write_signal, record, {member.latest_fact: signal.signal_id})
+            await member.taken_up(signal.signal_id)
 
     @override
     async def watch_silence(self) -> None:
@@ -204,8 +206,8 @@ class BlendState(SourceState):
         return tuple(parts)
 
     async def _is_stale(self, member: SourceState, kept: SignalRecord | None) -> bool:
-        """Whether a source that is asked over a network was not heard for too long; a paused one is not asked."""
-        if not member.source.remote or self._is_paused(member):
+        """Whether a source that is to be heard was not for too long; a paused one is not asked."""
+        if not member.goes_stale or self._is_paused(member):
             return False
         heard = member.heard_at or (kept.seen_at if kept else None)
         return heard is not None and self._clock() - heard > self._settings.max_source_age

@@ -75,6 +75,11 @@ class SourceState:
         return min(filter(None, (self.turn, own)), default=None)
 
     @property
+    def goes_stale(self) -> bool:
+        """Whether it is to be heard from time to time."""
+        return self.source.remote
+
+    @property
     def latest_fact(self) -> str:
         """Name of the fact that holds the id of the signal that was written down last."""
         return LATEST if self.key == self.source.kind else f"{LATEST}_{self.key}"
@@ -116,6 +121,7 @@ class SourceState:
         prices: Mapping[str, Decimal],
         weights: Mapping[str, Decimal] | None,
         smallest: Mapping[str, Decimal],
+        capital: Decimal | None = None,
         *,
         is_open: bool = False,
     ) -> None:
@@ -129,6 +135,7 @@ class SourceState:
             last=newest.seen_at if newest else None,
             is_open=is_open or (newest is not None and newest.result in UNFINISHED),
             only=self._settings.only,
+            capital=capital,
         )
         if not self._answered:
             return

@@ -1,7 +1,7 @@
 """The statistics of a book: read from its ledger, answered as plain JSON."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from datetime import date, datetime
 from decimal import Decimal, localcontext
 from threading import RLock
@@ -26,6 +26,30 @@ KEPT_EVERY = 250
 AT_ONCE = 1000
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Past:
+    """The days of a book: marks and flows, oldest first; cash in quote by the day of a mark; what was held after the last trade of a day.
+
+    `first` is what was held at the first close; None where that is not known.
+    """
+
+    marks: Sequence[Mark]
+    flows: Sequence[CashFlow]
+    cash: Mapping[date, Decimal]
+    held: Mapping[date, Holding]
+    first: Holding | None
+
+    @property
+    def paid(self) -> list[tuple[date, Decimal]]:
+        """Day and EUR of each flow."""
+        return [(flow.time.date(), flow.amount) for flow in self.flows]
+
+    def holding(self, mark: Mark) -> Holding:
+        """Cash and coins at a mark."""
+        before = [day for day in self.held if day <= mark.day]
+        return Holding(cash=self.cash[mark.day], coins=self.held[max(before)].coins if before else {})
+
+
 class Statistics:
     """Answers for the statistics of the books of one ledger.
 
@@ -40,27 +64,24 @@ class Statistics:
     def read(self, now: datetime) -> Json:
         """Returns, risk and trades of the book in use; synchronous. Raises LedgerError."""
         with self._adding:
-            return self._read(now)
+            book, (past, traded) = self._ledger.book(), self._past()
+            known = past.marks
+            by_period = periods(known, past.paid, past.first, now.date())
+            return {
+                "as_of": iso(now),
+                "since": known[0].day.isoformat() if known else None,
+                "periods": {name: each and _period(each) for name, each in by_period.items()},
+                "risk": _risk(known) if known else None,
+                "months": _months(known) if known else [],
+                "trades": _trades(traded, book, known, past.cash),
+                "distance": distance_of(self._ledger, now.date()),
+                "signals": signals_of(self._ledger, now),
+            }
 
-    def _read(self, now: datetime) -> Json:
-        book, closes = self._ledger.book(), self._ledger.closes()
-        traded, everything = self._go_on()
-        flows = [flow for flow in reversed(everything) if moved(flow)]
-        known = marks(closes, self._ledger.closing_prices(), flows)
-        cash = cash_by_day(known, flows, traded)
-        first = first_holding(known, cash, traded)
-        paid = [(flow.time.date(), flow.amount) for flow in flows]
-        by_period = periods(known, paid, first, now.date())
-        return {
-            "as_of": iso(now),
-            "since": known[0].day.isoformat() if known else None,
-            "periods": {name: each and _period(each) for name, each in by_period.items()},
-            "risk": _risk(known) if known else None,
-            "months": _months(known) if known else [],
-            "trades": _trades(traded, book, known, cash),
-            "distance": distance_of(self._ledger, now.date()),
-            "signals": signals_of(self._ledger, now),
-        }
+    def past(self) -> Past:
+        """What the figures of the book in use are computed from; synchronous. Raises LedgerError."""
+        with self._adding:
+            return self._past()[0]
 
     def keep_up(self) -> None:
         """Add up what was traded since it was kept last, a part at a time; synchronous. Raises LedgerError."""
@@ -70,6 +91,15 @@ class Statistics:
         with self._adding:
             traded, _ = self._go_on(AT_ONCE)
             self._ledger.remember_all({KEPT: to_text(traded), KEPT_UP_TO: f"{traded.last_fill}"})
+
+    def _past(self) -> tuple[Past, Traded]:
+        closes = self._ledger.closes()
+        traded, everything = self._go_on()
+        flows = [flow for flow in reversed(everything) if moved(flow)]
+        known = marks(closes, self._ledger.closing_prices(), flows)
+        cash = cash_by_day(known, flows, traded)
+        first = first_holding(known, cash, traded)
+        return Past(marks=known, flows=flows, cash=cash, held=dict(traded.by_day), first=first), traded
 
     def _go_on(self, limit: int | None = None) -> tuple[Traded, Sequence[CashFlow]]:
         """What the book in use traded so far, so many fills more at most, and all that was paid in and out."""

@@ -8,7 +8,7 @@ from ..decimals import HUNDRED
 from ..ledger.ledger import Ledger
 from ..ledger.records import Result
 from ..responses import Json, iso, text
-from .distance import Distance, Point, explained
+from .distance import Distance, Explained, Point, explained
 from .distance_text import DAYS, DISTANCE, days_of, from_text
 from .marks import PERIODS, SINCE_START, THIS_YEAR
 
@@ -55,6 +55,16 @@ def between(first: date, start: Point, end: Point) -> Json:
         "difference": _points(found.own - found.record),
         "parts": {part.value: _points(amount) for part, amount in found.parts.items()},
     }
+
+
+def explained_in(ledger: Ledger, first: date, last: date) -> Explained | None:
+    """The distance from one day to another, as far as it was measured; None where it was not. Raises LedgerError."""
+    days = days_of(ledger.facts_from(DAYS))
+    within = [day for day in days if first <= day <= last]
+    if not within:
+        return None
+    before = [day for day in days if day < first]
+    return explained(days[before[-1]] if before else Point(), days[within[-1]])
 
 
 def signals_of(ledger: Ledger, now: datetime) -> Json:

@@ -32,7 +32,9 @@ def marks(
 ) -> tuple[Mark, ...]:
     """The start, where it is known, and each close, oldest first."""
     with localcontext(EXACT):
-        first = min((flow for flow in flows if flow.kind is FlowKind.INITIAL), key=lambda flow: flow.time, default=None)
+        began = [flow for flow in flows if flow.kind is FlowKind.INITIAL]
+        # Of a wallet there are several, taken in at once: the largest tells the rate best.
+        first = min(began, key=lambda flow: (flow.time, -flow.amount), default=None)
         start = (
             (
                 Mark(

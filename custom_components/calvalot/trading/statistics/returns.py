@@ -56,11 +56,14 @@ def periods(
     found: dict[str, Period | None] = {}
     for name in (*PERIODS, THIS_YEAR, SINCE_START):
         base = base_of(name, known, today)
-        found[name] = _period(base, known, flows, first) if base else None
+        found[name] = period_from(base, known, flows, first) if base else None
     return found
 
 
-def _period(base: Mark, known: Sequence[Mark], flows: Sequence[tuple[date, Decimal]], first: Holding | None) -> Period:
+def period_from(
+    base: Mark, known: Sequence[Mark], flows: Sequence[tuple[date, Decimal]], first: Holding | None
+) -> Period:
+    """Returns from one mark to the last one; `flows` of later days are left out by the caller."""
     end = known[-1]
     starts = base is known[0] and not base.prices
     days = (end.day - base.day).days

@@ -1,0 +1,72 @@
+"""Alerts received and what became of them, on the dashboard."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+import json
+from urllib.request import Request, urlopen
+
+from playwright.sync_api import Page, expect
+import pytest
+
+from harness.forms import add_alerts
+
+from .cards import violations
+from .conftest import Camera, Stage
+
+
+@pytest.fixture
+def entry_id(stage: Stage) -> Iterator[str]:
+    """Add a portfolio that alerts lead, which has received some, and a page for it."""
+    entry_id, path, token = add_alerts(stage.home, stage.exchange)
+
+    def send(**fields: object) -> None:
+        told = datetime.now(UTC).isoformat(timespec="seconds")
+        body = json.dumps({"token": token, "timenow": told, **fields}).encode()
+        for _ in range(2 if "id" in fields else 1):
+            with urlopen(Request(f"{stage.home.url}{path}", body, {"Content-Type": "application/json"})) as answer:
+                assert (answer.status, answer.read()) == (200, b"")
+        stage.home.action("homeassistant.update_entity", entity_id=_button(stage, entry_id))
+
+    send(ticker="BTCUSDT", market_position="long", id="Long")
+    send(ticker="BINANCE:ETHUSDT", action="buy", amount=20)
+    send(ticker="DOGEUSDT", action="buy")
+    send(ticker="ETHUSDT", action="buy", test=True)
+    card = {"type": "custom:calvalot-alerts-card", "follower": entry_id}
+    view = {"path": "own", "type": "sections", "sections": [{"type": "grid", "cards": [card]}]}
+    created, *_ = stage.home.commands(
+        {"type": "lovelace/dashboards/create", "url_path": "own-alerts", "title": "Alerts", "mode": "storage"},
+        {"type": "lovelace/config/save", "url_path": "own-alerts", "config": {"views": [view]}},
+    )
+    yield entry_id
+    stage.home.commands({"type": "lovelace/dashboards/delete", "dashboard_id": created["id"]})
+    stage.home.delete(f"config/config_entries/entry/{entry_id}")
+
+
+def _button(stage: Stage, entry_id: str) -> str:
+    """Any entity of the portfolio."""
+    (entry,) = [
+        each
+        for each in stage.home.commands({"type": "calvalot/followers"})[0]["followers"]
+        if each["entry_id"] == entry_id
+    ]
+    return str(entry["entities"]["total_value"])
+
+
+@pytest.mark.parametrize("size", ["desktop", "phone"])
+def test_card(page: Page, stage: Stage, entry_id: str, size: str, camera: Camera) -> None:
+    """Each alert with what it asked for and what became of it, newest first."""
+    page.goto("/")
+    page.locator("home-assistant-main").wait_for()
+    page.goto("/own-alerts/own")
+    card = page.locator("calvalot-alerts-card")
+    items = card.locator("li.item")
+    expect(items).to_have_count(4)
+    words = stage.words["common"]
+    assert [item.get_attribute("data-state") for item in items.all()] == ["tested", "refused", "refused", "taken"]
+    expect(items.last).to_contain_text(words["card_alert_state_taken"])
+    expect(items.last).to_contain_text(words["card_executed"])
+    expect(items.last).to_contain_text("BTC")
+    expect(items.nth(1)).to_contain_text(words["card_alert_why_unknown_coin"])
+    expect(items.nth(2)).to_contain_text(words["card_alert_why_not_allowed"])
+    assert not violations(page)
+    camera.shoot(card, f"alerts-{size}")

@@ -1,0 +1,154 @@
+"""The performance view: curves, months, periods, one range for all, amounts hidden; reports made and opened."""
+
+from playwright.sync_api import Locator, Page, expect
+import pytest
+
+from .cards import open_dashboard, portfolio, violations
+from .conftest import Camera, Shown
+
+
+def open_performance(page: Page) -> Locator:
+    """Open the view and wait for its figures."""
+    open_dashboard(page)
+    page.goto(f"{page.url.rsplit('/', 1)[0]}/performance")
+    card = page.locator("calvalot-performance-card")
+    expect(card.locator(".facts dd").first).to_contain_text("€")
+    return card
+
+
+def test_how_it_does(shown: Shown, page: Page, camera: Camera) -> None:
+    """The figures are the action's, and every part is of the range that was chosen."""
+    card = open_performance(page)
+    told = shown.home.ask("calvalot.get_statistics")
+    names = [name for name, each in told["periods"].items() if each]
+    buttons = card.locator(".periods button:visible")
+    expect(buttons).to_have_count(len(names))
+    expect(card.locator(".scroll tbody tr")).to_have_count(len(names))
+    expect(card.locator(".heat tbody tr")).to_have_count(len(told["months"]))
+    for name in (names[0], "since_start"):
+        card.locator(f'.periods [data-period="{name}"]').click()
+        expect(card.locator(f'.periods [data-period="{name}"]')).to_have_attribute("aria-pressed", "true")
+        expect(card.locator("tr.chosen")).to_have_count(1)
+        whole = f"{abs(float(told['periods'][name]['time_weighted'])):.1f}".split(".", maxsplit=1)[0]
+        expect(card.locator("tr.chosen td").first).to_contain_text(whole)
+    if "30d" in names:
+        expect(card.locator(".lines .line.own")).to_have_count(1)
+        expect(card.locator(".lines .line.btc")).to_have_count(1)
+        expect(card.locator(".low .deep")).to_have_count(1)
+        lines = card.locator(".lines:not(.low)")
+        lines.focus()
+        page.keyboard.press("Home")
+        expect(lines.locator(".tip")).to_be_visible()
+        assert "%" in (lines.get_attribute("aria-valuetext") or "")
+        page.keyboard.press("Escape")
+        expect(lines.locator(".tip")).to_be_hidden()
+    expect(card.locator(".bars-of div").first).to_be_visible()
+    assert not violations(page)
+    page.set_viewport_size({"width": 1280, "height": 2300})
+    camera.shoot(page, "performance")
+
+
+def test_amounts_are_hidden(shown: Shown, page: Page) -> None:
+    """In all cards, and still on the next visit; shares are shown, and amounts again when they are wanted."""
+    card = open_performance(page)
+    card.locator(".eye").click()
+    expect(card.locator(".facts dd").first).to_have_text("•••\u00a0€")
+    expect(card.locator(".facts dd").nth(1)).to_contain_text("%")
+    page.reload()
+    expect(card.locator(".facts dd").first).to_have_text("•••\u00a0€")
+    page.goto("/")
+    expect(portfolio(page).locator(".value")).to_have_text("•••\u00a0€")
+    open_hidden = page.locator("calvalot-positions-card tbody tr").first
+    expect(open_hidden).to_contain_text("•••")
+    page.go_back()
+    expect(card.locator(".eye")).to_have_attribute("aria-pressed", "true")
+    card.locator(".eye").click()
+    expect(card.locator(".facts dd").first).not_to_contain_text("•••")
+
+
+def test_reports_are_made_and_opened(shown: Shown, page: Page, camera: Camera) -> None:
+    """The month so far: listed, opened with a path that is signed for the moment, deleted."""
+    open_performance(page)
+    card = page.locator("calvalot-reports-card")
+    words = shown.words["common"]
+    card.locator("select").select_option(index=0)
+    card.get_by_role("button", name=words["card_create_report"]).click()
+    row = card.locator("[data-report]").first
+    expect(row).to_be_visible()
+    with page.context.expect_page() as opened:
+        row.get_by_role("button", name=words["card_page"]).click()
+    report = opened.value
+    expect(report.locator("h1")).to_be_visible()
+    expect(report.locator("html")).to_have_attribute("lang", shown.language)
+    camera.shoot(report, "report")
+    report.close()
+    camera.shoot(card, "reports")
+    assert not violations(page)
+    row.get_by_role("button", name=words["card_delete_report"]).click()
+    page.locator("dialog").get_by_role("button", name=words["card_delete_report"]).click()
+    expect(card.locator("[data-report]")).to_have_count(0)
+
+
+@pytest.mark.parametrize(("size", "scheme"), [("phone", "light"), ("phone", "dark")])
+def test_fits_a_phone(shown: Shown, page: Page, camera: Camera, scheme: str) -> None:
+    """Nothing is cut off at the side, in either theme."""
+    card = open_performance(page)
+    card.locator('.periods [data-period="since_start"]').click()
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    for inner in (card.locator(".heat"), card.locator(".periods"), card.locator(".lines").first):
+        box = inner.bounding_box()
+        assert box
+        assert box["x"] + box["width"] <= 390
+    assert not violations(page)
+    page.set_viewport_size({"width": 390, "height": 3000})
+    camera.shoot(page, f"performance-phone-{scheme}")
+
+
+def test_sell_and_withdraw(shown: Shown, page: Page, camera: Camera) -> None:
+    """More than the cash: what is sold for it is shown, and only then done; the money is out."""
+    words = shown.words["common"]
+    open_dashboard(page)
+    before = float(shown.home.ask("calvalot.get_portfolio")["net_deposits"])
+    book = shown.home.ask("calvalot.get_portfolio")
+    amount = float(book["cash"]) * float(book["rate"]) + 60
+    portfolio(page).locator('[data-act="withdraw"]').click()
+    dialog = portfolio(page).locator("dialog")
+    dialog.locator("input[name=amount]").fill("999999")
+    dialog.get_by_role("button", name=words["card_withdraw"]).click()
+    expect(dialog).to_contain_text(words["card_sell_not_enough"].partition("{")[0])
+    dialog.locator("input[name=amount]").fill(f"{amount:.2f}")
+    dialog.get_by_role("button", name=words["card_withdraw"]).click()
+    sell = dialog.get_by_role("button", name=words["card_sell_and_withdraw"])
+    expect(sell).to_be_visible()
+    expect(dialog.locator("ul.rows li")).not_to_have_count(0)
+    assert float(shown.home.ask("calvalot.get_portfolio")["net_deposits"]) == before
+    camera.shoot(page, "sell-and-withdraw")
+    sell.click()
+    expect(dialog).to_have_count(0)
+    told = shown.home.ask("calvalot.get_cash_flows")["cash_flows"][0]
+    assert (told["kind"], float(told["amount"])) == ("withdrawal", -round(amount, 2))
+    (latest,) = shown.home.ask("calvalot.get_signals", limit=1)["signals"]
+    assert latest["signal_id"].startswith("withdrawal-")
+
+
+def test_a_tile(shown: Shown, page: Page, camera: Camera) -> None:
+    """One figure and its curve; a tap leads to the history of its entity."""
+    open_dashboard(page)
+    page.evaluate(
+        """(follower) => {
+            for (const figure of ["value", "return", "profit"]) {
+                const tile = document.createElement("calvalot-tile-card");
+                tile.setConfig({ follower, figure });
+                tile.hass = document.querySelector("home-assistant").hass;
+                tile.style.width = "330px";
+                tile.style.height = "auto";
+                document.body.prepend(tile);
+            }
+        }""",
+        shown.entry_id,
+    )
+    tiles = page.locator("body > calvalot-tile-card")
+    expect(tiles.last.locator(".figure")).to_contain_text("€")
+    expect(tiles.nth(1).locator(".figure")).to_contain_text("%")
+    expect(tiles.locator(".sparkline")).to_have_count(3)
+    camera.shoot(tiles.last, "tile")
