@@ -1,10 +1,32 @@
 """The performance view: curves, months, periods, one range for all, amounts hidden; reports made and opened."""
 
+import re
+
 from playwright.sync_api import Locator, Page, expect
 import pytest
 
 from .cards import open_dashboard, portfolio, violations
 from .conftest import Camera, Shown
+
+# Draws two curves of some days (days after the first one), and tells the corners of each and what is read to the end of it.
+DRAW = """async (days) => {
+    const { name } = performance.getEntriesByType("resource").find(({ name }) => name.endsWith("/lines.js"));
+    const { Lines } = await import(name);
+    const format = { percent: (value) => `${value} %`, day: (at) => new Date(at).toISOString(), month: String, time: String };
+    const drawn = [];
+    for (const low of [false, true]) {
+        const lines = new Lines(low);
+        lines.element.style = "width: 400px; height: 200px";
+        document.body.prepend(lines.element);
+        const at = days.map((day) => Date.UTC(2026, 0, 1 + day, 12));
+        const values = days.map((_, index) => -index);
+        lines.show({ days: at, curves: [{ name: "Own", kind: "own", values }], format, label: "Curves" });
+        drawn.push([...lines.element.querySelectorAll("path")].map((path) => path.getAttribute("d")));
+        drawn.push(lines.element.getAttribute("aria-valuetext"));
+        lines.element.remove();
+    }
+    return drawn;
+}"""
 
 
 def open_performance(page: Page) -> Locator:
@@ -46,6 +68,17 @@ def test_how_it_does(shown: Shown, page: Page, camera: Camera) -> None:
     assert not violations(page)
     page.set_viewport_size({"width": 1280, "height": 2300})
     camera.shoot(page, "performance")
+
+
+@pytest.mark.parametrize(("days", "places"), [((0, 0), [0, 1]), ((0, 0, 1), [0, 0, 1]), ((0, 1, 4), [0, 0.25, 1])])
+def test_curves_of_the_first_days(shown: Shown, page: Page, days: tuple[int, ...], places: list[float]) -> None:
+    """The start and the close of one day are two points; where there is no other day yet, they stand side by side."""
+    open_performance(page)
+    curves, told, falls, told_of_falls = page.evaluate(DRAW, list(days))
+    assert told == told_of_falls == f"2026-01-0{days[-1] + 1}T12:00:00.000Z, Own {1 - len(days)} %"
+    for path in (*curves, falls[-1]):
+        across = [float(x) for x in re.findall(r"[ML]([\d.]+) ", path)]
+        assert [(x - across[0]) / (across[-1] - across[0]) for x in across] == pytest.approx(places, abs=1e-3)
 
 
 def test_amounts_are_hidden(shown: Shown, page: Page) -> None:

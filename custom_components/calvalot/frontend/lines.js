@@ -61,6 +61,9 @@ export class Lines {
     const right = width - Math.max(...levels.map(([, text]) => text.length)) * CHARACTER - 10;
     const [from, to] = [days[0], days.at(-1)];
     const x = (time) => SIDE + ((time - from) / (to - from)) * (right - SIDE);
+    // What is all of one day stands side by side in its order, without a time below it.
+    const places =
+      to > from ? days.map(x) : days.map((_, index) => SIDE + (index / (days.length - 1)) * (right - SIDE));
     const y = (value) => TOP + ((high - value) / (high - low)) * (height - TOP - BOTTOM);
     const grid = levels.flatMap(([value, text]) => [
       s("line", {
@@ -73,7 +76,7 @@ export class Lines {
       s("text", { x: width, y: y(value) + 4, class: "label right" }, text),
     ]);
     const { ticks, unit } = timeTicks(from, to, Math.max(2, Math.floor(width / 90)));
-    const names = ticks
+    const names = (to > from ? ticks : [])
       .filter((time) => x(time) >= SIDE + 16 && x(time) <= right - 16)
       .map((time) => s("text", { x: x(time), y: height - 6, class: "label time middle" }, format[unit](time)));
     const path = (each) =>
@@ -81,7 +84,7 @@ export class Lines {
         .map((value, index) =>
           value === undefined
             ? ""
-            : `${each.values[index - 1] === undefined ? "M" : "L"}${x(days[index]).toFixed(1)} ${y(value).toFixed(1)}`,
+            : `${each.values[index - 1] === undefined ? "M" : "L"}${places[index].toFixed(1)} ${y(value).toFixed(1)}`,
         )
         .join("");
     const area = this._low && `${path(curves[0])}L${right} ${y(0)}L${SIDE} ${y(0)}Z`;
@@ -94,7 +97,7 @@ export class Lines {
       ...[...curves].reverse().map((each) => s("path", { d: path(each), class: `line ${each.kind}` })),
       this._cursor,
     );
-    this._places = days.map(x);
+    this._places = places;
     this.element.setAttribute("aria-valuemax", String(days.length - 1));
     this._tell(days.length - 1);
   }
