@@ -24,9 +24,12 @@ START_TIMEOUT = 120
 # Exit code by which Home Assistant asks to be started again.
 RESTART = 100
 ERROR = re.compile(r"^\S+ \S+ (ERROR|CRITICAL) |^Traceback |^\w*(Error|Exception): ")
+# What Home Assistant's search for triggers says where it is typed into before its list is laid out.
+NOT_LAID_OUT = "this._virtualizerElement.scrollToIndex is not a function"
 # A browser that goes while the web server of Home Assistant ends: aiohttp leaves its handler behind, and Python reports that.
 LEFT_BEHIND = re.compile(
-    r"^\S+ \S+ ERROR .*ClientConnectionResetError exception in shielded future.*\n(?:(?!\d{4}-\d\d-\d\d ).*\n)*",
+    r"^\S+ \S+ ERROR .*(?:ClientConnectionResetError exception in shielded future.*"
+    rf"|\[frontend\.js\..*\n.*{re.escape(NOT_LAID_OUT)})\n(?:(?!\d{{4}}-\d\d-\d\d ).*\n)*",
     re.MULTILINE,
 )
 

@@ -10,6 +10,11 @@ Traceback (most recent call last):
 aiohttp.client_exceptions.ClientConnectionResetError: Cannot write to closing transport
 """
 WARNING = "2026-11-21 16:20:02.000 WARNING (MainThread) [homeassistant.loader] We found a custom integration\n"
+NOT_LAID_OUT = """\
+2026-11-27 16:27:58.818 ERROR (MainThread) [frontend.js.modern.202609305] Uncaught error from Chrome 156.0.0.0 on Linux
+TypeError: this._virtualizerElement.scrollToIndex is not a function
+_focusList (src/components/chips/ha-filter-chip.ts:12:3)
+"""
 BROKEN = """\
 2026-11-21 16:20:03.000 ERROR (MainThread) [custom_components.calvalot] The cycle broke
 Traceback (most recent call last):
@@ -38,5 +43,8 @@ def test_mistakes() -> None:
 def test_errors() -> None:
     """Errors and traces are found; what a browser leaves behind is none, and hides none."""
     assert errors_in(WARNING + LEFT_BEHIND + WARNING) == []
+    assert errors_in(WARNING + NOT_LAID_OUT + WARNING) == []
+    own = NOT_LAID_OUT.replace("scrollToIndex", "show")
+    assert errors_in(NOT_LAID_OUT + own) == own.splitlines()[:2]
     found = BROKEN.splitlines()
     assert errors_in(LEFT_BEHIND + BROKEN + WARNING) == errors_in(BROKEN + LEFT_BEHIND) == [*found[:2], found[3]]

@@ -30,13 +30,15 @@ from demo.check import FIRST
 from demo.history import seed_history
 from harness.dashboard import show_dashboard
 from harness.forms import add_follower, entities
-from harness.home import Home, running_home
+from harness.home import NOT_LAID_OUT, Home, running_home
 from harness.process import ROOT, free_port
 from harness.simulated import Simulator, simulators
 
 # Whatever waits for a page waits up to this long (ms): the machine may have something else to do.
 PATIENCE = 60_000
 FAILED = pytest.StashKey[bool]()
+# Where Home Assistant's frontend looks up its own lines when it reports an error of its own.
+SOURCES = "https://raw.githubusercontent.com/home-assistant/frontend/"
 SIZES: dict[str, ViewportSize] = {
     "desktop": {"width": 1280, "height": 1160},
     "phone": {"width": 390, "height": 844},
@@ -196,17 +198,18 @@ def _complaints(context: BrowserContext) -> list[str]:
 
     def on_console(message: ConsoleMessage) -> None:
         # Icons of Home Assistant's own integrations come from outside, and there is no outside.
-        if message.type == "error" and "/api/brands/" not in message.location["url"]:
-            complaints.append(f"{message.text} {message.location['url']}")
+        url = message.location["url"]
+        if message.type == "error" and "/api/brands/" not in url and not url.startswith(SOURCES):
+            complaints.append(f"{message.text} {url}")
 
     def on_error(error: WebError) -> None:
-        # Home Assistant's list of integrations says so where it is left before it is laid out.
-        if str(error.error) != "disconnected":
+        # Home Assistant's list of integrations says so where it is left before it is laid out; another of its lists likewise.
+        if str(error.error) not in {"disconnected", NOT_LAID_OUT}:
             complaints.append(str(error.error))
 
     def on_request(made: Request) -> None:
         url = urlsplit(made.url)
-        if url.scheme.startswith(("http", "ws")) and url.hostname != "127.0.0.1":
+        if url.scheme.startswith(("http", "ws")) and url.hostname != "127.0.0.1" and not made.url.startswith(SOURCES):
             complaints.append(f"request to {made.url}")
 
     context.on("console", on_console)

@@ -62,7 +62,8 @@ def test_card(page: Page, stage: Stage, entry_id: str, size: str, camera: Camera
     items = card.locator("li.item")
     expect(items).to_have_count(4)
     words = stage.words["common"]
-    assert [item.get_attribute("data-state") for item in items.all()] == ["tested", "refused", "refused", "taken"]
+    for item, state in zip(items.all(), ("tested", "refused", "refused", "taken"), strict=True):
+        expect(item).to_have_attribute("data-state", state)
     expect(items.last).to_contain_text(words["card_alert_state_taken"])
     expect(items.last).to_contain_text(words["card_executed"])
     expect(items.last).to_contain_text("BTC")

@@ -22,15 +22,17 @@ def entry_id(stage: Stage) -> Iterator[str]:
     key, secret = f"{stage.language}{'w' * 30}", "wallet-secret"
     stage.exchange.control("add_account", api_key=key, api_secret=secret, balances=HELD)
     entry_id = add_wallet(stage.home, stage.exchange, {"BTC": 60.0}, api_key=key, api_secret=secret)
-    stage.exchange.control("deposit", asset="ETH", quantity="0.15", api_key=key)
     button = entities(stage.home, entry_id)["poll"]
 
-    def came() -> Any:
+    def flows() -> Any:
         stage.home.action("button.press", entity_id=button)
-        found = stage.home.ask("calvalot.get_cash_flows", config_entry_id=entry_id)["cash_flows"]
-        return [flow for flow in found if flow.get("explanation") == "deposit"]
+        return stage.home.ask("calvalot.get_cash_flows", config_entry_id=entry_id)["cash_flows"]
 
-    wait_for(came, "the deposit", patience=240, pause=5)
+    wait_for(flows, "what is there", patience=240, pause=1)
+    stage.exchange.control("deposit", asset="ETH", quantity="0.15", api_key=key)
+    wait_for(
+        lambda: [flow for flow in flows() if flow.get("explanation") == "deposit"], "the deposit", patience=240, pause=5
+    )
     cards = [{"type": f"custom:calvalot-{name}-card", "follower": entry_id} for name in CARDS]
     view = {"path": "all", "type": "sections", "sections": [{"type": "grid", "cards": cards}]}
     created, *_ = stage.home.commands(

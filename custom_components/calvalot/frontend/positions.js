@@ -96,7 +96,7 @@ export class PositionsCard extends CalvalotCard {
     this._foot.append(this._sum.element);
     this._none = h("p", { class: "quiet" }, this.word("no_positions"));
     this._aside = h("div", { class: "set-aside" });
-    this._apart = h("div", { class: "set-aside" });
+    this._apart = h("div", { class: "set-aside apart" });
     return [this._table, this._none, this._aside, this._apart];
   }
 
