@@ -24,6 +24,8 @@ START_TIMEOUT = 120
 # Exit code by which Home Assistant asks to be started again.
 RESTART = 100
 ERROR = re.compile(r"^\S+ \S+ (ERROR|CRITICAL) |^Traceback |^\w*(Error|Exception): ")
+# An error with everything that is said about it.
+ENTRY = re.compile(r"^\S+ \S+ (?:ERROR|CRITICAL) .*\n(?:(?!\d{4}-\d\d-\d\d ).*\n)*", re.MULTILINE)
 # What Home Assistant's search for triggers says where it is typed into before its list is laid out.
 NOT_LAID_OUT = "this._virtualizerElement.scrollToIndex is not a function"
 # A browser that goes while the web server of Home Assistant ends: aiohttp leaves its handler behind, and Python reports that.
@@ -275,6 +277,6 @@ def running_home(port: int, *, language: str = "en", keep: bool = False) -> Iter
     finally:
         home.errors = errors_in(home.log)
         if home.errors:
-            print("\nErrors in the log of Home Assistant:", *home.errors, sep="\n")
+            print("\nErrors in the log of Home Assistant:", *ENTRY.findall(home.log), sep="\n")
         if not keep:
             shutil.rmtree(folder, ignore_errors=True)

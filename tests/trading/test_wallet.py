@@ -149,6 +149,16 @@ async def test_history_explains(rig: Rig) -> None:
     ]
 
 
+async def test_history_of_an_exchange_whose_clock_is_ahead(rig: Rig) -> None:
+    """What came a moment ago bears a time that the house has not reached yet."""
+    wallet = await rig.wallet({"BTC": ".5"})
+    await rig.cycle(wallet)
+    rig.exchange.advance(4000)
+    rig.exchange.deposit("ETH", "0.5")
+    await again(rig, wallet)
+    assert [flow.explanation for flow in flows(wallet)] == [Explanation.DEPOSIT]
+
+
 async def test_each_row_explains_once(rig: Rig) -> None:
     """A deposit that has explained something does not explain the next thing of the same size; no row is asked for twice."""
     rig.exchange.set_balance("BTC", "0.5")

@@ -122,12 +122,13 @@ export class MarketCard extends CalvalotCard {
   }
 
   async _choose(coin, frame) {
-    this._coin = coin ?? this._coins[0];
-    if (!this._coin) return;
-    if (this._frame !== frame || !this._followed) this._followStream(frame);
+    const another = this._frame !== frame;
     this._frame = frame;
-    this._rows = [];
+    this._coin = coin ?? this._coins[0];
     this._mark();
+    if (!this._coin) return;
+    if (another || !this._followed) this._followStream(frame);
+    this._rows = [];
     await Promise.all([this._read(), this._readOwn()]);
   }
 

@@ -15,6 +15,8 @@ from .ledger.ledger import Ledger
 
 # What is credited may bear an earlier time: rows of so long before count where one explains it alone.
 BEFORE = timedelta(days=1)
+# The clock of the exchange may be ahead of the house's: it is asked for rows of until so long after.
+AHEAD = timedelta(days=1)
 # Most pairs of coins of which trades are asked for, and names of rows that are remembered.
 MOST_PAIRS = 10
 MOST_USED = 500
@@ -59,7 +61,7 @@ class Explainer:
             if kind is Explanation.TRADE and not pairs:
                 continue
             try:
-                answer = await self._exchange.movements(kind, pairs, since - BEFORE, now)
+                answer = await self._exchange.movements(kind, pairs, since - BEFORE, now + AHEAD)
             except ExchangeError:
                 continue
             rows += [row for row in answer if row.reference not in used and (row.symbol, row.order_id) not in placed]
