@@ -13,10 +13,11 @@ from custom_components.calvalot.trading.exchanges.base import Mode, OrderType, S
 from custom_components.calvalot.trading.exchanges.binance_format import read_rules
 from custom_components.calvalot.trading.ledger.records import OrderRecord, OrderState
 from custom_components.calvalot.trading.ledger.storage import LedgerError
-from custom_components.calvalot.trading.order_entry import Level, Ticket, TimeInForce
+from custom_components.calvalot.trading.order_entry import Ticket, TimeInForce
 from custom_components.calvalot.trading.protections import Protections
 from custom_components.calvalot.trading.sources.base import Moment
 from custom_components.calvalot.trading.sources.manual import ManualSource
+from custom_components.calvalot.trading.terms import Level
 from harness.engine import OpenEngine
 from harness.orders import limit, protect
 
