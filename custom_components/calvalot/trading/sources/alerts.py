@@ -246,7 +246,7 @@ class AlertsSource:
         if not (last := moment.prices.get(move.coin)):
             return Verdict(AlertState.WAITING, Problem.NO_PRICE)
         price = terms.price(move.side, last)
-        if not terms.is_sensible(price, last if held else price):
+        if price <= 0 or not terms.is_sensible(price, last if held else price):
             return _refused(Problem.LEVELS)
         return replace(verdict, move=replace(move, terms=terms if terms != Terms() else None))
 
