@@ -28,7 +28,7 @@ def entry_id(stage: Stage) -> Iterator[str]:
         stage.home.action("homeassistant.update_entity", entity_id=_button(stage, entry_id))
 
     send(ticker="BTCUSDT", market_position="long", id="Long")
-    send(ticker="BINANCE:ETHUSDT", action="buy", amount=20)
+    send(ticker="BINANCE:ETHUSDT", action="buy", amount=20, limit_price=2500, stop_loss="5 %")
     send(ticker="DOGEUSDT", action="buy")
     send(ticker="ETHUSDT", action="buy", test=True)
     card = {"type": "custom:calvalot-alerts-card", "follower": entry_id}
@@ -68,5 +68,8 @@ def test_card(page: Page, stage: Stage, entry_id: str, size: str, camera: Camera
     expect(items.last).to_contain_text("BTC")
     expect(items.nth(1)).to_contain_text(words["card_alert_why_unknown_coin"])
     expect(items.nth(2)).to_contain_text(words["card_alert_why_not_allowed"])
+    for level in ("at_limit", "stop_loss"):
+        expect(items.nth(2)).to_contain_text(words[f"card_{level}"])
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
     assert not violations(page)
     camera.shoot(card, f"alerts-{size}")

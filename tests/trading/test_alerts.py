@@ -21,7 +21,7 @@ from custom_components.calvalot.trading.alert import (
     Unit,
 )
 from custom_components.calvalot.trading.decimals import ONE, ZERO
-from custom_components.calvalot.trading.exchanges.base import Mode, Side
+from custom_components.calvalot.trading.exchanges.base import Mode, Side, SymbolRules
 from custom_components.calvalot.trading.ledger.alerts import MAX_WAITING
 from custom_components.calvalot.trading.ledger.ledger import Ledger
 from custom_components.calvalot.trading.ledger.records import Result
@@ -605,6 +605,14 @@ async def test_a_level_that_was_passed_before(rig: Rig) -> None:
     await portfolio.commands.approve(waiting.signal_id)
     assert portfolio.ledger.trades() == ()
     assert portfolio.ledger.signals()[0].left_out == (("BTCUSDC", "BUY", "level_passed"),)
+
+
+def test_a_limit_and_the_price_guard() -> None:
+    """On the tick, to the better side; where there is a guard, never worse than it."""
+    rules = SymbolRules(symbol="BTCUSDC", base="BTC", quote="USDC", tick=Decimal("0.1"))
+    terms, slippage = Terms(limit=Level(Decimal("10.27"))), Decimal("0.01")
+    limits = [terms.limit_price(side, Decimal(10), rules, each) for side in Side for each in (ZERO, slippage)]
+    assert limits == [Decimal("10.2"), Decimal("10.1"), Decimal("10.3"), Decimal("10.3")]
 
 
 async def test_limits_and_cash(rig: Rig) -> None:

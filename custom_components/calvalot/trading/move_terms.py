@@ -28,13 +28,12 @@ class MoveTerms:
 
     def passed(self, wants: Wants, held: Collection[str], market: Market) -> Mapping[tuple[str, Side], Reason]:
         """Purchases whose take profit or stop loss the price has come to before they were made: they would be sold at once."""
-        passed: dict[tuple[str, Side], Reason] = {}
-        for coin, terms in _protecting(wants).items():
-            if last := market.prices.get(coin):
-                price = terms.price(Side.BUY, last)
-                if not terms.is_sensible(price, last if coin in held else price):
-                    passed[coin, Side.BUY] = Reason.LEVEL_PASSED
-        return passed
+        return {
+            (coin, Side.BUY): Reason.LEVEL_PASSED
+            for coin, terms in _protecting(wants).items()
+            if (last := market.prices.get(coin))
+            and not terms.is_sensible(price := terms.price(Side.BUY, last), last if coin in held else price)
+        }
 
     async def protect(self, wants: Wants | None, buys: Sequence[PlannedOrder], market: Market) -> None:
         """Write down what is to protect the coins that are bought now, before they are; a signal's terms take the place of others.
@@ -43,11 +42,10 @@ class MoveTerms:
         """
         terms = _protecting(wants)
         for order in buys:
-            if order.coin in terms:
-                price = order.limit_price if order.type.rests and order.limit_price else order.price
-                tick = market.rules[order.symbol].tick
-                if protection := terms[order.coin].protection(price, tick, self._clock()):
-                    await self._protections.renew(order.coin, protection)
+            bound, tick = terms.get(order.coin), market.rules[order.symbol].tick
+            price = order.limit_price if order.type.rests and order.limit_price else order.price
+            if protection := bound and bound.protection(price, tick, self._clock()):
+                await self._protections.renew(order.coin, protection)
 
     async def end_earlier(self, record: SignalRecord, prices: Mapping[str, Decimal]) -> tuple[OrderRecord, ...]:
         """Have the orders ended that a signal ends. Raises LedgerError."""
