@@ -42,6 +42,7 @@ TALKATIVE = (
     "homeassistant.core",
     "homeassistant.components.recorder",
     "homeassistant.components.websocket_api",
+    "homeassistant.helpers.http",  # it writes each path that is asked for, a webhook's id among them
     "sqlalchemy",
 )
 LOGS = "".join(("  default: debug\n  logs:\n", *(f"    {name}: warning\n" for name in TALKATIVE)))
