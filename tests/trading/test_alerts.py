@@ -616,13 +616,14 @@ def test_a_limit_and_the_price_guard() -> None:
 
 
 async def test_limits_and_cash(rig: Rig) -> None:
-    """Two limits and a purchase at once are paid from one cash; what is too small is left out."""
+    """One after the other as far as the cash reaches; what is too small is left out."""
     portfolio = await portfolio_of(rig, alerts=AlertSettings(allow=ALL, share=Decimal("0.6")))
     bodies = (
         text(rig, action="buy", amount=590, limit_price="1 %"),
         text(rig, "ETHUSDT", action="buy", amount=500, limit_price="1 %"),
-        text(rig, "SOLUSDT", market_position="long"),
-        text(rig, "XRPUSDT", action="buy", amount=3, limit_price="1 %"),
+        text(rig, "XRPUSDT", action="buy", amount="5.2", limit_price="10 %"),
+        text(rig, "BNBUSDT", action="buy", amount=300, limit_price="1 %"),
+        text(rig, "SOLUSDT", action="buy", amount=100, limit_price="1 %"),
     )
     for body in bodies:
         assert await portfolio.alerts.receive("alerts", body)
@@ -631,8 +632,9 @@ async def test_limits_and_cash(rig: Rig) -> None:
     locked = sum(order.quantity * (order.limit_price or 0) for order in portfolio.ledger.resting())
     assert 900 < locked <= book.cash
     left_out = {symbol: reason for symbol, _, reason in portfolio.ledger.signals()[0].left_out}
-    assert left_out.pop("XRPUSDC") == "below_minimum"
+    assert (left_out.pop("XRPUSDC"), left_out.pop("SOLUSDC")) == ("below_minimum", "no_cash")
     assert set(left_out.values()) == {"order_open"}
+    assert book.cash - locked < 10
 
 
 async def test_failing(rig: Rig) -> None:
