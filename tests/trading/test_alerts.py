@@ -24,7 +24,7 @@ from custom_components.calvalot.trading.decimals import ONE, ZERO
 from custom_components.calvalot.trading.exchanges.base import Mode, Side, SymbolRules
 from custom_components.calvalot.trading.ledger.alerts import MAX_WAITING
 from custom_components.calvalot.trading.ledger.ledger import Ledger
-from custom_components.calvalot.trading.ledger.records import Result
+from custom_components.calvalot.trading.ledger.records import OrderRecord, Result
 from custom_components.calvalot.trading.ledger.storage import LedgerError
 from custom_components.calvalot.trading.protection import HeldBy
 from custom_components.calvalot.trading.settings import Approval
@@ -652,3 +652,29 @@ async def test_failing(rig: Rig) -> None:
     await rig.cycle(portfolio, after=1)
     assert states(portfolio)[-1] == "refused nothing_held"
     assert portfolio.snapshot.failing_alerts == {}
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+async def test_a_crash_around_a_protected_purchase(rig: Rig, monkeypatch: pytest.MonkeyPatch, when: str) -> None:
+    """Wherever it comes, before the order was written down or after: bought once, and protected with the fill."""
+    portfolio = await portfolio_of(rig, Mode.LIVE)
+    assert await portfolio.alerts.receive("alerts", text(rig, action="buy", stop_loss="5 %"))
+    add = Ledger.add_orders
+
+    def fail(self: Ledger, records: Sequence[OrderRecord]) -> tuple[OrderRecord, ...]:
+        if when == "after":
+            add(self, records)
+        raise LedgerError("the ledger failed")
+
+    monkeypatch.setattr(Ledger, "add_orders", fail)
+    await rig.cycle(portfolio, after=1)
+    monkeypatch.undo()
+    assert portfolio.ledger.fact("protections")
+    assert rig.orders() == []
+    portfolio = await again(rig, portfolio)
+    rig.exchange.advance(60)  # past all that could still bring what was not sent
+    for _ in range(4):
+        await rig.cycle(portfolio, after=60)
+    assert [order.side for order in rig.orders() if order.executed] == ["BUY"]
+    assert [order.type for order in rig.exchange.open_orders()] == ["STOP_LOSS"]
+    assert rig.agree(portfolio).quantity("BTC")
