@@ -448,6 +448,7 @@ def test_buy_the_fall(house: House, automate: Callable[..., str]) -> None:
     """What has not fallen enough is not bought; what has is bought for so much, once."""
     inputs = {"follower": house.entry_id, "coin": "xrp", "fall": 10, "hours": 2, "amount": 20, "days": 7}
     house.leader.control("publish_v2", targets={"BTC": "0.1"})  # cash enough
+    house.exchange.control("advance", seconds=7300)  # two hours have closed
     house.poll()
     name = automate("buy_the_fall", **inputs)
 
