@@ -42,7 +42,9 @@ TALKATIVE = (
     "homeassistant.core",
     "homeassistant.components.recorder",
     "homeassistant.components.websocket_api",
-    "homeassistant.helpers.http",  # it writes each path that is asked for, a webhook's id among them
+    # Home Assistant itself writes each path that is asked for, a webhook's id among them.
+    "homeassistant.components.webhook",
+    "homeassistant.helpers.http",
     "sqlalchemy",
 )
 LOGS = "".join(("  default: debug\n  logs:\n", *(f"    {name}: warning\n" for name in TALKATIVE)))
