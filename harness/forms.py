@@ -82,15 +82,20 @@ def add_wallet(home: Home, exchange: ExchangeAddress, shares: Mapping[str, float
     return entry_id
 
 
-def add_alerts(home: Home, exchange: ExchangeAddress) -> tuple[str, str, str]:
+def add_alerts(
+    home: Home, exchange: ExchangeAddress, *, coins: Sequence[str] | None = None, **fields: object
+) -> tuple[str, str, str]:
     """Walk the config flow of alerts on paper; return the entry's id, the path of its webhook and its token."""
     step = home.post("config/config_entries/flow", {"handler": "calvalot"})
     step = _send(home, step, next_step_id="alerts")
-    step = _send(home, step)
+    step = _send(home, step, "flow", **fields)
     made = {field["name"]: field["description"]["suggested_value"] for field in step["data_schema"]}
     step = _send(home, step)
     step = _send(home, step, trading_mode="dry_run", exchange_url=exchange.url)
-    step = _send(home, step, initial_budget=float(BUDGET))
+    budget: dict[str, object] = {"initial_budget": float(BUDGET)}
+    if coins:
+        budget["coins"] = list(coins)
+    step = _send(home, step, "flow", **budget)
     entry_id = str(step["result"]["entry_id"])
     wait_for_follower(home, entry_id)
     return entry_id, urlsplit(made["address"]).path, json.loads(made["message"])["token"]

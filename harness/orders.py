@@ -5,8 +5,9 @@ from typing import Any
 
 from custom_components.calvalot.trading.engine import Engine
 from custom_components.calvalot.trading.exchanges.base import Side
-from custom_components.calvalot.trading.order_entry import Level, Ticket
+from custom_components.calvalot.trading.order_entry import Ticket
 from custom_components.calvalot.trading.responses import Json
+from custom_components.calvalot.trading.terms import Level
 
 
 def limit(coin: str, side: Side, quantity: Decimal, price: Decimal, **more: Any) -> Ticket:

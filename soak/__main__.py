@@ -9,7 +9,7 @@ import time
 
 from aiohttp import ClientSession
 
-from . import changes, happenings, owner
+from . import changes, hands, happenings, owner
 from .stage import Stage
 from .storm import Storm, Violation
 
@@ -37,7 +37,7 @@ async def _soak(arguments: argparse.Namespace) -> bool:
     start = time.monotonic()
     everything = tuple(
         (weight, happening)
-        for weight, happening in (*happenings.HAPPENINGS, *owner.HAPPENINGS, *changes.HAPPENINGS)
+        for weight, happening in (*happenings.HAPPENINGS, *owner.HAPPENINGS, *hands.HAPPENINGS, *changes.HAPPENINGS)
         if not arguments.only or happening.__name__ in arguments.only
     )
     async with Stage.set(arguments.seed) as stage, ClientSession() as session:
@@ -77,6 +77,9 @@ def _line(storm: Storm, stage: Stage) -> str:
             f"duplicate fills {findings.duplicate_fills}",
             f"lost fills {findings.lost_fills}",
             agrees,
+            f"alerts {storm.alerts}",
+            f"lost alerts {storm.lost_alerts}",
+            f"without protection {storm.unprotected}",
             f"unexplained money {findings.unexplained.normalize():f}",
             f"secrets seen {len(stage.watch.seen)}",
             f"requests while banned {stage.exchange.unheeded}",

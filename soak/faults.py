@@ -12,6 +12,9 @@ ORDER = "order"
 # Name of a request: its method and how its path ends.
 REQUESTS = {
     ORDER: ("POST", "/order"),
+    "pair": ("POST", "/oco"),
+    "cancel": ("DELETE", "/order"),
+    "open": ("GET", "/openOrders"),
     "lookup": ("GET", "/order"),
     "fills": ("GET", "/myTrades"),
     "history": ("GET", "/allOrders"),
@@ -59,7 +62,12 @@ class Blow:
     def unsent(self) -> bool:
         """Whether only time can prove that an order struck by it was never placed."""
         refused = self.kind is FaultKind.ERROR and self.options["code"] not in UNCLEAR_CODES
-        return self.request == ORDER and self.when == "before" and self.kind is not FaultKind.SLOW and not refused
+        return (
+            self.request in {ORDER, "pair"}
+            and self.when == "before"
+            and self.kind is not FaultKind.SLOW
+            and not refused
+        )
 
     def __str__(self) -> str:
         return " ".join([self.kind, self.when, self.request, *(f"{value}" for value in self.options.values())])

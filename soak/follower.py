@@ -19,13 +19,21 @@ from harness.http import ApiError
 
 from .secrecy import Watch
 
-IN_FLIGHT = "SELECT count(*) FROM orders WHERE state NOT IN ('booked', 'rejected', 'not_placed')"
+# Orders of which it is not known what becomes of them; those that rest are known, unless their end was asked for.
+IN_FLIGHT = """
+SELECT count(*) FROM orders WHERE state NOT IN ('booked', 'rejected', 'not_placed')
+AND (state NOT IN ('accepted', 'partly_filled') OR cancel_at IS NOT NULL)
+"""
+WAITING = "SELECT count(*) FROM alerts WHERE state IN ('waiting', 'again') AND NOT is_test"
+ALERTS = "SELECT count(*) FROM alerts"
 CASH = "SELECT cash FROM books"
 NET_DEPOSITS = "SELECT net_deposits FROM books WHERE book = ? AND net_deposits IS NOT NULL"
 TRADED = "SELECT count(*) FROM fills WHERE book = ?"
 IN_USE = "SELECT value FROM facts WHERE key = 'book'"
 EXECUTED = "SELECT executed_quantity FROM orders WHERE signal_id = ?"
 LONG_AGO = "UPDATE orders SET created_at = '2020-01-01T00:00:00.000000+00:00' WHERE state = 'rejected'"
+# Positions of less (quote) cannot be protected: no order of theirs would be accepted.
+UNPROTECTABLE = Decimal(8)
 # What may be tuned, as it is when nothing is.
 OPTIONS: dict[str, object] = {
     "max_slippage": None,
@@ -46,9 +54,10 @@ class Gone(Exception):
 class Follower:
     """One entry of the integration."""
 
-    def __init__(self, home: Home, watch: Watch, entry_id: str, mode: Mode) -> None:
+    def __init__(self, home: Home, watch: Watch, entry_id: str, mode: Mode, name: str) -> None:
         self.entry_id = entry_id
         self.mode = mode
+        self.name = name
         self._home = home
         self._watch = watch
         self._ids = forms.entities(home, entry_id)
@@ -79,6 +88,15 @@ class Follower:
         """Ask something; None where it refuses. Raises Gone."""
         return await self._try(self._home.ask, f"calvalot.{name}", config_entry_id=self.entry_id, **data)
 
+    async def bare(self) -> list[str]:
+        """Coins that are to be protected, could be, and are not. Raises Gone."""
+        orders, portfolio = await self.ask("get_orders"), await self.ask("get_portfolio")
+        if not orders or not portfolio:
+            return []
+        values = {each["coin"]: each["value"] for each in portfolio["positions"]}
+        wanted = [each for each in orders["protections"] if each["held_by"] == "nobody" and not each["closing"]]
+        return [each["coin"] for each in wanted if Decimal(values.get(each["coin"]) or 0) >= UNPROTECTABLE]
+
     async def reload(self) -> None:
         """Reload the entry. Raises Gone, ApiError."""
         await self._call(self._home.post, f"config/config_entries/entry/{self.entry_id}/reload")
@@ -106,6 +124,10 @@ class Follower:
     def in_flight(self) -> int:
         """Number of orders whose end is not written down."""
         return sum(int(count) for (count,) in self._rows(IN_FLIGHT))
+
+    def alerts(self) -> tuple[int, int]:
+        """Number of alerts that wait, and of all that are written down."""
+        return int(self._rows(WAITING)[0][0]), int(self._rows(ALERTS)[0][0])
 
     def cash(self) -> list[str]:
         """Cash of every book."""

@@ -35,6 +35,12 @@ async def blow(storm: Storm, chance: Random) -> None:
             await storm.stage.live.reload()
         case "order" | "lookup" | "fills":
             storm.publish(chance, strong=True)
+        case "pair":
+            await storm.stage.live.act("set_protection", coin=chance.choice(COINS), take_profit="5 %", stop_loss="5 %")
+        case "cancel" | "open":
+            orders = storm.exchange.open_orders(storm.accounts.current)
+            if orders and blow.request == "cancel":
+                await storm.stage.live.act("cancel_order", client_order_id=chance.choice(orders).client_order_id)
     if blow.unsent and chance.random() < 0.8:  # the clock goes on while the order is looked up
         storm.later(chance.uniform(0.1, 1), storm.pass_fence)
     elif blow.unsent:
@@ -128,7 +134,7 @@ async def delist(storm: Storm, chance: Random) -> None:
     storm.publish(chance, strong=True)
     for _ in range(NOTICING):
         await storm.poll()
-    for follower in storm.stage.followers:
+    for follower in storm.stage.led:
         portfolio = await follower.ask("get_portfolio")
         if portfolio["total_value"] is None:
             raise Violation(f"{follower.mode}: without {symbol} there is no value")

@@ -228,11 +228,13 @@ def _moved(side: str, coin: str, trades: Iterable[Trade]) -> Iterator[tuple[str,
 
 def _lent(books: Books) -> Iterator[tuple[Decimal, Decimal]]:
     """For each fill the BNB that the owner lent for its fee or an earlier one, and the cash that this cost the book."""
-    held, fees = Portfolio(), ZERO
+    held = Portfolio()
     for row in books.fills:
         side, coin = Side(str(row["side"])), str(row["coin"])
         fill = _fill(row)
-        after = held.with_fill(fill, side, coin, QUOTE, as_amount(row["fee_price"]), fees if coin == FEE_COIN else ZERO)
+        after = held.with_fill(
+            fill, side, coin, QUOTE, as_amount(row["fee_price"]), fill.quantity if coin == FEE_COIN else ZERO
+        )
         sold = fill.quantity if coin == FEE_COIN and side is Side.SELL else ZERO
         if (short := sold - held.quantity(FEE_COIN)) > 0:
             yield short, (short * fill.price).quantize(CASH_DIGITS)
@@ -240,8 +242,6 @@ def _lent(books: Books) -> Iterator[tuple[Decimal, Decimal]]:
             paid = held.quantity(FEE_COIN) + max(short, ZERO) - after.quantity(FEE_COIN) - sold
             coins = fill.fee - paid
             yield coins, (coins * as_amount(row["fee_price"])).quantize(CASH_DIGITS)
-        if fill.fee_asset == FEE_COIN and coin != FEE_COIN:
-            fees += fill.fee
         held = after
 
 

@@ -15,6 +15,10 @@ class Watch:
         self.seen: list[str] = []
         self.bytes = 0
 
+    def guard(self, *secrets: str) -> None:
+        """Look for these as well from now on."""
+        self._secrets += [secret.encode() for secret in secrets]
+
     def look(self, where: str, content: bytes) -> None:
         """Look through something."""
         self.bytes += len(content)

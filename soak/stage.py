@@ -16,8 +16,9 @@ from typing import Self
 from websockets.asyncio.client import connect
 from websockets.exceptions import WebSocketException
 
+from custom_components.calvalot.trading.alert import Ask
 from custom_components.calvalot.trading.exchanges.base import Mode
-from harness.forms import add_follower
+from harness.forms import add_alerts, add_allocation, add_follower
 from harness.home import Home, change_configuration, running_home
 from harness.portfolio import COINS, QUOTE
 from harness.process import free_port
@@ -41,6 +42,9 @@ TALKATIVE = (
     "homeassistant.core",
     "homeassistant.components.recorder",
     "homeassistant.components.websocket_api",
+    # Home Assistant itself writes each path that is asked for, a webhook's id among them.
+    "homeassistant.components.webhook",
+    "homeassistant.helpers.http",
     "sqlalchemy",
 )
 LOGS = "".join(("  default: debug\n  logs:\n", *(f"    {name}: warning\n" for name in TALKATIVE)))
@@ -61,6 +65,9 @@ class Stage:
         self.home: Home
         self.live: Follower
         self.paper: Follower
+        self.led_by_alerts: Follower
+        self.own: Follower
+        self.address = self.token = ""
         self._running = ExitStack()
         self._pid = 0
         self._events: asyncio.Task[None] | None = None
@@ -90,9 +97,14 @@ class Stage:
                 await stage.stop()
 
     @property
-    def followers(self) -> tuple[Follower, Follower]:
-        """Both of them."""
+    def led(self) -> tuple[Follower, Follower]:
+        """Those that follow the leader."""
         return self.live, self.paper
+
+    @property
+    def followers(self) -> tuple[Follower, ...]:
+        """All of them: those that follow the leader, the one that alerts lead, and the one with an allocation of its own."""
+        return *self.led, self.led_by_alerts, self.own
 
     # Home Assistant
 
@@ -102,9 +114,18 @@ class Stage:
             self.home = home
             home.action("logger.set_level", **dict.fromkeys(LOGGERS, "debug"))
             self.live, self.paper = (
-                Follower(home, self.watch, add_follower(home, self.leader, self.exchange, live=mode is Mode.LIVE), mode)
+                Follower(
+                    home, self.watch, add_follower(home, self.leader, self.exchange, live=mode is Mode.LIVE), mode, mode
+                )
                 for mode in (Mode.LIVE, Mode.DRY_RUN)
             )
+            everything = [each.value for each in Ask]
+            entry_id, path, self.token = add_alerts(home, self.exchange, coins=list(COINS), allow=everything, share=40)
+            self.address = f"{home.url}{path}"
+            self.watch.guard(self.token, path.rpartition("/")[2])
+            self.led_by_alerts = Follower(home, self.watch, entry_id, Mode.DRY_RUN, "alerts")
+            entry_id = add_allocation(home, self.exchange, {"BTC": 40.0, "ETH": 30.0}, coins=list(COINS))
+            self.own = Follower(home, self.watch, entry_id, Mode.DRY_RUN, "allocation")
             # Cycles come by the button alone.
             quiet = (
                 {"type": "config_entries/update", "entry_id": follower.entry_id, "pref_disable_polling": True}

@@ -84,8 +84,12 @@ class Storm:
         self.start_prices = {coin: stage.exchange.price(f"{coin}{QUOTE}") for coin in COINS}
         self.blows = faults.for_ever(list(faults.blows()), self._chance("blows"))
         self.leader_faults = faults.for_ever(list(faults.LEADER), self._chance("leader"))
+        self.session = session
         self.step = 0
         self.kills = 0
+        self.alerts = 0
+        self.lost_alerts = 0
+        self.unprotected = 0
         self.lost_ledgers = 0
         self.happened: Counter[str] = Counter()
         # Seconds, the longest of all: since the process was started, and since all of Home Assistant ran.
@@ -120,6 +124,8 @@ class Storm:
             self.say(f"  {time.monotonic() - began:.2f} s")
         await self.calm()
         await self._inspect()
+        await self._unlock()
+        await self._inspect()
         await self._follow()
 
     @property
@@ -140,8 +146,12 @@ class Storm:
         """One of the followers, more often the live one."""
         return chance.choice((self.stage.live, self.stage.live, self.stage.paper))
 
+    def anyone(self, chance: Random) -> Follower:
+        """Any of the portfolios, most often the live one."""
+        return chance.choice((*[self.stage.live] * 3, *self.stage.followers))
+
     async def poll(self) -> None:
-        """A cycle of each follower. Raises Gone, ApiError."""
+        """A cycle of each portfolio. Raises Gone, ApiError."""
         await asyncio.gather(*(follower.poll() for follower in self.stage.followers))
 
     def publish(self, chance: Random, *, strong: bool = False) -> None:
@@ -362,7 +372,7 @@ class Storm:
             await self._lose_ledger()
         else:
             await self._start_again(chance)
-        for follower in self.stage.followers:
+        for follower in self.stage.led:
             await follower.tune(**OPTIONS)  # Home Assistant writes options down a second late
         await self.calm()
         await self._left()
@@ -424,19 +434,34 @@ class Storm:
 
     async def _left(self) -> None:
         """Whoever was about to have everything sold has it sold, and resumes. Raises Violation."""
-        for follower in self.stage.followers:
+        for follower in self.stage.led:
             if (await follower.ask("get_portfolio"))["status"] == "paused":
                 await self.sold_out(follower)
                 await follower.pause(paused=False)
 
     async def _settled(self) -> None:
-        """Wait until nothing is in flight. Raises Violation."""
+        """Wait until nothing is in flight, and no alert waits for the one before it. Raises Violation."""
         for _ in range(SETTLING):
-            if not (in_flight := sum(follower.in_flight() for follower in self.stage.followers)):
+            in_flight = sum(follower.in_flight() for follower in self.stage.followers)
+            if not in_flight and not self.stage.led_by_alerts.alerts()[0]:
                 return
             await self.poll()
             await asyncio.sleep(0.05)
         raise Violation(f"{in_flight} orders stay in flight")
+
+    async def _unlock(self) -> None:
+        """Nothing is locked for ever: what rests is ended, and all of the account is free again. Raises Violation."""
+        for follower in self.stage.followers:
+            for order in (await follower.ask("get_orders"))["open"]:
+                await follower.act("cancel_order", client_order_id=order["client_order_id"])
+            for coin in COINS:
+                await follower.act("release_coin", coin=coin)
+        await self.calm()
+        account = self.exchange.account(self.accounts.current)
+        locked = {asset: f"{balance.locked:f}" for asset, balance in account.balances.items() if balance.locked}
+        left = {each.name: len((await each.ask("get_orders"))["open"]) for each in self.stage.followers}
+        if locked or any(left.values()):
+            raise Violation(f"locked for ever: {locked}, open: {left}")
 
     # A close look
 
@@ -456,29 +481,50 @@ class Storm:
 
     async def _inspect(self) -> None:
         """Look for anything that must not be. Raises Violation."""
-        watch, folder, (live, paper) = self.stage.watch, self.stage.home.folder, self.stage.followers
+        watch, folder, live = self.stage.watch, self.stage.home.folder, self.stage.live
         log = watch.look_on(self.stage.home.output)
         watch.look("states", await self.stage.states())
         watch.look_into(folder, "calvalot/*", "home-assistant_v2.db*")
         self.findings = Findings()
         for number, account in self.accounts.books():
             self.findings += inspect(await asyncio.to_thread(read, live.ledger, live.mode, number), account)
-        on_paper = inspect_paper(await asyncio.to_thread(read, paper.ledger, paper.mode))
+        papers = [follower for follower in self.stage.followers if not follower.live]
+        on_paper = {
+            each.name: inspect_paper(await asyncio.to_thread(read, each.ledger, each.mode)).complaints
+            for each in papers
+        }
         complaints = [
             *self.findings.complaints,
-            *(f"on paper: {complaint}" for complaint in on_paper.complaints),
+            *(f"{name}: {complaint}" for name, found in on_paper.items() for complaint in found),
+            *await self._unprotected(),
+            *await self._lost_alerts(),
             *(f"a secret in {where}" for where in sorted({*watch.seen})),
             *(line for line in log.decode(errors="replace").splitlines() if self._is_error(line)),
         ]
-        tag = follower_tag(paper.entry_id)
+        tags = tuple(follower_tag(each.entry_id) for each in papers)
         complaints += [
             f"order {order.client_order_id} on paper reached the exchange"
             for order in self.exchange.orders
-            if order.client_order_id.startswith(tag)
+            if order.client_order_id.startswith(tags)
         ]
         self._excused.clear()
         if complaints:
             raise Violation(*complaints)
+
+    async def _unprotected(self) -> list[str]:
+        """Coins that are not protected as they should be: two cycles are over, in which nothing stood in the way."""
+        found = [f"{each.name}: {coin} is not protected" for each in self.stage.followers for coin in await each.bare()]
+        self.unprotected += len(found)
+        return found
+
+    async def _lost_alerts(self) -> list[str]:
+        """Alerts that were answered and are not written down, or wait for ever."""
+        waiting, kept = await asyncio.to_thread(self.stage.led_by_alerts.alerts)
+        found = [f"{waiting} alerts still wait"] if waiting else []
+        if kept < self.alerts:
+            self.lost_alerts = self.alerts - kept
+            found.append(f"{self.lost_alerts} alerts were answered and are not there")
+        return found
 
     def _is_error(self, line: str) -> bool:
         return bool(LOGGED_ERROR.search(line)) and not any(words in line for words in self._excused)
@@ -487,7 +533,7 @@ class Storm:
         """After all that they still do what they are for. Raises Violation."""
         self.exchange.advance(600)  # the averages that filters look at have forgotten the storm
         signal_id = self.leader.publish_v2({"BTC": "0.3", "ETH": "0.3", "SOL": "0.2"})
-        for follower in self.stage.followers:
+        for follower in self.stage.led:
             await follower.reload()  # and so have the rules, which are kept for a while
             for _ in range(5):
                 await follower.poll()

@@ -7,6 +7,7 @@ from typing import Any
 from unittest.mock import patch
 
 from aiohttp.test_utils import TestClient
+from freezegun.api import FrozenDateTimeFactory
 from homeassistant.config_entries import SOURCE_RECONFIGURE, ConfigEntryState, ConfigFlowResult
 from homeassistant.core import HomeAssistant
 from homeassistant.core_config import async_process_ha_core_config
@@ -30,6 +31,7 @@ from simulators.exchange import ExchangeSimulator
 
 from .entities import entity_id, poll, state_of
 from .test_allocation import answer, put, weights
+from .test_repairs import issue
 from .test_subentry_flow import ask
 
 type Client = TestClient[Any, Any]
@@ -284,6 +286,41 @@ async def test_beside_an_allocation(
     await poll(hass, entry)
     assert (await weights(hass))["ETH"] == pytest.approx(60 * 0.3, abs=2)
     assert await states(hass) == ["taken", "taken"]
+
+
+async def test_problems(
+    hass: HomeAssistant,
+    exchange: ExchangeSimulator,
+    hass_client_no_auth: ClientSessionGenerator,
+    freezer: FrozenDateTimeFactory,
+) -> None:
+    """That none comes, that they have no token, that they are refused: each is told, and goes with the first good one."""
+    entry, path, token = await portfolio(hass, exchange)
+    client = await hass_client_no_auth()
+
+    def told(key: str) -> dict[str, str] | None:
+        found = issue(hass, entry, key)
+        return found and found.translation_placeholders
+
+    assert told("alerts_silent") is None
+    freezer.tick(timedelta(days=1, minutes=1))
+    await poll(hass, entry)
+    assert told("alerts_silent") == {"name": entry.title, "sources": entry.title}
+    for number in range(3):
+        assert told("alerts_without_token") is None
+        assert await send(hass, client, path, alert("wrong", action="buy", id=number)) == 200
+    assert told("alerts_without_token") == {"name": entry.title, "source": entry.title, "count": "3"}
+    for number in range(3):
+        assert told("alerts_refused") is None
+        assert await send(hass, client, path, alert(token, ticker="DOGEUSDT", action="buy", id=number)) == 200
+        await poll(hass, entry)
+    assert (told("alerts_without_token"), told("alerts_silent")) == (None, None)
+    shown = told("alerts_refused")
+    assert shown
+    assert shown["alerts"] == f"- {entry.title}: `unknown_coin` – 'DOGEUSDT'"
+    assert await send(hass, client, path, alert(token, market_position="long")) == 200
+    await poll(hass, entry)
+    assert told("alerts_refused") is None
 
 
 @pytest.mark.parametrize("kind", Message)

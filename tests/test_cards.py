@@ -14,7 +14,7 @@ from custom_components.calvalot.cards import FOLDER
 from custom_components.calvalot.const import DOMAIN
 from custom_components.calvalot.settings import version
 from custom_components.calvalot.trading import signals as desk
-from custom_components.calvalot.trading.alert import AlertState, Ask, Problem
+from custom_components.calvalot.trading.alert import CANCELS, AlertState, Ask, Problem
 from custom_components.calvalot.trading.exchanges.base import Mode
 from custom_components.calvalot.trading.explanation import Explanation
 from custom_components.calvalot.trading.ledger.records import OVERTAKEN, FlowKind, OrderState, Result
@@ -118,6 +118,6 @@ def test_no_word_is_left_over() -> None:
     built |= {f"order_{kind}" for kind in ("market", "limit", "stop_loss", "trailing_stop")}
     values = {each.value for kind in (Result, Status, Mode, FlowKind, OrderState) for each in kind}
     built |= {f"alert_state_{state}" for state in AlertState}
-    built |= {f"alert_why_{why}" for why in (*Problem, *Ask, AlertState.UNCHANGED, AlertState.WAITING)}
+    built |= {f"alert_why_{why}" for why in (*Problem, *Ask, CANCELS, AlertState.UNCHANGED, AlertState.WAITING)}
     built |= {f"why_{explanation}" for explanation in Explanation}
     assert words() - names - built - values == set()

@@ -244,6 +244,32 @@ async def test_card_moves(
     assert await hass.config_entries.async_unload(entry.entry_id)
 
 
+async def test_a_level_between_two_cycles(
+    hass: HomeAssistant, entry_data: dict[str, Any], exchange: ExchangeSimulator
+) -> None:
+    """What only a cycle sees to, a trailing stop and a limit on paper, is seen to once the price has come to it."""
+    entry = add_entry(hass, entry_data | {"source": "manual"}, live_prices=True)
+    assert await set_up(hass, entry)
+    buy = {"coin": "BTC", "side": "buy", "confirm": True}
+    await ask(hass, "place_order", **buy, amount=100, trailing_stop=5)
+    price = exchange.price("BTCUSDC")
+    waiting = await ask(hass, "place_order", **buy, type="limit", amount=50, limit_price=str(round(price * 98 / 100)))
+    await poll(hass, entry)
+    assert entry.runtime_data.data.protected_by["BTC"] == "cycle"
+    await until(hass, lambda: "btcusdc@miniTicker" in followed(exchange))
+    exchange.set_price("BTCUSDC", price * 97 / 100)
+    exchange.advance(2)
+    await until(hass, lambda: not entry.runtime_data.data.resting)
+    (trade, _) = await entry.runtime_data.engine.queries.trades()
+    assert (trade["side"], trade["signal_id"]) == ("BUY", waiting["signal_id"])
+    async_fire_time_changed(hass, dt_util.utcnow() + timedelta(seconds=10))  # two pushes are not one
+    exchange.set_price("BTCUSDC", price * 90 / 100)
+    exchange.advance(2)
+    await until(hass, lambda: not entry.runtime_data.data.protections)
+    assert (await entry.runtime_data.engine.queries.trades())[0]["side"] == "SELL"
+    assert await hass.config_entries.async_unload(entry.entry_id)
+
+
 async def test_market_view(
     hass: HomeAssistant, entry: MockConfigEntry, exchange: ExchangeSimulator, hass_ws_client: WebSocketGenerator
 ) -> None:

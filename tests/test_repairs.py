@@ -157,6 +157,9 @@ async def test_all_problems_are_tested() -> None:
         "coins_left",
         "orders_left",
         "moves_in_blend",  # test_subentry_flow.py
+        "alerts_without_token",  # test_alerts.py
+        "alerts_refused",
+        "alerts_silent",
     }
 
 

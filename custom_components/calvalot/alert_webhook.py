@@ -11,12 +11,14 @@ from homeassistant.core import HomeAssistant, callback
 
 from .const import CONF_ALERT_WEBHOOK_ID, CONF_TOKEN, DOMAIN
 from .coordinator import CalvalotConfigEntry, CalvalotCoordinator
+from .issues import ALERTS_WITHOUT_TOKEN, async_clear_issue, async_raise_issue, source_name
 from .registry import kinds_of, stored_of
 from .trading.alert import AlertState
 from .trading.ledger.storage import LedgerError
 from .trading.signal import SourceKind
 from .trading.sources.alert_format import MAX_BODY
 from .trading.sources.alert_inbox import has_token
+from .trading.sources.alerts_state import FAILING
 from .webhook import read_body
 
 # Alerts that an address takes within so many seconds; what comes beyond is told to come again.
@@ -33,6 +35,7 @@ class AlertWebhook:
         self._key = key
         self._token = token
         self._times: deque[float] = deque()
+        self._in_a_row = 0
         self.accepted = 0
         self.refused = 0
         self.postponed = 0
@@ -42,7 +45,15 @@ class AlertWebhook:
         body = await read_body(request, MAX_BODY)
         if body is None or len(body) > MAX_BODY or not has_token(body, self._token):
             self.refused += 1
+            self._in_a_row += 1
+            if self._in_a_row == FAILING:
+                entry = self._coordinator.config_entry
+                details = {"source": source_name(entry, self._key), "count": str(FAILING)}
+                async_raise_issue(self._coordinator.hass, entry, ALERTS_WITHOUT_TOKEN, details)
             return Response()
+        if self._in_a_row:
+            self._in_a_row = 0
+            async_clear_issue(self._coordinator.hass, ALERTS_WITHOUT_TOKEN, self._coordinator.config_entry.entry_id)
         try:
             record = await self._coordinator.engine.alerts.receive(self._key, body) if self._has_room() else None
         except LedgerError:

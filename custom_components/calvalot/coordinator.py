@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, override
 
 from homeassistant.config_entries import ConfigEntry
@@ -29,6 +30,7 @@ from .trading.exchanges.base import Exchange, Mode
 from .trading.exchanges.paper import PaperExchange
 from .trading.ledger.ledger import Ledger
 from .trading.ledger.storage import LedgerError
+from .trading.reached import reached
 from .trading.snapshot import Snapshot
 from .trading.sources.base import Source
 from .trading.sources.push import PushVerifier
@@ -55,7 +57,10 @@ class CalvalotCoordinator(DataUpdateCoordinator[Snapshot]):
         self._tuning = asyncio.Lock()
         self.exchange = exchange_of(hass, entry.data)
         self.market = async_market(hass, entry.data)
-        self.live = LivePrices(hass, entry, self.market)
+        self.live = LivePrices(hass, entry, self.market, self._on_prices)
+        # Prices of the stream, and what they have come to that was seen to already.
+        self._prices: dict[str, Decimal] = {}
+        self._reached: frozenset[str] = frozenset()
         self.exchange.live_prices = self.live.prices
         ledger = Ledger(ledger_path(hass, entry.entry_id), self.settings.mode, self.settings.quote)
         exchange: Exchange = self.exchange
@@ -168,6 +173,14 @@ class CalvalotCoordinator(DataUpdateCoordinator[Snapshot]):
     async def _async_home_assistant_stops(self, _event: HassEvent) -> None:
         self._stop_listening = None
         await self.async_stop()
+
+    @callback
+    def _on_prices(self, prices: Mapping[str, Decimal]) -> None:
+        """Begin a cycle where a price has come to what only a cycle sees to; once, whatever that cycle makes of it."""
+        self._prices |= prices
+        known, self._reached = self._reached, reached(self.data, self._prices, self.settings.quote)
+        if self._reached - known:
+            self.config_entry.async_create_background_task(self.hass, self.scheduler.push(), f"{self.name} level")
 
     @callback
     def _follow(self) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from decimal import ROUND_DOWN, Decimal
 from typing import Any
 
@@ -30,6 +31,10 @@ from .trading.urls import is_private
 CENT = Decimal("0.01")
 # The exchange's code for a key that it does not know or that may not come from this address.
 KEY_OR_ADDRESS = -2015
+
+
+# How long an address for alerts may stay without any before somebody is asked to look.
+SILENT = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,6 +141,23 @@ def _ranks_unavailable(snapshot: Snapshot, _entry: ConfigEntry[Any]) -> Mapping[
     return {"error": str(problem), "day": f"{snapshot.ranks_at:%Y-%m-%d}" if snapshot.ranks_at else "–"}
 
 
+def _alerts_refused(snapshot: Snapshot, entry: ConfigEntry[Any]) -> Mapping[str, str] | None:
+    if not (failing := snapshot.failing_alerts):
+        return None
+    said = (
+        f"- {source_name(entry, key)}: `{alert.reason}`" + (f" – {alert.detail}" if alert.detail else "")
+        for key, alert in failing.items()
+    )
+    return {"alerts": "\n".join(said)}
+
+
+def _alerts_silent(snapshot: Snapshot, entry: ConfigEntry[Any]) -> Mapping[str, str] | None:
+    since = max(entry.created_at, entry.modified_at)
+    if not (silent := snapshot.silent_alerts) or dt_util.utcnow() - since < SILENT:
+        return None
+    return {"sources": ", ".join(source_name(entry, key) for key in silent)}
+
+
 def _plain_http(_snapshot: Snapshot, entry: ConfigEntry[Any]) -> Mapping[str, str] | None:
     url = URL(type_of(entry.data).address(entry.data) or "")
     return {"host": url.host or ""} if url.scheme == "http" and not is_private(str(url)) else None
@@ -151,6 +173,9 @@ ORDERS_LEFT = Problem(key="orders_left", severity=ir.IssueSeverity.ERROR, fixabl
 
 # Found by the stream, which portfolios share.
 MARKET_DATA_BROKEN = Problem(key="market_data_broken", severity=ir.IssueSeverity.WARNING, published=False)
+
+# Found by the address that alerts arrive on.
+ALERTS_WITHOUT_TOKEN = Problem(key="alerts_without_token", severity=ir.IssueSeverity.WARNING, published=False)
 
 PROBLEMS = (
     COINS_LEFT,
@@ -189,6 +214,9 @@ PROBLEMS = (
         ),
         severity=ir.IssueSeverity.WARNING,
     ),
+    ALERTS_WITHOUT_TOKEN,
+    Problem(key="alerts_refused", details=_alerts_refused, severity=ir.IssueSeverity.WARNING),
+    Problem(key="alerts_silent", details=_alerts_silent, severity=ir.IssueSeverity.WARNING),
     Problem(
         key="rank_key_refused",
         details=lambda snapshot, _: _when(isinstance(snapshot.rank_problem, RankKeyRefused)),

@@ -1,4 +1,4 @@
-"""Prices of a portfolio as the stream has them: for the cards that are open, the price guard and the next cycle."""
+"""Prices of a portfolio as the stream has them: for the cards that are open, the price guard, and what waits for a price."""
 
 from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
@@ -19,11 +19,18 @@ BETWEEN: Final = 2.0
 class LivePrices:
     """What one portfolio follows of the stream's prices, while its owner wants that."""
 
-    def __init__(self, hass: HomeAssistant, entry: ConfigEntry[Any], market: Market) -> None:
-        """Follow nothing yet."""
+    def __init__(
+        self,
+        hass: HomeAssistant,
+        entry: ConfigEntry[Any],
+        market: Market,
+        on_prices: Callable[[Mapping[str, Decimal]], None],
+    ) -> None:
+        """Follow nothing yet; `on_prices` gets those that changed, by symbol."""
         self._hass = hass
         self._entry = entry
         self._market = market
+        self._moved = on_prices
         self._symbols: frozenset[str] = frozenset()
         self._end: CALLBACK_TYPE | None = None
         self._listeners: list[Callable[[], None]] = []
@@ -67,7 +74,8 @@ class LivePrices:
     # Inside
 
     @callback
-    def _on_prices(self, _changed: Mapping[str, Decimal]) -> None:
+    def _on_prices(self, changed: Mapping[str, Decimal]) -> None:
+        self._moved(changed)
         if self._listeners and self._due is None:
             self._due = async_call_later(self._hass, BETWEEN, self._tell)
 

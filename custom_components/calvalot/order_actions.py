@@ -13,8 +13,9 @@ from .trading import order_responses
 from .trading.decimals import HUNDRED
 from .trading.engine import Engine
 from .trading.exchanges.base import Side
-from .trading.order_entry import Level, Ticket, TimeInForce
+from .trading.order_entry import Ticket, TimeInForce
 from .trading.responses import Json
+from .trading.terms import Level
 
 ATTR_SIDE: Final = "side"
 ATTR_TYPE: Final = "type"

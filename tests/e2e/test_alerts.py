@@ -8,7 +8,7 @@ from urllib.request import Request, urlopen
 from playwright.sync_api import Page, expect
 import pytest
 
-from harness.forms import add_alerts
+from harness.forms import add_alerts, entities
 
 from .cards import violations
 from .conftest import Camera, Stage
@@ -18,6 +18,7 @@ from .conftest import Camera, Stage
 def entry_id(stage: Stage) -> Iterator[str]:
     """Add a portfolio that alerts lead, which has received some, and a page for it."""
     entry_id, path, token = add_alerts(stage.home, stage.exchange)
+    poll = entities(stage.home, entry_id)["poll"]
 
     def send(**fields: object) -> None:
         told = datetime.now(UTC).isoformat(timespec="seconds")
@@ -25,10 +26,10 @@ def entry_id(stage: Stage) -> Iterator[str]:
         for _ in range(2 if "id" in fields else 1):
             with urlopen(Request(f"{stage.home.url}{path}", body, {"Content-Type": "application/json"})) as answer:
                 assert (answer.status, answer.read()) == (200, b"")
-        stage.home.action("homeassistant.update_entity", entity_id=_button(stage, entry_id))
+        stage.home.action("button.press", entity_id=poll)
 
     send(ticker="BTCUSDT", market_position="long", id="Long")
-    send(ticker="BINANCE:ETHUSDT", action="buy", amount=20)
+    send(ticker="BINANCE:ETHUSDT", action="buy", amount=20, limit_price=2500, stop_loss="5 %")
     send(ticker="DOGEUSDT", action="buy")
     send(ticker="ETHUSDT", action="buy", test=True)
     card = {"type": "custom:calvalot-alerts-card", "follower": entry_id}
@@ -40,16 +41,6 @@ def entry_id(stage: Stage) -> Iterator[str]:
     yield entry_id
     stage.home.commands({"type": "lovelace/dashboards/delete", "dashboard_id": created["id"]})
     stage.home.delete(f"config/config_entries/entry/{entry_id}")
-
-
-def _button(stage: Stage, entry_id: str) -> str:
-    """Any entity of the portfolio."""
-    (entry,) = [
-        each
-        for each in stage.home.commands({"type": "calvalot/followers"})[0]["followers"]
-        if each["entry_id"] == entry_id
-    ]
-    return str(entry["entities"]["total_value"])
 
 
 @pytest.mark.parametrize("size", ["desktop", "phone"])
@@ -69,5 +60,8 @@ def test_card(page: Page, stage: Stage, entry_id: str, size: str, camera: Camera
     expect(items.last).to_contain_text("BTC")
     expect(items.nth(1)).to_contain_text(words["card_alert_why_unknown_coin"])
     expect(items.nth(2)).to_contain_text(words["card_alert_why_not_allowed"])
+    for level in ("at_limit", "stop_loss"):
+        expect(items.nth(2)).to_contain_text(words[f"card_{level}"])
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
     assert not violations(page)
     camera.shoot(card, f"alerts-{size}")

@@ -442,3 +442,31 @@ def test_pause_at_loss(house: House, automate: Callable[..., str]) -> None:
     assert house.home.state(house.ids["pause"]) == "on"
     assert house.home.state(house.ids["status"]) == "paused"
     house.exchange.control("set_price", symbol="BTCUSDC", price=str(round(bitcoin, 2)), gap=True)
+
+
+def test_buy_the_fall(house: House, automate: Callable[..., str]) -> None:
+    """What has not fallen enough is not bought; what has is bought for so much, once."""
+    inputs = {"follower": house.entry_id, "coin": "xrp", "fall": 10, "hours": 2, "amount": 20, "days": 7}
+    house.leader.control("publish_v2", targets={"BTC": "0.1"})  # cash enough
+    house.exchange.control("advance", seconds=7300)  # two hours have closed
+    house.poll()
+    name = automate("buy_the_fall", **inputs)
+
+    def bought() -> list[Json]:
+        house.home.action("automation.trigger", entity_id=name)
+        wait_for(lambda: house.home.get(f"states/{name}")["attributes"]["current"] == 0, "it has looked")
+        trades = house.home.ask("calvalot.get_trades")["trades"]
+        return [each for each in trades if (each["signal_id"], each["coin"]) == ("by_hand", "XRP")]
+
+    price = float(house.exchange.control("price", symbol="XRPUSDC"))
+    assert bought() == []
+    house.exchange.control("set_price", symbol="XRPUSDC", price=str(round(price * 0.85, 4)), gap=True)
+    (trade,) = bought()
+    rate = float(house.home.ask("calvalot.get_portfolio")["rate"])
+    assert float(trade["amount"]) * rate == pytest.approx(20, abs=0.2)
+    push = house.phone.wait()
+    assert push["title"] == f"{NAME}: XRP has fallen"
+    assert push["message"].startswith("Bought ")
+    assert len(bought()) == 1
+    assert not house.phone.pushed
+    house.exchange.control("set_price", symbol="XRPUSDC", price=str(round(price, 4)), gap=True)

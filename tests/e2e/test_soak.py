@@ -8,7 +8,15 @@ import pytest
 from harness.process import ROOT
 
 CYCLES = 200
-NOTHING = ("duplicate fills", "lost fills", "unexplained money", "secrets seen", "requests while banned")
+NOTHING = (
+    "duplicate fills",
+    "lost fills",
+    "lost alerts",
+    "without protection",
+    "unexplained money",
+    "secrets seen",
+    "requests while banned",
+)
 
 
 @pytest.mark.timeout(900)
@@ -24,5 +32,6 @@ def test_books_hold_in_a_storm() -> None:
     assert int(figures["lost ledgers"]) >= 1
     assert int(figures["faults"]) >= CYCLES // 8
     assert int(figures["orders"]) >= CYCLES
+    assert int(figures["alerts"]) >= CYCLES // 10
     assert {figures[name] for name in NOTHING} == {"0"}
     assert "ledger = account to the last digit" in line

@@ -14,6 +14,8 @@ from custom_components.calvalot.trading.alert import (
     AlertRecord,
     AlertState,
     Ask,
+    Asked,
+    Cancel,
     Format,
     Hold,
     InvalidAlert,
@@ -28,7 +30,8 @@ from custom_components.calvalot.trading.exchanges.base import Side
 from custom_components.calvalot.trading.sources.alert_format import MAX_BODY, coin_of, parse_alert
 from custom_components.calvalot.trading.sources.alerts import AlertSettings, AlertsSource
 from custom_components.calvalot.trading.sources.base import Moment
-from custom_components.calvalot.trading.wants import Moves
+from custom_components.calvalot.trading.terms import Level, Terms
+from custom_components.calvalot.trading.wants import Moves, from_text, to_text
 
 COINS = ("BTC", "ETH", "DOGE")
 INPUTS = int(os.environ.get("CALVALOT_ALERTS", "10000"))
@@ -96,7 +99,7 @@ def commas(**fields: Any) -> dict[str, Any]:
         ("SYMBOL=BTCUSDT;SIGNAL=SELL;VOLUME=0.01;STOP_PRICE=", Trade(Side.SELL, Unit.QUANTITY, Decimal("0.01"))),
     ],
 )
-def test_wants(text: Any, wants: Hold | Trade) -> None:
+def test_wants(text: Any, wants: Asked) -> None:
     """What is asked for, whichever way it is said; it is kept as it was."""
     alert = read(text)
     assert (alert.coin, alert.wants) == ("BTC", wants)
@@ -113,10 +116,18 @@ def test_wants(text: Any, wants: Hold | Trade) -> None:
         ("hello", Problem.UNREADABLE),
         ("SYMBOL=BTCUSDT", Problem.UNREADABLE),
         ("SYMBOL=BTCUSDT;SYMBOL=ETHUSDT;SIGNAL=BUY", Problem.UNREADABLE),
-        ("SYMBOL=BTCUSDT;SIGNAL=CANCEL", Problem.UNSUPPORTED),
-        ("SYMBOL=BTCUSDT;SIGNAL=BUY;STOP_PRICE=-5%", Problem.UNSUPPORTED),
-        ("SYMBOL=BTCUSDT;SIGNAL=BUY;TAKE_PROFIT_PRICE_1=5%", Problem.UNSUPPORTED),
+        ("SYMBOL=BTCUSDT;SIGNAL=BUY;STOP_PRICE=5%", Problem.UNSUPPORTED),
+        ("SYMBOL=BTCUSDT;SIGNAL=BUY;TAKE_PROFIT_PRICE_1=-5%", Problem.UNSUPPORTED),
+        ("SYMBOL=BTCUSDT;SIGNAL=BUY;TAKE_PROFIT_PRICE_1=5%;TAKE_PROFIT_PRICE_2=9%", Problem.UNSUPPORTED),
+        ("SYMBOL=BTCUSDT;SIGNAL=BUY;TAKE_PROFIT_PRICE=5%;TAKE_PROFIT_PRICE_1=9%", Problem.UNSUPPORTED),
+        ("SYMBOL=BTCUSDT;SIGNAL=BUY;REDUCE_ONLY=true", Problem.UNSUPPORTED),
+        ("SYMBOL=BTCUSDT;SIGNAL=BUY;TRAILING_PROFILE=x", Problem.UNSUPPORTED),
         ("SYMBOL=BTCUSDT;SIGNAL=BUY;ORDER_TYPE=LIMIT", Problem.UNSUPPORTED),
+        ("SYMBOL=BTCUSDT;SIGNAL=BUY;ORDER_TYPE=STOP;STOP_PRICE=1", Problem.UNSUPPORTED),
+        ("SYMBOL=BTCUSDT;SIGNAL=BUY;PRICE=42000", Problem.UNSUPPORTED),
+        ("SYMBOL=BTCUSDT;SIGNAL=BUY;ORDER_TYPE=LIMIT;PRICE=1%", Problem.UNSUPPORTED),
+        ("SYMBOL=BTCUSDT;SIGNAL=SELL;ORDER_TYPE=LIMIT;PRICE=1%;STOP_PRICE=-5%", Problem.UNSUPPORTED),
+        ("SYMBOL=BTCUSDT;SIGNAL=BUY;STOP_PRICE=5d", Problem.UNREADABLE),
         ("SYMBOL=BTCUSDT;SIGNAL=BUY;VOLUME=2a%", Problem.UNREADABLE),
         ("SYMBOL=BTCUSDT;SIGNAL=BUY;VOLUME=0%", Problem.UNREADABLE),
         ("SIGNAL=BUY", Problem.UNREADABLE),
@@ -131,8 +142,19 @@ def test_wants(text: Any, wants: Hold | Trade) -> None:
         (own(action="buy", quantity=1e16), Problem.UNREADABLE),
         (own(action="buy", quantity="{{strategy.order.contracts}}"), Problem.UNREADABLE),
         (own(action="buy", share=101), Problem.UNREADABLE),
-        (own(action="buy", stop_loss="-5%"), Problem.UNSUPPORTED),
-        (own(action="buy", type="limit"), Problem.UNSUPPORTED),
+        (own(action="buy", stop_price=5), Problem.UNSUPPORTED),
+        (own(action="buy", type="stop"), Problem.UNSUPPORTED),
+        (own(action="buy", type=["limit"]), Problem.UNSUPPORTED),
+        (own(action="buy", trailing_stop=21), Problem.UNSUPPORTED),
+        (own(action="buy", trailing_stop="0.123"), Problem.UNSUPPORTED),
+        (own(action="buy", type="limit"), Problem.UNREADABLE),
+        (own(action="buy", type="market", limit_price=5), Problem.UNREADABLE),
+        (own(action="buy", type="market", order_type="limit", limit_price=5), Problem.UNREADABLE),
+        (own(action="buy", stop_loss=5, trailing_stop=5), Problem.UNREADABLE),
+        (own(action="buy", stop_loss="0 %"), Problem.UNREADABLE),
+        (own(action="buy", take_profit="1000 %"), Problem.UNREADABLE),
+        (own(action="buy", take_profit=True), Problem.UNREADABLE),
+        (commas(action="buy", stop_loss="5 %"), Problem.UNSUPPORTED),
         (own(target=25, market_position="flat"), Problem.UNREADABLE),
         (own(market_position="sideways"), Problem.UNREADABLE),
         (own(action="buy", timenow="{{timenow}}"), Problem.UNREADABLE),
@@ -158,6 +180,43 @@ def test_refused(text: Any, problem: Problem) -> None:
         read(text)
     assert caught.value.problem is problem
     assert len(str(caught.value)) < 200
+
+
+FIVE, LIMIT = Level(Decimal(5), percent=True), Level(Decimal(90000))
+
+
+@pytest.mark.parametrize(
+    ("text", "terms"),
+    [
+        (own(action="buy", stop_loss="5 %", take_profit="+5%"), Terms(stop_loss=FIVE, take_profit=FIVE)),
+        (own(market_position="long", stop_loss="-5%"), Terms(stop_loss=FIVE)),
+        (own(action="buy", limit_price=90000, trailing_stop="2.5 %"), Terms(limit=LIMIT, trailing=250)),
+        (own(action="buy", type="Limit", order_type="limit", limit_price="90000"), Terms(limit=LIMIT)),
+        (own(action="sell", quantity=1, limit_price="5%"), Terms(limit=FIVE)),
+        # What only sells has nothing to protect.
+        (own(action="sell", stop_loss="5 %", trailing_stop=1) | {"trailing_stop": None}, None),
+        (own(target=0, take_profit=5), None),
+        ("SYMBOL=BTCUSDT;SIGNAL=BUY;STOP_PRICE=-5%;TAKE_PROFIT_PRICE_1=5%", Terms(stop_loss=FIVE, take_profit=FIVE)),
+        (
+            "SYMBOL=BTCUSDT;SIGNAL=BUY;ORDER_TYPE=LIMIT;PRICE=-5%;TAKE_PROFIT_PRICE=90000",
+            Terms(limit=FIVE, take_profit=LIMIT),
+        ),
+        ("SYMBOL=BTCUSDT;SIGNAL=SELL;ORDER_TYPE=LIMIT;PRICE=90000;VOLUME=1", Terms(limit=LIMIT)),
+        ("SYMBOL=BTCUSDT;SIGNAL=SELL;STOP_PRICE=-5%", None),
+    ],
+)
+def test_terms(text: Any, terms: Terms | None) -> None:
+    """Limits and what is to protect, as prices or distances; kept as they were."""
+    alert = read(text)
+    assert alert.wants.terms == terms
+    assert wants_of(wants_text(alert.wants)) == alert.wants
+
+
+@pytest.mark.parametrize("text", [own(action="cancel"), "SYMBOL=BTCUSDT;SIGNAL=CANCEL;STOP_PRICE=-5%"])
+def test_cancel(text: Any) -> None:
+    """What waits for its price is to end."""
+    alert = read(text)
+    assert (alert.wants, alert.closes, wants_of(wants_text(alert.wants))) == (Cancel(), True, Cancel())
 
 
 def test_not_utf_8() -> None:
@@ -234,6 +293,10 @@ _WORDS = st.sampled_from(
         " ",
         "\u202e",
         "2026-11-27T06:00:00Z",
+        "-5%",
+        "5 %",
+        "7",
+        "cancel",
     )
 )
 _VALUES = st.one_of(
@@ -259,6 +322,9 @@ _KEYS = st.sampled_from(
         "amount",
         "share",
         "type",
+        "limit_price",
+        "take_profit",
+        "trailing_stop",
         "tv_instrument",
         "timestamp",
         "max_lag",
@@ -270,12 +336,17 @@ _KEYS = st.sampled_from(
 _FIELDS = st.dictionaries(_KEYS, _VALUES, max_size=7)
 _PAIRS = st.sampled_from(("BTCUSDT", "ETHUSDC", "DOGEEUR"))
 _LIKELY = st.builds(
-    lambda fields, ticker, action: {"ticker": ticker, "action": action, **fields},
+    lambda fields, terms, ticker, action: {"ticker": ticker, "action": action, **terms, **fields},
     st.dictionaries(
         st.sampled_from(("market_position", "target", "quantity", "amount", "share", "timenow")), _VALUES, max_size=3
     ),
+    st.dictionaries(
+        st.sampled_from(("limit_price", "take_profit", "stop_loss", "trailing_stop")),
+        st.sampled_from(("5 %", "-1%", "7", "6.5", "9", "20", "0.001")),
+        max_size=2,
+    ),
     _PAIRS,
-    st.sampled_from(("buy", "sell", "close")),
+    st.sampled_from(("buy", "sell", "close", "cancel")),
 )
 _ORDER = st.dictionaries(st.sampled_from(("amount", "currency_type", "order_type", "market_position")), _VALUES)
 _COMMAS = st.builds(
@@ -291,7 +362,12 @@ _COMMAS = st.builds(
     _ORDER | _VALUES,
 )
 _LINES = st.lists(
-    st.tuples(st.sampled_from(("SYMBOL", "SIGNAL", "VOLUME", "TIME", "ORDER_TYPE", "STOP_PRICE", "ID")), _WORDS),
+    st.tuples(
+        st.sampled_from(
+            ("SYMBOL", "SIGNAL", "VOLUME", "TIME", "ORDER_TYPE", "PRICE", "STOP_PRICE", "TAKE_PROFIT_PRICE", "ID")
+        ),
+        _WORDS,
+    ),
     max_size=6,
 ).map(lambda pairs: ";".join(f"{key}={value}" for key, value in pairs))
 BODIES = st.one_of(
@@ -310,9 +386,16 @@ SHARES = st.decimals(0, 1, places=4)
     st.frozensets(st.sampled_from(tuple(Ask))),
     st.sampled_from((Decimal(1000), Decimal("0.01"), None)),
     st.booleans(),
+    st.booleans(),
 )
 def test_anything(
-    body: bytes, share: Decimal, held: Decimal, allow: frozenset[Ask], capital: Decimal | None, has_price: bool
+    body: bytes,
+    share: Decimal,
+    held: Decimal,
+    allow: frozenset[Ask],
+    capital: Decimal | None,
+    has_price: bool,
+    rests: bool,
 ) -> None:
     """No text raises anything but that it is refused, and nothing is traded that is not allowed."""
     try:
@@ -324,11 +407,19 @@ def test_anything(
     record = AlertRecord(seq=1, source="alerts", received_at=NOW, digest="", coin=alert.coin, wants=alert.wants)
     source = AlertsSource(AlertSettings(share=share, allow=allow))
     source.waiting = [record]
+    source.resting = frozenset({alert.coin}) if rests else frozenset()
     prices = dict.fromkeys(COINS, Decimal(7)) if has_price else {}
     signal = source.decide(Moment(now=NOW, prices=prices, weights={alert.coin: held}, capital=capital))
     if signal is None:
         return
     assert source.offered == (record,)
+    assert to_text(from_text(to_text(signal.wants))) == to_text(signal.wants)
+    cancels = signal.wants.cancel if isinstance(signal.wants, Moves) else frozenset[str]()
+    assert cancels <= source.resting
+    if isinstance(signal.wants, Moves) and not signal.wants.moves:
+        assert cancels
+        assert not isinstance(alert.wants, Cancel) or Ask.ORDERS in allow
+        return
     if capital is None:
         targets = signal.targets or {}
         assert all(0 <= target <= share for target in targets.values())
@@ -344,8 +435,14 @@ def test_anything(
         all_sold = move.share == ONE
         assert not buys or held + move.share <= share
         assert 0 < move.share <= (ONE if all_sold else held if sells else share)
+        terms = move.terms or Terms()
+        assert buys or not terms.protects
+        assert terms.limit is None or Ask.ORDERS in allow
+        at = terms.price(move.side, Decimal(7))
+        assert terms == Terms() or terms.is_sensible(at, Decimal(7) if held else at)
     assert not buys or Ask.OPEN in allow
     assert not sells or (Ask.CLOSE if all_sold else Ask.REDUCE) in allow
     named = isinstance(alert.wants, Trade) and alert.wants.unit is not Unit.SHARE
     assert not (buys and named) or Ask.ORDERS in allow
+    assert capital is not None or alert.wants.terms is None
     assert source.verdicts.get(1, record).state is not AlertState.REFUSED

@@ -9,18 +9,30 @@ from typing import Any
 
 import pytest
 
-from custom_components.calvalot.trading.alert import AlertRecord, AlertState, Ask, Hold, Problem, Trade, Unit
+from custom_components.calvalot.trading.alert import (
+    AlertRecord,
+    AlertState,
+    Ask,
+    Asked,
+    Cancel,
+    Hold,
+    Problem,
+    Trade,
+    Unit,
+)
 from custom_components.calvalot.trading.decimals import ONE, ZERO
-from custom_components.calvalot.trading.exchanges.base import Mode, Side
+from custom_components.calvalot.trading.exchanges.base import Mode, Side, SymbolRules
 from custom_components.calvalot.trading.ledger.alerts import MAX_WAITING
 from custom_components.calvalot.trading.ledger.ledger import Ledger
-from custom_components.calvalot.trading.ledger.records import Result
+from custom_components.calvalot.trading.ledger.records import OrderRecord, Result
 from custom_components.calvalot.trading.ledger.storage import LedgerError
+from custom_components.calvalot.trading.protection import HeldBy
 from custom_components.calvalot.trading.settings import Approval
 from custom_components.calvalot.trading.signal import Signal
 from custom_components.calvalot.trading.sources.alert_inbox import has_token, new_token, token_hash
 from custom_components.calvalot.trading.sources.alerts import AlertSettings, AlertsSource
 from custom_components.calvalot.trading.sources.base import Moment
+from custom_components.calvalot.trading.terms import Level, Terms
 from custom_components.calvalot.trading.wants import Allocation, Move, Moves
 from harness.database import rows
 from harness.engine import OpenEngine
@@ -33,9 +45,12 @@ NOW = datetime(2026, 11, 27, 6, tzinfo=UTC)
 ALL = frozenset(Ask)
 QUARTER, HALF = Decimal("0.25"), Decimal("0.5")
 LONG, FLAT = Hold(None), Hold(ZERO)
+FIVE = Level(Decimal(5), percent=True)
+EIGHT = Terms(limit=Level(Decimal(8)))
+STOP, LOWER, NEAR = Terms(stop_loss=FIVE, take_profit=FIVE), Terms(limit=FIVE), Terms(limit=FIVE, take_profit=FIVE)
 
 
-def record(wants: Hold | Trade, coin: str = "BTC", *, seq: int = 1, told: float = 0, **more: Any) -> AlertRecord:
+def record(wants: Asked, coin: str = "BTC", *, seq: int = 1, told: float = 0, **more: Any) -> AlertRecord:
     """An alert that was sent so many seconds ago."""
     return AlertRecord(
         seq=seq,
@@ -97,12 +112,58 @@ def moves(signal: Signal | None) -> set[Move]:
         (Trade(Side.SELL, Unit.SHARE, Decimal("0.1")), "0.2", ALL - {Ask.REDUCE}, Problem.NOT_ALLOWED),
         (Trade(Side.BUY, Unit.SHARE, HALF), "0.25", ALL, Problem.SHARE_REACHED),
         (Trade(Side.SELL, Unit.SHARE, HALF), "0", ALL, Problem.NOTHING_HELD),
+        (Hold(None, STOP), "0", ALL, Move("BTC", Side.BUY, QUARTER, STOP)),
+        (Hold(Decimal("0.1"), STOP), "0.2", ALL, Move("BTC", Side.SELL, Decimal("0.1"))),
+        (Hold(None, LOWER), "0", ALL, Move("BTC", Side.BUY, QUARTER, LOWER)),
+        (Hold(ZERO, LOWER), "0.1", ALL, Move("BTC", Side.SELL, ONE, LOWER)),
+        (Hold(None, LOWER), "0", ALL - {Ask.ORDERS}, Problem.NOT_ALLOWED),
+        (Hold(None, Terms(stop_loss=Level(Decimal(11)))), "0", ALL, Problem.LEVELS),
+        (Hold(None, Terms(take_profit=Level(Decimal(10)))), "0", ALL, Problem.LEVELS),
+        # Below the last price it would sell at once what is held already.
+        (Hold(None, NEAR), "0", ALL, Move("BTC", Side.BUY, QUARTER, NEAR)),
+        (Hold(None, NEAR), "0.1", ALL, Problem.LEVELS),
+        # So much as the limit makes of an amount.
+        (Trade(Side.BUY, Unit.AMOUNT, Decimal(80), EIGHT), "0", ALL, Move("BTC", Side.BUY, Decimal("0.1"), EIGHT)),
+        (Trade(Side.BUY, Unit.QUANTITY, Decimal(5), LOWER), "0", ALL, Move("BTC", Side.BUY, Decimal("0.05"), LOWER)),
+        (
+            Trade(Side.SELL, Unit.QUANTITY, Decimal(5), LOWER),
+            "0.2",
+            ALL,
+            Move("BTC", Side.SELL, Decimal("0.05"), LOWER),
+        ),
+        (Trade(Side.BUY, Unit.AMOUNT, ONE, Terms(limit=Level(Decimal(100), percent=True))), "0", ALL, Problem.LEVELS),
+        (Cancel(), "0", ALL - {Ask.ORDERS}, Problem.NOT_ALLOWED),
+        (Cancel(), "0", ALL, "unchanged"),
     ],
 )
-def test_one_alert(wants: Hold | Trade, held: str, allow: frozenset[Ask], move: Move | Problem) -> None:
+def test_one_alert(wants: Asked, held: str, allow: frozenset[Ask], move: Move | str) -> None:
     """What an alert comes to by what is held and what is allowed; never more than the largest share."""
     signal, told = decided(AlertsSource(AlertSettings(allow=allow)), [record(wants)], moment({"BTC": held}))
-    assert (moves(signal) or told) == ({move} if isinstance(move, Move) else {1: f"refused {move}"})
+    said = f"refused {move}" if isinstance(move, Problem) else move
+    assert (moves(signal) or told) == ({move} if isinstance(move, Move) else {1: said})
+
+
+def test_what_waits_for_its_price() -> None:
+    """What is to be held, and an order to end it, end what earlier alerts left waiting; a limit says nothing of what is held."""
+    source = AlertsSource(AlertSettings(allow=ALL))
+    source.took([record(Hold(None, LOWER))])
+    assert source.targets == {}
+    source.resting = frozenset({"BTC", "ETH"})
+    for wants, legs in ((Cancel(), set()), (FLAT, set()), (Hold(None, LOWER), {Move("BTC", Side.BUY, QUARTER, LOWER)})):
+        signal, _ = decided(source, [record(wants, seq=2, told=-1)], moment())
+        assert signal
+        assert signal.wants == Moves(tuple(legs), frozenset({"BTC"}))
+    signal, _ = decided(source, [record(Trade(Side.BUY, Unit.AMOUNT, Decimal(80), EIGHT), seq=3)], moment())
+    assert signal
+    assert signal.wants == Moves((Move("BTC", Side.BUY, Decimal("0.1"), EIGHT),))
+    source.took([record(LONG, seq=4)])
+    assert source.targets == {"BTC": QUARTER}
+    source.took([record(Cancel(), seq=5)])
+    assert source.targets == {"BTC": QUARTER}
+    assert decided(source, [record(Hold(None, STOP), seq=6)], moment(prices={}))[0] is None
+    for wants in (Cancel(), Hold(None, STOP)):
+        told = decided(AlertsSource(AlertSettings(allow=ALL)), [record(wants)], moment(capital=None))[1]
+        assert told == {1: "refused moves_in_blend"}
 
 
 def test_state() -> None:
@@ -445,3 +506,175 @@ async def test_given_up_while_it_was_written(rig: Rig, monkeypatch: pytest.Monke
     assert await second
     assert [type(each) for each in await asyncio.gather(first, return_exceptions=True)] == [asyncio.CancelledError]
     assert len(portfolio.ledger.alerts()) in {1, 2}
+
+
+# With limits and what protects
+
+
+async def test_a_purchase_that_is_protected(rig: Rig) -> None:
+    """Take profit and stop loss are on the exchange with the fill, from the price that was paid; a sale ends them."""
+    portfolio = await portfolio_of(rig, Mode.LIVE)
+    assert await portfolio.alerts.receive("alerts", text(rig, action="buy", stop_loss="5 %", take_profit="10 %"))
+    await rig.cycle(portfolio, after=1)
+    price = rig.exchange.price("BTCUSDC")
+    stop, target = sorted(order.stop_price or order.price for order in rig.exchange.open_orders())
+    assert (float(stop), float(target)) == (pytest.approx(float(price) * 0.95), pytest.approx(float(price) * 1.1))
+    assert portfolio.snapshot.protected_by["BTC"] is HeldBy.EXCHANGE
+    assert await portfolio.alerts.receive("alerts", text(rig, market_position="flat"))
+    await rig.cycle(portfolio, after=1)
+    assert not rig.exchange.open_orders()
+    assert rig.agree(portfolio).quantity("BTC") < Decimal("0.00001")
+    assert portfolio.snapshot.protections == {}
+
+
+async def test_a_limit(rig: Rig) -> None:
+    """It rests, is placed once, and is filled at its price with what protects it; another alert of the coin ends it."""
+    portfolio = await portfolio_of(rig, Mode.LIVE)
+    price = rig.exchange.price("BTCUSDC")
+    body = text(rig, action="buy", amount=50, limit_price="3 %", stop_loss="5 %")
+    assert await portfolio.alerts.receive("alerts", body)
+    for _ in range(3):
+        await rig.cycle(portfolio, after=1)
+    (resting,) = rig.exchange.open_orders()
+    assert float(resting.price) == pytest.approx(float(price) * 0.97)
+    assert float(resting.quantity * resting.price) == pytest.approx(50, abs=1)
+    (alert,) = await portfolio.queries.alerts()
+    assert (alert["state"], alert["result"], alert["limit_price"], alert["stop_loss"]) == (
+        "taken",
+        "open",
+        "3 %",
+        "5 %",
+    )
+    rig.exchange.set_price("BTCUSDC", price * Decimal("0.965"))
+    await rig.cycle(portfolio)
+    assert rig.agree(portfolio).quantity("BTC")
+    assert (await portfolio.queries.alerts())[0]["result"] == "executed"
+    (stop,) = rig.exchange.open_orders()
+    assert float(stop.stop_price) == pytest.approx(float(price) * 0.97 * 0.95)
+    # The next one is ended by an alert; what protects the coin stays.
+    assert await portfolio.alerts.receive("alerts", text(rig, action="buy", amount=50, limit_price="3 %"))
+    await rig.cycle(portfolio, after=1)
+    assert len(rig.exchange.open_orders()) == 2
+    assert await portfolio.alerts.receive("alerts", text(rig, action="cancel"))
+    await rig.cycle(portfolio, after=1)
+    assert [order.client_order_id for order in rig.exchange.open_orders()] == [stop.client_order_id]
+    assert states(portfolio) == ["taken"] * 3
+    assert rig.agree(portfolio)
+
+
+async def test_a_limit_to_sell(rig: Rig) -> None:
+    """Of a coin that is protected: the rest stays protected, and no more is sold than is held."""
+    portfolio = await portfolio_of(rig, Mode.LIVE)
+    assert await portfolio.alerts.receive("alerts", text(rig, action="buy", stop_loss="5 %"))
+    await rig.cycle(portfolio, after=1)
+    held = rig.agree(portfolio).quantity("BTC")
+    half = f"{(held / 2).quantize(Decimal('0.00001')):f}"
+    assert await portfolio.alerts.receive("alerts", text(rig, action="sell", quantity=half, limit_price="2 %"))
+    for _ in range(2):
+        await rig.cycle(portfolio, after=1)
+    kinds = {order.type: order.quantity for order in rig.exchange.open_orders()}
+    assert len(kinds) == 2
+    assert sum(kinds.values()) == pytest.approx(held, abs=Decimal("0.00002"))
+
+
+async def test_an_end_that_is_unclear(rig: Rig) -> None:
+    """The alert stays open until it is known what became of the order that it ends."""
+    portfolio = await portfolio_of(rig, Mode.LIVE)
+    assert await portfolio.alerts.receive("alerts", text(rig, action="buy", amount=50, limit_price="3 %"))
+    await rig.cycle(portfolio, after=1)
+    rig.exchange.fault("drop", method="DELETE", path="/order", count=None)
+    assert await portfolio.alerts.receive("alerts", text(rig, action="cancel"))
+    await rig.cycle(portfolio, after=1)
+    assert (await portfolio.queries.alerts())[0]["result"] == "open"
+    rig.exchange.clear_faults()
+    await rig.cycle(portfolio)
+    await rig.cycle(portfolio)
+    assert (await portfolio.queries.alerts())[0]["result"] == "executed"
+    assert not rig.exchange.open_orders()
+
+
+async def test_a_level_that_was_passed_before(rig: Rig) -> None:
+    """What waited for its owner is not bought where it would be sold at once."""
+    portfolio = await portfolio_of(rig, approval=Approval.ASK)
+    price = rig.exchange.price("BTCUSDC")
+    stop = f"{price * Decimal('0.95'):.2f}"
+    assert await portfolio.alerts.receive("alerts", text(rig, action="buy", stop_loss=stop))
+    await rig.cycle(portfolio, after=1)
+    (waiting,) = portfolio.ledger.open_signals(Result.WAITING)
+    rig.exchange.set_price("BTCUSDC", price * Decimal("0.94"))
+    await portfolio.commands.approve(waiting.signal_id)
+    assert portfolio.ledger.trades() == ()
+    assert portfolio.ledger.signals()[0].left_out == (("BTCUSDC", "BUY", "level_passed"),)
+
+
+def test_a_limit_and_the_price_guard() -> None:
+    """On the tick, to the better side; where there is a guard, never worse than it."""
+    rules = SymbolRules(symbol="BTCUSDC", base="BTC", quote="USDC", tick=Decimal("0.1"))
+    terms, slippage = Terms(limit=Level(Decimal("10.27"))), Decimal("0.01")
+    limits = [terms.limit_price(side, Decimal(10), rules, each) for side in Side for each in (ZERO, slippage)]
+    assert limits == [Decimal("10.2"), Decimal("10.1"), Decimal("10.3"), Decimal("10.3")]
+
+
+async def test_limits_and_cash(rig: Rig) -> None:
+    """One after the other as far as the cash reaches; what is too small is left out."""
+    portfolio = await portfolio_of(rig, alerts=AlertSettings(allow=ALL, share=Decimal("0.6")))
+    bodies = (
+        text(rig, action="buy", amount=590, limit_price="1 %"),
+        text(rig, "ETHUSDT", action="buy", amount=500, limit_price="1 %"),
+        text(rig, "XRPUSDT", action="buy", amount="5.2", limit_price="10 %"),
+        text(rig, "BNBUSDT", action="buy", amount=300, limit_price="1 %"),
+        text(rig, "SOLUSDT", action="buy", amount=100, limit_price="1 %"),
+    )
+    for body in bodies:
+        assert await portfolio.alerts.receive("alerts", body)
+    await rig.cycle(portfolio, after=1)
+    book = portfolio.ledger.book().portfolio
+    locked = sum(order.quantity * (order.limit_price or 0) for order in portfolio.ledger.resting())
+    assert 900 < locked <= book.cash
+    left_out = {symbol: reason for symbol, _, reason in portfolio.ledger.signals()[0].left_out}
+    assert (left_out.pop("XRPUSDC"), left_out.pop("SOLUSDC")) == ("below_minimum", "no_cash")
+    assert set(left_out.values()) == {"order_open"}
+    assert book.cash - locked < 10
+
+
+async def test_failing(rig: Rig) -> None:
+    """Three in a row that somebody has to put right are a problem, until one is taken."""
+    portfolio = await portfolio_of(rig)
+    assert portfolio.snapshot.silent_alerts == ("alerts",)
+    for number in range(3):
+        assert portfolio.snapshot.failing_alerts == {}
+        assert await portfolio.alerts.receive("alerts", b"oops %d" % number)
+        await rig.cycle(portfolio)
+    assert portfolio.snapshot.failing_alerts["alerts"].reason == Problem.UNREADABLE
+    assert portfolio.snapshot.silent_alerts == ()
+    # What is refused as things stand just now is none.
+    assert await portfolio.alerts.receive("alerts", text(rig, action="sell", amount=5))
+    await rig.cycle(portfolio, after=1)
+    assert states(portfolio)[-1] == "refused nothing_held"
+    assert portfolio.snapshot.failing_alerts == {}
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+async def test_a_crash_around_a_protected_purchase(rig: Rig, monkeypatch: pytest.MonkeyPatch, when: str) -> None:
+    """Wherever it comes, before the order was written down or after: bought once, and protected with the fill."""
+    portfolio = await portfolio_of(rig, Mode.LIVE)
+    assert await portfolio.alerts.receive("alerts", text(rig, action="buy", stop_loss="5 %"))
+    add = Ledger.add_orders
+
+    def fail(self: Ledger, records: Sequence[OrderRecord]) -> tuple[OrderRecord, ...]:
+        if when == "after":
+            add(self, records)
+        raise LedgerError("the ledger failed")
+
+    monkeypatch.setattr(Ledger, "add_orders", fail)
+    await rig.cycle(portfolio, after=1)
+    monkeypatch.undo()
+    assert portfolio.ledger.fact("protections")
+    assert rig.orders() == []
+    portfolio = await again(rig, portfolio)
+    rig.exchange.advance(60)  # past all that could still bring what was not sent
+    for _ in range(4):
+        await rig.cycle(portfolio, after=60)
+    assert [order.side for order in rig.orders() if order.executed] == ["BUY"]
+    assert [order.type for order in rig.exchange.open_orders()] == ["STOP_LOSS"]
+    assert rig.agree(portfolio).quantity("BTC")

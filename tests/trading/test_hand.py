@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import timedelta
 from decimal import Decimal
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -13,10 +14,11 @@ from custom_components.calvalot.trading.exchanges.base import Mode, OrderType, S
 from custom_components.calvalot.trading.exchanges.binance_format import read_rules
 from custom_components.calvalot.trading.ledger.records import OrderRecord, OrderState
 from custom_components.calvalot.trading.ledger.storage import LedgerError
-from custom_components.calvalot.trading.order_entry import Level, Ticket, TimeInForce
+from custom_components.calvalot.trading.order_entry import Ticket, TimeInForce
 from custom_components.calvalot.trading.protections import Protections
 from custom_components.calvalot.trading.sources.base import Moment
 from custom_components.calvalot.trading.sources.manual import ManualSource
+from custom_components.calvalot.trading.terms import Level
 from harness.engine import OpenEngine
 from harness.orders import limit, protect
 
@@ -423,6 +425,25 @@ async def test_a_position_that_is_closed_bit_by_bit(rig: Rig, live: OpenEngine) 
     await rig.cycle(live)
     assert quantity(live) == held
     rig.agree(live)
+
+
+async def test_a_close_that_is_refused(rig: Rig, live: OpenEngine) -> None:
+    """It is tried again, later each time up to an hour, and sells once the exchange takes it."""
+    fault = rig.exchange.fault("error", code=-2010, method="POST", path="/order", count=None)
+    await live.orders.close("BTC")
+    tries: list[int] = []
+    for _ in range(100):
+        before = rig.exchange.faults_injected.total()
+        await rig.cycle(live, after=60)
+        tries.append(rig.exchange.faults_injected.total() - before)
+    minutes = [number for number, count in enumerate(tries, start=1) if count]
+    pauses = [later - earlier for earlier, later in pairwise([0, *minutes])]
+    assert pauses[:6] == [1, 2, 4, 8, 16, 32]
+    assert len(minutes) == 6
+    rig.exchange.cancel_fault(fault)
+    await rig.cycle(live, after=3600)
+    assert quantity(live) < DUST
+    assert live.snapshot.protections == {}
 
 
 async def test_a_crash_before_anything_is_sold(rig: Rig, owner: OpenEngine, monkeypatch: pytest.MonkeyPatch) -> None:

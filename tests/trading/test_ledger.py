@@ -517,11 +517,14 @@ def test_more_than_is_held_of_the_fee_coin(ledger: Ledger, recovered: bool) -> N
 
 
 @pytest.mark.parametrize("at_once", [False, True])
-def test_fees_paid_in_what_rests(ledger: Ledger, at_once: bool) -> None:
+@pytest.mark.parametrize("kind", [OrderType.LIMIT, OrderType.AT_ONCE])
+def test_fees_paid_in_what_rests(ledger: Ledger, kind: OrderType, at_once: bool) -> None:
     """A sale of all of the fee coin that is filled in parts pays the fee of the first out of the rest: the owner lent it."""
+    if kind is OrderType.AT_ONCE and not at_once:
+        return  # it does not rest
     add_flow(ledger, "1000")
     trade(ledger, make_order(coin="BNB"), make_fill("1", "10", trade_id="1"))
-    (order,) = ledger.add_orders([replace(make_order(Side.SELL, "1", "BNB"), type=OrderType.LIMIT)])
+    (order,) = ledger.add_orders([replace(make_order(Side.SELL, "1", "BNB"), type=kind)])
     fills = [make_fill("0.5", "6", "0.01", "BNB", trade_id=trade_id) for trade_id in ("2", "3")]
     if not at_once:
         report = replace(make_report(order, *fills[:1]), quantity=Decimal(1), status=OrderStatus.PARTLY_FILLED)

@@ -98,12 +98,19 @@ export class AlertsCard extends CalvalotCard {
   _wants({ wants, size, unit }) {
     const { word, format } = this;
     if (!wants) return "";
+    if (wants === "cancel") return word("alert_cancel");
     if (wants === "hold") {
       if (size === null) return word("alert_hold_all");
       return Number(size) ? word("alert_hold", { size: format.quantity(size) }) : word("alert_flat");
     }
     const sized = { share: "%", amount: this.picture?.quote ?? "", quantity: "" }[unit];
     return word("alert_trade", { side: word(wants), size: format.quantity(size), unit: sized }).trim();
+  }
+
+  // A price, or a distance in %.
+  _level(level) {
+    if (level.endsWith("%")) return this.format.percent(Number.parseFloat(level));
+    return `${this.format.price(level)} ${this.picture?.quote ?? ""}`.trim();
   }
 
   // What became of it, in a word, and why.
@@ -119,7 +126,14 @@ export class AlertsCard extends CalvalotCard {
     const { word, format } = this;
     const mark = MARKS[alert.state];
     const title = [alert.coin, this._wants(alert)].filter(Boolean).join(" · ");
+    const levels = [
+      ["at_limit", alert.limit_price],
+      ["take_profit", alert.take_profit],
+      ["stop_loss", alert.stop_loss],
+      ["trailing_stop", alert.trailing_stop],
+    ].map(([name, level]) => level && `${word(name)} ${this._level(level)}`);
     const notes = [
+      ...levels,
       alert.test && word("alert_test"),
       alert.sent && word("alert_sent", { time: format.dateTime(alert.sent) }),
       alert.repeats > 0 && word("alert_repeats", { count: alert.repeats }),

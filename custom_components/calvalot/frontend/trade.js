@@ -8,6 +8,8 @@ import { coin } from "./icons.js";
 import { refusal } from "./wording.js";
 
 const FEE = 0.001;
+// Where the sliders of take profit and stop loss end, in %; more can be typed.
+const MOST = 30;
 const verb = ({ side }) => (side === "BUY" ? "buy" : "sell");
 
 export class TradeCard extends CalvalotCard {
@@ -30,8 +32,22 @@ export class TradeCard extends CalvalotCard {
     const [limit, limitField] = number("limit_price", () => this._tell());
     const [amount, amountField] = number("amount", () => this._sized("amount"));
     const [quantity, quantityField] = number("quantity", () => this._sized("quantity"));
-    const [target, targetField] = number("take_profit", () => this._tell(), "take_profit_percent");
-    const [stop, stopField] = number("stop_loss", () => this._tell(), "stop_loss_percent");
+    // A distance in %, typed or slid to.
+    const distance = (name) => {
+      const [input, field] = number(name, () => this._tell(), `${name}_percent`);
+      const slide = () => {
+        input.value = Number(slider.value) ? slider.value : "";
+        this._tell();
+      };
+      const label = word(`${name}_percent`);
+      const range = { type: "range", min: "0", max: MOST, step: "0.5", value: "0", "aria-label": label };
+      const slider = h("input", { ...range, oninput: slide });
+      this._sliders.push([slider, input]);
+      return [input, h("div", {}, field, slider)];
+    };
+    this._sliders = [];
+    const [target, targetField] = distance("take_profit");
+    const [stop, stopField] = distance("stop_loss");
     const share = h("input", { type: "range", name: "share", min: "0", max: "100", value: "0" });
     share.addEventListener("input", () => this._portion());
     Object.assign(this, { _side: side, _type: type, _coin: code, _limit: limit, _amount: amount });
@@ -124,6 +140,7 @@ export class TradeCard extends CalvalotCard {
     const whole = this._buys ? picture.cash / at : this._position?.quantity;
     const part = Number(this._quantity.value) / Number(whole);
     if (Number.isFinite(part)) this._share.value = String(Math.min(100, Math.round(part * 100)));
+    for (const [slider, input] of this._sliders) slider.value = input.value || "0";
     const results = [];
     const amount = Number(this._quantity.value) * at;
     for (const [name, input, sign] of [

@@ -8,13 +8,14 @@ import json
 
 from .decimals import ZERO
 from .exchanges.base import Side
+from .terms import Terms, terms_of, terms_row
 
 
 class Ask(StrEnum):
     """What an alert may be allowed to ask for.
 
     `close` sells all of a coin, `reduce` some of it, `open` buys it, `orders` buys a quantity or an amount that the alert names,
-    `untimed` comes without the time at which it was sent.
+    names a limit, or ends one; `untimed` comes without the time at which it was sent.
     """
 
     CLOSE = "close"
@@ -46,6 +47,7 @@ class Hold:
     """A share of its source's part (a fraction) that is to be held of a coin; None: as much as its owner has set."""
 
     share: Decimal | None
+    terms: Terms | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,17 @@ class Trade:
     side: Side
     unit: Unit
     size: Decimal
+    terms: Terms | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """The end of what earlier alerts left waiting for its price."""
+
+    terms: Terms | None = None
+
+
+type Asked = Hold | Trade | Cancel
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +78,7 @@ class Alert:
     """
 
     coin: str
-    wants: Hold | Trade
+    wants: Asked
     format: Format
     told_at: datetime | None = None
     has_id: bool = False
@@ -74,13 +87,19 @@ class Alert:
 
     @property
     def closes(self) -> bool:
-        """Whether it sells, whatever is held: it goes before those that may buy."""
+        """Whether it buys nothing, whatever is held: it goes before those that may."""
         return closes(self.wants)
 
 
-def closes(wants: Hold | Trade) -> bool:
-    """Whether something that is wanted can only sell."""
+def closes(wants: Asked) -> bool:
+    """Whether something that is wanted buys nothing."""
+    if isinstance(wants, Cancel):
+        return True
     return wants.share == ZERO if isinstance(wants, Hold) else wants.side is Side.SELL
+
+
+# Why an alert is taken up that trades nothing: it ends what waits for its price.
+CANCELS = "cancel"
 
 
 class AlertState(StrEnum):
@@ -112,6 +131,7 @@ class Problem(StrEnum):
     SHARE_REACHED = "share_reached"
     NOTHING_HELD = "nothing_held"
     NO_PRICE = "no_price"
+    LEVELS = "levels"
     MOVES_IN_BLEND = "moves_in_blend"
 
 
@@ -139,7 +159,7 @@ class AlertRecord:
     digest: str
     format: str = ""
     coin: str = ""
-    wants: Hold | Trade | None = None
+    wants: Asked | None = None
     is_test: bool = False
     state: AlertState = AlertState.WAITING
     reason: str = ""
@@ -153,19 +173,26 @@ class AlertRecord:
         return self.told_at or self.received_at, self.wants is None or not closes(self.wants)
 
 
-def wants_text(wants: Hold | Trade) -> str:
+def wants_text(wants: Asked) -> str:
     """What an alert wants, as JSON."""
-    if isinstance(wants, Hold):
-        return json.dumps({"hold": None if wants.share is None else f"{wants.share:f}"})
-    return json.dumps({"side": wants.side.value, wants.unit.value: f"{wants.size:f}"})
+    terms = {"terms": terms_row(wants.terms)} if wants.terms else {}
+    match wants:
+        case Hold(share):
+            return json.dumps({"hold": None if share is None else f"{share:f}", **terms})
+        case Trade(side, unit, size):
+            return json.dumps({"side": side.value, unit.value: f"{size:f}", **terms})
+    return json.dumps({"cancel": True})
 
 
-def wants_of(text: str) -> Hold | Trade:
+def wants_of(text: str) -> Asked:
     """What `wants_text` wrote. Raises ValueError."""
     document = json.loads(text)
+    terms = terms_of(document.pop("terms", {}))
+    if "cancel" in document:
+        return Cancel()
     if "hold" in document:
         share = document["hold"]
-        return Hold(None if share is None else Decimal(share))
+        return Hold(None if share is None else Decimal(share), terms)
     side = Side(document.pop("side"))
     ((unit, size),) = document.items()
-    return Trade(side, Unit(unit), Decimal(size))
+    return Trade(side, Unit(unit), Decimal(size), terms)

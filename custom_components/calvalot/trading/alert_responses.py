@@ -2,12 +2,13 @@
 
 from datetime import datetime
 
-from .alert import AlertRecord, Hold, Trade, Unit
+from .alert import AlertRecord, Asked, Cancel, Hold, Trade, Unit
 from .decimals import HUNDRED, decimal_text
 from .ledger.ledger import Ledger
 from .ledger.records import Result
 from .responses import Json, iso
 from .signal import SignalKey, SourceKind
+from .terms import Terms
 
 
 def outside_alert(record: AlertRecord, result: str = "") -> Json:
@@ -30,13 +31,34 @@ def outside_alert(record: AlertRecord, result: str = "") -> Json:
     }
 
 
-def wanted(wants: Hold | Trade | None) -> Json:
-    """What an alert asks for: to hold a share in % (None: as much as its source may), or a trade of a size."""
-    if isinstance(wants, Trade):
-        size = wants.size * HUNDRED if wants.unit is Unit.SHARE else wants.size
-        return {"wants": wants.side.value.lower(), "size": decimal_text(size), "unit": wants.unit.value}
-    share = None if wants is None or wants.share is None else decimal_text(wants.share * HUNDRED)
-    return {"wants": "" if wants is None else "hold", "size": share, "unit": "" if wants is None else Unit.SHARE.value}
+def wanted(wants: Asked | None) -> Json:
+    """What an alert asks for: to hold a share in % (None: as much as its source may), a trade of a size, or an end of limits.
+
+    Its terms are prices, or distances in %.
+    """
+    match wants:
+        case Trade(side, unit, size):
+            told: Json = {
+                "wants": side.value.lower(),
+                "size": size * HUNDRED if unit is Unit.SHARE else size,
+                "unit": unit,
+            }
+        case Hold(share):
+            told = {"wants": "hold", "size": None if share is None else share * HUNDRED, "unit": Unit.SHARE}
+        case Cancel():
+            told = {"wants": "cancel", "size": None, "unit": ""}
+        case _:
+            told = {"wants": "", "size": None, "unit": ""}
+    size, unit = told["size"], told["unit"]
+    return {**told, "size": None if size is None else decimal_text(size), "unit": str(unit), **_terms(wants)}
+
+
+def _terms(wants: Asked | None) -> Json:
+    """Limit, take profit, stop loss and trailing stop, as actions take them."""
+    terms = (wants and wants.terms) or Terms()
+    levels = {"limit_price": terms.limit, "take_profit": terms.take_profit, "stop_loss": terms.stop_loss}
+    trailing = None if terms.trailing is None else f"{decimal_text(terms.trailing / HUNDRED)} %"
+    return {name: level and level.text for name, level in levels.items()} | {"trailing_stop": trailing}
 
 
 def alerts(ledger: Ledger, limit: int, before: int | None = None, since: datetime | None = None) -> list[Json]:

@@ -31,7 +31,6 @@ from .order_names import OrderNames
 from .plans import Plans
 from .preparation import Preparation
 from .profit import Today, midnight_utc
-from .protections import Protections
 from .publisher import Publisher
 from .queries import Queries
 from .rank_filter import RankFilter
@@ -111,9 +110,19 @@ class Engine:
         self._risk = Risk(settings, ledger, clock, events, exchange.fee_coin)
         frozen = Frozen(settings, self.members)
         self._signals = Signals(
-            settings, self.sources, ledger, names, self._executor, self._fetcher, self._risk, clock, events, frozen
+            settings,
+            self.sources,
+            ledger,
+            names,
+            self._executor,
+            self._fetcher,
+            self._risk,
+            clock,
+            events,
+            frozen,
+            exchange,
         )
-        self._protections = Protections(settings, exchange, ledger, self._executor, self._signals.held_back, clock)
+        self._protections = self._signals.protections
         accounts = Accounts() if accounts is None else accounts
         cash_flows = CashFlows(settings, ledger, clock)
         wallet = Wallet(settings, exchange, ledger, accounts, clock)

@@ -104,6 +104,23 @@ def as_planned(buys: Sequence[PlannedOrder], cash: Decimal, market: Market, limi
     ), ()
 
 
+def at_limits(
+    buys: Sequence[PlannedOrder], cash: Decimal, market: Market, limits: Limits
+) -> tuple[tuple[PlannedOrder, ...], tuple[LeftOut, ...], Decimal]:
+    """Buys that wait for their price, one after the other as far as the cash reaches; and the cash that they leave."""
+    orders: list[PlannedOrder] = []
+    left_out: list[LeftOut] = []
+    for order in buys:
+        limit, rules = order.limit_price or order.price, market.rules[order.symbol]
+        quantity = min(order.quantity, rules.round_quantity(max(cash, ZERO) / (limit * (ONE + FEE_MARGIN))))
+        if quantity * limit < smallest_order(market, limits, order.coin):
+            left_out.append(LeftOut(order.coin, order.symbol, order.side, Reason.NO_CASH))
+            continue
+        orders.append(replace(order, quantity=quantity, amount=quantity * limit))
+        cash -= _at_most(orders[-1], market, limits)
+    return tuple(orders), tuple(left_out), cash
+
+
 def _at_most(order: PlannedOrder, market: Market, limits: Limits) -> Decimal:
     """What a buy costs at most, fee included."""
     if order.quote_amount is not None:

@@ -16,7 +16,7 @@ from .frozen import Frozen
 from .inputs import Fetcher, Inputs
 from .ledger.ledger import Ledger
 from .ledger.records import OrderRecord, OrderState
-from .order_entry import Level, Ticket, order_of
+from .order_entry import Ticket, order_of
 from .outcomes import Outcomes
 from .portfolio import Portfolio
 from .preparation import Preparation
@@ -29,6 +29,7 @@ from .settings import Settings
 from .signal import BY_HAND, PORTFOLIO, PROTECTION, SignalKey
 from .sizing import Market, PlannedOrder
 from .snapshot import Status
+from .terms import Level
 
 KEY = SignalKey(PORTFOLIO, BY_HAND)
 

@@ -4,13 +4,14 @@ from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 
-from .decimals import HUNDRED, ONE, ZERO, round_down, round_up
+from .decimals import ONE, ZERO, round_down, round_up
 from .errors import CommandError
 from .exchanges.base import OrderType, Side, SymbolRules
 from .exchanges.paper import FEE, slippage
 from .limits import Limits
 from .portfolio import Portfolio
 from .sizing import NOTIONAL_MARGIN, Market, PlannedOrder, make_order, worst_factor
+from .terms import Level
 
 
 class TimeInForce(StrEnum):
@@ -26,22 +27,6 @@ _TYPES = {
     TimeInForce.IOC: OrderType.AT_ONCE,
     TimeInForce.FOK: OrderType.FILL_OR_KILL,
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Level:
-    """A price in quote, or how far one is from another, in %."""
-
-    value: Decimal
-    percent: bool = False
-
-    def above(self, price: Decimal) -> Decimal:
-        """The price it means for what is to be above another one."""
-        return price * (ONE + self.value / HUNDRED) if self.percent else self.value
-
-    def below(self, price: Decimal) -> Decimal:
-        """The price it means for what is to be below another one."""
-        return price * (ONE - self.value / HUNDRED) if self.percent else self.value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,11 +9,12 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal, localcontext
 
 from .decimals import EXACT, ZERO
-from .exchanges.base import Side
-from .funding import Funded, as_planned, nearest, needed, proceeds, scaled_alike
+from .exchanges.base import OrderType, Side
+from .funding import Funded, as_planned, at_limits, nearest, needed, proceeds, scaled_alike
 from .limits import Limits
 from .portfolio import Portfolio, Valuation
 from .sizing import LeftOut, Market, PlannedOrder, Reason, make_order, smallest_order
+from .terms import Terms
 from .wants import Allocation, Moves, Orders, Wants
 
 
@@ -22,7 +23,7 @@ class Plan:
     """Sells that can be sent at once, buys as amounts wanted by coin, and what was left out.
 
     `reserve` is the cash (quote) that is not to be spent, of an allocation that asks for some; None of all else.
-    `buys` are those whose sizes are given.
+    `buys` are those whose sizes are given, `resting` those that wait for their price.
     """
 
     sells: tuple[PlannedOrder, ...] = ()
@@ -30,6 +31,7 @@ class Plan:
     left_out: tuple[LeftOut, ...] = ()
     reserve: Decimal | None = None
     buys: tuple[PlannedOrder, ...] = ()
+    resting: tuple[PlannedOrder, ...] = ()
 
 
 def plan(
@@ -58,6 +60,7 @@ def plan(
             left_out=tuple(planner.left_out),
             reserve=planner.reserve,
             buys=tuple(planner.buys),
+            resting=tuple(planner.resting),
         )
 
 
@@ -86,6 +89,7 @@ class _Planner:
         self.left_out: list[LeftOut] = []
         self.reserve: Decimal | None = None
         self.buys: list[PlannedOrder] = []
+        self.resting: list[PlannedOrder] = []
 
     def orders(self, orders: Orders) -> None:
         """Each order as it is, at the price guard of this moment; a purchase never for more than it was planned for."""
@@ -104,10 +108,16 @@ class _Planner:
                 self.buys.append(replace(placed, limit_price=guard, quote_amount=order.quote_amount))
 
     def moves(self, moves: Moves) -> None:
-        """Each move buys or sells its share of the capital."""
+        """Each move buys or sells its share of the capital, at once or at its limit."""
         for move in moves.moves:
             trade = self._buy if move.side is Side.BUY else self._sell
             trade(move.coin, move.share * self._valuation.total)
+        limited = {(each.coin, each.side): each.terms for each in moves.moves if each.terms and each.terms.limit}
+        sells = [(order, limited.get((order.coin, Side.SELL))) for order in self.sells]
+        self.sells = [self._waiting(order, terms) if terms else order for order, terms in sells]
+        for (coin, side), terms in limited.items():
+            if side is Side.BUY and (amount := self.wanted.pop(coin, None)) is not None:
+                self._buy_later(coin, min(amount, self._cap()), terms)
 
     def targets(self, wants: Allocation) -> None:
         """Each coin moves to its share of the capital; a target of 0 is an exit, however small.
@@ -191,6 +201,21 @@ class _Planner:
         else:
             self._leave(coin, Side.SELL, Reason.BELOW_MINIMUM)
 
+    def _buy_later(self, coin: str, amount: Decimal, terms: Terms) -> None:
+        order = make_order(self._market, self._limits, coin, Side.BUY, amount / self._market.prices[coin])
+        order = order and self._waiting(order, terms)
+        if order is None or order.amount < smallest_order(self._market, self._limits, coin):
+            self._leave(coin, Side.BUY, Reason.BELOW_MINIMUM)
+        else:
+            self.resting.append(order)
+
+    def _waiting(self, order: PlannedOrder, terms: Terms) -> PlannedOrder:
+        """An order that waits for its price."""
+        slippage = self._limits.slippage(order.coin)
+        limit = terms.limit_price(order.side, order.price, self._market.rules[order.symbol], slippage)
+        amount = order.quantity * limit
+        return replace(order, type=OrderType.LIMIT, limit_price=limit, amount=amount, quote_amount=None)
+
     def _sized_sell(self, coin: str, held: Decimal, amount: Decimal, *, whole: bool) -> PlannedOrder | None:
         price = self._market.prices[coin]
         rules = self._market.rules[self._market.symbol(coin)]
@@ -218,6 +243,10 @@ def fund(planned: Plan, cash: Decimal, capital: Decimal, market: Market, limits:
         cap = limits.max_order_share * capital
         if planned.buys:
             return as_planned(planned.buys, cash, market, limits)
+        if planned.resting:
+            waiting, short, cash = at_limits(planned.resting, cash, market, limits)
+            buys, left_out = fund(replace(planned, resting=()), cash, capital, market, limits)
+            return (*waiting, *buys), (*short, *left_out)
         amounts = {coin: min(amount, cap) for coin, amount in planned.wanted.items()}
         if planned.reserve is None:
             return scaled_alike(amounts, max(cash, ZERO), market, limits)

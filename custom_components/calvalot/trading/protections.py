@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
+from itertools import takewhile
 
 from .account import committed, sent_and_locking
 from .decimals import BASIS_POINTS, ONE, ZERO, points_under
@@ -17,6 +18,7 @@ from .held_back import HeldBack
 from .ledger.ledger import Ledger
 from .ledger.records import OrderRecord, OrderState
 from .protection import HeldBy, Protection, from_text, to_text
+from .refusals import again_at
 from .settings import Settings
 from .signal import PORTFOLIO, PROTECTION, SignalKey
 from .sizing import Market, PlannedOrder
@@ -136,6 +138,8 @@ class Protections:
             return (*done, *(await self._restore(coin, market, prices) if settled else ()))
         if placed:
             return ()
+        if protection.is_reached(market.prices[coin]) and await asyncio.to_thread(self._is_refused, coin, protection):
+            return ()
         orders = await asyncio.to_thread(self._orders, coin, protection, market, last)
         done = await self._executor.execute(KEY, orders, prices, paired=len(orders) > 1)
         await self.heed(done)  # before any source is asked what it would buy
@@ -149,6 +153,17 @@ class Protections:
         protection = replace(protection, highest=price)
         await self.want(coin, protection)
         return protection
+
+    def _is_refused(self, coin: str, protection: Protection) -> bool:
+        """Whether its sale has to wait since the exchange has refused it, each time in a row for longer."""
+        sales = [
+            order
+            for order in self._ledger.orders(KEY)
+            if order.coin == coin and order.created_at >= protection.since and not order.type.rests
+        ]
+        refused = list(takewhile(lambda order: order.state is OrderState.REJECTED, reversed(sales)))
+        again = again_at([order.created_at for order in reversed(refused)])
+        return again is not None and self._clock() < again
 
     def _last(self, coin: str, since: datetime) -> list[OrderRecord]:
         """The orders that protected a coin last, a pair or one."""

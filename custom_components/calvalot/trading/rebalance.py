@@ -14,18 +14,18 @@ from .frozen import Frozen
 from .held_back import HeldBack
 from .ledger.ledger import Ledger
 from .ledger.records import OrderRecord, OrderState, Result, SignalRecord
+from .move_terms import MoveTerms
 from .planner import fund, plan
 from .portfolio import Portfolio, Position
+from .protections import Protections
 from .rank_filter import RankFilter
+from .refusals import again_at
 from .settings import Settings
 from .signal import PROTECTION
 from .sizing import NOTIONAL_MARGIN, LeftOut, Market, PlannedOrder, Reason, least_quantity
 from .wants import Allocation, Moves, Orders, Wants
 
 MAX_REFUSALS = 2
-# How long a refused leg of a sale of everything waits: twice as long each time.
-FIRST_RETRY = timedelta(minutes=1)
-LONGEST_RETRY = timedelta(hours=1)
 # What a sale of the fee coin itself leaves for its own fee.
 FEE_RESERVE = Decimal("0.001")
 DAY = timedelta(days=1)
@@ -60,6 +60,7 @@ class Rebalancer:
         ranks: RankFilter,
         fresh: Callable[[Market], Market],
         frozen: Frozen,
+        protections: Protections,
     ) -> None:
         """`fee_coin` is the coin that the exchange may take its fees in; `fresh` has a market's prices of this moment."""
         self._executor = executor
@@ -71,6 +72,7 @@ class Rebalancer:
         self._ranks = ranks
         self._fresh = fresh
         self._frozen = frozen
+        self._terms = MoveTerms(executor, ledger, protections, clock)
 
     async def order_plan(
         self,
@@ -101,7 +103,8 @@ class Rebalancer:
         if wants is None or valuation is None or _missing_price(wants, market):
             return None
         available = portfolio.less(locked, market.quote)
-        blocked = await self._blocked(record, market)
+        passed = self._terms.passed(wants, portfolio.positions, market)
+        blocked = {**passed, **await self._blocked(record, market)}
         blocked |= self._spoken_for(locked, available, market)
         blocked |= {(coin, side): reason for coin, reason in aside.items() for side in Side}
         blocked |= {(coin, Side.BUY): reason for coin, reason in self._ranks.not_bought(wants.coins).items()}
@@ -115,7 +118,8 @@ class Rebalancer:
             limits = replace(limits, coins=None)
         planned = plan(wants, replace(sellable, cash=cash), valuation, market, limits, blocked)
         if with_proceeds:
-            cash += sum((order.amount for order in planned.sells), ZERO) * (ONE - FEE_RESERVE)
+            sold = (order.amount for order in planned.sells if not order.type.rests)
+            cash += sum(sold, ZERO) * (ONE - FEE_RESERVE)
         buys, short = fund(planned, cash, valuation.total, market, limits)
         order_plan = OrderPlan(sells=planned.sells, buys=buys, left_out=planned.left_out + short)
         return order_plan if record.kind.sells_out else await self._within_day(order_plan)
@@ -138,6 +142,7 @@ class Rebalancer:
         market = self._fresh(market)
         # Before everything is sold nothing may be locked by an order, or be bought by one.
         done = [*await self._executor.withdraw(fee_prices)] if record.kind.sells_out else []
+        done += await self._terms.end_earlier(record, fee_prices)
         order_plan = await self.order_plan(record, account, market, with_proceeds=False)
         if order_plan and not halted() and (lifted := await self._lift(order_plan, fee_prices)):
             done += lifted
@@ -154,6 +159,7 @@ class Rebalancer:
                 market = self._fresh(market)
                 order_plan = await self.order_plan(record, account, market, with_proceeds=False)
             if order_plan and order_plan.buys and not halted():
+                await self._terms.protect(record.wants, order_plan.buys, market)
                 done += await self._executor.execute(record.key, order_plan.buys, fee_prices)
             order_plan = await self.order_plan(record, account, market, with_proceeds=False)
         return await self.judge(record, order_plan, last_pass=last_pass and not halted()), tuple(done)
@@ -209,6 +215,8 @@ class Rebalancer:
             elif order.state is OrderState.BOOKED and isinstance(record.wants, Moves | Orders):
                 filled = _is_filled(order, market.rules.get(order.symbol))
                 blocked[leg] = Reason.ALREADY_PLACED if filled else Reason.UNFILLED
+            elif order.state.rests:
+                blocked[leg] = Reason.ORDER_OPEN
         blocked |= {leg: Reason.REFUSED for leg, times in refusals.items() if self._is_refused(record, times)}
         for order in await asyncio.to_thread(self._ledger.in_flight):
             blocked |= dict.fromkeys(((order.coin, side) for side in Side), Reason.ORDER_OPEN)
@@ -248,7 +256,8 @@ class Rebalancer:
         """Whether a leg that was refused at these times is not placed now; one that sells everything only waits."""
         if not record.kind.sells_out:
             return len(times) >= MAX_REFUSALS
-        return self._clock() < times[-1] + min(FIRST_RETRY * (1 << min(len(times) - 1, 10)), LONGEST_RETRY)
+        again = again_at(times)
+        return again is not None and self._clock() < again
 
     async def _within_day(self, order_plan: OrderPlan) -> OrderPlan:
         """No more orders than the day allows, sells first; one in flight may have traded."""
@@ -271,7 +280,7 @@ class Rebalancer:
     async def _judged(self, record: SignalRecord, order_plan: OrderPlan | None, *, last_pass: bool) -> SignalRecord:
         """The record with what became of the signal so far; see the contract for what each result means."""
         orders = await asyncio.to_thread(self._ledger.orders, record.key)
-        in_flight = any(not order.state.settled for order in orders)
+        in_flight = any(not order.state.settled for order in orders) or await self._terms.is_ending(record)
         placeable = order_plan is None or bool(order_plan.orders)
         passing = order_plan is not None and any(item.reason.passing for item in order_plan.left_out)
         if record.kind.sells_out:  # what another signal bought without an answer is sold, too

@@ -10,7 +10,7 @@ from .approvals import Approvals
 from .decimals import ONE
 from .errors import CommandError
 from .events import EventQueue
-from .exchanges.base import Side
+from .exchanges.base import Exchange, Side
 from .executor import Executor
 from .exits import Exits
 from .frozen import Frozen
@@ -22,6 +22,7 @@ from .ledger.records import OVERTAKEN, OrderState, Result, SignalRecord
 from .order_names import OrderNames
 from .outcomes import Outcomes
 from .own_signals import OwnSignals
+from .protections import Protections
 from .rebalance import OrderPlan, Rebalancer
 from .risk import Risk
 from .settings import Settings
@@ -54,6 +55,7 @@ class Signals:
         clock: Callable[[], datetime],
         events: EventQueue,
         frozen: Frozen,
+        exchange: Exchange,
     ) -> None:
         self._settings = settings
         self._sources = sources
@@ -64,6 +66,7 @@ class Signals:
         self._clock = clock
         self._events = events
         self.held_back = HeldBack(settings, sources, ledger, clock)
+        self.protections = Protections(settings, exchange, ledger, executor, self.held_back, clock)
         self._rebalancer = Rebalancer(
             executor,
             ledger,
@@ -74,6 +77,7 @@ class Signals:
             fetcher.ranks,
             fetcher.fresh,
             frozen,
+            self.protections,
         )
         self._joining = Joining(ledger)
         self.outcomes = Outcomes(ledger, fetcher, events)

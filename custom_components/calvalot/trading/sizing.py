@@ -47,6 +47,7 @@ class Reason(StrEnum):
     RANK = "rank"
     RANK_UNCLEAR = "rank_unclear"
     RESTING = "resting"
+    LEVEL_PASSED = "level_passed"
 
     @property
     def passing(self) -> bool:

@@ -6,6 +6,7 @@ from datetime import date, datetime
 from decimal import Decimal, localcontext
 from enum import StrEnum
 
+from .alert import AlertRecord
 from .decimals import EXACT, HUNDRED, ZERO
 from .errors import ExchangeError, SourceError
 from .exchanges.base import KeyPermissions, Mode
@@ -116,7 +117,8 @@ class Snapshot(Figures):
     is too little to begin with; `permissions` what the key may do, where that is known.
     `spare` is what may be paid in, in EUR, in live mode. `fall` is how far the follower is from its stop loss's peak, in %, where it has a stop loss.
     `refused_by` is the key of the source that has the leader's problem, `held_back` are the coins that a stop sold
-    and that are not bought again yet, `moves_in_blend` those of sources that say moves.
+    and that are not bought again yet, `moves_in_blend` those of sources that say moves. `failing_alerts` is the last alert of sources
+    of which the last ones all failed, `silent_alerts` are those of which none ever came.
     `due` is when the next cycle is wanted, where a signal waits for its turn.
     `exiting` is the sale of everything that is not done, `returned_signal` an older signal that the leader shows again.
     `book` is the number of the book in use. `ranks_at` is when the ranks were told last, `rank_problem` what went wrong with the
@@ -147,6 +149,8 @@ class Snapshot(Figures):
     sources: tuple[SourceFigures, ...] = ()
     held_back: tuple[str, ...] = ()
     moves_in_blend: tuple[str, ...] = ()
+    failing_alerts: Mapping[str, AlertRecord] = field(default_factory=dict[str, AlertRecord])
+    silent_alerts: tuple[str, ...] = ()
     exchange_connected: bool | None = None
     exchange_problem: ExchangeError | None = None
     unknown_coins: tuple[str, ...] = ()

@@ -27,6 +27,7 @@ from .signal import PORTFOLIO
 from .signals import Signals
 from .sizing import Market
 from .snapshot import Figures, PositionFigures, Snapshot, SourceFigures, Status, figures
+from .sources.alerts_state import AlertsState
 from .sources.blend import MOVES
 from .sources.blend_state import BlendState
 from .sources.state import SourceState
@@ -89,6 +90,7 @@ class SnapshotBuilder:
             book = await self._close_day(book, signal, valuation, inputs.rate, inputs.market, now)
         waiting = await self._signals.approvals.waiting()
         each = [asked for source in self._sources for asked in source.asked]
+        told = [state for state in each if isinstance(state, AlertsState)]
         remote = [source for source in each if source.source.remote]
         updates = [source.latest for source in each if source.latest and source.latest.update_required]
         quote = self._settings.quote
@@ -142,6 +144,8 @@ class SnapshotBuilder:
             ),
             held_back=await self._signals.held_back.coins(),
             sources=tuple(self._source(source) for source in each),
+            failing_alerts={state.key: state.failing for state in told if state.failing},
+            silent_alerts=tuple(state.key for state in told if state.is_silent),
             moves_in_blend=tuple(source.key for source in each if source.refused and source.refused.reason == MOVES),
             open_orders=await asyncio.to_thread(self._ledger.in_flight),
             resting=await asyncio.to_thread(self._ledger.resting),

@@ -8,6 +8,7 @@ from typing import Any
 
 from .exchanges.base import Side
 from .sizing import PlannedOrder
+from .terms import Terms, terms_of, terms_row
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,18 +31,20 @@ class Allocation:
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """Buy or sell a share of the capital (a fraction from 0 to 1, for sells too) of a coin."""
+    """Buy or sell a share of the capital (a fraction from 0 to 1, for sells too) of a coin, at once or as its terms say."""
 
     coin: str
     side: Side
     share: Decimal
+    terms: Terms | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Moves:
-    """Moves, each placed at most once."""
+    """Moves, each placed at most once; before them end the orders that earlier signals of their source left in coins to `cancel`."""
 
     moves: tuple[Move, ...] = ()
+    cancel: frozenset[str] = frozenset()
 
     @property
     def coins(self) -> frozenset[str]:
@@ -79,7 +82,8 @@ EVERYTHING_SOLD = Allocation()
 def to_text(wants: Wants) -> str:
     """What is wanted as JSON, the same text for the same content."""
     if isinstance(wants, Moves):
-        return json.dumps({"moves": sorted((move.coin, move.side.value, f"{move.share:f}") for move in wants.moves)})
+        rows = sorted((_move_row(move) for move in wants.moves), key=lambda row: row[:3])
+        return json.dumps({"moves": rows} | ({"cancel": sorted(wants.cancel)} if wants.cancel else {}))
     if isinstance(wants, Orders):
         return json.dumps({"orders": [_order_text(order) for order in wants.orders]})
     document: dict[str, object] = {"allocation": {coin: f"{wants.shares[coin]:f}" for coin in sorted(wants.coins)}}
@@ -94,7 +98,7 @@ def from_text(text: str) -> Wants:
     """What `to_text` wrote. Raises ValueError."""
     document = json.loads(text)
     if "moves" in document:
-        return Moves(tuple(Move(coin, Side(side), Decimal(share)) for coin, side, share in document["moves"]))
+        return Moves(tuple(_move(*row) for row in document["moves"]), frozenset(document.get("cancel", ())))
     if "orders" in document:
         return Orders(tuple(_order(row) for row in document["orders"]))
     cash = document.get("cash")
@@ -103,6 +107,15 @@ def from_text(text: str) -> Wants:
         keep=frozenset(document.get("keep", ())),
         cash=None if cash is None else Decimal(cash),
     )
+
+
+def _move_row(move: Move) -> list[Any]:
+    terms = terms_row(move.terms)
+    return [move.coin, move.side.value, f"{move.share:f}", *([terms] if terms else [])]
+
+
+def _move(coin: str, side: str, share: str, terms: Mapping[str, Any] | None = None) -> Move:
+    return Move(coin, Side(side), Decimal(share), terms_of(terms or {}))
 
 
 _AMOUNTS = ("quantity", "price", "amount", "limit_price", "quote_amount")

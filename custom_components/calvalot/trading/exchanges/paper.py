@@ -115,7 +115,7 @@ class PaperExchange:
         slipped = _slipped(price, order.side, rules)
         buys = order.side is Side.BUY
         quantity = order.quantity if order.quote_amount is None else rules.round_quantity(order.quote_amount / slipped)
-        if order.type is OrderType.STOP_LOSS and _is_reached(order, price):
+        if order.type is OrderType.STOP_LOSS and is_reached(order, price):
             raise Refused("the stop price is reached already", WOULD_TRADE)
         limit = order.limit_price
         meets = limit is None or (slipped <= limit if buys else slipped >= limit)
@@ -127,7 +127,7 @@ class PaperExchange:
     async def place_pair(self, name: str, target: OrderRequest, stop: OrderRequest) -> tuple[OrderReport, OrderReport]:
         """Two sales of which one ends the other, with the price between them."""
         price, _ = self._known(target)
-        if _is_reached(target, price) or _is_reached(stop, price):
+        if is_reached(target, price) or is_reached(stop, price):
             raise Refused("the price is not between target and stop", WOULD_TRADE)
         first, second = (replace(self._report(each, each.quantity), pair=name) for each in (target, stop))
         return first, second
@@ -143,7 +143,7 @@ class PaperExchange:
         for order in orders:
             request, report = order.request, order.report
             price, rules = self._price(request.symbol), self._rules.get(request.symbol)
-            if report.pair in ended or not price or not rules or not rules.trading or not _is_reached(request, price):
+            if report.pair in ended or not price or not rules or not rules.trading or not is_reached(request, price):
                 continue
             stops = request.type is OrderType.STOP_LOSS
             at = _slipped(price, request.side, rules) if stops else request.limit_price or price
@@ -226,7 +226,7 @@ def _slipped(price: Decimal, side: Side, rules: SymbolRules) -> Decimal:
     return price * (ONE + slipped if side is Side.BUY else ONE - slipped)
 
 
-def _is_reached(order: OrderRequest, price: Decimal) -> bool:
+def is_reached(order: OrderRequest, price: Decimal) -> bool:
     """Whether the price has come to the limit of an order, or to its stop."""
     if order.type is OrderType.STOP_LOSS:
         return price <= (order.stop_price or ZERO)

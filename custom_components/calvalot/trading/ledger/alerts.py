@@ -62,10 +62,10 @@ class AlertTable(BookStorage):
         return self._alerts(and_(alerts.c.source == source, alerts.c.signal_id == signal_id))
 
     @remembered(alerts)
-    def last_alert(self, source: str) -> AlertRecord | None:
-        """The alert of a source that came last."""
-        newest = select(func.max(alerts.c.seq)).where(alerts.c.mode == self.mode, alerts.c.source == source)
-        return next(iter(self._alerts(alerts.c.seq == newest.scalar_subquery())), None)
+    def last_alerts(self, source: str, count: int) -> tuple[AlertRecord, ...]:
+        """The alerts of a source that came last, oldest first."""
+        newest = select(alerts.c.seq).where(alerts.c.mode == self.mode, alerts.c.source == source)
+        return self._alerts(alerts.c.seq.in_(newest.order_by(alerts.c.seq.desc()).limit(count)))
 
     def alerts(
         self, limit: int = 100, since: datetime | None = None, before: int | None = None

@@ -123,7 +123,9 @@ class FillTable(OrderTable):
             before = portfolio
             short = record.side is Side.SELL and fill.quantity > before.quantity(record.coin)
             late = recovered or record.type.rests
-            lendable = self._fees_in(connection, record.coin, new) if late and short else ZERO
+            # A sale at once of all of the fee coin may have paid the fee of a part out of the next one, and no other.
+            own = sum((each.fee for each in new if each.fee_asset == record.coin), ZERO) if short else ZERO
+            lendable = self._fees_in(connection, record.coin, new) if late and short else own
             portfolio = before.with_fill(
                 fill, record.side, record.coin, self.quote, fee_prices[fill.fee_asset], lendable
             )

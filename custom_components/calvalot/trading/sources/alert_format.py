@@ -10,10 +10,11 @@ from decimal import Decimal, localcontext
 import re
 from typing import Any, Final
 
-from ..alert import Alert, Format, Hold, InvalidAlert, Problem, Trade, Unit
+from ..alert import Alert, Asked, Cancel, Format, Hold, InvalidAlert, Problem, Trade, Unit, closes
 from ..decimals import EXACT, HUNDRED, ZERO
 from ..exchanges.base import Side
 from ..signal import InvalidSignal
+from .alert_terms import MARKET, OTHER_ORDERS, TERM_KEYS, bound, octobot_terms, own_terms
 from .leader_format import QUOTES
 from .strict_json import Object, checked, decode, load, show
 
@@ -36,12 +37,14 @@ _CLOSES = frozenset({"close", "exit", "flat"})
 _POSITIONS: Mapping[str, Decimal | None] = {"long": None, "flat": ZERO, "short": ZERO}
 _SIZES = tuple(unit.value for unit in Unit)
 # What decides what is traded: none of it may stand twice.
-_KEYS = ("ticker", "action", "market_position", "target", "timenow", "id", "test", *_SIZES)
-# What asks for another kind of order than one that is sent at once.
-_ORDER_KEYS = ("type", "order_type", "limit_price", "stop_price", "take_profit", "stop_loss", "trailing_stop")
+_KEYS = ("ticker", "action", "market_position", "target", "timenow", "id", "test", *_SIZES, *TERM_KEYS)
+# What 3Commas has no place for.
+_ORDER_KEYS = (*TERM_KEYS, *OTHER_ORDERS)
+# What tells own JSON from the part of it that everybody writes.
+_OWN = frozenset({"market_position", "target", "id", "share", *TERM_KEYS[2:]})
 _THREE_COMMAS = ("tv_instrument", "action", "timestamp", "max_lag", "strategy_info", "order", "test")
 _THREE_COMMAS_UNITS = {"base": Unit.QUANTITY, "quote": Unit.AMOUNT}
-_MARKET = frozenset({"market"})
+_CANCEL = "cancel"
 
 
 def parse_alert(body: bytes, coins: Collection[str]) -> Alert:
@@ -78,10 +81,10 @@ def coin_of(ticker: Any, coins: Collection[str]) -> str:
 
 def _own(document: Object, coins: Collection[str]) -> Alert:
     """Own JSON, of which {"ticker", "action", "quantity"} is a part."""
-    document.refuse_twice(*_KEYS, *_ORDER_KEYS)
-    _refuse_orders(document)
+    document.refuse_twice(*_KEYS, *OTHER_ORDERS)
+    terms = own_terms(document, _number)
     position, target = _word(document, "market_position"), document.get("target")
-    wants: Hold | Trade
+    wants: Asked
     if target is not None:
         share = _percent(target, "target")
         if position and _position(position) == ZERO and share:
@@ -96,8 +99,8 @@ def _own(document: Object, coins: Collection[str]) -> Alert:
     told = document.get("timenow")
     return Alert(
         coin=coin_of(document.get("ticker"), coins),
-        wants=wants,
-        format=Format.OWN if {"market_position", "target", "id", "share"} & document.keys() else Format.PLAIN,
+        wants=bound(wants, terms),
+        format=Format.OWN if _OWN & document.keys() else Format.PLAIN,
         told_at=None if told is None else _time(told),
         has_id=_is_named(document.get("id")),
         is_test=_flag(document.get("test")),
@@ -111,13 +114,13 @@ def _three_commas(document: Object, coins: Collection[str]) -> Alert:
     info, order = document.get("strategy_info"), document.get("order")
     position = None if info is None else _word(checked(info, "strategy_info", "market_position"), "market_position")
     if position:
-        wants: Hold | Trade = Hold(_position(position))
+        wants: Asked = Hold(_position(position))
     else:
         size = None
         if order is not None:
             order = checked(order, "order", "amount", "currency_type", *_ORDER_KEYS)
             kind = _word(order, "order_type")
-            if kind and kind not in _MARKET:
+            if kind and kind not in MARKET:
                 raise InvalidAlert(Problem.UNSUPPORTED, f"order_type {show(kind)}")
             unit = _THREE_COMMAS_UNITS.get(_word(order, "currency_type") or "")
             if unit is None:
@@ -147,15 +150,13 @@ def _octobot(text: str, coins: Collection[str]) -> Alert:
         fields[key] = value.strip()
     if "SIGNAL" not in fields:
         raise InvalidAlert(Problem.UNREADABLE, "SIGNAL is missing")
-    for key, value in fields.items():
-        if value and (key in {"PRICE", "STOP_PRICE", "REDUCE_ONLY"} or key.startswith(("TAKE_PROFIT", "TRAILING"))):
-            raise InvalidAlert(Problem.UNSUPPORTED, show(key))
-    if (kind := fields.get("ORDER_TYPE", "").lower()) and kind not in _MARKET:
-        raise InvalidAlert(Problem.UNSUPPORTED, f"ORDER_TYPE {show(kind)}")
+    wants = _action(fields["SIGNAL"].lower(), _volume(fields.get("VOLUME")))
+    if not isinstance(wants, Cancel):
+        wants = bound(wants, octobot_terms(fields, Side.SELL if closes(wants) else Side.BUY, _number))
     told = fields.get("TIME")
     return Alert(
         coin=coin_of(fields.get("SYMBOL"), coins),
-        wants=_action(fields["SIGNAL"].lower(), _volume(fields.get("VOLUME"))),
+        wants=wants,
         format=Format.OCTOBOT,
         told_at=None if told is None else _time(told),
         has_id=_is_named(fields.get("ID")),
@@ -187,8 +188,10 @@ def _size(document: Mapping[str, Any]) -> tuple[Unit, Decimal] | None:
     return unit, _positive(document[unit.value], unit.value)
 
 
-def _action(action: str | None, size: tuple[Unit, Decimal] | None) -> Hold | Trade:
-    """What an action wants: without a size to hold the coin or not, with one a trade; closing needs none."""
+def _action(action: str | None, size: tuple[Unit, Decimal] | None) -> Asked:
+    """What an action wants: without a size to hold the coin or not, with one a trade; closing and cancelling need none."""
+    if action == _CANCEL:
+        return Cancel()
     if action in _CLOSES:
         return Hold(ZERO)
     if action in _BUYS:
@@ -203,7 +206,7 @@ def _action(action: str | None, size: tuple[Unit, Decimal] | None) -> Hold | Tra
 def _refuse_orders(document: Mapping[str, Any]) -> None:
     for key in _ORDER_KEYS:
         value = document.get(key)
-        if value is not None and not (isinstance(value, str) and value.lower() in _MARKET):
+        if value is not None and not (isinstance(value, str) and value.lower() in MARKET):
             raise InvalidAlert(Problem.UNSUPPORTED, show(key))
 
 

@@ -5,16 +5,17 @@ changes nothing. One with a size is a trade. What is not allowed is refused, wha
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, localcontext
 import hashlib
 import json
 
-from ..alert import AlertRecord, AlertState, Ask, Hold, Problem, Trade, Unit, closes
+from ..alert import CANCELS, AlertRecord, AlertState, Ask, Asked, Cancel, Hold, Problem, Trade, Unit, closes
 from ..decimals import EXACT, ONE, ZERO
 from ..exchanges.base import Side
 from ..signal import Signal, SourceKind
+from ..terms import Terms
 from ..wants import Allocation, Move, Moves
 from .base import Moment
 
@@ -57,6 +58,7 @@ class AlertsSource:
 
     `waiting` are those of this cycle, with those that were taken up and not sent yet. `memory` is JSON: what was asked for so far. After `decide`, `verdicts` says by seq what became
     of those that are done, `offered` which ones are in the signal that it gave, `has_more` whether some of the same coins are left.
+    `resting` are the coins in which orders of its own wait for their price, or may.
     """
 
     kind = SourceKind.ALERTS
@@ -71,6 +73,7 @@ class AlertsSource:
         self.verdicts: dict[int, Verdict] = {}
         self.offered: tuple[AlertRecord, ...] = ()
         self.has_more = False
+        self.resting: frozenset[str] = frozenset()
 
     async def fetch(self, coins: Collection[str]) -> None:
         """Nothing has to be fetched: alerts come by themselves."""
@@ -115,31 +118,37 @@ class AlertsSource:
     def judge(self, record: AlertRecord, moment: Moment, targets: Mapping[str, Decimal] | None = None) -> Verdict:
         """What an alert would come to now, with these targets or those that are kept."""
         targets = self._read().targets if targets is None else targets
-        wants = record.wants
+        wants, before = record.wants, targets.get(record.coin)
         if wants is None:  # pragma: no cover  # refused when it came, and never here
             return _refused(Problem.UNREADABLE)
+        if problem := self._ruled_out(wants, moment):
+            return _refused(problem)
+        ends = record.coin in self.resting
+        if isinstance(wants, Cancel):
+            return Verdict(AlertState.TAKEN if ends else AlertState.UNCHANGED, CANCELS if ends else "", target=before)
         held = (moment.weights or {}).get(record.coin, ZERO)
         if isinstance(wants, Trade):
-            return self._traded(wants, record.coin, held, moment)
+            return self._bound(self._traded(wants, record.coin, held, moment), wants.terms, held, moment)
         share = self._share(wants, record.coin, targets)
-        before = targets.get(record.coin)
-        if record.state is AlertState.WAITING and share == before:
+        limited = wants.terms is not None and wants.terms.limit is not None
+        if record.state is AlertState.WAITING and share == before and not (ends or limited):
             return Verdict(AlertState.UNCHANGED, target=share)
         ask = Ask.CLOSE if not share else Ask.OPEN if share > held else Ask.REDUCE
-        if ask not in self.settings.allow:
-            return _refused(Problem.NOT_ALLOWED)
         move = _move(record.coin, share, held)
         if moment.capital is not None and move is None:
-            return Verdict(AlertState.UNCHANGED, target=share)
-        return Verdict(AlertState.TAKEN, ask, move, share)
+            return Verdict(AlertState.TAKEN if ends else AlertState.UNCHANGED, CANCELS if ends else "", target=share)
+        if ask not in self.settings.allow:
+            return _refused(Problem.NOT_ALLOWED)
+        # What waits for its price may never be held.
+        verdict = Verdict(AlertState.TAKEN, ask, move, None if limited else share)
+        return self._bound(verdict, wants.terms, held, moment)
 
     def took(self, records: Sequence[AlertRecord]) -> None:
         """Remember what alerts have asked for that were taken up."""
         memory = self._read()
         for record in sorted(records, key=lambda each: (*each.order, each.seq)):
-            hold = record.wants if isinstance(record.wants, Hold) else None
-            share = self._share(hold, record.coin, memory.targets) if hold else None
-            self._note(memory, record, Verdict(AlertState.TAKEN, target=share))
+            target = self._target(record.wants, record.coin, memory.targets)
+            self._note(memory, record, Verdict(AlertState.TAKEN, target=target))
         self.memory = json.dumps(
             {
                 "targets": {coin: f"{share:f}" for coin, share in sorted(memory.targets.items())},
@@ -211,6 +220,36 @@ class AlertsSource:
         others = sum((share for other, share in targets.items() if other != coin), ZERO)
         return max(min(most if wants.share is None else wants.share, most, ONE - others), ZERO)
 
+    def _target(self, wants: Asked | None, coin: str, targets: Mapping[str, Decimal]) -> Decimal | None:
+        """The share that is to be held once an alert was taken up; None where none is known."""
+        if isinstance(wants, Cancel):
+            return targets.get(coin)
+        if not isinstance(wants, Hold) or (wants.terms is not None and wants.terms.limit is not None):
+            return None
+        return self._share(wants, coin, targets)
+
+    def _ruled_out(self, wants: Asked, moment: Moment) -> Problem | None:
+        """Why a limit, an end of one or what is to protect a coin cannot be had here."""
+        if not (isinstance(wants, Cancel) or wants.terms):
+            return None
+        if moment.capital is None:
+            return Problem.MOVES_IN_BLEND
+        waits = wants.terms is None or wants.terms.limit is not None
+        return Problem.NOT_ALLOWED if waits and Ask.ORDERS not in self.settings.allow else None
+
+    def _bound(self, verdict: Verdict, terms: Terms | None, held: Decimal, moment: Moment) -> Verdict:
+        """A verdict with its terms: what protects only a purchase, on its side of the price."""
+        if terms is None or (move := verdict.move) is None:
+            return verdict
+        if move.side is Side.SELL:
+            terms = replace(terms, take_profit=None, stop_loss=None, trailing=None)
+        if not (last := moment.prices.get(move.coin)):
+            return Verdict(AlertState.WAITING, Problem.NO_PRICE)
+        price = terms.price(move.side, last)
+        if price <= 0 or not terms.is_sensible(price, last if held else price):
+            return _refused(Problem.LEVELS)
+        return replace(verdict, move=replace(move, terms=terms if terms != Terms() else None))
+
     def _traded(self, wants: Trade, coin: str, held: Decimal, moment: Moment) -> Verdict:
         """What a trade of a size comes to: no more than is held, no more than may be."""
         if moment.capital is None:
@@ -224,7 +263,10 @@ class AlertsSource:
         if not price or not moment.capital:
             return Verdict(AlertState.WAITING, Problem.NO_PRICE)
         with localcontext(EXACT):
-            each = {Unit.SHARE: ONE, Unit.AMOUNT: ONE / moment.capital, Unit.QUANTITY: price / moment.capital}
+            # An amount is what the limit makes of it, a share is one at the last price.
+            paid = wants.terms.price(wants.side, price) if wants.terms else price
+            amount = price / paid / moment.capital if paid else ZERO
+            each = {Unit.SHARE: ONE, Unit.AMOUNT: amount, Unit.QUANTITY: price / moment.capital}
             share = wants.size * each[wants.unit]
             room = held if wants.side is Side.SELL else self.settings.share - held
         if room <= 0:
@@ -240,7 +282,11 @@ class AlertsSource:
         self, records: Sequence[AlertRecord], legs: Sequence[Move], targets: Mapping[str, Decimal], moment: Moment
     ) -> Signal:
         """What alerts want together: moves where the source decides on all of the portfolio, else what is to be held."""
-        wants = Moves(tuple(legs)) if moment.capital is not None else self._allocation(targets, moment)
+        wants: Moves | Allocation = self._allocation(targets, moment)
+        if moment.capital is not None:
+            # What is to be held now, and an order to end them, end what earlier alerts left waiting.
+            ending = (record.coin for record in records if not isinstance(record.wants, Trade))
+            wants = Moves(tuple(legs), self.resting.intersection(ending))
         return Signal(
             signal_id=_name(records),
             wants=wants,
@@ -279,6 +325,8 @@ def _move(coin: str, share: Decimal, held: Decimal) -> Move | None:
 def _said(record: AlertRecord) -> str:
     """What an alert asks for, in a line."""
     wants = record.wants
+    if isinstance(wants, Cancel):
+        return "cancel"
     if isinstance(wants, Trade):
         return f"{wants.side.lower()} {wants.size.normalize():f} {wants.unit}"
     return "flat" if wants is None or closes(wants) else "long"

@@ -7,18 +7,28 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, cast, override
 
-from ..alert import AlertRecord, AlertState
+from ..alert import AlertRecord, AlertState, Problem
 from ..ledger.records import Result
 from ..signal import Signal
 from ..wants import Moves
 from .alerts import AlertsSource, Verdict
 from .state import SourceState
 
+# Alerts in a row that are refused until that is a problem, and for what; the others are refused as things stand just now.
+FAILING = 3
+_FAILURES = frozenset(Problem) - {Problem.SHARE_REACHED, Problem.NOTHING_HELD, Problem.NO_PRICE, Problem.LEVELS}
+
 
 class AlertsState(SourceState):
-    """A source of alerts: one signal at a time, and none of them in two."""
+    """A source of alerts: one signal at a time, and none of them in two.
+
+    `failing` is the alert that came last, where that and those before it were refused for what somebody has to put right;
+    `is_silent` that none has ever come.
+    """
 
     _has_more = False
+    failing: AlertRecord | None = None
+    is_silent = False
 
     @property
     def alerts(self) -> AlertsSource:
@@ -49,6 +59,7 @@ class AlertsState(SourceState):
         self._has_more = False
         source, waiting = self.alerts, await self._note_taken()
         source.waiting = [record for record in waiting if not record.is_test]
+        source.resting = await asyncio.to_thread(self._resting) if waiting else frozenset()
         unsent: Sequence[AlertRecord] = ()
         if source.waiting and capital is not None:
             unsent = await asyncio.to_thread(self._unsent)
@@ -63,8 +74,10 @@ class AlertsState(SourceState):
         changes |= {record.seq: _tested(source.judge(record, self._moment)) for record in tests}
         known = {record.seq: record for record in (*waiting, *unsent)}
         await self._settle([replace(known[seq], **change) for seq, change in changes.items() if seq in known])
-        last = await asyncio.to_thread(self._ledger.last_alert, self.key)
-        self.heard_at = last.received_at if last else None
+        last = await asyncio.to_thread(self._ledger.last_alerts, self.key, FAILING)
+        self.heard_at = last[-1].received_at if last else None
+        self.is_silent = not last
+        self.failing = last[-1] if len(last) == FAILING and all(map(_fails, last)) else None
 
     @override
     async def taken_up(self, signal_id: str) -> None:
@@ -96,6 +109,11 @@ class AlertsState(SourceState):
             if (signal := known[record.signal_id]) is not None and signal.result is not Result.REJECTED
         ]
 
+    def _resting(self) -> frozenset[str]:
+        """Coins in which orders of its own wait for their price, or may; synchronous."""
+        orders = [*self._ledger.resting(), *self._ledger.in_flight()]
+        return frozenset(order.coin for order in orders if order.source == self.key and order.type.rests)
+
     def _unsent(self) -> list[AlertRecord]:
         """Alerts in a signal that is not over, of coins for which it has sent nothing yet; synchronous."""
         signals = self._ledger.open_signals(Result.OPEN, Result.WAITING)
@@ -115,6 +133,11 @@ class AlertsState(SourceState):
         for record in records:
             if record.state not in {AlertState.WAITING, AlertState.AGAIN}:
                 self._events.outside_alert(record.state.value, record)
+
+
+def _fails(record: AlertRecord) -> bool:
+    """Whether an alert was refused for what somebody has to put right."""
+    return record.state is AlertState.REFUSED and record.reason in _FAILURES
 
 
 def _written(state: AlertState, reason: str = "") -> dict[str, Any]:
