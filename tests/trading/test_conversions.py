@@ -1,0 +1,591 @@
+"""One asset turned into another: shown, confirmed, placed once; whatever fails, the books equal the account."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from custom_components.calvalot.trading.bookings import Bookings
+from custom_components.calvalot.trading.errors import CommandError
+from custom_components.calvalot.trading.exchanges.base import Mode, OrderType, Side
+from custom_components.calvalot.trading.ledger.ledger import Ledger
+from custom_components.calvalot.trading.ledger.records import Book, CashFlow, FlowKind, OrderState, Result, SignalRecord
+from custom_components.calvalot.trading.ledger.storage import LedgerError
+from custom_components.calvalot.trading.portfolio import Portfolio, halves
+from custom_components.calvalot.trading.reports.form_2086 import Start
+from harness.engine import OpenEngine
+from harness.orders import protect
+from simulators.exchange.symbols import Symbol
+
+from .builders import NOW, make_fill, make_order, make_report
+from .rig import ZERO, Rig
+
+TARGETS = {"BTC": ".4", "ETH": ".3"}
+HALF = Decimal("0.0020")
+
+
+def list_pair(rig: Rig, base: str, quote: str, tick: str = "0.000001", step: str = "0.0001") -> None:
+    """List a pair of two coins at the price that their own pairs tell."""
+    price = rig.exchange.price(f"{base}USDC") / rig.exchange.price(f"{quote}USDC")
+    rig.exchange.list_symbol(
+        Symbol(base, quote, Decimal(tick), Decimal(step), min_notional=Decimal("0.0001")), price.quantize(Decimal(tick))
+    )
+
+
+async def holding(rig: Rig, mode: Mode = Mode.LIVE, **options: Any) -> OpenEngine:
+    """A portfolio that holds some BTC and ETH, and cash."""
+    rig.leader.publish_v2(TARGETS)
+    follower = await rig.start(mode, **options)
+    await rig.cycle(follower)
+    rig.events.clear()
+    return follower
+
+
+async def convert(
+    follower: OpenEngine, start: str = "BTC", goal: str = "ETH", quantity: Decimal = HALF
+) -> dict[str, Any]:
+    """Have it shown, then traded as it was shown."""
+    shown = await follower.conversions.convert(start, goal, quantity, confirm=False)
+    assert not shown["confirmed"]
+    return await follower.conversions.convert(start, goal, quantity, confirm=True, plan_id=shown["plan_id"])
+
+
+def records(follower: OpenEngine) -> tuple[SignalRecord, ...]:
+    """The conversions that are written down."""
+    return follower.ledger.conversions()
+
+
+async def test_a_direct_pair(rig: Rig) -> None:
+    """One order: a sale and a purchase at one value, the fee with what came."""
+    list_pair(rig, "ETH", "BTC")
+    follower = await holding(rig)
+    before = follower.ledger.book().portfolio
+    shown = await follower.conversions.convert("BTC", "ETH", HALF, confirm=False)
+    assert shown["route"] == ["BTC", "ETH"]
+    assert [order["symbol"] for order in shown["orders"]] == ["ETHBTC"]
+    assert Decimal(shown["cost"]) < Decimal(shown["value"]) * Decimal("0.002")
+    assert shown["left"] == []
+    assert Decimal(shown["sold"]) + Decimal(shown["left_over"]) == HALF
+    assert records(follower) == ()
+    done = await follower.conversions.convert("BTC", "ETH", HALF, confirm=True, plan_id=shown["plan_id"])
+    assert (done["confirmed"], done["result"], done["reason"], done["left"]) == (True, "executed", "", [])
+    after = rig.agree(follower)
+    assert before.quantity("BTC") - after.quantity("BTC") == Decimal(done["sold"])
+    assert after.quantity("ETH") - before.quantity("ETH") == Decimal(done["received"])
+    assert after.cash == before.cash
+    # What was sold brought its price; that is what was bought cost.
+    price = rig.exchange.price("BTCUSDC")
+    cost = before.position("BTC").cost_of(Decimal(done["sold"]))
+    assert after.realised - before.realised == Decimal(done["sold"]) * price - cost
+    assert after.position("ETH").cost - before.position("ETH").cost == Decimal(done["sold"]) * price
+    assert Decimal(done["received"]) == pytest.approx(Decimal(shown["expected"]), rel=Decimal("0.001"))
+    (told,) = await follower.queries.conversions()
+    assert told == done
+    assert rig.types("signal") == ["received", "executed"]
+    assert rig.types("trade") == ["buy"]
+
+
+@pytest.mark.parametrize("mode", Mode)
+@pytest.mark.parametrize(
+    ("start", "goal", "quantity", "route"),
+    [
+        ("BTC", "ETH", "0.002", ["BTC", "USDC", "ETH"]),
+        ("ETH", "XRP", "0.05", ["ETH", "BTC", "XRP"]),
+        ("USDC", "SOL", "100", ["USDC", "SOL"]),
+        ("ETH", "USDC", "0.05", ["ETH", "USDC"]),
+        ("BTC", "SOL", "0.001", ["BTC", "SOL"]),
+    ],
+)
+async def test_every_way(rig: Rig, mode: Mode, start: str, goal: str, quantity: str, route: list[str]) -> None:
+    """Over cash, over a coin, from cash, into cash, direct; live and dry run."""
+    if "XRP" in route:
+        list_pair(rig, "XRP", "BTC", "0.00000001", "0.1")
+        list_pair(rig, "ETH", "BTC")
+        rig.exchange.set_price("XRPUSDC", "2.5")  # the way over BTC is the better one for a moment
+        rig.exchange.set_symbol_status("XRPUSDC", "BREAK")
+        rig.exchange.set_symbol_status("XRPUSDC", "TRADING")
+    if route == ["BTC", "SOL"]:
+        list_pair(rig, "SOL", "BTC", "0.0000001", "0.01")
+    follower = await holding(rig, mode)
+    before = follower.ledger.book().portfolio
+    if "XRP" in route:
+        rig.exchange.set_symbol_status("ETHUSDC", "BREAK")
+    done = await convert(follower, start, goal, Decimal(quantity))
+    assert done["route"] == route
+    shown = await follower.conversions.convert(start, goal, Decimal(quantity) / 2, confirm=False)
+    # Fees and what fills lose, of each order; not what stays.
+    assert ZERO < Decimal(shown["cost"]) < Decimal(shown["value"]) * Decimal("0.0017") * (len(route) - 1)
+    assert done["result"] == "executed"
+    after = follower.ledger.book().portfolio
+    assert follower.ledger.replay() == after
+    if mode is Mode.LIVE:
+        rig.agree(follower)
+
+    def held(portfolio: Any, asset: str) -> Decimal:
+        return Decimal(portfolio.cash if asset == "USDC" else portfolio.quantity(asset))
+
+    assert held(before, start) - held(after, start) == Decimal(done["sold"])
+    assert held(after, goal) - held(before, goal) == Decimal(done["received"]) > 0
+
+
+async def test_fees_in_bnb(rig: Rig) -> None:
+    """The owner's BNB pay the fee of a cross fill; it is a cost of what was bought."""
+    rig.exchange.set_account(bnb_burn=True)
+    list_pair(rig, "ETH", "BTC")
+    follower = await holding(rig)
+    await convert(follower)
+    book = follower.ledger.book().portfolio
+    assert follower.ledger.replay() == book
+    assert rig.exchange.balances()["ETH"] - (rig.before or {}).get("ETH", ZERO) == book.quantity("ETH")
+
+
+async def test_what_is_left_out_of_the_tax_form(rig: Rig) -> None:
+    """An export tells a coin into another one as one trade; the statistics add up."""
+    list_pair(rig, "ETH", "BTC")
+    follower = await holding(rig)
+    done = await convert(follower)
+    exported = await follower.queries.export("koinly", None, Start(), {})
+    assert done["sold"] in exported["content"]
+    assert "BTC" in exported["content"].splitlines()[-1]
+    assert "ETH" in exported["content"].splitlines()[-1]
+    statistics = await follower.queries.statistics()
+    assert statistics["trades"]["closed"] == 1
+
+
+# What cannot be converted
+
+
+async def refusal(follower: OpenEngine, start: str, goal: str, quantity: str = "0.002", **more: Any) -> str:
+    """Why a conversion is refused."""
+    with pytest.raises(CommandError) as caught:
+        await follower.conversions.convert(start, goal, Decimal(quantity), **{"confirm": True, **more})
+    return caught.value.key
+
+
+async def test_refused(rig: Rig) -> None:
+    """Only what the book holds, only what can be traded, only what a plan of now says."""
+    follower = await holding(rig, frozen=frozenset({"SOL"}))
+    assert await refusal(follower, "BTC", "BTC") == "conversion_same"
+    assert await refusal(follower, "BTC", "ETH", "1") == "not_enough_free"
+    assert await refusal(follower, "BTC", "ETH", "0") == "not_enough_free"
+    assert await refusal(follower, "XRP", "ETH") == "not_enough_free"
+    assert await refusal(follower, "BTC", "SOL") == "coin_not_tradable"
+    assert await refusal(follower, "BTC", "NOPE") == "coin_not_tradable"
+    assert await refusal(follower, "BTC", "ETH", "0.00001") == "no_way"
+    assert await refusal(follower, "BTC", "ETH", plan_id="none") == "plan_unknown"
+    plan = (await follower.conversions.convert("BTC", "ETH", HALF, confirm=False))["plan_id"]
+    assert await refusal(follower, "BTC", "ETH", "0.001", plan_id=plan) == "plan_changed"
+    plan = (await follower.conversions.convert("BTC", "ETH", HALF, confirm=False))["plan_id"]
+    rig.exchange.set_price("BTCUSDC", rig.exchange.price("BTCUSDC") * Decimal("1.01"))
+    assert await refusal(follower, "BTC", "ETH", plan_id=plan) == "prices_moved"
+    plan = (await follower.conversions.convert("BTC", "ETH", HALF, confirm=False))["plan_id"]
+    rig.clock.advance(601)
+    assert await refusal(follower, "BTC", "ETH", plan_id=plan) == "plan_expired"
+    for _ in range(101):
+        await follower.conversions.convert("BTC", "ETH", HALF, confirm=False)
+    plan = (await follower.conversions.convert("BTC", "ETH", HALF, confirm=False))["plan_id"]
+    rig.exchange.set_symbol_status("BTCUSDC", "BREAK")
+    rig.clock.advance(86_400)
+    with pytest.raises(CommandError):
+        await follower.conversions.go_on()
+    assert records(follower) == ()
+    assert rig.agree(follower)
+    await follower.commands.exit(confirm=True)
+    if await follower.commands.pause(False) is None and follower.snapshot.exiting:
+        assert await refusal(follower, "BTC", "ETH") == "exit_runs"
+
+
+async def test_the_way_of_a_plan_is_gone_no_more(rig: Rig) -> None:
+    """Another way is another plan."""
+    list_pair(rig, "ETH", "BTC")
+    follower = await holding(rig)
+    shown = await follower.conversions.convert("BTC", "ETH", HALF, confirm=False)
+    rig.exchange.set_symbol_status("ETHBTC", "BREAK")
+    assert await refusal(follower, "BTC", "ETH", plan_id=shown["plan_id"]) == "no_way"
+
+
+async def test_dead_and_unknown(rig: Rig) -> None:
+    """A portfolio that is dead converts nothing, nor does one that nothing is known of."""
+    follower = await holding(rig)
+    rig.exchange.fault("status", path="/ticker/price", count=None)
+    rig.exchange.fault("status", path="/account", count=None)
+    assert await refusal(follower, "BTC", "ETH") == "no_valuation"
+    rig.exchange.clear_faults()
+    follower.ledger.remember("dead", "now")
+    follower = await rig.restart(follower)
+    assert await refusal(follower, "BTC", "ETH") == "dead"
+
+
+async def test_an_order_in_flight_comes_first(rig: Rig) -> None:
+    """Nothing is converted while it is unclear what becomes of an order."""
+    follower = await holding(rig)
+    rig.exchange.fault("drop", when="after", method="POST", path="/order", count=None)
+    rig.exchange.fault("status", method="GET", path="/order", count=None)
+    done = await follower.conversions.convert("BTC", "USDC", HALF, confirm=True)
+    assert done["result"] == "open"
+    assert await refusal(follower, "BTC", "ETH") == "order_unclear"
+    rig.exchange.clear_faults()
+    rig.exchange.fault("status", path="/account", count=None)
+    await rig.cycle(follower)  # settled, and the account is not known
+    assert records(follower)[0].result is Result.OPEN
+    rig.exchange.clear_faults()
+    await rig.cycle(follower)
+    (record,) = records(follower)
+    assert record.result is Result.EXECUTED
+    rig.agree(follower)
+
+
+async def test_pairs_cannot_be_had(rig: Rig) -> None:
+    """Where the exchange does not tell its pairs nothing is known."""
+    follower = await holding(rig)
+    rig.exchange.fault("status", path="/exchangeInfo", count=None)
+    assert await refusal(follower, "BTC", "ETH") == "no_valuation"
+
+
+async def test_too_little_at_the_worst_price(rig: Rig) -> None:
+    """A pair that takes a quantity only needs room for what its fills may cost."""
+    rig.exchange.symbol("ETHUSDC").quote_order_quantity = False
+    follower = await holding(rig, max_slippage=Decimal(0))
+    assert await refusal(follower, "USDC", "ETH", "5.4") == "no_way"
+
+
+async def test_a_protected_coin(rig: Rig) -> None:
+    """Its protection is ended before, and placed anew over what is left."""
+    list_pair(rig, "ETH", "BTC")
+    follower = await holding(rig)
+    price = rig.exchange.price("BTCUSDC")
+    await protect(follower, "BTC", price * 2, price / 2)
+    await convert(follower)
+    (protecting, _) = follower.ledger.resting()
+    held = follower.ledger.book().portfolio.quantity("BTC")
+    assert held - protecting.quantity < Decimal("0.00001")
+    rig.agree(follower)
+
+
+async def test_a_protection_that_cannot_be_ended(rig: Rig) -> None:
+    """Then nothing is converted."""
+    list_pair(rig, "ETH", "BTC")
+    follower = await holding(rig)
+    price = rig.exchange.price("BTCUSDC")
+    await protect(follower, "BTC", price * 2, price / 2)
+    rig.exchange.fault("status", method="DELETE", count=None)
+    rig.exchange.fault("status", method="GET", path="/order", count=None)
+    assert await refusal(follower, "BTC", "ETH") == "order_unclear"
+    assert records(follower) == ()
+
+
+async def test_a_protection_that_has_sold_meanwhile(rig: Rig) -> None:
+    """What the book does not hold any more is not converted, whatever else is on the account."""
+    list_pair(rig, "ETH", "BTC")
+    rig.exchange.set_balance("BTC", "5")
+    follower = await holding(rig)
+    price, held = rig.exchange.price("BTCUSDC"), follower.ledger.book().portfolio.quantity("BTC")
+    await protect(follower, "BTC", price * 2, price / 2)
+    target = next(order for order in follower.ledger.resting() if order.type is OrderType.LIMIT)
+    rig.exchange.trade_against(target.client_order_id, HALF)
+    rig.exchange.fault("status", path="/openOrders", count=None)
+    assert await refusal(follower, "BTC", "ETH", str(held)) == "not_enough_free"
+    assert records(follower) == ()
+    assert follower.ledger.book().portfolio.quantity("BTC") <= held - HALF
+    rig.exchange.clear_faults()
+    await rig.cycle(follower)
+    rig.agree(follower)
+
+
+# The second order fails
+
+SECOND = {"method": "POST", "path": "/order", "symbol": "ETHUSDC"}
+
+
+def refused(rig: Rig) -> None:
+    rig.exchange.fault("error", code=-2010, status=400, **SECOND)
+
+
+def lost_before(rig: Rig) -> None:
+    rig.exchange.fault("drop", **SECOND)
+
+
+def lost_after(rig: Rig) -> None:
+    rig.exchange.fault("drop", when="after", **SECOND)
+
+
+def unanswered(rig: Rig) -> None:
+    rig.exchange.fault("status", when="after", **SECOND)
+
+
+def unread(rig: Rig) -> None:
+    rig.exchange.fault("broken_json", when="after", **SECOND)
+
+
+def limited(rig: Rig) -> None:
+    rig.exchange.fault("rate_limit", **SECOND)
+
+
+def clock(rig: Rig) -> None:
+    rig.exchange.fault("error", code=-1021, status=400, count=2, **SECOND)
+
+
+def jumps(rig: Rig) -> None:
+    rig.exchange.fault("jump", percent=5, **SECOND)
+
+
+def halted(rig: Rig) -> None:
+    rig.exchange.fault("halt", **SECOND)
+
+
+def unlisted(rig: Rig) -> None:
+    rig.exchange.fault("delist", **SECOND)
+
+
+FAULTS = [refused, lost_before, lost_after, unanswered, unread, limited, clock, jumps, halted, unlisted]
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+async def test_the_second_order_fails(rig: Rig, fault: Callable[[Rig], None]) -> None:
+    """The books equal the account whatever happened; what the first one bought is told where it stays."""
+    follower = await holding(rig)
+    fault(rig)
+    done = await follower.conversions.convert("BTC", "ETH", HALF, confirm=True)
+    for _ in range(6):
+        if not rig.in_flight(follower):
+            break
+        await rig.cycle(follower)
+    rig.exchange.clear_faults()
+    if fault is not unlisted:
+        await rig.cycle(follower)
+    (record,) = records(follower)
+    assert record.result is not Result.OPEN
+    bought = [order for order in rig.orders(side="BUY") if order.symbol == "ETHUSDC"][1:]
+    if fault is not unlisted:
+        rig.agree(follower)
+    left = follower.ledger.fact("conversion_left")
+    if bought and bought[0].executed:
+        assert (record.result, left) == (Result.EXECUTED, None)
+    else:
+        assert record.result is Result.PARTIAL
+        assert left
+        assert "conversion_stopped" in rig.types("alert")
+        assert done["received"] == "0"
+
+
+async def stopped(rig: Rig, **options: Any) -> OpenEngine:
+    """A portfolio with a conversion that stopped half-way."""
+    follower = await holding(rig, **options)
+    refused(rig)
+    done = await convert(follower)
+    assert (done["result"], done["received"]) == ("partial", "0")
+    assert done["left"] == [{"asset": "USDC", "quantity": done["left"][0]["quantity"]}]
+    assert follower.snapshot.conversion_left
+    return follower
+
+
+async def test_what_is_left_is_gone_on_with(rig: Rig) -> None:
+    """By a conversion of its own, once."""
+    follower = await stopped(rig)
+    done = await follower.conversions.go_on()
+    assert (done["result"], done["from_asset"], done["to_asset"]) == ("executed", "USDC", "ETH")
+    assert follower.snapshot.conversion_left is None
+    with pytest.raises(CommandError, match="nothing_left"):
+        await follower.conversions.go_on()
+    assert [record.result for record in records(follower)] == [Result.EXECUTED, Result.PARTIAL]
+    rig.agree(follower)
+
+
+async def test_what_is_left_is_kept(rig: Rig) -> None:
+    """Its owner has seen it."""
+    follower = await stopped(rig)
+    await follower.conversions.keep()
+    assert follower.snapshot.conversion_left is None
+
+
+async def test_what_is_left_has_gone(rig: Rig) -> None:
+    """What is not there any more is not told any more."""
+    follower = await stopped(rig)
+    await rig.cycle(follower)
+    assert follower.snapshot.conversion_left
+    rig.leader.publish_v2({"BTC": ".5", "ETH": ".5"})
+    await rig.cycle(follower)
+    await rig.cycle(follower)
+    assert follower.snapshot.conversion_left is None
+
+
+async def test_the_first_order_fails(rig: Rig) -> None:
+    """Nothing was traded, nothing is left."""
+    follower = await holding(rig)
+    rig.exchange.fault("error", code=-2010, status=400, method="POST", path="/order")
+    done = await follower.conversions.convert("BTC", "ETH", HALF, confirm=True)
+    assert (done["result"], done["left"], done["sold"]) == ("error", [], "0")
+    assert follower.ledger.fact("conversion_left") is None
+    rig.agree(follower)
+
+
+async def test_a_first_order_that_finds_no_taker(rig: Rig) -> None:
+    """It ends without a fill."""
+    follower = await holding(rig)
+    rig.exchange.fault("jump", percent=-5, method="POST", path="/order")
+    done = await follower.conversions.convert("BTC", "ETH", HALF, confirm=True)
+    assert (done["result"], done["reason"]) == ("error", "unfilled")
+    rig.agree(follower)
+
+
+async def test_a_thin_book(rig: Rig) -> None:
+    """What is filled of the second order is had, the rest is told."""
+    follower = await holding(rig)
+    rig.exchange.set_depth("ETHUSDC", "60")
+    done = await follower.conversions.convert("BTC", "ETH", HALF, confirm=True)
+    assert (done["result"], done["reason"]) == ("partial", "unfilled")
+    assert Decimal(done["received"]) > 0
+    assert follower.snapshot.conversion_left
+    rig.agree(follower)
+
+
+# Between the two orders
+
+
+@pytest.mark.parametrize(("after", "result"), [(60, Result.EXECUTED), (3600, Result.PARTIAL)])
+async def test_after_a_crash(rig: Rig, after: float, result: Result) -> None:
+    """The second order is placed after the start while its owner's word is fresh; later it is told."""
+    follower = await holding(rig)
+    rig.exchange.fault("drop", when="after", method="POST", path="/order", symbol="BTCUSDC")
+    rig.exchange.fault("status", method="GET", path="/order", count=None)
+    await follower.conversions.convert("BTC", "ETH", HALF, confirm=True)
+    rig.exchange.clear_faults()
+    follower = await rig.restart(follower)
+    await rig.cycle(follower, after=after)
+    (record,) = records(follower)
+    assert record.result is result
+    assert bool(follower.snapshot.conversion_left) is (result is Result.PARTIAL)
+    rig.agree(follower)
+
+
+@pytest.mark.parametrize("closed", ["XRPBTC", "BTCUSDC"])
+async def test_nothing_can_be_placed_any_more(rig: Rig, closed: str) -> None:
+    """The second pair is closed meanwhile, or what was bought has no price: it is told."""
+    list_pair(rig, "XRP", "BTC", "0.00000001", "0.1")
+    list_pair(rig, "ETH", "BTC")
+    follower = await holding(rig)
+    rig.exchange.set_symbol_status("ETHUSDC", "BREAK")
+    rig.exchange.fault("drop", when="after", method="POST", path="/order", symbol="ETHBTC")
+    rig.exchange.fault("status", method="GET", path="/order", count=None)
+    await follower.conversions.convert("ETH", "XRP", Decimal("0.05"), confirm=True)
+    rig.exchange.clear_faults()
+    rig.exchange.set_symbol_status(closed, "BREAK")
+    await rig.cycle(follower)
+    (record,) = records(follower)
+    assert (record.result, record.reason) == (Result.PARTIAL, "not_placed")
+    left = follower.snapshot.conversion_left
+    assert left
+    assert (left.asset, left.goal) == ("BTC", "XRP")
+    rig.agree(follower)
+
+
+async def test_begun_and_nothing_sent(rig: Rig) -> None:
+    """What was written down without an order comes to nothing; it is not placed later."""
+    follower = await holding(rig)
+    real = follower.ledger.add_orders
+    follower.ledger.add_orders = _fails  # type: ignore[method-assign]
+    with pytest.raises(CommandError, match="ledger_unavailable"):
+        await follower.conversions.convert("BTC", "ETH", HALF, confirm=True)
+    follower.ledger.add_orders = real  # type: ignore[method-assign]
+    await rig.cycle(follower)
+    (record,) = records(follower)
+    assert (record.result, record.reason) == (Result.ERROR, "not_placed")
+    rig.agree(follower)
+
+
+def _fails(*_: Any) -> Any:
+
+    raise LedgerError("disk")
+
+
+async def test_a_stop_between_the_orders(rig: Rig) -> None:
+    """Nothing new is sent while the portfolio stops; the rest waits for the start."""
+    follower = await holding(rig)
+    place = follower.exchange.place
+
+    async def stopping(order: Any) -> Any:
+        follower._executor.stopping = True  # noqa: SLF001
+        return await place(order)
+
+    follower.exchange.place = stopping  # type: ignore[method-assign]
+    done = await follower.conversions.convert("BTC", "ETH", HALF, confirm=True)
+    assert done["result"] == "open"
+    follower.exchange.place = place  # type: ignore[method-assign]
+    follower = await rig.restart(follower)
+    await rig.cycle(follower)
+    (record,) = records(follower)
+    assert record.result is Result.EXECUTED
+    rig.agree(follower)
+
+
+async def test_everything_is_sold_meanwhile(rig: Rig) -> None:
+    """Then the second order is not placed."""
+    follower = await holding(rig)
+    rig.exchange.fault("drop", when="after", method="POST", path="/order", symbol="BTCUSDC")
+    rig.exchange.fault("status", method="GET", path="/order", count=None)
+    await follower.conversions.convert("BTC", "ETH", HALF, confirm=True)
+    rig.exchange.clear_faults()
+    await follower.commands.exit(confirm=True)
+    await rig.cycle(follower)
+    (record,) = records(follower)
+    assert record.result is Result.PARTIAL
+    rig.agree(follower)
+
+
+# Fills of two coins
+
+
+def test_halves() -> None:
+    """A fill against the book's quote is what it is; of two coins it is two trades; of the inverse pair it is turned round."""
+    fill = make_fill("2", "0.05", "0.002", "ETH")
+    assert [each[:2] for each in halves(fill, Side.BUY, "ETH", "USDC", "USDC", fill.amount)] == [("ETH", Side.BUY)]
+    sold, bought = halves(fill, Side.BUY, "ETH", "BTC", "USDC", Decimal(9000))
+    assert (sold.coin, sold.side, sold.fill.quantity, sold.fill.amount) == ("BTC", Side.SELL, Decimal("0.1"), 9000)
+    assert (sold.fill.fee, bought.fill.fee, bought.coin) == (0, Decimal("0.002"), "ETH")
+    sold, bought = halves(fill, Side.SELL, "ETH", "BTC", "USDC", Decimal(9000))
+    assert (sold.coin, bought.coin, bought.fill.price) == ("ETH", "BTC", 90000)
+    (turned,) = halves(make_fill("10", "1.25"), Side.SELL, "EUR", "USDC", "EUR", Decimal(10))
+    assert (turned.coin, turned.side, turned.fill.quantity, turned.fill.amount) == (
+        "USDC",
+        Side.BUY,
+        Decimal("12.5"),
+        10,
+    )
+    (turned,) = halves(make_fill("10", "1.25"), Side.BUY, "EUR", "USDC", "EUR", Decimal(10))
+    assert turned.side is Side.SELL
+
+
+async def test_an_unknown_price_waits(ledger: Ledger) -> None:
+    """A cross fill is booked once what was sold has a price; that of the moment, where none was written down."""
+    cash = Decimal(100)
+    flow = CashFlow(kind=FlowKind.INITIAL, amount=cash, amount_quote=cash, time=NOW, value_before=ZERO)
+    ledger.add_flow(flow, Book(portfolio=Portfolio(cash=cash, paid_in=cash), net_deposits=cash))
+    (bought, cross) = ledger.add_orders(
+        [
+            make_order(quantity="0.001", state=OrderState.EXECUTED),
+            make_order(coin="ETH", symbol="ETHBTC", quantity="0.02", state=OrderState.EXECUTED),
+        ]
+    )
+    bookings = Bookings(ledger, None, lambda: NOW)
+    await bookings.book([(bought, make_report(bought, make_fill("0.001", "90000", trade_id="1")))], {})
+    report = make_report(cross, make_fill("0.02", "0.05", "0.00002", "ETH", trade_id="2"))
+    waiting = (await bookings.book([(cross, report)], {}))[cross.seq]
+    assert waiting.state is OrderState.EXECUTED
+    done = (await bookings.book([(cross, report)], {"BTC": Decimal(91000)}))[cross.seq]
+    assert (done.state, done.sold_price) == (OrderState.BOOKED, 91000)
+    assert ledger.book().portfolio.position("ETH").cost == 91
+    assert ledger.replay() == ledger.book().portfolio
+
+
+async def test_what_is_written_down_of_a_cross_order(rig: Rig) -> None:
+    """What was sold is worth its price when the order was planned."""
+    list_pair(rig, "ETH", "BTC")
+    follower = await holding(rig)
+    await convert(follower)
+    order = follower.ledger.orders(records(follower)[0].key)[0]
+    assert order.sold_price == rig.exchange.price("BTCUSDC")
+    assert order.state is OrderState.BOOKED
+    assert order.assets == {"ETH", "BTC"}
+    assert rig.clock.now() - order.created_at < timedelta(hours=1)
