@@ -1,8 +1,10 @@
 """One asset turned into another: shown, confirmed, placed once; whatever fails, the books equal the account."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
 from decimal import Decimal
+import itertools
 from typing import Any
 
 import pytest
@@ -20,6 +22,7 @@ from harness.orders import protect
 from simulators.exchange.symbols import Symbol
 
 from .builders import NOW, make_fill, make_order, make_report
+from .faults import failing_commit
 from .rig import ZERO, Rig
 
 TARGETS = {"BTC": ".4", "ETH": ".3"}
@@ -128,6 +131,17 @@ async def test_every_way(rig: Rig, mode: Mode, start: str, goal: str, quantity: 
 
     assert held(before, start) - held(after, start) == Decimal(done["sold"])
     assert held(after, goal) - held(before, goal) == Decimal(done["received"]) > 0
+
+
+async def test_a_coin_that_nobody_chose(rig: Rig) -> None:
+    """What a conversion brings is valued from that moment on."""
+    follower = await holding(rig, coins=("BTC", "ETH"))
+    before = follower.snapshot.total_value
+    await convert(follower, "BTC", "SOL")
+    assert before
+    assert follower.snapshot.total_value == pytest.approx(before, rel=Decimal("0.01"))
+    assert (await rig.cycle(follower)).total_value == pytest.approx(before, rel=Decimal("0.01"))
+    rig.agree(follower)
 
 
 async def test_fees_in_bnb(rig: Rig) -> None:
@@ -368,6 +382,36 @@ async def test_the_second_order_fails(rig: Rig, fault: Callable[[Rig], None]) ->
         assert left
         assert "conversion_stopped" in rig.types("alert")
         assert done["received"] == "0"
+
+
+@pytest.mark.parametrize("pair", [False, True])
+async def test_a_write_fails_at_every_step(rig: Rig, pair: bool) -> None:
+    """Whichever of its commits the disk refuses: once it writes again the books equal the account, and nothing was sent twice."""
+    if pair:
+        list_pair(rig, "ETH", "BTC")
+    follower = await holding(rig)
+    results = []
+    for number in itertools.count(1):
+        start, goal, quantity = ("BTC", "ETH", "0.0003") if number % 2 else ("ETH", "BTC", "0.01")
+        before = len(rig.orders())
+        with failing_commit(follower.ledger, number) as tried, suppress(CommandError):
+            await follower.conversions.convert(start, goal, Decimal(quantity), confirm=True)
+        for _ in range(6):
+            await rig.cycle(follower)
+            if not rig.in_flight(follower) and not follower.ledger.open_signals():
+                break
+        assert not follower.ledger.open_signals(), number
+        rig.agree(follower)
+        sent = len(rig.orders()) - before
+        assert sent <= (1 if pair else 2), number
+        result = records(follower)[0].result if sent else None
+        results.append(result)
+        assert bool(follower.snapshot.conversion_left) is (result is Result.PARTIAL), number
+        await follower.conversions.keep()
+        if len(tried) < number:
+            break
+    assert len(results) > (4 if pair else 6)
+    assert {Result.EXECUTED, None} <= {*results}
 
 
 async def stopped(rig: Rig, **options: Any) -> OpenEngine:

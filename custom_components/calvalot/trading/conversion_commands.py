@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 import secrets
@@ -75,7 +75,7 @@ class ConversionCommands:
                 if known:
                     self._compare(known, plan)
                 told = await self._trade(plan, inputs)
-            await self._publisher.publish(inputs)
+            await self._publisher.publish(replace(inputs, market=plan.market))
             return told
 
     async def go_on(self) -> Json:
@@ -87,7 +87,7 @@ class ConversionCommands:
             async with self._preparation.ready() as inputs:
                 plan = await self._conversions.plan(left.asset, left.goal, left.quantity, inputs)
                 told = await self._trade(plan, inputs)
-            await self._publisher.publish(inputs)
+            await self._publisher.publish(replace(inputs, market=plan.market))
             return told
 
     async def keep(self) -> None:

@@ -229,12 +229,15 @@ class Fetcher:
 
     async def _prices(self) -> Mapping[str, Decimal] | None:
         """Prices by symbol of every coin that matters, in one request; the rules first where they are old."""
+        held = (await asyncio.to_thread(self._ledger.book)).portfolio.positions
+        if not held.keys() <= self._coins:  # a conversion has brought something that nobody asked for
+            self.hold(held)
+            self._rules_at = None
         halted = not all(rules.trading for rules in self._rules.values())
         age = HALTED_AGE if halted or self._unpriced or self._aside else RULES_AGE
         if self._rules_at is None or self._clock() - self._rules_at > age:
-            book = await asyncio.to_thread(self._ledger.book)
             quote = self._settings.quote
-            self.hold(book.portfolio.positions)
+            self.hold(held)
             coins = {*self._coins, *filter(None, (self.fee_coin,))} - {quote}
             symbols = {*rate_symbols(quote), *(symbol_of(coin, quote) for coin in coins)}
             asked_at = self._clock()
@@ -251,7 +254,7 @@ class Fetcher:
                 return None
             self._rules = rules
             self._rules_at = asked_at
-            self._aside = await asyncio.to_thread(self._delisted, book.portfolio.positions)
+            self._aside = await asyncio.to_thread(self._delisted, held)
         prices = await self.asked(self._exchange.prices(self._rules)) if self._rules else {}
         self._unpriced = prices is not None and any(
             symbol not in prices and rules.base not in self._aside for symbol, rules in self._rules.items()

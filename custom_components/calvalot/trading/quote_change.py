@@ -100,7 +100,7 @@ class QuoteChange:
                     record = await self._conversions.begin(plan.conversion, inputs)
                     conversion = await asyncio.to_thread(told, self._ledger, record)
                     if record.result is not Result.EXECUTED:
-                        await self._publisher.publish(inputs)
+                        await self._publisher.publish(replace(inputs, market=plan.conversion.market))
                         return {"confirmed": True, "changed": False, "quote_asset": quote, "conversion": conversion}
                 left_over = await self._succeed(plan, inputs)
             return {

@@ -86,9 +86,9 @@ def order_for(pair: Pair, asset: str, amount: Decimal, limits: Limits) -> Planne
         else:
             quantity = amount / (price * (ONE + MARKET_MARGIN))
         quantity = rules.round_quantity(quantity)
-        if not quantity or quantity * (limit_price or price) < rules.min_notional * NOTIONAL_MARGIN:
+        if quantity * (limit_price or price) < rules.min_notional * NOTIONAL_MARGIN:
             return None
-        return PlannedOrder(
+        order = PlannedOrder(
             coin=rules.base,
             symbol=rules.symbol,
             side=side,
@@ -98,6 +98,7 @@ def order_for(pair: Pair, asset: str, amount: Decimal, limits: Limits) -> Planne
             limit_price=limit_price,
             quote_amount=quote_amount,
         )
+        return order if brings(order, rules) else None
 
 
 def brings(order: PlannedOrder, rules: SymbolRules) -> Decimal:

@@ -7,7 +7,7 @@ from pathlib import Path
 import sqlite3
 from typing import Any
 
-from ..decimals import ZERO
+from ..decimals import ONE, ZERO
 from ..exchanges.base import AccountId
 from ..exchanges.symbols import quote_of
 from . import copies
@@ -16,8 +16,8 @@ from .upgrades import VERSION
 
 _BOOKS = """SELECT books.book, books.cash, books.paid_in, host, uid, key, quote FROM books
 LEFT JOIN accounts USING (mode, book) WHERE mode = 'live' ORDER BY books.book"""
-_IN_FLIGHT = """SELECT book, coin, symbol, quantity, coalesce(limit_price, price, '0') FROM orders
-WHERE mode = 'live' AND side = 'BUY' AND state IN ('planned', 'sending', 'unknown', 'executed')"""
+_IN_FLIGHT = """SELECT book, side, coin, symbol, quantity, coalesce(limit_price, price, '0') FROM orders
+WHERE mode = 'live' AND state IN ('planned', 'sending', 'unknown', 'executed')"""
 _RESTING = """SELECT book, side, coin, quantity, executed_quantity, coalesce(limit_price, price, '0'), pair, seq FROM orders
 WHERE mode = 'live' AND state IN ('accepted', 'partly_filled')"""
 _UNSETTLED = """SELECT DISTINCT book FROM orders WHERE mode = 'live'
@@ -61,9 +61,11 @@ def read(ask: Ask, unclaimed: str | None) -> tuple[Claim, ...]:
     rows = [row for row in ask(_BOOKS) if row[3] or (unclaimed and row[0] == FIRST_BOOK)]
     quotes = {row[0]: row[6] or unclaimed or "" for row in rows}
     in_flight: dict[int, Decimal] = {}
-    for book, coin, symbol, quantity, price in ask(_IN_FLIGHT):
-        if quote_of(symbol, coin) == quotes.get(book):  # a conversion of one coin into another takes no cash
-            in_flight[book] = in_flight.get(book, ZERO) + Decimal(quantity) * Decimal(price)
+    for book, side, coin, symbol, quantity, price in ask(_IN_FLIGHT):
+        # A conversion of one coin into another takes no cash, and one of the cash may sell it.
+        if quotes.get(book) == (coin if side == "SELL" else quote_of(symbol, coin)):
+            takes = Decimal(quantity) * (ONE if side == "SELL" else Decimal(price))
+            in_flight[book] = in_flight.get(book, ZERO) + takes
     locked: dict[int, Decimal] = {}
     selling: dict[int, Decimal] = {}
     selling_coins: dict[int, dict[str, Decimal]] = {}
