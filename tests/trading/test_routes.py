@@ -184,6 +184,13 @@ def test_ways(market: tuple[Pair, ...], symbols: list[str] | None) -> None:
     assert (way and [each.symbol for each in way]) == symbols
 
 
+def test_less_than_a_step_is_no_order() -> None:
+    """What buys just a step at the last price buys none at the one it is filled at."""
+    dear = pair("EUR", "XRP", "1000", "0.001")
+    assert order_for(dear, "XRP", Decimal(1), PLAIN) is None
+    assert order_for(dear, "XRP", Decimal("1.001"), PLAIN)
+
+
 def test_every_symbol_is_asked_for() -> None:
     """Each pair either way round."""
     assert symbols_between("SOL", "XRP", ["BTC", "SOL"]) == {
@@ -201,3 +208,5 @@ def test_a_purchase_without_a_guard() -> None:
     assert by_quantity
     assert by_quantity.quote_amount is None
     assert by_quantity.quantity == Decimal("94.339")
+    # At the price of now, and 0.05 % worse.
+    assert costs(by_quantity) == Decimal("0.1415085") * Decimal("1.0005")
