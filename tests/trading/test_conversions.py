@@ -1,10 +1,13 @@
 """One asset turned into another: shown, confirmed, placed once; whatever fails, the books equal the account."""
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import timedelta
 from decimal import Decimal
 import itertools
+import os
+from random import Random
 from typing import Any
 
 import pytest
@@ -19,12 +22,15 @@ from custom_components.calvalot.trading.portfolio import Portfolio, halves
 from custom_components.calvalot.trading.reports.form_2086 import Start
 from harness.engine import OpenEngine
 from harness.orders import protect
+from harness.portfolio import COINS
 from simulators.exchange.symbols import Symbol
 
 from .builders import NOW, make_fill, make_order, make_report
 from .faults import failing_commit
 from .rig import ZERO, Rig
 
+# Random markets; scripts/figures tries ten times as many.
+MARKETS = int(os.environ.get("CALVALOT_CONVERSIONS", "100"))
 TARGETS = {"BTC": ".4", "ETH": ".3"}
 HALF = Decimal("0.0020")
 
@@ -396,12 +402,7 @@ async def test_a_write_fails_at_every_step(rig: Rig, pair: bool) -> None:
         before = len(rig.orders())
         with failing_commit(follower.ledger, number) as tried, suppress(CommandError):
             await follower.conversions.convert(start, goal, Decimal(quantity), confirm=True)
-        for _ in range(6):
-            await rig.cycle(follower)
-            if not rig.in_flight(follower) and not follower.ledger.open_signals():
-                break
-        assert not follower.ledger.open_signals(), number
-        rig.agree(follower)
+        await _settled(rig, follower)
         sent = len(rig.orders()) - before
         assert sent <= (1 if pair else 2), number
         result = records(follower)[0].result if sent else None
@@ -412,6 +413,86 @@ async def test_a_write_fails_at_every_step(rig: Rig, pair: bool) -> None:
             break
     assert len(results) > (4 if pair else 6)
     assert {Result.EXECUTED, None} <= {*results}
+
+
+async def test_random_markets(rig: Rig) -> None:
+    """In each of many markets something is converted as it was shown, or one of its orders fails: the books equal the account."""
+    random = Random(15)
+    for base, quote in CROSSES:
+        list_pair(rig, base, quote, "0.0000001", "0.001")
+    rig.leader.publish_v2({"BTC": ".25", "ETH": ".25", "SOL": ".25"})
+    follower = await rig.start()
+    await rig.cycle(follower)
+    first = {coin: rig.exchange.price(f"{coin}USDC") for coin in COINS}
+    results: Counter[tuple[int, bool, Result]] = Counter()
+    for _ in range(MARKETS):
+        worth = _moved(rig, random, first)
+        portfolio = follower.ledger.book().portfolio
+        held = {coin: position.quantity for coin, position in portfolio.positions.items()} | {"USDC": portfolio.cash}
+        start = random.choice([asset for asset, quantity in held.items() if quantity * worth[asset] > 30])
+        goal = random.choice([asset for asset in worth if asset != start])
+        quantity = (Decimal(str(random.uniform(8, 25))) / worth[start]).quantize(Decimal("0.00001"))
+        shown = await follower.conversions.convert(start, goal, quantity, confirm=False)
+        known, length = len(rig.orders()), len(shown["route"]) - 1
+        if fails := random.random() < 0.7:
+            kind, options = random.choice(FAILURES)
+            rig.exchange.fault(kind, method="POST", path="/order", skip=random.randrange(length), **options)
+        await follower.conversions.convert(start, goal, quantity, confirm=True, plan_id=shown["plan_id"])
+        rig.exchange.clear_faults()
+        for symbol in rig.exchange.prices():
+            rig.exchange.set_symbol_status(symbol, "TRADING")
+        await _settled(rig, follower)
+        record = records(follower)[0]
+        traded = [order.symbol for order in rig.orders()[known:] if order.executed]
+        assert len(traded) == len({*traded}) <= length
+        assert fails or record.result is Result.EXECUTED
+        left = follower.snapshot.conversion_left
+        assert bool(left) is (length == 2 and record.result is Result.PARTIAL)
+        results[length, fails, record.result] += 1
+        if left and random.random() < 0.5:
+            await follower.conversions.go_on()
+            await _settled(rig, follower)
+        await follower.conversions.keep()
+    assert results[1, False, Result.EXECUTED]
+    assert results[2, False, Result.EXECUTED]
+    assert results[2, True, Result.PARTIAL] > MARKETS / 20
+    assert results[2, True, Result.ERROR]
+
+
+# Pairs of two coins, and what can happen to an order of a conversion.
+CROSSES = (("ETH", "BTC"), ("SOL", "BTC"), ("XRP", "ETH"), ("BNB", "BTC"))
+FAILURES: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("error", {"code": -2010, "status": 400}),
+    ("drop", {}),
+    ("drop", {"when": "after"}),
+    ("status", {"when": "after"}),
+    ("broken_json", {"when": "after"}),
+    ("rate_limit", {}),
+    ("jump", {"percent": 5}),
+    ("jump", {"percent": -5}),
+    ("halt", {}),
+)
+
+
+def _moved(rig: Rig, random: Random, first: Mapping[str, Decimal]) -> dict[str, Decimal]:
+    """Other prices of everything, those of two coins at nearly what their own tell; what each asset is worth."""
+    worth = {coin: price * Decimal(str(round(random.uniform(0.95, 1.05), 4))) for coin, price in first.items()}
+    for coin, price in worth.items():
+        rig.exchange.set_price(f"{coin}USDC", price)
+    for base, quote in CROSSES:
+        off = Decimal(str(round(random.uniform(0.995, 1.005), 5)))
+        rig.exchange.set_price(f"{base}{quote}", worth[base] / worth[quote] * off)
+    return {**worth, "USDC": Decimal(1)}
+
+
+async def _settled(rig: Rig, follower: OpenEngine) -> None:
+    """Cycle until a conversion has come to its end, and look at the books."""
+    for _ in range(8):
+        await rig.cycle(follower)
+        if not rig.in_flight(follower) and not follower.ledger.open_signals():
+            break
+    assert not follower.ledger.open_signals()
+    rig.agree(follower)
 
 
 async def stopped(rig: Rig, **options: Any) -> OpenEngine:
