@@ -8,6 +8,7 @@ from decimal import Decimal
 import itertools
 import os
 from random import Random
+import shutil
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ from custom_components.calvalot.trading.ledger.records import Book, CashFlow, Fl
 from custom_components.calvalot.trading.ledger.storage import LedgerError
 from custom_components.calvalot.trading.portfolio import Portfolio, halves
 from custom_components.calvalot.trading.reports.form_2086 import Start
+from custom_components.calvalot.trading.signal import RECOVERED
 from harness.engine import OpenEngine
 from harness.orders import protect
 from harness.portfolio import COINS
@@ -564,6 +566,53 @@ async def test_a_thin_book(rig: Rig) -> None:
     assert Decimal(done["received"]) > 0
     assert follower.snapshot.conversion_left
     rig.agree(follower)
+
+
+@pytest.mark.parametrize(("start", "goal"), [("BTC", "ETH"), ("BTC", "SOL"), ("SOL", "XRP")])
+async def test_a_lost_ledger(rig: Rig, start: str, goal: str) -> None:
+    """Conversions are found again, by whichever pair, and what they sold is worth its price of now."""
+    list_pair(rig, "ETH", "BTC")
+    list_pair(rig, "SOL", "ETH", "0.0000001", "0.001")
+    list_pair(rig, "XRP", "ETH", "0.00000001", "0.1")
+    rig.leader.publish_v2({**TARGETS, "SOL": ".2"})
+    follower = await rig.start()
+    await rig.cycle(follower)
+    rig.exchange.set_price("XRPETH", rig.exchange.price("XRPETH") * Decimal("0.97"))
+    quantity = HALF if start == "BTC" else Decimal("0.5")
+    done = await convert(follower, start, goal, quantity)
+    assert done["result"] == "executed"
+    rig.crash(follower)
+    for file in rig.folder.rglob("entry*"):
+        if file.is_file():
+            file.unlink()
+    follower = await rig.start()
+    for _ in range(8):
+        if (await rig.cycle(follower, after=61)).net_deposits is not None:
+            break
+    rig.agree(follower)
+    found = {each["symbol"] for each in await follower.queries.trades() if each["signal_id"] == RECOVERED}
+    assert {each["symbol"] for each in done["trades"]} <= found
+
+
+async def test_an_older_ledger(rig: Rig) -> None:
+    """A pair that the ledger never knew is looked at where the account has less than the book."""
+    list_pair(rig, "ETH", "BTC")
+    follower = await holding(rig)
+    follower = await rig.restart(follower)
+    rig.crash(follower)
+    path, copy = follower.ledger.path, rig.folder / "copy"
+    shutil.copy(path, copy)
+    follower = await rig.start()
+    assert (await convert(follower))["result"] == "executed"
+    rig.crash(follower)
+    for file in rig.folder.rglob("entry*"):
+        if file.is_file():
+            file.unlink()
+    shutil.copy(copy, path)
+    follower = await rig.start()
+    await rig.cycle(follower)
+    rig.agree(follower)
+    assert (await follower.queries.trades())[0]["symbol"] == "ETHBTC"
 
 
 # Between the two orders

@@ -10,7 +10,8 @@ const QUOTES = ["USDC", "USDT", "FDUSD", "EUR"];
 
 export function convert(card) {
   const { word, format, hass, picture, follower } = card;
-  const dialog = new Dialog(card, `${word("convert")} · ${picture.title}`);
+  const title = `${word("convert").replace(/\s*…$/, "")} · ${picture.title}`;
+  const dialog = new Dialog(card, title);
   card.dialog = dialog;
   const held = [
     ...picture.positions.filter(({ quantity }) => Number(quantity)).map(({ coin, quantity }) => [coin, quantity]),
@@ -74,7 +75,7 @@ export function convert(card) {
     );
   };
   const form = () => {
-    dialog.title(`${word("convert")} · ${picture.title}`);
+    dialog.title(title);
     dialog.show(
       [
         mode(),
@@ -157,7 +158,9 @@ const rows = (card, facts) =>
 function leftOver(card, plan) {
   const left = [{ asset: plan.from_asset, quantity: plan.left_over }, ...plan.left];
   const some = left.filter(({ quantity }) => Number(quantity) > 0);
-  return some.map(({ asset, quantity }) => amount(card, quantity, asset)).join(" · ") || "–";
+  const told = ({ asset, quantity }) =>
+    asset === plan.quote ? card.format.amount(quantity, asset) : amount(card, quantity, asset);
+  return some.map(told).join(" · ") || "–";
 }
 
 // What a plan would bring.
