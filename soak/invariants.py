@@ -9,7 +9,7 @@ from decimal import Decimal, localcontext
 from custom_components.calvalot.trading.decimals import EXACT
 from custom_components.calvalot.trading.exchanges.base import Fill, Side
 from custom_components.calvalot.trading.ledger.records import OrderState
-from custom_components.calvalot.trading.portfolio import CASH_DIGITS, Portfolio
+from custom_components.calvalot.trading.portfolio import CASH_DIGITS, Half, Portfolio, halves
 from harness.portfolio import QUOTE
 from simulators.exchange.account import Order, Trade
 
@@ -230,19 +230,23 @@ def _lent(books: Books) -> Iterator[tuple[Decimal, Decimal]]:
     """For each fill the BNB that the owner lent for its fee or an earlier one, and the cash that this cost the book."""
     held = Portfolio()
     for row in books.fills:
-        side, coin = Side(str(row["side"])), str(row["coin"])
-        fill = _fill(row)
-        after = held.with_fill(
-            fill, side, coin, QUOTE, as_amount(row["fee_price"]), fill.quantity if coin == FEE_COIN else ZERO
-        )
-        sold = fill.quantity if coin == FEE_COIN and side is Side.SELL else ZERO
-        if (short := sold - held.quantity(FEE_COIN)) > 0:
-            yield short, (short * fill.price).quantize(CASH_DIGITS)
-        if fill.fee_asset == FEE_COIN and not (coin == FEE_COIN and side is Side.BUY):
-            paid = held.quantity(FEE_COIN) + max(short, ZERO) - after.quantity(FEE_COIN) - sold
-            coins = fill.fee - paid
-            yield coins, (coins * as_amount(row["fee_price"])).quantize(CASH_DIGITS)
-        held = after
+        for coin, side, fill in _halves(row):
+            after = held.with_fill(
+                fill, side, coin, QUOTE, as_amount(row["fee_price"]), fill.quantity if coin == FEE_COIN else ZERO
+            )
+            sold = fill.quantity if coin == FEE_COIN and side is Side.SELL else ZERO
+            if (short := sold - held.quantity(FEE_COIN)) > 0:
+                yield short, (short * fill.price).quantize(CASH_DIGITS)
+            if fill.fee_asset == FEE_COIN and not (coin == FEE_COIN and side is Side.BUY):
+                paid = held.quantity(FEE_COIN) + max(short, ZERO) - after.quantity(FEE_COIN) - sold
+                coins = fill.fee - paid
+                yield coins, (coins * as_amount(row["fee_price"])).quantize(CASH_DIGITS)
+            held = after
+
+
+def _halves(row: Row) -> tuple[Half, ...]:
+    side, base, against = Side(str(row["side"])), str(row["base"]), str(row["quote"])
+    return halves(_fill(row), side, base, against, QUOTE, as_amount(row["value"]))
 
 
 def _fill(row: Row) -> Fill:

@@ -44,6 +44,7 @@ AUTOMATIONS: dict[str, Any] = {
     for automation in block.get("automation", [block])
 }
 SENTENCES = next(block for block in BLOCKS if "intents" in block)
+CONVERSION = next(block for block in BLOCKS if "action" in block)
 PROMETHEUS = next(block for block in BLOCKS if "prometheus" in block)
 ALERT = next(block for block in BLOCKS if isinstance(block, list))
 PUSH = next(example for language, example in EXAMPLES if language == "python")
@@ -88,7 +89,7 @@ def test_every_example_is_run() -> None:
     source = Path(__file__).read_text("utf-8")
     assert [alias for alias in AUTOMATIONS if f'"{alias}"' not in source] == []
     others = [block for block in BLOCKS if not ("triggers" in block or "automation" in block)]
-    assert others == [SENTENCES, PROMETHEUS, ALERT]
+    assert others == [SENTENCES, CONVERSION, PROMETHEUS, ALERT]
     assert [example for language, example in EXAMPLES if language not in {"yaml", "bash"}] == [PUSH]
 
 

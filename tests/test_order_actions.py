@@ -56,7 +56,7 @@ async def test_an_order_is_shown_placed_and_ended(hass: HomeAssistant, by_hand: 
 @pytest.mark.parametrize(
     ("key", "changes"),
     [
-        ("exit_not_confirmed", {}),
+        ("place_order_not_confirmed", {}),
         ("limit_price_needed", {"type": "limit", "confirm": True}),
         ("limit_price_needed", {"limit_price": 90000, "confirm": True}),
         ("limit_price_needed", {"time_in_force": "ioc", "confirm": True}),

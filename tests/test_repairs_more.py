@@ -381,3 +381,30 @@ async def test_no_coins_stay_on_paper(hass: HomeAssistant, entry: MockConfigEntr
     await set_up(hass, entry)
     await hass.config_entries.async_remove(entry.entry_id)
     assert issue(hass, entry, "coins_left") is None
+
+
+@pytest.mark.parametrize("answer", ["go_on", "keep"])
+async def test_conversion_stopped(
+    hass: HomeAssistant, live_entry: MockConfigEntry, leader: LeaderSimulator, exchange: ExchangeSimulator, answer: str
+) -> None:
+    """What a conversion left half-way is converted or kept, as its owner says."""
+    leader.publish_v2(ALLOCATION)
+    await set_up(hass, live_entry)
+    exchange.fault("error", code=-2010, status=400, method="POST", path="/order", symbol="ETHUSDC")
+    follower = live_entry.runtime_data.engine
+    await follower.conversions.convert("BTC", "ETH", Decimal("0.001"), confirm=True)
+    await hass.async_block_till_done()
+    found = issue(hass, live_entry, "conversion_stopped")
+    assert found
+    assert found.translation_placeholders
+    assert found.translation_placeholders["goal"] == "ETH"
+    menu = await fix(hass, live_entry, "conversion_stopped")
+    assert menu["type"] is FlowResultType.MENU
+    form = await submit(hass, menu, {"next_step_id": answer})
+    assert form["type"] is FlowResultType.FORM
+    done = await submit(hass, form, {})
+    assert done["type"] is FlowResultType.CREATE_ENTRY
+    await hass.async_block_till_done()
+    assert issue(hass, live_entry, "conversion_stopped") is None
+    results = [each["result"] for each in await follower.queries.conversions()]
+    assert results == (["executed", "partial"] if answer == "go_on" else ["partial"])

@@ -40,6 +40,8 @@ MONEY: dict[str, dict[str, Any]] = {
     "rebalance": {},
     "set_allocation": {"allocation": {"BTC": 50}},
     "exit": {"confirm": True},
+    "convert": {"from_asset": "BTC", "to_asset": "ETH", "quantity": "0.001", "confirm": True},
+    "change_quote_asset": {"quote_asset": "USDT", "confirm": True},
     "approve": {},
     "reject": {},
     "import_history": {"file": "calvalot.db"},
@@ -59,6 +61,7 @@ READ: dict[str, dict[str, Any]] = {
     "get_signals": {},
     "get_cash_flows": {},
     "get_history": {},
+    "get_conversions": {},
     "get_candles": {"coin": "BTC"},
     "get_performance": {},
     "get_statistics": {},
@@ -75,6 +78,8 @@ ANSWERING = {
     "cancel_order",
     "close_position",
     "set_protection",
+    "convert",
+    "change_quote_asset",
 }
 
 
@@ -713,6 +718,73 @@ async def test_exit_without_an_answer(hass: HomeAssistant, entry: MockConfigEntr
     await act(hass, "exit", confirm=True)
     assert entry.runtime_data.data.status is Status.PAUSED
     assert entry.runtime_data.data.positions_value < 5
+
+
+async def test_convert(hass: HomeAssistant, entry: MockConfigEntry, leader: LeaderSimulator) -> None:
+    """Shown first, traded once it is confirmed; the history tells it."""
+    leader.publish_v2(ALLOCATION)
+    assert await set_up(hass, entry)
+    wanted = {"from_asset": "btc", "to_asset": "ETH", "quantity": "0.001"}
+    assert (await refused(hass, "convert", **wanted)).translation_key == "convert_not_confirmed"
+    for quantity in ("x", 0, -1, "NaN"):
+        wrong = await refused(hass, "convert", **wanted | {"quantity": quantity}, confirm=True)
+        assert wrong.translation_key == "quantity_invalid"
+    assert (await refused(hass, "convert", **wanted | {"to_asset": "BTC"}, confirm=True)).translation_key == (
+        "conversion_same"
+    )
+    shown = await ask(hass, "convert", **wanted)
+    assert (shown["confirmed"], shown["route"]) == (False, ["BTC", "USDC", "ETH"])
+    done = await ask(hass, "convert", **wanted, plan_id=shown["plan_id"], confirm=True)
+    json.dumps(done)
+    assert (done["confirmed"], done["result"], Decimal(done["sold"])) == (True, "executed", Decimal("0.001"))
+    assert (await ask(hass, "get_conversions"))["conversions"] == [done]
+    assert (await refused(hass, "convert", **wanted, plan_id=shown["plan_id"], confirm=True)).translation_key == (
+        "plan_unknown"
+    )
+
+
+async def test_change_quote_asset(
+    hass: HomeAssistant, entry: MockConfigEntry, leader: LeaderSimulator, exchange: ExchangeSimulator
+) -> None:
+    """Shown first; then the entry has it, and the portfolio goes on in it, after a restart too."""
+    leader.publish_v2(ALLOCATION)
+    assert await set_up(hass, entry)
+    wanted = {"quote_asset": "USDT"}
+    assert (await refused(hass, "change_quote_asset", **wanted)).translation_key == "change_quote_asset_not_confirmed"
+    wrong = await refused(hass, "change_quote_asset", quote_asset="USDC", confirm=True)
+    assert wrong.translation_key == "quote_same"
+    before = entry.runtime_data.data
+    shown = await ask(hass, "change_quote_asset", **wanted)
+    json.dumps(shown)
+    assert [row["coin"] for row in shown["kept"]] == sorted(ALLOCATION)
+    done = await ask(hass, "change_quote_asset", **wanted, plan_id=shown["plan_id"], confirm=True)
+    json.dumps(done)
+    assert done["changed"]
+    await hass.async_block_till_done()
+    assert entry.data["quote_asset"] == "USDT"
+    await poll(hass, entry)
+    after = entry.runtime_data.data
+    assert (after.book, before.book) == (2, 1)
+    assert after.total_value == pytest.approx(before.total_value, rel=Decimal("0.005"))
+    assert (await ask(hass, "export", format="json", book=1))["rows"] >= len(ALLOCATION)
+    # A stop before the entry was written: the ledger says it again.
+    hass.config_entries.async_update_entry(entry, data={**entry.data, "quote_asset": "USDC"})
+    await hass.async_block_till_done()
+    await poll(hass, entry)
+    assert entry.data["quote_asset"] == "USDT"
+    assert entry.runtime_data.data.total_value == pytest.approx(before.total_value, rel=Decimal("0.005"))
+
+
+async def test_change_quote_asset_stops(
+    hass: HomeAssistant, live_entry: MockConfigEntry, leader: LeaderSimulator, exchange: ExchangeSimulator
+) -> None:
+    """Where the cash cannot be converted the entry stays as it is."""
+    leader.publish_v2({"BTC": ".4"})
+    assert await set_up(hass, live_entry)
+    exchange.fault("error", code=-2010, status=400, method="POST", path="/order")
+    done = await ask(hass, "change_quote_asset", quote_asset="USDT", confirm=True)
+    assert not done["changed"]
+    assert live_entry.data["quote_asset"] == "USDC"
 
 
 async def test_sync_of_a_refused_signal(hass: HomeAssistant, entry: MockConfigEntry, leader: LeaderSimulator) -> None:

@@ -12,7 +12,7 @@ from homeassistant.helpers.typing import ConfigType
 
 from .alert_webhook import async_remove_alert_webhooks, async_sync_alert_webhooks
 from .cards import async_setup_cards
-from .const import CONF_WEIGHT, DOMAIN, MINOR_VERSION
+from .const import CONF_QUOTE_ASSET, CONF_TRADING_MODE, CONF_WEIGHT, DEFAULT_QUOTE_ASSET, DOMAIN, MINOR_VERSION
 from .coordinator import CalvalotConfigEntry, CalvalotCoordinator
 from .issues import (
     COINS_LEFT,
@@ -30,7 +30,7 @@ from .reports import async_setup_reports, reports_folder
 from .services import async_setup_services
 from .settings import InvalidSettings, first_key, version, weights_of
 from .trading.errors import CommandError
-from .trading.ledger.copies import live_coins, live_orders, paper_only
+from .trading.ledger.copies import live_coins, live_orders, paper_only, quote_in_use
 from .trading.ledger.storage import LedgerError, LedgerNewer
 from .trading.reports.files import delete_all
 from .webhook import async_remove_webhook, async_sync_webhook
@@ -53,6 +53,7 @@ async def async_setup(hass: HomeAssistant, _config: ConfigType) -> bool:
 async def async_setup_entry(hass: HomeAssistant, entry: CalvalotConfigEntry) -> bool:
     """Set up one follower."""
     _settle_weight(hass, entry)
+    await _async_settle_quote(hass, entry)
     try:
         coordinator = CalvalotCoordinator(hass, entry, sources_of(hass, entry, await version(hass)))
         await coordinator.async_start()
@@ -90,6 +91,14 @@ async def async_migrate_entry(hass: HomeAssistant, entry: CalvalotConfigEntry) -
         data = {CONF_WEBHOOK_ID: async_generate_id(), **entry.data}
         hass.config_entries.async_update_entry(entry, data=data, minor_version=MINOR_VERSION)
     return True
+
+
+async def _async_settle_quote(hass: HomeAssistant, entry: CalvalotConfigEntry) -> None:
+    """Take up the quote asset that the book was changed to, where that came no further than the ledger."""
+    path, mode = ledger_path(hass, entry.entry_id), str(entry.data.get(CONF_TRADING_MODE))
+    quote = await hass.async_add_executor_job(quote_in_use, path, mode)
+    if quote and quote != entry.data.get(CONF_QUOTE_ASSET, DEFAULT_QUOTE_ASSET):
+        hass.config_entries.async_update_entry(entry, data={**entry.data, CONF_QUOTE_ASSET: quote})
 
 
 @callback

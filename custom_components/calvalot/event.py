@@ -38,6 +38,7 @@ EVENTS: Final = (
             "ledger_restored",
             "stop_loss",
             "exit",
+            "conversion_stopped",
         ],
     ),
 )

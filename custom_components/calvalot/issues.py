@@ -122,6 +122,12 @@ def _ledger_mismatch(snapshot: Snapshot, _entry: ConfigEntry[Any]) -> Mapping[st
     return {"missing": coins_text(snapshot.missing)} if snapshot.missing else None
 
 
+def _conversion_stopped(snapshot: Snapshot, _entry: ConfigEntry[Any]) -> Mapping[str, str] | None:
+    if (left := snapshot.conversion_left) is None:
+        return None
+    return {"left": coins_text({left.asset: left.quantity}), "asset": left.asset, "goal": left.goal}
+
+
 def _coin_set_aside(snapshot: Snapshot, entry: ConfigEntry[Any]) -> Mapping[str, str] | None:
     if not (aside := snapshot.set_aside):
         return None
@@ -250,6 +256,12 @@ PROBLEMS = (
     ),
     Problem(key="coin_set_aside", details=_coin_set_aside, severity=ir.IssueSeverity.WARNING, fixable=True),
     Problem(key="movement_unexplained", details=_movement_unexplained, severity=ir.IssueSeverity.WARNING, fixable=True),
+    Problem(
+        key="conversion_stopped",
+        details=_conversion_stopped,
+        severity=ir.IssueSeverity.WARNING,
+        fixable=True,
+    ),
     Problem(key="ledger_mismatch", details=_ledger_mismatch, fixable=True),
     Problem(
         key="signal_returned",

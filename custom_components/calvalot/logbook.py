@@ -26,6 +26,7 @@ ICONS: Final = {
         "ledger_restored": "mdi:database-refresh",
         "stop_loss": "mdi:hand-back-right",
         "exit": "mdi:exit-run",
+        "conversion_stopped": "mdi:swap-horizontal",
     },
     "signal": {
         "waiting": "mdi:clipboard-account",

@@ -193,6 +193,39 @@ class Tell(RepairsFlow):
         )
 
 
+class GoOn(RepairsFlow):
+    """Has what a conversion left half-way converted, or kept."""
+
+    def __init__(self, entry: CalvalotConfigEntry, left: str, goal: str) -> None:
+        """Take what the issue is about."""
+        self._entry = entry
+        self._placeholders = {"name": entry.title, "left": left, "goal": goal}
+
+    async def async_step_init(self, _user_input: dict[str, str] | None = None) -> RepairsFlowResult:
+        """Ask what is to become of it."""
+        return self.async_show_menu(
+            step_id="init", menu_options=["go_on", "keep"], description_placeholders=self._placeholders
+        )
+
+    async def async_step_go_on(self, user_input: dict[str, str] | None = None) -> RepairsFlowResult:
+        """Convert it."""
+        return await self._ask("go_on", user_input, lambda follower: follower.conversions.go_on())
+
+    async def async_step_keep(self, user_input: dict[str, str] | None = None) -> RepairsFlowResult:
+        """Leave it as it is."""
+        return await self._ask("keep", user_input, lambda follower: follower.conversions.keep())
+
+    async def _ask(
+        self, step: str, user_input: dict[str, str] | None, tell: Callable[[Engine], Coroutine[Any, Any, object]]
+    ) -> RepairsFlowResult:
+        errors: dict[str, str] = {}
+        if user_input is not None and not (errors := await _told(self._entry, self._placeholders, tell)):
+            return self.async_create_entry(data={})
+        return self.async_show_form(
+            step_id=step, data_schema=vol.Schema({}), errors=errors, description_placeholders=self._placeholders
+        )
+
+
 class Revive(RepairsFlow):
     """Pays in what a dead follower lacks, and has it trade again."""
 
@@ -278,6 +311,8 @@ async def async_create_fix_flow(
             return Tell(entry, partial(_write_off, coins=coin_codes(coins.split(","))), coins=coins, value=value)
         case {"problem": "movement_unexplained"}:
             return ExplainMovement(entry)
+        case {"problem": "conversion_stopped", "left": str(left), "goal": str(goal)}:
+            return GoOn(entry, left, goal)
         case {"problem": "rank_ambiguous"} if listed := entry.runtime_data.data.ambiguous_coins:
             return ConfirmRanks(entry, listed)
         case {"problem": "dead"}:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -17,9 +17,10 @@ import voluptuous as vol
 
 from .actions import ATTR_COIN, ATTR_CONFIRM, Action, amount_of, coin_code, invalid_input, of_engine, positive_amount
 from .candles import async_candles, async_fill
-from .const import DOMAIN
+from .const import CONF_QUOTE_ASSET, DOMAIN
 from .coordinator import CalvalotConfigEntry
 from .errors import translated_errors
+from .forms import QUOTE_ASSETS
 from .kinds.allocation import ATTR_PLAN_ID, CONF_ALLOCATION, SHARES, draft_of
 from .order_actions import ORDER_ACTIONS
 from .registry import SOURCES
@@ -44,14 +45,17 @@ ATTR_WITHDRAW: Final = "withdraw"
 ATTR_VALUES: Final = "values"
 ATTR_DRY_RUN: Final = "dry_run"
 ATTR_FILE: Final = "file"
+ATTR_FROM_ASSET: Final = "from_asset"
 ATTR_LIMIT: Final = "limit"
 ATTR_NOTE: Final = "note"
+ATTR_QUANTITY: Final = "quantity"
 ATTR_SELL: Final = "sell"
 ATTR_SIGNAL_ID: Final = "signal_id"
 ATTR_SINCE: Final = "since"
 ATTR_SKIP_UNREADABLE: Final = "skip_unreadable"
 ATTR_SOURCE: Final = "source"
 ATTR_TIME_FRAME: Final = "time_frame"
+ATTR_TO_ASSET: Final = "to_asset"
 ATTR_UNTIL: Final = "until"
 ATTR_BOOK: Final = "book"
 ATTR_VALUE: Final = "value"
@@ -92,6 +96,17 @@ def _limit(value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 1 <= value <= MAX_LIMIT or value % 1:
         raise invalid_input("limit_invalid", maximum=str(MAX_LIMIT))
     return int(value)
+
+
+def _quantity(value: Any) -> Decimal:
+    """Validate a quantity of an asset: a finite number of more than nothing."""
+    try:
+        quantity = Decimal(str(value))
+    except InvalidOperation as err:
+        raise invalid_input("quantity_invalid") from err
+    if not quantity.is_finite() or quantity <= 0:
+        raise invalid_input("quantity_invalid")
+    return quantity
 
 
 CASH_FLOW_FIELDS: Final[VolDictType] = {
@@ -147,6 +162,16 @@ async def _get_candles(_hass: HomeAssistant, entry: CalvalotConfigEntry, data: M
     since = data.get(ATTR_SINCE)
     fill = async_fill(entry, data[ATTR_COIN], frame, since) if since else None
     return answers.candles(history, fill)
+
+
+async def _change_quote_asset(hass: HomeAssistant, entry: CalvalotConfigEntry, data: Mapping[str, Any]) -> Json:
+    coordinator, quote = entry.runtime_data, data[CONF_QUOTE_ASSET]
+    told = await coordinator.async_finish(
+        coordinator.engine.quote.change(quote, confirm=data[ATTR_CONFIRM], plan_id=data.get(ATTR_PLAN_ID))
+    )
+    if told.get("changed"):  # the portfolio is set up anew with it
+        hass.config_entries.async_update_entry(entry, data={**entry.data, CONF_QUOTE_ASSET: quote})
+    return told
 
 
 async def _import_history(hass: HomeAssistant, entry: CalvalotConfigEntry, data: Mapping[str, Any]) -> Json:
@@ -231,6 +256,36 @@ OF_EVERY_PORTFOLIO: Final = (
         previews=True,
     ),
     Action(
+        "convert",
+        of_engine(
+            lambda engine, data: engine.conversions.convert(
+                data[ATTR_FROM_ASSET],
+                data[ATTR_TO_ASSET],
+                data[ATTR_QUANTITY],
+                confirm=data[ATTR_CONFIRM],
+                plan_id=data.get(ATTR_PLAN_ID),
+            )
+        ),
+        {
+            vol.Required(ATTR_FROM_ASSET): coin_code,
+            vol.Required(ATTR_TO_ASSET): coin_code,
+            vol.Required(ATTR_QUANTITY): _quantity,
+            vol.Optional(ATTR_PLAN_ID): cv.string,
+            **CONFIRM_FIELDS,
+        },
+        previews=True,
+    ),
+    Action(
+        "change_quote_asset",
+        _change_quote_asset,
+        {
+            vol.Required(CONF_QUOTE_ASSET): vol.In(QUOTE_ASSETS),
+            vol.Optional(ATTR_PLAN_ID): cv.string,
+            **CONFIRM_FIELDS,
+        },
+        previews=True,
+    ),
+    Action(
         "approve",
         of_engine(lambda engine, data: engine.commands.approve(data.get(ATTR_SIGNAL_ID), data.get(ATTR_SOURCE))),
         SIGNAL_FIELDS,
@@ -282,6 +337,13 @@ OF_EVERY_PORTFOLIO: Final = (
         rows="cash_flows",
     ),
     Action(
+        "get_conversions",
+        of_engine(lambda engine, data: engine.queries.conversions(*_page(data))),
+        PAGE_FIELDS,
+        admin=False,
+        rows="conversions",
+    ),
+    Action(
         "export",
         of_engine(
             lambda engine, data: engine.queries.export(
@@ -293,6 +355,7 @@ OF_EVERY_PORTFOLIO: Final = (
                     exchanges=data.get(ATTR_EXCHANGES),
                 ),
                 data[ATTR_VALUES],
+                data.get(ATTR_BOOK),
             )
         ),
         {
@@ -302,6 +365,7 @@ OF_EVERY_PORTFOLIO: Final = (
             vol.Optional(ATTR_FRACTIONS): amount_of,
             vol.Optional(ATTR_EXCHANGES): amount_of,
             vol.Optional(ATTR_VALUES, default=dict): {cv.string: amount_of},
+            vol.Optional(ATTR_BOOK): vol.Coerce(int),
         },
         admin=False,
     ),
@@ -371,7 +435,7 @@ async def _handle(action: Action, call: ServiceCall) -> ServiceResponse:
     """Run an action on the follower it names."""
     entry = _async_entry(call)
     if action.previews and not call.data[ATTR_CONFIRM] and not call.return_response:
-        raise invalid_input("exit_not_confirmed")
+        raise invalid_input(f"{action.name}_not_confirmed")
     with translated_errors():
         result = await action.run(call.hass, entry, call.data)
     if not call.return_response:

@@ -16,7 +16,7 @@ from .trading.exchanges.symbols import base_of, quote_of
 UNKNOWN: Final = "?"
 # What stands after the colon of a reason, where it is coins or symbols; the exchange's own sentences stay out.
 NAMES: Final = re.compile(r"[0-9A-Z]+(, [0-9A-Z]+)*")
-WAYS: Final = ("initial_sync", "sync", "stop_loss", "exit", "rank", "withdrawal", "allocation")
+WAYS: Final = ("initial_sync", "sync", "stop_loss", "exit", "rank", "withdrawal", "conversion", "allocation")
 
 type Text = Callable[[str], str]
 

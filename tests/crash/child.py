@@ -29,6 +29,7 @@ from harness.portfolio import QUOTE
 from harness.simulated import Simulator
 from tests.trading.builders import key
 
+from .conversions import Converter
 from .orders import Owner
 
 # What is written down on the way from a signal to booked fills, and what the exchange is asked.
@@ -48,8 +49,9 @@ QUESTIONS = (
 )
 # What orders are sent and ended by.
 SENDING = {"place": ("POST", "/order"), "place_pair": ("POST", "/oco"), "cancel": ("DELETE", "/order")}
-# Among the calls: from here on orders rest.
+# Among the calls: from here on orders rest, or something is converted.
 RESTING = "resting"
+CONVERTING = "converting"
 MOST_CYCLES = 8
 # How long (s) an order that has arrived waits to be matched: longer than it takes to start again and look for it.
 ON_ITS_WAY = 1.0
@@ -92,7 +94,7 @@ class Scene:
     ledger: str
     calls: str
     mode: str
-    rests: bool = False
+    part: str = ""
 
 
 def follow(scene: Scene, point: Point | None) -> None:
@@ -183,7 +185,7 @@ async def _follow(scene: Scene, wire: Tripwire) -> None:
             session, leader, exchange, ledger, entry_id="crash", coins=COINS, sleep=lambda _seconds: asyncio.sleep(0)
         )
         await follower.start()
-        for number, targets in enumerate(SIGNALS[: 1 if scene.rests else None], start=1):
+        for number, targets in enumerate(SIGNALS[: 1 if scene.part == RESTING else None], start=1):
             known = await signals()
             if len(known) < number:
                 await control(scene.leader, "publish_v2", targets=targets)
@@ -192,10 +194,12 @@ async def _follow(scene: Scene, wire: Tripwire) -> None:
                 await _pursue(
                     follower, ledger, known[-1]["signal_id"], lambda: control(scene.exchange, "advance", seconds=30)
                 )
-        if scene.rests:
-            wire.calls.append(RESTING)
-            owner = Owner(follower, ledger, lambda do, **named: control(scene.exchange, do, **named), 1.5 * ON_ITS_WAY)
-            await owner.act()
+        if scene.part:
+            wire.calls.append(scene.part)
+            make = Owner if scene.part == RESTING else Converter
+            await make(
+                follower, ledger, lambda do, **named: control(scene.exchange, do, **named), 1.5 * ON_ITS_WAY
+            ).act()
         await follower.stop()
 
 

@@ -19,11 +19,12 @@ from custom_components.calvalot.trading.exchanges.base import Mode
 from custom_components.calvalot.trading.order_names import follower_tag
 from custom_components.calvalot.trading.portfolio import Portfolio
 from simulators.exchange import ExchangeSimulator
+from simulators.exchange.symbols import Symbol
 from simulators.leader import LeaderSimulator
 from soak.books import read
 from soak.invariants import Account, inspect, inspect_paper
 
-from .child import ON_ITS_WAY, QUESTIONS, RESTING, SENDING, WRITES, Point, Scene, When
+from .child import CONVERTING, ON_ITS_WAY, QUESTIONS, RESTING, SENDING, WRITES, Point, Scene, When
 
 type Circumstances = Callable[[ExchangeSimulator], None]
 
@@ -62,6 +63,18 @@ def _orders_lost(sim: ExchangeSimulator) -> None:
     """Of each kind of request the first is lost on its way."""
     for method, path in SENDING.values():
         sim.fault("status", method=method, path=path)
+
+
+def _converted(sim: ExchangeSimulator) -> None:
+    """There is a pair of two coins."""
+    rules = Symbol("SOL", "BTC", Decimal("0.0000001"), Decimal("0.001"), min_notional=Decimal("0.0001"))
+    sim.list_symbol(rules, "0.0015520")
+
+
+def _converted_unanswered(sim: ExchangeSimulator) -> None:
+    """The same, and no order is answered; all are executed."""
+    _converted(sim)
+    _unanswered(sim)
 
 
 def _on_paper(sim: ExchangeSimulator) -> None:
@@ -151,7 +164,27 @@ async def test_crash_while_orders_rest(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """Limits, their ends, pairs: placed, filled in part, ended, filled meanwhile; the same books as without the crash."""
-    await _crash_everywhere(circumstances, methods, tmp_path, capsys, rests=True)
+    await _crash_everywhere(circumstances, methods, tmp_path, capsys, RESTING)
+
+
+@pytest.mark.timeout(7200 // EACH)
+@pytest.mark.parametrize(
+    ("circumstances", "methods"),
+    [
+        (_converted, ("write_signal", "add_orders", "update_orders", "book_orders", "place")),
+        (_converted_unanswered, ("write_signal", "update_orders", "book_orders", "place", "find", "fills")),
+        (_on_paper, ("write_signal", "add_orders", "book_orders", "place")),
+    ],
+)
+async def test_crash_while_converting(
+    circumstances: Circumstances,
+    methods: Sequence[str],
+    tmp_path: Path,
+    socket_enabled: None,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Between two orders and in each of them: the owner goes on, and has the same books as without the crash."""
+    await _crash_everywhere(circumstances, methods, tmp_path, capsys, CONVERTING)
 
 
 async def _crash_everywhere(
@@ -159,19 +192,18 @@ async def _crash_everywhere(
     methods: Sequence[str],
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
-    *,
-    rests: bool = False,
+    part: str = "",
 ) -> None:
     with Children() as children:
-        measure = await _run(children, circumstances, tmp_path / "measure", None, rests=rests)
+        measure = await _run(children, circumstances, tmp_path / "measure", None, part)
         calls = (tmp_path / "measure" / "calls").read_text().split()
-        points = _points(calls, methods, on_paper=circumstances is _on_paper)[:: EACH if rests else 1]
+        points = _points(calls, methods, on_paper=circumstances is _on_paper)[:: EACH if part else 1]
         turns = asyncio.Semaphore(AT_ONCE)
 
         async def crash(number: int, point: Point) -> str:
             async with turns:
                 try:
-                    book = await _run(children, circumstances, tmp_path / f"{number}", point, rests=rests)
+                    book = await _run(children, circumstances, tmp_path / f"{number}", point, part)
                 except AssertionError as error:
                     return f"{point}: {error}"
             return "" if book == measure else f"{point}: {book} instead of {measure}"
@@ -184,11 +216,11 @@ async def _crash_everywhere(
 
 def _points(calls: list[str], methods: Sequence[str], *, on_paper: bool) -> list[Point]:
     """Every moment of every call of these methods."""
-    rests = calls.index(RESTING) if RESTING in calls else 0
-    assert on_paper or {*methods} <= {*calls[rests:]} or methods == (*WRITES, *QUESTIONS)
+    begins = next((calls.index(part) for part in (RESTING, CONVERTING) if part in calls), 0)
+    assert on_paper or {*methods} <= {*calls[begins:]} or methods == (*WRITES, *QUESTIONS)
     points = []
     for position, method in enumerate(calls):
-        if method not in methods or position < rests:
+        if method not in methods or position < begins:
             continue
         moments = [When.BEFORE, When.AFTER]
         if method in WRITES:
@@ -200,7 +232,7 @@ def _points(calls: list[str], methods: Sequence[str], *, on_paper: bool) -> list
 
 
 async def _run(
-    children: Children, circumstances: Circumstances, folder: Path, point: Point | None, *, rests: bool
+    children: Children, circumstances: Circumstances, folder: Path, point: Point | None, part: str
 ) -> Portfolio:
     """Follow everything, with a crash at the point and a second start after it; returns the book."""
     mode = Mode.DRY_RUN if circumstances is _on_paper else Mode.LIVE
@@ -214,7 +246,7 @@ async def _run(
             ledger=str(folder / "ledger.db"),
             calls=str(folder / "calls"),
             mode=mode,
-            rests=rests,
+            part=part,
         )
         circumstances(sim)
         await asyncio.to_thread(folder.mkdir)

@@ -111,6 +111,24 @@ def locked(ledger: Ledger) -> Iterator[None]:
         other.close()
 
 
+@contextmanager
+def failing_commit(ledger: Ledger, number: int) -> Iterator[list[int]]:
+    """The n-th commit from here on, counted from 1, is refused (SQLITE_IOERR); tells the commits that were tried."""
+    tried: list[int] = []
+
+    def refuse(_connection: Connection) -> None:
+        tried.append(len(tried) + 1)
+        if len(tried) == number:
+            raise OperationalError("COMMIT", None, sqlite3.OperationalError("disk I/O error"))
+
+    engine = engine_of(ledger)
+    event.listen(engine, "commit", refuse)
+    try:
+        yield tried
+    finally:
+        event.remove(engine, "commit", refuse)
+
+
 FAULTS: tuple[Fault, ...] = (full_disk, failing_disk, read_only, locked)
 
 

@@ -4,21 +4,24 @@ from contextlib import closing
 from dataclasses import replace
 from decimal import Decimal
 import sqlite3
+from typing import Any
 
 import pytest
 
 from custom_components.calvalot.trading.errors import CommandError
-from custom_components.calvalot.trading.exchanges.base import AccountId, Mode
+from custom_components.calvalot.trading.exchanges.base import AccountId, Mode, Side
 from custom_components.calvalot.trading.exchanges.binance_client import host_of
 from custom_components.calvalot.trading.ledger.ledger import Ledger
-from custom_components.calvalot.trading.ledger.records import FlowKind, OrderState
+from custom_components.calvalot.trading.ledger.records import Book, CashFlow, FlowKind, OrderState
 from custom_components.calvalot.trading.ledger.upgrades import VERSION
+from custom_components.calvalot.trading.portfolio import Portfolio
 from custom_components.calvalot.trading.snapshot import Status
 from harness.database import change
 from harness.engine import OpenEngine
 from simulators.exchange import ExchangeSimulator
 from simulators.leader import LeaderSimulator
 
+from .builders import NOW, make_order
 from .rig import Rig
 
 OTHER = ("k" * 64, "s" * 64)
@@ -370,6 +373,22 @@ async def test_claims_of_a_book_from_before(rig: Rig, exchange: ExchangeSimulato
     second = await rig.start(entry_id="second")
     await second.cycle()
     assert round(second.snapshot.total_value_quote or 0) == 39
+
+
+def test_what_orders_in_flight_may_take(rig: Rig) -> None:
+    """The cash that a purchase costs or that is sold for another quote asset; a coin for another one takes none."""
+    ledger = rig.ledger()
+    ledger.open()
+    cash = Decimal(100)
+    flow = CashFlow(kind=FlowKind.INITIAL, amount=cash, amount_quote=cash, time=NOW, value_before=Decimal(0))
+    ledger.add_flow(flow, Book(portfolio=Portfolio(cash=cash, paid_in=cash), net_deposits=cash))
+    sending: dict[str, Any] = {"state": OrderState.SENDING, "price": Decimal(2)}
+    ledger.add_orders([make_order(quantity="3", **sending)])
+    ledger.add_orders([make_order(quantity="5", coin="ETH", symbol="ETHBTC", **sending)])
+    ledger.add_orders([make_order(Side.SELL, "7", "USDC", symbol="USDCUSDT", **sending)])
+    ledger.add_orders([make_order(Side.SELL, "11", "SOL", **sending)])
+    assert [claim.in_flight for claim in ledger.claims()] == [13]
+    ledger.close()
 
 
 async def test_an_order_on_the_move(rig: Rig, exchange: ExchangeSimulator, leader: LeaderSimulator) -> None:

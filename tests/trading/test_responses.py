@@ -75,6 +75,7 @@ def test_trade(mode: Mode, simulated: bool) -> None:
         "quantity": "0.00000003",
         "price": "33333.333333333333",
         "amount": "0.001",
+        "quote": "USDC",
         "slippage": "0.11111111",
         "fees": [{"asset": "BTC", "amount": "0.00000001"}, {"asset": "BNB", "amount": "0.5"}],
         "simulated": simulated,

@@ -13,7 +13,9 @@ const SETTLE = 150;
 const SCROLLS = !matchMedia("(pointer: coarse)").matches;
 const MAX_TAGS = 6;
 // Orders of which it is not known yet what became of them.
-const WAYS = ["initial_sync", "sync", "stop_loss", "exit", "rank", "withdrawal", "allocation"];
+// What has no sign of its own.
+const FLOW_SIGNS = { initial: "deposit", carried: "deposit" };
+const WAYS = ["initial_sync", "sync", "stop_loss", "exit", "rank", "withdrawal", "conversion", "allocation"];
 
 export class ActivityCard extends CalvalotCard {
   heading = "activity";
@@ -233,7 +235,7 @@ export class ActivityCard extends CalvalotCard {
     return h(
       "li",
       { class: "item flow-item", "data-flow": flow.seq },
-      h("span", { class: "mark moved" }, sign(flow.kind === "initial" ? "deposit" : flow.kind)),
+      h("span", { class: "mark moved" }, sign(FLOW_SIGNS[flow.kind] ?? flow.kind)),
       h(
         "div",
         {},
@@ -276,7 +278,14 @@ export class ActivityCard extends CalvalotCard {
           ),
           h("td", {}, format.quantity(trade.quantity)),
           h("td", {}, format.price(trade.price)),
-          h("td", {}, format.amount(trade.amount)),
+          h(
+            "td",
+            {},
+            // Of two coins it is in the other one.
+            trade.quote === picture?.quote
+              ? format.amount(trade.amount)
+              : `${format.quantity(trade.amount)} ${trade.quote}`,
+          ),
           h(
             "td",
             {},

@@ -2,6 +2,7 @@
 
 import { CalvalotCard, led } from "./card.js";
 import { Chart } from "./chart.js";
+import { convert } from "./convert.js";
 import { cashFlows, curve, offered, PERIODS } from "./data.js";
 import { h, setAttribute, setText } from "./dom.js";
 import { sign } from "./icons.js";
@@ -133,6 +134,7 @@ export class PortfolioCard extends CalvalotCard {
       "div",
       { class: "money" },
       ...this._moves,
+      button("convert", () => convert(this)),
       button("sell_all", () => sellEverything(this), "danger"),
     );
   }

@@ -265,7 +265,7 @@ dialog form { display: grid; gap: 16px; padding: 22px; }
 dialog h2 { font-size: 18px; line-height: 24px; }
 .dialog-body { display: grid; gap: 12px; }
 dialog label { display: grid; gap: 4px; font-size: 13px; color: var(--quiet); }
-dialog input { font: inherit; font-size: 16px; padding: 10px 12px; border-radius: 10px; border: 1px solid var(--secondary-text-color); background: transparent; color: var(--primary-text-color); color-scheme: light dark; width: 100%; }
+dialog :is(input, select) { font: inherit; font-size: 16px; padding: 10px 12px; border-radius: 10px; border: 1px solid var(--secondary-text-color); background: transparent; color: var(--primary-text-color); color-scheme: light dark; width: 100%; }
 dialog small { font-size: 12px; }
 dialog .buttons { display: flex; flex-wrap: wrap; justify-content: flex-end; gap: 8px; }
 .mode-line { padding: 8px 12px; border-radius: 10px; border: 1px dashed var(--secondary-text-color); } .mode-line.live { border: 1px solid var(--live); color: var(--live); font-weight: 500; }

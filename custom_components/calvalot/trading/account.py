@@ -124,15 +124,13 @@ def committed(orders: Iterable[OrderRecord], market: Market) -> dict[str, Decima
     """
     moving: dict[str, Decimal] = {}
     for order in {order.pair or number: order for number, order in enumerate(orders)}.values():
-        asset, amount = order.coin, order.rest
-        if order.side is Side.BUY:
-            asset, amount = market.quote, _highest_cost(order, market)
-        moving[asset] = moving.get(asset, ZERO) + amount
+        amount = order.rest if order.side is Side.SELL else _highest_cost(order, market)
+        moving[order.sold] = moving.get(order.sold, ZERO) + amount
     return moving
 
 
 def _highest_cost(order: OrderRecord, market: Market) -> Decimal:
-    """What a buy costs at most in quote, fee included."""
+    """What a buy costs at most in the pair's quote asset, fee included."""
     if order.state is OrderState.EXECUTED:
         amount = order.executed_amount
     elif order.quote_amount is not None:

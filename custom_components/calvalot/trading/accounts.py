@@ -10,8 +10,9 @@ from .account import Claimed, Held
 from .decimals import ZERO
 from .exchanges.base import AccountId
 from .ledger import claims
+from .ledger.claims import Claim
 from .ledger.ledger import Ledger
-from .ledger.records import Claim, OrderRecord
+from .ledger.records import OrderRecord
 from .ledger.storage import LedgerError
 
 

@@ -8,7 +8,7 @@ from decimal import Decimal
 import logging
 
 from .decimals import ONE, ZERO
-from .exchanges.base import Fill, OrderReport, OrderStatus
+from .exchanges.base import Fill, OrderReport, OrderStatus, Side
 from .ledger.ledger import Ledger
 from .ledger.records import Booking, OrderRecord, OrderState
 from .portfolio import BookError
@@ -47,8 +47,8 @@ class Bookings:
         out of what those brought, and must leave what those sold.
         """
         done = {record.seq: record for record, _ in executed}
-        first = [each for each in executed if each[0].coin == self._fee_coin]
-        for part in (first, [each for each in executed if each[0].coin != self._fee_coin]):
+        first = [each for each in executed if self._fee_coin in each[0].assets]
+        for part in (first, [each for each in executed if self._fee_coin not in each[0].assets]):
             if part:
                 done |= await self._book_part(part, prices)
         return done
@@ -58,7 +58,7 @@ class Bookings:
     ) -> OrderRecord:
         """Book an order that was recovered, once all that was executed before it is booked. Raises LedgerError."""
         try:
-            fee_prices = self._fee_prices(record, report, prices)
+            record, fee_prices = self._priced(record, report, prices)
             booked, _ = await asyncio.to_thread(
                 self._ledger.book_order, record, report, report.fills or (), fee_prices, True
             )
@@ -112,7 +112,7 @@ class Bookings:
             time=now,
             fills=(fill,),
         )
-        fee_prices = self._fee_prices(record, report, prices)
+        record, fee_prices = self._priced(record, report, prices)
         record = replace(record, reason="settled by hand")
         booked, _ = await asyncio.to_thread(self._ledger.book_order, record, report, (fill,), fee_prices)
         return booked
@@ -142,11 +142,11 @@ class Bookings:
         for record, report in executed:
             try:
                 _wait_for(unclear & _third_assets(record, report, self._ledger.quote))
-                fee_prices = self._fee_prices(record, report, prices)
+                priced, fee_prices = self._priced(record, report, prices)
             except BookError as err:
                 _warn(record, err)
             else:
-                bookings.append(Booking(record=record, report=report, fee_prices=fee_prices))
+                bookings.append(Booking(record=priced, report=report, fee_prices=fee_prices))
         done: dict[int, OrderRecord] = {}
         if bookings:
             for each, booked in zip(bookings, await asyncio.to_thread(self._ledger.book_orders, bookings), strict=True):
@@ -157,25 +157,44 @@ class Bookings:
         return done
 
     def _unclear(self) -> frozenset[str]:
-        """Coins of orders in flight; recovered ones are the rebuild's."""
-        return frozenset(each.coin for each in self._ledger.in_flight() if each.reason != RECOVERED)
+        """Assets of orders in flight; recovered ones are the rebuild's."""
+        return frozenset[str]().union(*(each.assets for each in self._ledger.in_flight() if each.reason != RECOVERED))
 
-    def _fee_prices(
+    def _priced(
         self, record: OrderRecord, report: OrderReport, prices: Mapping[str, Decimal]
-    ) -> dict[str, Decimal]:
-        """Price in quote of each fee asset; the coin's own is what was paid for it. Raises BookError."""
-        known = {**prices, self._ledger.quote: ONE}
+    ) -> tuple[OrderRecord, dict[str, Decimal]]:
+        """The order with what it sold being worth, and the price in quote of each fee asset; its own are what was paid for them.
+
+        Raises BookError while one of them is unknown.
+        """
+        quote = self._ledger.quote
+        known = {**prices, quote: ONE}
+        if quote not in record.assets:
+            if (worth := record.sold_price or known.get(record.sold)) is None:
+                raise BookError(f"no price for {record.sold}")
+            record = replace(record, sold_price=worth)
+            known[record.sold] = worth
         if report.executed_quantity:
-            known[record.coin] = report.executed_amount / report.executed_quantity
+            known = _paid(record, report, quote, known)
         assets = {fill.fee_asset for fill in report.fills or ()}
         if missing := assets - known.keys():
             raise BookError(f"no price for the fee in {', '.join(sorted(missing))}")
-        return {asset: known[asset] for asset in assets}
+        return record, {asset: known[asset] for asset in assets}
+
+
+def _paid(record: OrderRecord, report: OrderReport, quote: str, known: Mapping[str, Decimal]) -> dict[str, Decimal]:
+    """The prices that are known, with those of what was traded as it was paid for."""
+    price = report.executed_amount / report.executed_quantity
+    if record.coin == quote:
+        return {**known, record.quote: ONE / price}
+    if record.quote == quote or record.side is Side.BUY:
+        return {**known, record.coin: known[record.quote] * price}
+    return {**known, record.quote: known[record.coin] / price}
 
 
 def _third_assets(record: OrderRecord, report: OrderReport, quote: str) -> set[str]:
-    """Assets other than the order's own two that its fees were taken in."""
-    return {fill.fee_asset for fill in report.fills or ()} - {record.coin, quote}
+    """Assets other than the order's own that its fees were taken in."""
+    return {fill.fee_asset for fill in report.fills or ()} - record.assets - {quote}
 
 
 def _wait_for(coins: Collection[str]) -> None:

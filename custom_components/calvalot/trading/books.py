@@ -104,7 +104,13 @@ class Books:
     async def _number(self, account: AccountId) -> int | None:
         """Number of the account's book; None while that is not sure."""
         accounts = await asyncio.to_thread(self._ledger.account_ids)
-        on_it = [number for number, known in accounts.items() if known.is_same(account)]
+        # One in another quote asset has ended, or is kept for that one.
+        quotes = await asyncio.to_thread(self._ledger.quotes)
+        on_it = [
+            number
+            for number, known in accounts.items()
+            if known.is_same(account) and quotes[number] == self._ledger.quote
+        ]
         if not on_it and self._ledger.number in accounts:
             return await asyncio.to_thread(self._ledger.next_number)
         # One of which no account was ever written down takes the first that it meets.
@@ -115,7 +121,7 @@ class Books:
 
     async def _has_newest(self, number: int) -> bool:
         """Whether the account has the newest order of a book that traded; one that was wiped, or another one, has not."""
-        for order in await asyncio.to_thread(self._ledger.in_book(number).newest_traded):
+        for order in await asyncio.to_thread(lambda: self._ledger.in_book(number).newest_traded()):
             try:
                 found = await self._exchange.find(order.symbol, order.client_order_id)
             except Refused:

@@ -264,7 +264,7 @@ class Commands:
                 if not quantity or coin not in inputs.market.aside:
                     raise CommandError("not_set_aside", coin=coin)
                 moving = await asyncio.to_thread(self._ledger.in_flight) + await asyncio.to_thread(self._ledger.resting)
-                if any(order.coin == coin for order in moving):
+                if any(coin in order.assets for order in moving):
                     raise CommandError("order_unclear", amount="0.00")
                 (flow,) = await self._cash_flows.write_off({coin: quantity}, inputs, WRITTEN_OFF, value)
             await self._publisher.publish(inputs)

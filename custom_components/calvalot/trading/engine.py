@@ -14,6 +14,8 @@ from .bookings import Bookings
 from .books import Books
 from .cash_flows import CashFlows
 from .commands import Commands
+from .conversion_commands import ConversionCommands
+from .conversions import Conversions
 from .decimals import ONE
 from .events import Event, EventQueue
 from .exchanges.base import Exchange
@@ -33,6 +35,7 @@ from .preparation import Preparation
 from .profit import Today, midnight_utc
 from .publisher import Publisher
 from .queries import Queries
+from .quote_change import QuoteChange
 from .rank_filter import RankFilter
 from .rebuild import Rebuild
 from .risk import Risk
@@ -60,8 +63,8 @@ def is_blend(settings: Settings, sources: Collection[str]) -> bool:
 class Engine:
     """Runs one portfolio with one budget in one mode; `publish` gets each snapshot with the events that led to it.
 
-    `commands` is what its owner can do, `orders` what he can do with orders that rest, `queries` what he can read. `midnight` says when the owner's day began that a time
-    lies in.
+    `commands` is what its owner can do, `orders` what he can do with orders that rest, `conversions` with conversions,
+    `quote` changes the quote asset, `queries` what he can read. `midnight` says when the owner's day began that a time lies in.
     """
 
     def __init__(
@@ -126,6 +129,10 @@ class Engine:
         accounts = Accounts() if accounts is None else accounts
         cash_flows = CashFlows(settings, ledger, clock)
         wallet = Wallet(settings, exchange, ledger, accounts, clock)
+        outcomes = self._signals.outcomes
+        self._conversions = Conversions(
+            settings, ledger, self._fetcher, self._executor, self._protections, events, outcomes, frozen, clock
+        )
         self._preparation = Preparation(
             settings,
             ledger,
@@ -188,8 +195,32 @@ class Engine:
             self._protections,
             self._risk,
             self._signals.exits,
-            self._signals.outcomes,
+            outcomes,
             frozen,
+            clock,
+            self.commands.working,
+            self.publisher,
+        )
+        self.conversions = ConversionCommands(
+            ledger,
+            self._conversions,
+            self._preparation,
+            self._signals.exits,
+            self._risk,
+            clock,
+            self.commands.working,
+            self.publisher,
+        )
+        self.quote = QuoteChange(
+            settings,
+            ledger,
+            self._fetcher,
+            self._executor,
+            self._conversions,
+            self._preparation,
+            self._protections,
+            self._signals,
+            self._risk,
             clock,
             self.commands.working,
             self.publisher,
@@ -303,6 +334,8 @@ class Engine:
             await self._signals.outcomes.orders(await self._executor.withdraw(self._fetcher.fee_prices))
         await self._risk.compare(inputs)
         await self._protect(inputs)
+        active = self._risk.status is Status.ACTIVE and not self._executor.stopping
+        await self._conversions.go_on(inputs, may_trade=active)
         await self._signals.decide(inputs, ready=value is not None and inputs.account is not None)
         await self._protect(inputs)
 

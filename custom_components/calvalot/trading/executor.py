@@ -95,6 +95,7 @@ class Executor(Settling):
                     quote_amount=order.quote_amount,
                     type=order.type,
                     stop_price=order.stop_price,
+                    sold_price=order.sold_price,
                     state=OrderState.SENDING,
                     created_at=now,
                     sent_at=self._exchange.timestamp(),

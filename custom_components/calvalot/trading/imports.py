@@ -10,7 +10,7 @@ from .decimals import EXACT, ZERO
 from .errors import CommandError
 from .exchanges.base import Side
 from .ledger.ledger import Ledger
-from .ledger.records import PastKind, PastRecord
+from .ledger.past import PastKind, PastRecord
 from .predecessors import History, UnknownHistory, read
 from .responses import Json, iso
 

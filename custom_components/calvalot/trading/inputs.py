@@ -9,7 +9,7 @@ from decimal import Decimal
 import json
 
 from .account import Account, Claimed, Held
-from .decimals import ZERO
+from .decimals import ONE, ZERO
 from .errors import ExchangeError, Refused
 from .events import EventQueue
 from .exchanges.base import AccountId, Balance, Exchange, KeyPermissions, Mode, SymbolRules
@@ -58,6 +58,13 @@ class Inputs:
         if self.balances is None:
             return None
         return self.claimed.left_of(self.balances.get(quote), self.locked.get(quote, ZERO)) - self.claimed.selling
+
+
+def prices_in(quote: str, rules: Mapping[str, SymbolRules], prices: Mapping[str, Decimal]) -> dict[str, Decimal]:
+    """Prices by coin in a quote asset, of pairs against it, else of the pairs in which it is the base."""
+    priced = [(each, prices[symbol]) for symbol, each in rules.items() if symbol in prices]
+    inverse = {each.quote: ONE / price for each, price in priced if each.base == quote}
+    return inverse | {each.base: price for each, price in priced if each.quote == quote}
 
 
 class Fetcher:
@@ -109,10 +116,11 @@ class Fetcher:
         self.asked_exchange = True
         if self._settings.scope is Scope.WALLET and self._is_news(to_copy[1] if to_copy else balances):
             prices = await self._prices()
+        quote = self._settings.quote
         by_coin = {
-            rules.base: prices[symbol]
-            for symbol, rules in self._rules.items()
-            if prices and symbol in prices and rules.quote == self._settings.quote
+            coin: price
+            for coin, price in prices_in(quote, self._rules, prices or {}).items()
+            if coin in self._coins or symbol_of(coin, quote) in self._rules
         }
         # Kept while prices are missing: a fee was taken at about the price of the last cycle.
         self.fee_prices = {**self.fee_prices, **by_coin}
@@ -134,12 +142,15 @@ class Fetcher:
     async def with_coins(self, market: Market, coins: Collection[str]) -> Market:
         """A market with coins besides those that are traded; what the exchange does not tell of them stays unknown."""
         symbols = {market.symbol(coin) for coin in coins}
-        if symbols <= market.rules.keys():
-            return market
-        rules = await self.asked(self._exchange.rules(sorted(symbols | market.rules.keys()))) or {}
-        prices = await self.asked(self._exchange.prices(rules)) if rules else None
-        more = {rules[symbol].base: price for symbol, price in (prices or {}).items() if symbol in symbols}
-        return replace(market, rules={**market.rules, **rules}, prices={**market.prices, **more})
+        return market if symbols <= market.rules.keys() else (await self.pairs(market, symbols))[0]
+
+    async def pairs(self, market: Market, symbols: Collection[str]) -> tuple[Market, Mapping[str, Decimal]]:
+        """A market with pairs besides those that are traded, against whatever asset, and the prices of all pairs by symbol."""
+        rules = await self.asked(self._exchange.rules(sorted({*symbols, *market.rules}))) or {}
+        prices = (await self.asked(self._exchange.prices(rules)) if rules else None) or {}
+        more = prices_in(market.quote, {symbol: each for symbol, each in rules.items() if symbol in symbols}, prices)
+        market = replace(market, rules={**market.rules, **rules}, prices={**market.prices, **more})
+        return market, prices
 
     def fresh(self, market: Market) -> Market:
         """The market at the prices of this moment, where all of them are known without a question."""
@@ -218,12 +229,15 @@ class Fetcher:
 
     async def _prices(self) -> Mapping[str, Decimal] | None:
         """Prices by symbol of every coin that matters, in one request; the rules first where they are old."""
+        held = (await asyncio.to_thread(self._ledger.book)).portfolio.positions
+        if not held.keys() <= self._coins:  # a conversion has brought something that nobody asked for
+            self.hold(held)
+            self._rules_at = None
         halted = not all(rules.trading for rules in self._rules.values())
         age = HALTED_AGE if halted or self._unpriced or self._aside else RULES_AGE
         if self._rules_at is None or self._clock() - self._rules_at > age:
-            book = await asyncio.to_thread(self._ledger.book)
             quote = self._settings.quote
-            self.hold(book.portfolio.positions)
+            self.hold(held)
             coins = {*self._coins, *filter(None, (self.fee_coin,))} - {quote}
             symbols = {*rate_symbols(quote), *(symbol_of(coin, quote) for coin in coins)}
             asked_at = self._clock()
@@ -240,7 +254,7 @@ class Fetcher:
                 return None
             self._rules = rules
             self._rules_at = asked_at
-            self._aside = await asyncio.to_thread(self._delisted, book.portfolio.positions)
+            self._aside = await asyncio.to_thread(self._delisted, held)
         prices = await self.asked(self._exchange.prices(self._rules)) if self._rules else {}
         self._unpriced = prices is not None and any(
             symbol not in prices and rules.base not in self._aside for symbol, rules in self._rules.items()
@@ -250,7 +264,8 @@ class Fetcher:
     def _delisted(self, held: Collection[str]) -> dict[str, LastPrice]:
         """Coins that are held and that the exchange says it does not list any more, with their last prices; synchronous."""
         quote, now = self._settings.quote, self._clock()
-        listed = {rules.base: rules for rules in self._rules.values() if rules.quote == quote}
+        listed = {rules.quote: rules for rules in self._rules.values() if rules.base == quote}
+        listed |= {rules.base: rules for rules in self._rules.values() if rules.quote == quote}
         known = json.loads(self._ledger.fact(CLOSED) or "{}")
         closed = {coin: known.get(coin, now.isoformat()) for coin in held if coin in listed and listed[coin].closed}
         if closed != known:

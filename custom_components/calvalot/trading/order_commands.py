@@ -180,7 +180,7 @@ class OrderCommands:
                 unclear = await asyncio.to_thread(self._ledger.in_flight)
                 held_by = (await self._protections.held_by(market)).get(coin)
             await self._publisher.publish(inputs)
-            if not lifted or any(order.coin == coin for order in unclear):
+            if not lifted or any(coin in order.assets for order in unclear):
                 raise CommandError("coin_unclear", coin=coin)
             return order_responses.protection(coin, protection, held_by)
 
@@ -197,7 +197,7 @@ class OrderCommands:
             raise CommandError("coin_frozen", coin=coin)
         if inputs.account is None or inputs.market.obstacle(coin):
             raise CommandError("coin_not_tradable", coin=coin)
-        if any(order.coin == coin for order in await asyncio.to_thread(self._ledger.in_flight)):
+        if any(coin in order.assets for order in await asyncio.to_thread(self._ledger.in_flight)):
             raise CommandError("coin_unclear", coin=coin)
 
     async def _check_held(self, coin: str, market: Market) -> None:

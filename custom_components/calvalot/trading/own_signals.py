@@ -54,7 +54,7 @@ class OwnSignals:
     async def go_on(self, inputs: Inputs, halted: Callable[[], bool]) -> None:
         """Come to an end with what was in flight. Raises LedgerError."""
         for record in await asyncio.to_thread(self._ledger.open_signals):
-            if record.kind.is_own and not record.kind.sells_out:
+            if record.kind in {Kind.RANK, Kind.WITHDRAWAL}:
                 await self._pursue(record, inputs, halted)
 
     async def _pursue(self, record: SignalRecord, inputs: Inputs, halted: Callable[[], bool]) -> SignalRecord:

@@ -7,6 +7,7 @@ realised + unrealised = value − net deposits.
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal, localcontext
+from typing import NamedTuple
 
 from .decimals import EXACT, ZERO
 from .exchanges.base import Fill, Side
@@ -36,6 +37,14 @@ class Position:
         if quantity >= self.quantity:
             return self.cost
         return (self.cost * quantity / self.quantity).quantize(COST_DIGITS, context=EXACT)
+
+
+class Half(NamedTuple):
+    """A trade of a coin against a book's quote asset."""
+
+    coin: str
+    side: Side
+    fill: Fill
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,6 +112,13 @@ class Portfolio:
                 positions=book.positions,
             )
 
+    def with_carried(self, coin: str, quantity: Decimal, value: Decimal) -> Portfolio:
+        """Book coins that the book before held, at what they are worth in quote: as if bought for that."""
+        with localcontext(EXACT):
+            book = _Draft(self)
+            book.add(coin, quantity, value)
+            return replace(self, cash=self.cash - value, positions=book.positions)
+
     def with_fill(
         self, fill: Fill, side: Side, coin: str, quote: str, fee_price: Decimal, lendable: Decimal = ZERO
     ) -> Portfolio:
@@ -166,6 +182,30 @@ class Portfolio:
                 if (quantity := min(position.quantity, free.get(coin, ZERO))) > 0
             }
         return replace(self, cash=min(self.cash, free.get(quote, ZERO)), positions=positions)
+
+
+def halves(fill: Fill, side: Side, base: str, against: str, quote: str, value: Decimal) -> tuple[Half, ...]:
+    """What a fill of a pair is in a book with some quote asset: a trade of a coin against that.
+
+    A cross fill is a sale and a purchase at one value (quote), the fee with the latter; of a pair of which the book's quote
+    asset is the base, the other asset is the coin.
+    """
+    if against == quote:
+        return (Half(base, side, fill),)
+    with localcontext(EXACT):
+        if base == quote:
+            inverse = replace(fill, quantity=fill.amount, amount=fill.quantity, price=fill.quantity / fill.amount)
+            return (Half(against, Side.SELL if side is Side.BUY else Side.BUY, inverse),)
+        coins = {base: fill.quantity, against: fill.amount}
+        sold, bought = (base, against) if side is Side.SELL else (against, base)
+        trades = {
+            coin: replace(fill, quantity=coins[coin], amount=value, price=value / coins[coin])
+            for coin in (sold, bought)
+        }
+    return (
+        Half(sold, Side.SELL, replace(trades[sold], fee=ZERO, fee_asset=quote)),
+        Half(bought, Side.BUY, trades[bought]),
+    )
 
 
 class _Draft:

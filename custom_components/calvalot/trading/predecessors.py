@@ -19,7 +19,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from .exchanges.base import Side
-from .ledger.records import PastKind, PastRecord
+from .ledger.past import PastKind, PastRecord
 
 type Row = Mapping[str, Any]
 type Convert = Callable[[Row], Iterator[PastRecord]]

@@ -9,7 +9,8 @@ from decimal import Decimal
 from .account import Account, committed, sent_and_locking
 from .books import Books
 from .cash_flows import CashFlows
-from .exchanges.base import Mode
+from .decimals import ZERO
+from .exchanges.base import Balance, Mode
 from .exchanges.symbols import symbol_of
 from .executor import Executor
 from .frozen import Frozen
@@ -185,8 +186,9 @@ class Preparation:
         quote = self._settings.quote
         # Listed or not: rules that could not be had must not hide an order.
         chosen = {symbol_of(coin, quote): coin for coin in {*self._settings.coins, *book.portfolio.positions} - {quote}}
-        held = {symbol_of(coin, quote): coin for coin in {*(inputs.balances or ())} - {quote}}
-        found = await self._rebuild.go_on(chosen, held, self._fetcher.fee_prices)
+        there = inputs.balances or {}
+        lacks = any(held.quantity > _total(there.get(coin)) for coin, held in book.portfolio.positions.items())
+        found = await self._rebuild.go_on(chosen, there, self._fetcher.fee_prices, lacks=lacks)
         await self._signals.outcomes.orders(found)
         if found:
             self._fetcher.forget_rules()  # coins may be held now that nobody asked for
@@ -199,3 +201,7 @@ class Preparation:
         await self._signals.exits.open()
         self._fetcher.hold((await asyncio.to_thread(self._ledger.book)).portfolio.positions)
         self._fetcher.forget_rules()
+
+
+def _total(balance: Balance | None) -> Decimal:
+    return balance.free + balance.locked if balance else ZERO

@@ -115,7 +115,7 @@ class Protections:
     async def _restore(self, coin: str, market: Market, prices: Mapping[str, Decimal]) -> Sequence[OrderRecord]:
         """Place what is missing of a coin's protection, or have it sold."""
         resting = [order for order in await asyncio.to_thread(self._ledger.resting) if order.coin == coin]
-        if any(order.coin == coin for order in await asyncio.to_thread(self._ledger.in_flight)):
+        if any(coin in order.assets for order in await asyncio.to_thread(self._ledger.in_flight)):
             return ()
         protection = await self._followed(coin, market.prices[coin])
         placed = [order for order in resting if _protects(order, coin)]

@@ -7,6 +7,7 @@ from decimal import Decimal
 
 from . import alert_responses, order_responses, responses
 from .attribution import ATTRIBUTION, from_text
+from .conversion_text import told
 from .errors import CommandError
 from .ledger.ledger import Ledger
 from .ledger.storage import LedgerError
@@ -57,7 +58,16 @@ class Queries:
     async def cash_flows(self, limit: int = 100, since: datetime | None = None, book: int | None = None) -> list[Json]:
         """Cash flows of the book in use or another one, newest first. Raises CommandError."""
         flows = await guarded(asyncio.to_thread((await self._book(book)).flows, limit, since))
-        return [responses.cash_flow(flow) for flow in flows]
+        return [responses.cash_flow(flow) for flow in flows if flow.is_shown]
+
+    async def conversions(self, limit: int = 100, since: datetime | None = None, book: int | None = None) -> list[Json]:
+        """Conversions of the book in use or another one, newest first. Raises CommandError."""
+        ledger = await self._book(book)
+
+        def read() -> list[Json]:
+            return [told(ledger, record) for record in ledger.conversions(limit, since)]
+
+        return await guarded(asyncio.to_thread(read))
 
     async def history(self, limit: int = 100, since: datetime | None = None) -> list[Json]:
         """What was imported from other tools, newest first. Raises CommandError."""
@@ -96,11 +106,13 @@ class Queries:
         closes = await guarded(asyncio.to_thread(self._ledger.closes))
         return responses.performance(book, closes, self._clock())
 
-    async def export(self, wanted: str, year: int | None, start: Start, values: Mapping[str, Decimal]) -> Json:
-        """An export, of a year (UTC) or of all; `start` and `values` are for the form 2086. Raises CommandError."""
+    async def export(
+        self, wanted: str, year: int | None, start: Start, values: Mapping[str, Decimal], book: int | None = None
+    ) -> Json:
+        """An export of a book, of a year (UTC) or of all; `start` and `values` are for the form 2086. Raises CommandError."""
         if wanted == FORM_2086 and year is None:
             raise CommandError("year_required")
-        return await guarded(asyncio.to_thread(export, self._ledger, wanted, year, start, values))
+        return await guarded(asyncio.to_thread(export, await self._book(book), wanted, year, start, values))
 
     async def report(self, span: Span) -> Report:
         """The figures of a report. Raises CommandError where nothing is known of that span."""
@@ -136,7 +148,7 @@ class Queries:
         last = await guarded(asyncio.to_thread(self._ledger.next_number)) - 1
         if not 1 <= number <= last:
             raise CommandError("book_unknown", last=f"{last}")
-        return self._ledger.in_book(number)
+        return await guarded(asyncio.to_thread(self._ledger.in_book, number))
 
 
 async def guarded[T](work: Awaitable[T]) -> T:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
+import itertools
 
 from .account import Account, committed, sent_and_locking
 from .decimals import ONE, ZERO
@@ -219,7 +220,7 @@ class Rebalancer:
                 blocked[leg] = Reason.ORDER_OPEN
         blocked |= {leg: Reason.REFUSED for leg, times in refusals.items() if self._is_refused(record, times)}
         for order in await asyncio.to_thread(self._ledger.in_flight):
-            blocked |= dict.fromkeys(((order.coin, side) for side in Side), Reason.ORDER_OPEN)
+            blocked |= dict.fromkeys(itertools.product(order.assets, Side), Reason.ORDER_OPEN)
         begun = record.seq and record.kind.sells_out
         if begun and market.rules_at and market.rules_at < record.seen_at:
             # What was not listed before a sale of everything began may be by now: it waits for newer rules.

@@ -15,10 +15,12 @@ import logging
 from .bookings import Bookings
 from .errors import ExchangeError
 from .exchanges.base import Exchange, OrderPage, OrderReport
+from .exchanges.symbols import symbol_of
 from .executor import Executor
 from .ledger.ledger import Ledger
 from .ledger.records import OrderRecord, OrderState
 from .order_names import Leg, OrderNames
+from .routes import BETWEEN
 from .settling import accepted, executed
 from .signal import BY_HAND, INITIAL_SYNC, PORTFOLIO, PROTECTION, RECOVERED, SignalKey, SourceKind
 
@@ -48,27 +50,30 @@ class Rebuild:
         self._bookings = bookings
         self._executor = executor
         self._read: set[str] = set()
+        self._crosses: dict[str, str] | None = None
         self.done = not exchange.keeps_orders
 
     def begin(self) -> None:
         """Look at everything anew: the ledger may be another one."""
         self._read.clear()
+        self._crosses = None
         self.done = not self._exchange.keeps_orders
 
     async def go_on(
-        self, symbols: Mapping[str, str], held: Mapping[str, str], prices: Mapping[str, Decimal]
+        self, symbols: Mapping[str, str], assets: Collection[str], prices: Mapping[str, Decimal], *, lacks: bool = False
     ) -> tuple[OrderRecord, ...]:
         """Go on as far as the exchange lets us; returns what was booked. Raises LedgerError.
 
-        `symbols` and `held` map symbol to coin: what we trade, and what the account holds; the latter counts once orders
-        are missing from the ledger. `prices` by asset value fees that are not taken from the coin.
+        `symbols` maps what we trade to its coin. What is on the account, `assets`, counts once orders are missing from the
+        ledger, or where it `lacks` something that the book holds. `prices` by asset value fees that are not taken from the coin.
         """
         booked: list[OrderRecord] = []
         try:
             traded = await asyncio.to_thread(self._ledger.traded_coins)
             done = await self._read_all({**symbols, **traded})
-            if done and await asyncio.to_thread(self._is_unfinished):
-                done = await self._read_all(held) and await self._book_all(prices, booked)
+            if done and (lacks or await asyncio.to_thread(self._is_unfinished)):
+                pairs = await self._pairs_of({*assets, *symbols.values()})
+                done = await self._read_all(pairs) and await self._book_all(prices, booked)
                 if done:
                     await asyncio.to_thread(self._ledger.remember, UNFINISHED, None)
             self.done = done
@@ -83,6 +88,20 @@ class Rebuild:
         return self._executor.stopping or self._exchange.pause > 0
 
     # First all orders are written down
+
+    async def _pairs_of(self, assets: Collection[str]) -> Mapping[str, str]:
+        """The base by symbol of the pair of each asset, and of those that a conversion may have traded. Raises ExchangeError."""
+        quote = self._ledger.quote
+        if self._crosses is None:
+            ends = {quote, *assets}
+            legs = itertools.product(ends, ends.union(BETWEEN))
+            possible = {
+                symbol_of(*each) for one, other in legs if one != other for each in ((one, other), (other, one))
+            }
+            listed = sorted(possible & await self._exchange.listed())
+            rules = await self._exchange.rules(listed) if listed else {}
+            self._crosses = {symbol: each.base for symbol, each in rules.items()}
+        return self._crosses | {symbol_of(asset, quote): asset for asset in assets if asset != quote}
 
     async def _read_all(self, symbols: Mapping[str, str]) -> bool:
         """Write down our orders of these symbols; whether all were read. Raises LedgerError, ExchangeError."""

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 
 from .decimals import ZERO
-from .ledger.records import BookedFill, CashFlow
+from .ledger.records import BookedFill, CashFlow, FlowKind
 from .portfolio import Portfolio
 
 
@@ -20,6 +20,8 @@ def in_order(fills: Iterable[BookedFill], in_kind: Sequence[CashFlow]) -> Iterat
 def with_flow_in_kind(portfolio: Portfolio, flow: CashFlow) -> Portfolio:
     """The portfolio after coins came or left, at what they were worth. Raises BookError."""
     coin, quantity = flow.coin or "", flow.quantity or ZERO
+    if flow.kind is FlowKind.CARRIED and flow.arrives:
+        return portfolio.with_carried(coin, quantity, flow.amount_quote)
     if flow.arrives:
         return portfolio.with_deposit(coin, quantity, flow.amount_quote)
     return portfolio.with_withdrawal(coin, quantity, -flow.amount_quote)

@@ -10,7 +10,8 @@ from .attribution import CASH, COSTS, OTHER, Attribution
 from .decimals import EXACT, HUNDRED, ONE, ZERO, decimal_text
 from .exchanges.base import Mode
 from .ledger.ledger import Ledger
-from .ledger.records import Book, CashFlow, OrderRecord, OrderState, PastRecord, SignalRecord, Trade
+from .ledger.past import PastRecord
+from .ledger.records import Book, CashFlow, OrderRecord, OrderState, SignalRecord, Trade
 from .performance import Close, fall, period_return
 from .plan_table import Table
 from .profit import Profit
@@ -57,6 +58,7 @@ def trade(record: Trade, mode: Mode) -> Json:
         "quantity": text(record.quantity),
         "price": text(record.price, 12),
         "amount": text(record.amount),
+        "quote": record.quote,
         "slippage": text(record.slippage, 8),
         "fees": [{"asset": asset, "amount": text(amount)} for asset, amount in record.fees],
         "simulated": mode is Mode.DRY_RUN,
@@ -336,4 +338,4 @@ def trades(ledger: Ledger, limit: int, before: int | None) -> list[Json]:
 
 def cash_flows(ledger: Ledger, limit: int, before: int | None) -> list[Json]:
     """Cash flows. Raises LedgerError."""
-    return [{"seq": flow.seq, **cash_flow(flow)} for flow in ledger.flows(limit, before=before)]
+    return [{"seq": flow.seq, **cash_flow(flow)} for flow in ledger.flows(limit, before=before) if flow.is_shown]

@@ -51,6 +51,7 @@ class Kind(StrEnum):
     EXIT = "exit"
     RANK = "rank"
     WITHDRAWAL = "withdrawal"
+    CONVERSION = "conversion"
 
     @property
     def sells_out(self) -> bool:
@@ -60,14 +61,16 @@ class Kind(StrEnum):
     @property
     def is_own(self) -> bool:
         """Whether the portfolio makes it, without any source."""
-        return self.sells_out or self in {Kind.RANK, Kind.WITHDRAWAL}
+        return self.sells_out or self in {Kind.RANK, Kind.WITHDRAWAL, Kind.CONVERSION}
 
     def id_at(self, time: datetime) -> str:
         """Signal id of a record of this kind that the portfolio makes at a time."""
         return f"{self.value}-{time.astimezone(UTC).isoformat(timespec='milliseconds')}"
 
 
-RESERVED_STARTS = tuple(f"{kind.value}-" for kind in (Kind.SYNC, Kind.STOP_LOSS, Kind.EXIT, Kind.RANK, Kind.WITHDRAWAL))
+RESERVED_STARTS = tuple(
+    f"{kind.value}-" for kind in (Kind.SYNC, Kind.STOP_LOSS, Kind.EXIT, Kind.RANK, Kind.WITHDRAWAL, Kind.CONVERSION)
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -119,7 +119,7 @@ class Signals:
     async def sell_out(self, inputs: Inputs) -> SignalRecord | None:
         """Go on with a sale of everything, before and instead of anything else; None where there is none to be made."""
         if await self.exits.open():
-            await self._overtake_all()
+            await self.overtake_all()
         return await self.exits.pursue(inputs)
 
     async def _sell_dropped(self, inputs: Inputs) -> None:
@@ -140,7 +140,7 @@ class Signals:
         signal = draft or self._current(source)
         if (wants := orders or as_allocation(signal)) is None:
             raise CommandError("no_allocation")
-        await self._overtake_all()
+        await self.overtake_all()
         if exit_ := await self.exits.open():
             await self.exits.end(await asyncio.to_thread(self._rebalancer.give_up, exit_, OVERTAKEN), inputs)
         if isinstance(signal.wants, Moves) and await self._records.is_new(source, signal):
@@ -241,7 +241,7 @@ class Signals:
             elif record.result is Result.WAITING and self._clock() >= self.approvals.expires(record):
                 await self.drop(record, "approval expired")
 
-    async def _overtake_all(self) -> None:
+    async def overtake_all(self) -> None:
         """Close what is open or waits, of all sources; a sale of everything goes on."""
         for source in self._sources:
             for record in await self._unfinished(source):

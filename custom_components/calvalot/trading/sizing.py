@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from .decimals import ONE, ZERO, round_down, round_up
 from .exchanges.base import OrderType, Side, SymbolRules
-from .exchanges.symbols import symbol_of
+from .exchanges.symbols import quote_of, symbol_of
 from .limits import Limits
 
 # An exchange checks a minimum against an average price; orders keep this much above it.
@@ -97,7 +97,9 @@ class Market:
 class PlannedOrder:
     """An order ready to be sent: quantity in the base asset, last price and the amount at it in quote.
 
-    One with a `quote_amount` may cost that much and no more; its quantity is what that buys at the last price.
+    One with a `quote_amount` may cost that much and no more; its quantity is what that buys at the last price. Price and
+    amount of a conversion's are in the pair's own quote asset; where that is not the book's, `sold_price` is what one unit of
+    what it sells is worth in the book's.
     """
 
     coin: str
@@ -110,6 +112,22 @@ class PlannedOrder:
     quote_amount: Decimal | None = None
     type: OrderType = OrderType.AT_ONCE
     stop_price: Decimal | None = None
+    sold_price: Decimal | None = None
+
+    @property
+    def quote(self) -> str:
+        """Asset that the coin is traded against."""
+        return quote_of(self.symbol, self.coin)
+
+    @property
+    def sold(self) -> str:
+        """Asset that it gives away."""
+        return self.coin if self.side is Side.SELL else self.quote
+
+    @property
+    def bought(self) -> str:
+        """Asset that it brings."""
+        return self.quote if self.side is Side.SELL else self.coin
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from .performance import tracking_distance
 from .portfolio import Position, Valuation
 from .profit import Profit, profit
 from .protection import HeldBy, Protection
+from .routes import Left
 from .settings import Scope
 from .signal import SourceKind
 
@@ -128,6 +129,7 @@ class Snapshot(Figures):
     `revalued` is when a flow was last dated back: values that were seen earlier than that may lack it, the closes do not.
     `scope` is what belongs to the portfolio; of a whole wallet `apart` is what the account holds besides, `unexplained` what came
     or left and nothing explained, newest first.
+    `conversion_left` is what a conversion has left half-way.
     `restored` names the copy that a broken ledger was restored from, empty for a new one; None where nothing broke.
     """
 
@@ -159,6 +161,7 @@ class Snapshot(Figures):
     resting: tuple[OrderRecord, ...] = ()
     protections: Mapping[str, Protection] = field(default_factory=dict[str, Protection])
     protected_by: Mapping[str, HeldBy] = field(default_factory=dict[str, HeldBy])
+    conversion_left: Left | None = None
     missing: Mapping[str, Decimal] = field(default_factory=dict[str, Decimal])
     short_of_quote: Decimal | None = None
     spare: Decimal | None = None

@@ -9,6 +9,8 @@ from decimal import Decimal
 from .alert_log import logged
 from .attribution import ATTRIBUTION, Valued, begin, from_text, to_text
 from .cash_flows import REVALUED, CashFlows
+from .conversion_text import from_text as left_of
+from .conversions import LEFT
 from .decimals import ONE, ZERO
 from .events import EventQueue
 from .exchanges.symbols import eur_rate, symbol_of
@@ -152,6 +154,7 @@ class SnapshotBuilder:
             protections=await self._protections.wanted(),
             protected_by=await self._protections.held_by(inputs.market) if inputs else {},
             missing=self._risk.missing,
+            conversion_left=left_of(left) if (left := await asyncio.to_thread(self._ledger.fact, LEFT)) else None,
             short_of_quote=self._cash_flows.short(inputs, book) if inputs else None,
             spare=self._cash_flows.spare(inputs, book) if inputs else None,
             permissions=self._fetcher.permissions,

@@ -1,21 +1,23 @@
 """What live books may count on of their accounts, read the same way from a ledger in use and from one that lies there."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 import sqlite3
 from typing import Any
 
-from ..decimals import ZERO
+from ..decimals import ONE, ZERO
 from ..exchanges.base import AccountId
+from ..exchanges.symbols import quote_of
 from . import copies
-from .records import FIRST_BOOK, Claim
+from .records import FIRST_BOOK
 from .upgrades import VERSION
 
 _BOOKS = """SELECT books.book, books.cash, books.paid_in, host, uid, key, quote FROM books
 LEFT JOIN accounts USING (mode, book) WHERE mode = 'live' ORDER BY books.book"""
-_IN_FLIGHT = """SELECT book, quantity, coalesce(limit_price, price, '0') FROM orders
-WHERE mode = 'live' AND side = 'BUY' AND state IN ('planned', 'sending', 'unknown', 'executed')"""
+_IN_FLIGHT = """SELECT book, side, coin, symbol, quantity, coalesce(limit_price, price, '0') FROM orders
+WHERE mode = 'live' AND state IN ('planned', 'sending', 'unknown', 'executed')"""
 _RESTING = """SELECT book, side, coin, quantity, executed_quantity, coalesce(limit_price, price, '0'), pair, seq FROM orders
 WHERE mode = 'live' AND state IN ('accepted', 'partly_filled')"""
 _UNSETTLED = """SELECT DISTINCT book FROM orders WHERE mode = 'live'
@@ -27,14 +29,43 @@ _READABLE = 10
 _LENT = "SELECT book, value FROM facts WHERE mode = 'live' AND key = 'lent'"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """What a live book may count on of the account it belongs to: quote that it holds and that its orders in flight may take.
+
+    `account` is None where it was never written down; `lent` is how much of the coin that fees are taken in the account has
+    lent it for its fees. `locked` is the part of its cash that its orders that rest have locked, `selling` is what those may
+    bring, `selling_coins` what they have locked by coin. `coins` is what it holds, `paid_in` what it was paid in quote,
+    `unsettled` whether what becomes of an order is unclear.
+    """
+
+    number: int
+    account: AccountId | None
+    quote: str
+    cash: Decimal = ZERO
+    in_flight: Decimal = ZERO
+    lent: Decimal = ZERO
+    locked: Decimal = ZERO
+    selling: Decimal = ZERO
+    selling_coins: Mapping[str, Decimal] = field(default_factory=dict[str, Decimal])
+    coins: Mapping[str, Decimal] = field(default_factory=dict[str, Decimal])
+    paid_in: Decimal = ZERO
+    unsettled: bool = False
+
+
 type Ask = Callable[[str], Iterable[Sequence[Any]]]
 
 
 def read(ask: Ask, unclaimed: str | None) -> tuple[Claim, ...]:
     """Claims of each live book; `unclaimed` is the quote of one whose account was never written down, None passes it over."""
+    rows = [row for row in ask(_BOOKS) if row[3] or (unclaimed and row[0] == FIRST_BOOK)]
+    quotes = {row[0]: row[6] or unclaimed or "" for row in rows}
     in_flight: dict[int, Decimal] = {}
-    for book, quantity, price in ask(_IN_FLIGHT):
-        in_flight[book] = in_flight.get(book, ZERO) + Decimal(quantity) * Decimal(price)
+    for book, side, coin, symbol, quantity, price in ask(_IN_FLIGHT):
+        # A conversion of one coin into another takes no cash, and one of the cash may sell it.
+        if quotes.get(book) == (coin if side == "SELL" else quote_of(symbol, coin)):
+            takes = Decimal(quantity) * (ONE if side == "SELL" else Decimal(price))
+            in_flight[book] = in_flight.get(book, ZERO) + takes
     locked: dict[int, Decimal] = {}
     selling: dict[int, Decimal] = {}
     selling_coins: dict[int, dict[str, Decimal]] = {}
@@ -55,7 +86,7 @@ def read(ask: Ask, unclaimed: str | None) -> tuple[Claim, ...]:
         Claim(
             number=book,
             account=AccountId(host=host, uid=uid, key=key) if host else None,
-            quote=quote or unclaimed or "",
+            quote=quotes[book],
             cash=Decimal(cash),
             in_flight=in_flight.get(book, ZERO),
             lent=lent.get(book, ZERO),
@@ -66,8 +97,7 @@ def read(ask: Ask, unclaimed: str | None) -> tuple[Claim, ...]:
             paid_in=Decimal(paid_in),
             unsettled=book in unsettled,
         )
-        for book, cash, paid_in, host, uid, key, quote in ask(_BOOKS)
-        if host or (unclaimed and book == FIRST_BOOK)
+        for book, cash, paid_in, host, uid, key, _ in rows
     )
 
 

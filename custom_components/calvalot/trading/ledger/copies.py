@@ -88,6 +88,16 @@ def live_orders(ledger: Path) -> list[str]:
     return [f"{side} {decimal_text(Decimal(quantity))} {symbol}" for side, quantity, symbol in rows]
 
 
+def quote_in_use(ledger: Path, mode: str) -> str | None:
+    """The quote asset that the book in use of a mode was changed to; None where it never was."""
+    question = """SELECT quote.value FROM facts AS number JOIN facts AS quote ON quote.book = CAST(number.value AS INTEGER)
+        WHERE number.mode = ? AND number.book = 0 AND number.key = 'book' AND quote.mode = ? AND quote.key = 'quote'"""
+    with suppress(sqlite3.Error), reading(ledger) as connection:
+        for (quote,) in connection.execute(question, (mode, mode)):
+            return str(quote)
+    return None
+
+
 def reading(ledger: Path) -> closing[sqlite3.Connection]:
     """A connection that writes nothing. Raises sqlite3.Error."""
     return closing(sqlite3.connect(f"{ledger.as_uri()}?mode=ro", uri=True))

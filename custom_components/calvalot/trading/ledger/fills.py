@@ -8,9 +8,9 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, func, insert, or_, select
 
-from ..decimals import ZERO
+from ..decimals import EXACT, ZERO
 from ..exchanges.base import Fill, OrderReport, Side
-from ..portfolio import BookError, Portfolio
+from ..portfolio import BookError, Half, Portfolio, halves
 from .book import columns
 from .orders import READ_UP_TO, OrderTable
 from .records import Book, Booking, OrderRecord, OrderState, Trade
@@ -120,24 +120,25 @@ class FillTable(OrderTable):
         portfolio = book.portfolio
         lent = ZERO
         for fill in new:
-            before = portfolio
-            short = record.side is Side.SELL and fill.quantity > before.quantity(record.coin)
-            late = recovered or record.type.rests
-            # A sale at once of all of the fee coin may have paid the fee of a part out of the next one, and no other.
-            own = sum((each.fee for each in new if each.fee_asset == record.coin), ZERO) if short else ZERO
-            lendable = self._fees_in(connection, record.coin, new) if late and short else own
-            portfolio = before.with_fill(
-                fill, record.side, record.coin, self.quote, fee_prices[fill.fee_asset], lendable
-            )
-            lent += _lent(fill, record, self.quote, before, portfolio)
+            for half in halves(fill, record.side, record.coin, record.quote, self.quote, self._value(fill, record)):
+                before = portfolio
+                short = half.side is Side.SELL and half.fill.quantity > before.quantity(half.coin)
+                late = recovered or record.type.rests
+                # A sale at once of all of the fee coin may have paid the fee of a part out of the next one, and no other.
+                own = sum((each.fee for each in new if each.fee_asset == half.coin), ZERO) if short else ZERO
+                lendable = self._fees_in(connection, half.coin, new) if late and short else own
+                portfolio = before.with_fill(
+                    half.fill, half.side, half.coin, self.quote, fee_prices[fill.fee_asset], lendable
+                )
+                lent += _lent(half, self.quote, before, portfolio)
         for fill in new:
             row = {
                 **self._key,
                 "order_seq": record.seq,
                 "symbol": record.symbol,
                 "base": record.coin,
-                "quote": self.quote,
-                "value": fill.amount,
+                "quote": record.quote,
+                "value": self._value(fill, record),
                 "fee_price": fee_prices[fill.fee_asset],
                 **{key: value for key, value in columns(fill).items() if key != "order_id"},
             }
@@ -161,6 +162,15 @@ class FillTable(OrderTable):
         if report.cursor and not recovered and not record.type.rests:
             self._write_facts(connection, {f"{READ_UP_TO}{record.symbol}": report.cursor})
         return booked, book
+
+    def _value(self, fill: Fill, record: OrderRecord) -> Decimal:
+        """What a fill was worth in the book's quote."""
+        if record.coin == self.quote:
+            return fill.quantity
+        if record.quote == self.quote:
+            return fill.amount
+        sold = fill.quantity if record.side is Side.SELL else fill.amount
+        return EXACT.multiply(sold, record.sold_price or ZERO)
 
     def _fills_of(self, connection: Connection, record: OrderRecord) -> dict[str, tuple[Decimal, Decimal]]:
         """Quantity and amount of the trades of an order that are booked already."""
@@ -218,11 +228,12 @@ class FillTable(OrderTable):
         upsert_row(connection, facts, {**self._key, "key": LENT, "value": f"{total:f}"})
 
 
-def _lent(fill: Fill, order: OrderRecord, quote: str, before: Portfolio, after: Portfolio) -> Decimal:
+def _lent(half: Half, quote: str, before: Portfolio, after: Portfolio) -> Decimal:
     """How much of the coin that fees are taken in the book did not hold when it paid some or sold it, and paid back in cash."""
+    coin, side, fill = half
     leaves: dict[str, Decimal] = {}
-    if order.side is Side.SELL:
-        leaves[order.coin] = fill.quantity
-    if fill.fee_asset != quote and (order.side is Side.SELL or fill.fee_asset != order.coin):
+    if side is Side.SELL:
+        leaves[coin] = fill.quantity
+    if fill.fee_asset != quote and (side is Side.SELL or fill.fee_asset != coin):
         leaves[fill.fee_asset] = leaves.get(fill.fee_asset, ZERO) + fill.fee
     return sum((gone - (before.quantity(coin) - after.quantity(coin)) for coin, gone in leaves.items()), ZERO)

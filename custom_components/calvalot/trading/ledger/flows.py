@@ -14,7 +14,7 @@ from ..performance import Close, Drawdown, Units
 from .book import BookStorage, columns, performance_columns, without_key
 from .records import Book, CashFlow, FlowKind, LastPrice
 from .storage import insert_row, remembered, upsert_row
-from .tables import books, cash_flows, closes, facts, fills, orders, positions
+from .tables import books, cash_flows, closes, facts, fills, positions
 
 # The fact that says what the last change of the cash flows was.
 CHANGED = "flow_change"
@@ -122,10 +122,11 @@ class FlowTable(BookStorage):
         with self._reading() as connection:
             found = connection.execute(
                 select(cash_flows.c.kind, cash_flows.c.time, cash_flows.c.amount).where(
-                    self._own(cash_flows), cash_flows.c.kind.in_((FlowKind.INITIAL, FlowKind.CORRECTION))
+                    self._own(cash_flows),
+                    cash_flows.c.kind.in_((FlowKind.INITIAL, FlowKind.CARRIED, FlowKind.CORRECTION)),
                 )
             ).all()
-        started = min((time for kind, time, _ in found if kind == FlowKind.INITIAL), default=None)
+        started = min((time for kind, time, _ in found if kind != FlowKind.CORRECTION), default=None)
         return started, sum((amount for kind, _, amount in found if kind == FlowKind.CORRECTION), ZERO)
 
     def write_close(
@@ -195,13 +196,13 @@ class FlowTable(BookStorage):
 
     def last_prices(self, coins: Collection[str]) -> dict[str, LastPrice]:
         """Last known price of each coin: of a valuation, else of its last fill; missing where it has none."""
-        fill = select(fills.c.price, fills.c.time).join(orders, orders.c.seq == fills.c.order_seq)
+        fill = select(fills.c.price, fills.c.time)
         known: dict[str, LastPrice] = {}
         with self._reading() as connection:
             for coin in coins:
                 price = func.json_extract(closes.c.prices, f'$."{coin}"')
                 valued = select(price, closes.c.day).where(self._own(closes), price.is_not(None))
-                filled = fill.where(self._own(fills), orders.c.coin == coin)
+                filled = fill.where(self._own(fills), fills.c.base == coin, fills.c.quote == self.quote)
                 if found := connection.execute(valued.order_by(closes.c.day.desc()).limit(1)).one_or_none():
                     known[coin] = LastPrice(Decimal(found[0]), date.fromisoformat(found[1]))
                 elif found := connection.execute(filled.order_by(fills.c.seq.desc()).limit(1)).one_or_none():

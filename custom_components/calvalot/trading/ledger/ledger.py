@@ -7,31 +7,39 @@ say EUR. Whatever the storage does wrong comes out as LedgerError, and nothing o
 from collections.abc import Mapping
 from copy import copy
 from datetime import datetime
+from decimal import localcontext
 from typing import Any
 
-from sqlalchemy import Select, func, insert, select, update
+from sqlalchemy import RowMapping, Select, func, insert, select, update
 
-from ..decimals import ZERO
+from ..decimals import EXACT, ZERO
 from ..exchanges.base import AccountId, Fill, Mode, Side
-from ..portfolio import Portfolio
+from ..portfolio import Half, Portfolio, halves
 from ..replay import in_order, replayed
 from ..signal import Kind
 from . import claims
 from .alerts import AlertTable
 from .book import IN_USE
 from .fills import FillTable
-from .flows import FlowTable
 from .past import PastTable
-from .records import FIRST_BOOK, NO_BOOK, OVERTAKEN, BookedFill, Claim, Result, SignalRecord, Trade
-from .signals import SignalTable, signal_of
+from .records import FIRST_BOOK, NO_BOOK, OVERTAKEN, BookedFill, Result, SignalRecord, Trade
+from .signals import signal_of
 from .storage import remembered, upsert_row
+from .succession import QUOTE, Succession
 from .tables import accounts, books, cash_flows, closes, facts, fills, orders, positions, signals
 
 
-class Ledger(SignalTable, FillTable, FlowTable, PastTable, AlertTable):
+class Ledger(Succession, FillTable, PastTable, AlertTable):
     """The book in use of one mode, among others in one SQLite file; books have numbers."""
 
     # Books and the accounts they belong to
+
+    @remembered(accounts)
+    def quotes(self) -> Mapping[int, str]:
+        """The quote asset of each live book that an account is known of, by the book's number."""
+        with self._reading() as connection:
+            rows = connection.execute(select(accounts.c.book, accounts.c.quote).where(accounts.c.mode == self.mode))
+            return dict(rows.tuples().all())
 
     @remembered(accounts)
     def account_ids(self) -> Mapping[int, AccountId]:
@@ -62,7 +70,7 @@ class Ledger(SignalTable, FillTable, FlowTable, PastTable, AlertTable):
         return 1 + max(FIRST_BOOK, *last)
 
     @remembered(accounts, books, positions, orders, facts)
-    def claims(self) -> tuple[Claim, ...]:
+    def claims(self) -> tuple[claims.Claim, ...]:
         """What each live book may count on of its account, whatever the mode is now."""
         with self._reading() as connection:
             return claims.read(lambda statement: connection.exec_driver_sql(statement).fetchall(), self._unclaimed)
@@ -78,9 +86,10 @@ class Ledger(SignalTable, FillTable, FlowTable, PastTable, AlertTable):
         return self.quote if self.mode is Mode.LIVE else None
 
     def in_book(self, number: int) -> Ledger:
-        """The same open file, to read another book of this mode."""
+        """The same open file, to read another book of this mode, in the quote asset that it was kept in."""
         other = copy(self)
         other.number = number
+        other.quote = other.fact(QUOTE) or self.quote
         return other
 
     # What several tables tell together
@@ -130,7 +139,7 @@ class Ledger(SignalTable, FillTable, FlowTable, PastTable, AlertTable):
 
     def _with_orders(self) -> Select[Any]:
         return (
-            select(fills, orders.c.side, orders.c.coin, orders.c.order_id)
+            select(fills, orders.c.side, orders.c.order_id)
             .join(orders, orders.c.seq == fills.c.order_seq)
             .where(self._own(fills))
             .order_by(fills.c.seq)
@@ -143,19 +152,26 @@ class Ledger(SignalTable, FillTable, FlowTable, PastTable, AlertTable):
                     seq=row["seq"],
                     order_seq=row["order_seq"],
                     symbol=row["symbol"],
-                    coin=row["coin"],
-                    side=Side(row["side"]),
+                    coin=half.coin,
+                    side=half.side,
                     fee_price=row["fee_price"],
-                    fill=Fill(**{key: row[key] for key in Fill.__slots__}),
+                    fill=half.fill,
                 )
                 for row in connection.execute(query).mappings()
+                for half in self._halves(row)
             )
+
+    def _halves(self, row: RowMapping) -> tuple[Half, ...]:
+        fill = Fill(**{key: row[key] for key in Fill.__slots__})
+        return halves(fill, Side(row["side"]), row["base"], row["quote"], self.quote, row["value"])
 
     def replay(self) -> Portfolio:
         """Compute the portfolio again from every flow and fill; it must equal the book's."""
         flows = sorted(self.flows(None), key=lambda flow: flow.seq)
-        paid_in = sum((flow.amount_quote for flow in flows if not flow.coin), ZERO)
-        portfolio = Portfolio(cash=paid_in, paid_in=paid_in)
+        with localcontext(EXACT):
+            earned = sum((flow.amount_quote for flow in flows if flow.is_earned), ZERO)
+            paid_in = sum((flow.amount_quote for flow in flows if not flow.coin and not flow.is_earned), ZERO)
+            portfolio = Portfolio(cash=paid_in + earned, paid_in=paid_in, realised=earned)
         for step in in_order(self.fills_since(), [flow for flow in flows if flow.coin]):
             portfolio = replayed(portfolio, step, self.quote)
         return portfolio

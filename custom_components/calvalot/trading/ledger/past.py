@@ -3,16 +3,45 @@
 from collections import Counter
 from collections.abc import Iterable
 import dataclasses
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from enum import StrEnum
 
 from sqlalchemy import RowMapping, select
 
 from ..exchanges.base import Side
 from .book import BookStorage
-from .records import PastKind, PastRecord
 from .storage import upsert_row
 from .tables import past
+
+
+class PastKind(StrEnum):
+    """Kinds of record that other tools left."""
+
+    VALUE = "value"
+    CASH_FLOW = "cash_flow"
+    TRADE = "trade"
+    FEE = "fee"
+    SIGNAL = "signal"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PastRecord:
+    """What another tool wrote down: an amount in a currency; a withdrawal is negative, `reference` is its own name for it."""
+
+    kind: PastKind
+    time: datetime
+    currency: str = ""
+    amount: Decimal | None = None
+    coin: str = ""
+    side: Side | None = None
+    quantity: Decimal | None = None
+    price: Decimal | None = None
+    fee: Decimal | None = None
+    simulated: bool = False
+    reference: str = ""
+    note: str = ""
 
 
 class PastTable(BookStorage):

@@ -7,7 +7,8 @@ from decimal import Decimal
 from enum import StrEnum
 
 from ..decimals import ONE, ZERO, points_under
-from ..exchanges.base import AccountId, Fill, OrderReport, OrderRequest, OrderStatus, OrderType, Side
+from ..exchanges.base import Fill, OrderReport, OrderRequest, OrderStatus, OrderType, Side
+from ..exchanges.symbols import quote_of
 from ..explanation import Explanation
 from ..performance import Drawdown, Units
 from ..portfolio import Portfolio
@@ -72,12 +73,16 @@ class LastPrice:
 
 
 class FlowKind(StrEnum):
-    """Kinds of cash flow; a correction changes the sum paid in for profit and loss, and moves no cash."""
+    """Kinds of cash flow; a correction changes the sum paid in for profit and loss, and moves no cash.
+
+    What is carried leaves a book for the next one in another quote asset, or comes from the one before.
+    """
 
     INITIAL = "initial"
     DEPOSIT = "deposit"
     WITHDRAWAL = "withdrawal"
     CORRECTION = "correction"
+    CARRIED = "carried"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,7 +121,8 @@ class OrderRecord:
 
     One with a `quote_amount` was sized by what it may cost: its quantity is what that buys at `price`, and once it is
     executed what the exchange made of it. `pair` names two orders of which one ends the other. `cancel_at` is when its end
-    was asked for, written down before it is. The `stop_price` of a trailing stop is where it begins.
+    was asked for, written down before it is. The `stop_price` of a trailing stop is where it begins. `sold_price`: what a unit
+    of what a conversion sells is worth in the book's quote.
     """
 
     seq: int = 0
@@ -137,6 +143,7 @@ class OrderRecord:
     stop_price: Decimal | None = None
     pair: str = ""
     cancel_at: datetime | None = None
+    sold_price: Decimal | None = None
     state: OrderState = OrderState.PLANNED
     created_at: datetime
     sent_at: datetime | None = None
@@ -145,6 +152,21 @@ class OrderRecord:
     executed_amount: Decimal = ZERO
     executed_at: datetime | None = None
     reason: str = ""
+
+    @property
+    def quote(self) -> str:
+        """Asset that the coin is traded against."""
+        return quote_of(self.symbol, self.coin)
+
+    @property
+    def assets(self) -> frozenset[str]:
+        """The two assets that it trades."""
+        return frozenset((self.coin, self.quote))
+
+    @property
+    def sold(self) -> str:
+        """Asset that it gives away."""
+        return self.coin if self.side is Side.SELL else self.quote
 
     @property
     def rest(self) -> Decimal:
@@ -209,7 +231,7 @@ class Booking:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BookedFill:
-    """A fill as it was booked, with the price in quote of its fee's asset."""
+    """A fill as it was booked, with the price in quote of its fee's asset; of a cross fill one of its two halves."""
 
     seq: int
     order_seq: int
@@ -225,7 +247,9 @@ class CashFlow:
     """Money paid in (positive) or taken out (negative): EUR, quote, and the value in EUR just before.
 
     A flow in kind names the coin and the quantity that came or left, its amounts are what that was worth, and `after_fill` is
-    the seq of the last fill before it. `explanation` says why something came to a wallet or left it.
+    the seq of the last fill before it. `explanation` says why something came to a wallet or left it. What is carried into a
+    book has the EUR of each flow that was paid in before, at the rate of that moment; without any and without a coin it is
+    what had been earned.
     """
 
     seq: int = 0
@@ -245,38 +269,20 @@ class CashFlow:
         """Whether it came rather than left; coins may be worth nothing."""
         return self.amount_quote > 0 or self.kind is FlowKind.DEPOSIT
 
+    @property
+    def is_earned(self) -> bool:
+        """Whether it is the profit that the book before had made."""
+        return self.kind is FlowKind.CARRIED and not self.coin and not self.amount
 
-class PastKind(StrEnum):
-    """Kinds of record that other tools left."""
-
-    VALUE = "value"
-    CASH_FLOW = "cash_flow"
-    TRADE = "trade"
-    FEE = "fee"
-    SIGNAL = "signal"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PastRecord:
-    """What another tool wrote down: an amount in a currency; a withdrawal is negative, `reference` is its own name for it."""
-
-    kind: PastKind
-    time: datetime
-    currency: str = ""
-    amount: Decimal | None = None
-    coin: str = ""
-    side: Side | None = None
-    quantity: Decimal | None = None
-    price: Decimal | None = None
-    fee: Decimal | None = None
-    simulated: bool = False
-    reference: str = ""
-    note: str = ""
+    @property
+    def is_shown(self) -> bool:
+        """Whether its owner knows it: not what only opens a book that runs on."""
+        return bool(self.amount) or self.kind is not FlowKind.CARRIED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trade:
-    """An order that traded: gross quantity, amount in quote, fees as (asset, amount)."""
+    """An order that traded: gross quantity, amount in the pair's quote asset, fees as (asset, amount)."""
 
     time: datetime
     signal_id: str
@@ -297,33 +303,26 @@ class Trade:
         return worse if self.side is Side.BUY else -worse
 
     @property
+    def quote(self) -> str:
+        """Asset that the coin was traded against."""
+        return quote_of(self.symbol, self.coin)
+
+    @property
+    def moved(self) -> Mapping[str, Decimal]:
+        """What came (positive) and went (negative), by asset, fees included."""
+        bought = self.side is Side.BUY
+        found = {
+            self.coin: self.quantity if bought else -self.quantity,
+            self.quote: -self.amount if bought else self.amount,
+        }
+        for asset, fee in self.fees:
+            found[asset] = found.get(asset, ZERO) - fee
+        return found
+
+    @property
     def price(self) -> Decimal:
         """Average price of the fills: amount / gross quantity."""
         return self.amount / self.quantity
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Claim:
-    """What a live book may count on of the account it belongs to: quote that it holds and that its orders in flight may take.
-
-    `account` is None where it was never written down; `lent` is how much of the coin that fees are taken in the account has
-    lent it for its fees. `locked` is the part of its cash that its orders that rest have locked, `selling` is what those may
-    bring, `selling_coins` what they have locked by coin. `coins` is what it holds, `paid_in` what it was paid in quote,
-    `unsettled` whether what becomes of an order is unclear.
-    """
-
-    number: int
-    account: AccountId | None
-    quote: str
-    cash: Decimal = ZERO
-    in_flight: Decimal = ZERO
-    lent: Decimal = ZERO
-    locked: Decimal = ZERO
-    selling: Decimal = ZERO
-    selling_coins: Mapping[str, Decimal] = field(default_factory=dict[str, Decimal])
-    coins: Mapping[str, Decimal] = field(default_factory=dict[str, Decimal])
-    paid_in: Decimal = ZERO
-    unsettled: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

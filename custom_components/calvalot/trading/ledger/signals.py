@@ -22,8 +22,8 @@ SIGHTS = 1000
 class SignalTable(BookStorage):
     """Signals of a book, and when each was first seen in any."""
 
-    def write_signal(self, record: SignalRecord, remember: Mapping[str, str] | None = None) -> SignalRecord:
-        """Write a signal for the first time, or what became of it since; with it, facts to be remembered."""
+    def write_signal(self, record: SignalRecord, remember: Mapping[str, str | None] | None = None) -> SignalRecord:
+        """Write a signal for the first time, or what became of it since; with it, facts to be remembered or forgotten (None)."""
         row = {**self._key, **columns(record), "left_out": json.dumps(record.left_out)}
         with self._transaction(*((signals, facts) if remember else (signals,))) as connection:
             self._write_facts(connection, remember or {})
@@ -105,6 +105,14 @@ class SignalTable(BookStorage):
     ) -> tuple[SignalRecord, ...]:
         """Signals since a time and before a seq, newest first."""
         return self._newest(signals, signals.c.seen_at, limit, since, before, signal_of)
+
+    def conversions(self, limit: int = 100, since: datetime | None = None) -> tuple[SignalRecord, ...]:
+        """Conversions since a time, newest first."""
+        query = self._by_age(select(signals), signals).where(signals.c.kind == Kind.CONVERSION).limit(limit)
+        if since:
+            query = query.where(signals.c.seen_at >= since)
+        with self._reading() as connection:
+            return tuple(signal_of(row) for row in connection.execute(query).mappings())
 
     def _signals(self, condition: Any) -> tuple[SignalRecord, ...]:
         with self._reading() as connection:

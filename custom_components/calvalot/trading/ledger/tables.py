@@ -172,6 +172,7 @@ orders = Table(
     Column("stop_price", DecimalText),
     Column("pair", String(36), nullable=False, server_default=""),
     Column("cancel_at", TimeText),
+    Column("sold_price", DecimalText),
     Column("state", String(10), nullable=False),
     Column("created_at", TimeText, nullable=False),
     Column("sent_at", TimeText),

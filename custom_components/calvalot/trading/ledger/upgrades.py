@@ -202,5 +202,7 @@ UPGRADES: tuple[tuple[str, ...], ...] = (
     RESTING_ORDERS,
     ALERTS,
     ("ALTER TABLE cash_flows ADD COLUMN explanation VARCHAR(12)",),
+    # Conversions: what is sold is worth so much in the book's quote.
+    ("ALTER TABLE orders ADD COLUMN sold_price TEXT",),
 )
 VERSION = 1 + len(UPGRADES)

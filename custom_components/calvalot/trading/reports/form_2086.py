@@ -48,6 +48,8 @@ def worksheet(
     complete = not missing
     with localcontext(EXACT):
         for seq, order in orders.items():
+            if len({each.side for each in order}) > 1:  # a coin into another one
+                continue
             amount = sum((each.fill.amount for each in order), ZERO)
             if order[0].side is Side.BUY:
                 bought = None if bought is None else bought + amount

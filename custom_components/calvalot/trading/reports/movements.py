@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from ..decimals import ZERO
 from ..exchanges.base import Side
-from ..ledger.records import BookedFill, CashFlow
+from ..ledger.records import BookedFill, CashFlow, FlowKind
 
 type Amount = tuple[Decimal, str]
 
@@ -36,12 +36,14 @@ class Movement:
 def movements(
     fills: Iterable[BookedFill], flows: Iterable[CashFlow], quote: str, year: int | None = None
 ) -> list[Movement]:
-    """Movements of a year (UTC) or of all, oldest first; the fills of one order are one trade."""
+    """Movements of a year (UTC) or of all, oldest first; the fills of one order are one trade, of a coin into another too."""
     orders: dict[int, list[BookedFill]] = {}
     for each in fills:
         orders.setdefault(each.order_seq, []).append(each)
     found = [_trade(each, quote) for each in orders.values()]
-    found += [_flow(flow, quote) for flow in flows if flow.value_before is not None]
+    found += [
+        _flow(flow, quote) for flow in flows if flow.value_before is not None and flow.kind is not FlowKind.CARRIED
+    ]
     return sorted(
         (each for each in found if year in {None, each.time.year}), key=lambda movement: (movement.time, movement.id)
     )
@@ -52,9 +54,8 @@ def _trade(fills: Sequence[BookedFill], quote: str) -> Movement:
     fees: dict[str, Decimal] = {}
     for each in fills:
         fees[each.fill.fee_asset] = fees.get(each.fill.fee_asset, ZERO) + each.fill.fee
-    coins = sum((each.fill.quantity for each in fills), ZERO), first.coin
-    money = sum((each.fill.amount for each in fills), ZERO), quote
-    received, sent = (coins, money) if first.side is Side.BUY else (money, coins)
+    bought, sold = ([each for each in fills if each.side is side] for side in (Side.BUY, Side.SELL))
+    received, sent = _coins(bought) or _money(sold, quote), _coins(sold) or _money(bought, quote)
     return Movement(
         id=f"trade-{first.order_seq}",
         time=max(each.fill.time for each in fills),
@@ -62,6 +63,14 @@ def _trade(fills: Sequence[BookedFill], quote: str) -> Movement:
         sent=sent,
         fees=tuple((fee, asset) for asset, fee in fees.items() if fee),
     )
+
+
+def _coins(fills: Sequence[BookedFill]) -> Amount | None:
+    return (sum((each.fill.quantity for each in fills), ZERO), fills[0].coin) if fills else None
+
+
+def _money(fills: Sequence[BookedFill], quote: str) -> Amount:
+    return sum((each.fill.amount for each in fills), ZERO), quote
 
 
 def _flow(flow: CashFlow, quote: str) -> Movement:

@@ -97,7 +97,8 @@ class Statistics:
         traded, everything = self._go_on()
         flows = [flow for flow in reversed(everything) if moved(flow)]
         known = marks(closes, self._ledger.closing_prices(), flows)
-        cash = cash_by_day(known, flows, traded)
+        earned = [flow for flow in everything if flow.is_earned]
+        cash = cash_by_day(known, [*flows, *earned], traded)
         first = first_holding(known, cash, traded)
         return Past(marks=known, flows=flows, cash=cash, held=dict(traded.by_day), first=first), traded
 

@@ -32,7 +32,7 @@ def marks(
 ) -> tuple[Mark, ...]:
     """The start, where it is known, and each close, oldest first."""
     with localcontext(EXACT):
-        began = [flow for flow in flows if flow.kind is FlowKind.INITIAL]
+        began = [flow for flow in flows if flow.kind in {FlowKind.INITIAL, FlowKind.CARRIED}]
         # Of a wallet there are several, taken in at once: the largest tells the rate best.
         first = min(began, key=lambda flow: (flow.time, -flow.amount), default=None)
         start = (
