@@ -89,8 +89,11 @@ class FillTable(OrderTable):
 
     def trades_of(self, order_seqs: Collection[int]) -> tuple[Trade, ...]:
         """What some orders traded, oldest first."""
-        query = self._traded().where(orders.c.seq.in_(order_seqs)).order_by(orders.c.seq)
-        return tuple(self._trades(query).values())
+        return tuple(self.trades_by_order(order_seqs).values())
+
+    def trades_by_order(self, order_seqs: Collection[int]) -> dict[int, Trade]:
+        """The same by the seq of the order."""
+        return self._trades(self._traded().where(orders.c.seq.in_(order_seqs)).order_by(orders.c.seq))
 
     def trades_since(self, since: datetime) -> int:
         """Number of orders that traded since a time."""

@@ -72,6 +72,15 @@ class OrderTable(BookStorage):
         """All orders of a signal, oldest first."""
         return self._orders(and_(orders.c.source == signal.source, orders.c.signal_id == signal.signal_id))
 
+    def orders_of(self, keys: Collection[SignalKey]) -> dict[SignalKey, list[OrderRecord]]:
+        """All orders of some signals, oldest first."""
+        found: dict[SignalKey, list[OrderRecord]] = {key: [] for key in keys}
+        sources, ids = {key.source for key in keys}, {key.signal_id for key in keys}
+        for order in self._orders(and_(orders.c.source.in_(sources), orders.c.signal_id.in_(ids))):
+            if (key := SignalKey(order.source, order.signal_id)) in found:
+                found[key].append(order)
+        return found
+
     def orders_named(self, client_order_ids: Collection[str]) -> dict[str, OrderRecord]:
         """Orders by their client order id, as far as they are written down."""
         return {

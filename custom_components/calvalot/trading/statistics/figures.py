@@ -11,6 +11,7 @@ from ..decimals import EXACT, HUNDRED, ZERO
 from ..ledger.ledger import Ledger
 from ..ledger.records import Book, CashFlow
 from ..responses import Json, figure, iso, text
+from .gains import Gain
 from .kept import from_text, to_text
 from .leading import distance_of, signals_of
 from .marks import Mark, marks, moved
@@ -46,8 +47,7 @@ class Past:
 
     def holding(self, mark: Mark) -> Holding:
         """Cash and coins at a mark."""
-        before = [day for day in self.held if day <= mark.day]
-        return Holding(cash=self.cash[mark.day], coins=self.held[max(before)].coins if before else {})
+        return Holding(cash=self.cash[mark.day], coins=coins_on(mark.day, self.held))
 
 
 class Statistics:
@@ -83,6 +83,19 @@ class Statistics:
         with self._adding:
             return self._past()[0]
 
+    def holdings(self, days: Sequence[date]) -> dict[date, Holding]:
+        """What the book in use held at the end of some days, the oldest first; synchronous. Raises LedgerError."""
+        with self._adding:
+            traded, everything = self._go_on()
+            cash = cash_by_day(days, [flow for flow in everything if moved(flow)], traded)
+            return {day: Holding(cash=cash[day], coins=coins_on(day, traded.by_day)) for day in days}
+
+    def gains(self) -> dict[int, Gain]:
+        """Realised gains of the book in use by year; synchronous. Raises LedgerError."""
+        with self._adding:
+            traded, _ = self._go_on()
+            return dict(traded.gains_by_year.years)
+
     def keep_up(self) -> None:
         """Add up what was traded since it was kept last, a part at a time; synchronous. Raises LedgerError."""
         kept = int(self._ledger.fact(KEPT_UP_TO) or 0)
@@ -97,7 +110,7 @@ class Statistics:
         traded, everything = self._go_on()
         flows = [flow for flow in reversed(everything) if moved(flow)]
         known = marks(closes, self._ledger.closing_prices(), flows)
-        cash = cash_by_day(known, flows, traded)
+        cash = cash_by_day([mark.day for mark in known], flows, traded)
         first = first_holding(known, cash, traded)
         return Past(marks=known, flows=flows, cash=cash, held=dict(traded.by_day), first=first), traded
 
@@ -114,19 +127,25 @@ class Statistics:
         return so_far, flows
 
 
-def cash_by_day(known: Sequence[Mark], flows: Sequence[CashFlow], traded: Traded) -> dict[date, Decimal]:
-    """Cash in quote at the end of each day that has a mark."""
+def coins_on(day: date, held: Mapping[date, Holding]) -> Mapping[str, Decimal]:
+    """Coins at the end of a day, given what was held after the last trade of each day that had one."""
+    before = max((each for each in held if each <= day), default=None)
+    return held[before].coins if before else {}
+
+
+def cash_by_day(days: Sequence[date], flows: Sequence[CashFlow], traded: Traded) -> dict[date, Decimal]:
+    """Cash in quote at the end of some days, the oldest first."""
     trades = sorted(traded.by_day.items(), key=lambda each: each[0])
     paid = sorted(((flow.time.date(), flow.amount_quote) for flow in flows if not flow.coin), key=lambda each: each[0])
     found: dict[date, Decimal] = {}
     from_trades = paid_in = ZERO
     with localcontext(EXACT):
-        for mark in known:
-            while trades and trades[0][0] <= mark.day:
+        for day in days:
+            while trades and trades[0][0] <= day:
                 from_trades = trades.pop(0)[1].cash
-            while paid and paid[0][0] <= mark.day:
+            while paid and paid[0][0] <= day:
                 paid_in += paid.pop(0)[1]
-            found[mark.day] = paid_in + from_trades
+            found[day] = paid_in + from_trades
     return found
 
 
@@ -135,8 +154,7 @@ def first_holding(known: Sequence[Mark], cash: Mapping[date, Decimal], traded: T
     first = next((mark for mark in known if mark.rate is not None and mark.value), None)
     if first is None:
         return None
-    before = [day for day in traded.by_day if day <= first.day]
-    return Holding(cash=cash[first.day], coins=traded.by_day[max(before)].coins if before else {})
+    return Holding(cash=cash[first.day], coins=coins_on(first.day, traded.by_day))
 
 
 def _period(period: Period) -> Json:
