@@ -145,7 +145,7 @@ class Ledger(SignalTable, FillTable, FlowTable, PastTable, AlertTable):
     def filled_orders(self, start: datetime | None = None, end: datetime | None = None) -> Sequence[int]:
         """Seqs of the orders that traded, those whose last fill was from a time on and before another, in the order of those fills."""
         last = func.max(fills.c.time)
-        query = select(fills.c.order_seq).where(self._own(fills)).group_by(fills.c.order_seq)
+        query = select(fills.c.order_seq).where(self._lying(fills)).group_by(fills.c.order_seq)
         if start and end:
             # An answer may be a moment away from its fills.
             around = orders.c.executed_at >= start - DAY, orders.c.executed_at < end + DAY
@@ -158,7 +158,7 @@ class Ledger(SignalTable, FillTable, FlowTable, PastTable, AlertTable):
         return (
             select(*_OF_FILL)
             .join(orders, orders.c.seq == fills.c.order_seq)
-            .where(self._own(fills))
+            .where(self._lying(fills))
             .order_by(fills.c.seq)
         )
 

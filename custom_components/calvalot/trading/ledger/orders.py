@@ -140,10 +140,8 @@ class OrderTable(BookStorage):
     # Inside
 
     def _traded(self) -> Select[Any]:
-        """Orders of which something is booked; one that ended without a fill was booked with an amount of exactly 0."""
-        return select(orders).where(
-            self._own(orders), orders.c.state != OrderState.EXECUTED, orders.c.executed_amount != ZERO
-        )
+        """Orders of which something is booked."""
+        return that_traded(select(orders).where(self._own(orders)))
 
     def _orders(self, condition: Any) -> tuple[OrderRecord, ...]:
         with self._reading() as connection:
@@ -157,3 +155,8 @@ class OrderTable(BookStorage):
 def order_of(row: RowMapping) -> OrderRecord:
     known = {"side": Side(row["side"]), "state": OrderState(row["state"]), "type": OrderType(row["type"])}
     return OrderRecord(**{**without_key(row), **known})
+
+
+def that_traded[Q: Select[Any]](query: Q) -> Q:
+    """Orders of which something is booked; one that ended without a fill was booked with an amount of exactly 0."""
+    return query.where(orders.c.state != OrderState.EXECUTED, orders.c.executed_amount != ZERO)
