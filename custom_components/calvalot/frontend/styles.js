@@ -123,6 +123,9 @@ tbody th { font-weight: 400; padding: 7px 0; border-top: 1px solid var(--divider
 .tile .figure { display: block; font-size: 22px; font-weight: 500; } .tile .quiet { font-size: 12px; }
 .spark { display: block; width: 100%; height: 40px; }
 .reports { display: grid; } .reports li { display: grid; grid-template-columns: 1fr auto auto auto; gap: 8px; align-items: center; padding: 8px 0; border-top: 1px solid var(--divider-color); }
+.export { align-items: center; margin-top: 12px; } .export b { font-weight: 500; } .export[hidden] { display: none; }
+.proposed { display: grid; gap: 6px; padding: 10px 12px; border-radius: 10px; background: color-mix(in srgb, var(--primary-color) 10%, transparent); } .proposed[hidden] { display: none; }
+.proposal { display: flex; flex-wrap: wrap; gap: 8px; align-items: center; } .proposal p { flex: 1 1 220px; }
 .reports b { font-weight: 500; display: block; } .reports small { color: var(--quiet); font-size: 12px; }
 @container (max-width: 640px) {
   .heat thead { display: none; } .heat tbody { display: grid; gap: 12px; } .heat tr { display: grid; grid-template-columns: repeat(4, 1fr); gap: 3px; }

@@ -13,7 +13,7 @@ from decimal import Decimal, localcontext
 from itertools import pairwise
 
 from .decimals import EXACT, ZERO
-from .errors import ExchangeError
+from .errors import ExchangeError, Refused
 from .exchanges.symbols import eur_rate, rate_symbols, symbol_of
 from .ledger.ledger import Ledger
 from .ledger.records import CashFlow
@@ -138,10 +138,12 @@ class Gaps:
             *before.get(gap.before.day, ()),
         }
         symbols = {coin: symbol_of(coin, quote) for coin in sorted(coins - {quote})}
-        known = {
-            symbol: await daily(symbol, gap.days[0], gap.days[-1])
-            for symbol in dict.fromkeys((*rate_symbols(quote), *symbols.values()))
-        }
+        known: dict[str, Mapping[date, Decimal]] = {}
+        for symbol in dict.fromkeys((*rate_symbols(quote), *symbols.values())):
+            try:
+                known[symbol] = await daily(symbol, gap.days[0], gap.days[-1])
+            except Refused:  # it is not listed there
+                continue
         by_day = {day: {symbol: found[day] for symbol, found in known.items() if day in found} for day in gap.days}
         rates = {day: rate for day, found in by_day.items() if (rate := eur_rate(quote, found))}
         prices = {
