@@ -218,6 +218,9 @@ def test_known_gains() -> None:
     assert not fifo.cost
     found, fifo = gains([*fills, booked(4, Side.BUY, "1", "70", day=302)], [taken])
     assert (found[2027].fifo, fifo.cost) == (-20, 70)
+    came = flow(1, "80", coin="BTC", quantity=ONE, after_fill=0)
+    found, fifo = gains(fills, [came])
+    assert (found[2027].fifo, fifo.cost) == (170, 300)
 
 
 def test_a_fee_that_was_lent_is_had_back() -> None:
