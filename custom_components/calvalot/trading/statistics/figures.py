@@ -167,6 +167,8 @@ def _period(period: Period) -> Json:
 
 def _risk(known: Sequence[Mark]) -> Json:
     found = ratios(known)
+    by_month = months(known) if found.best_day else {}
+    ranked = sorted(by_month.items(), key=lambda each: each[1])
     return {
         "days": found.days,
         "volatility": _plain(found.volatility),
@@ -175,6 +177,8 @@ def _risk(known: Sequence[Mark]) -> Json:
         "calmar": _plain(found.calmar),
         "best_day": _day(found.best_day),
         "worst_day": _day(found.worst_day),
+        "best_month": _month(ranked[-1]) if ranked else None,
+        "worst_month": _month(ranked[0]) if ranked else None,
         "risk_class": found.risk_class,
         "risk_volatility": _plain(found.risk_volatility),
         "drawdowns": [_fall(each) for each in falls(known)[:DRAWDOWNS]],
@@ -207,6 +211,7 @@ def _trades(traded: Traded, book: Book, known: Sequence[Mark], cash: Mapping[dat
             "gains": text(traded.gains),
             "losses": text(traded.losses),
             "realised": text(book.portfolio.realised),
+            "unrealised": text(_unrealised(book, known)),
             "fees": text(book.portfolio.fees),
             "bought": text(traded.bought),
             "sold": text(traded.sold),
@@ -226,6 +231,17 @@ def _plain(value: float | None) -> str | None:
 
 def _day(day: tuple[date, float] | None) -> Json | None:
     return day and {"day": day[0].isoformat(), "return": _plain(day[1] * 100)}
+
+
+def _month(month: tuple[tuple[int, int], float]) -> Json:
+    (year, number), earned = month
+    return {"month": f"{year}-{number:02}", "return": _plain(earned)}
+
+
+def _unrealised(book: Book, known: Sequence[Mark]) -> Decimal | None:
+    """What is held is worth more or less than it cost, in quote, at the prices of the last mark; None where one is unknown."""
+    valuation = book.portfolio.value(known[-1].prices) if known else None
+    return valuation and valuation.positions - sum((each.cost for each in book.portfolio.positions.values()), ZERO)
 
 
 def _fall(each: Fall) -> Json:
