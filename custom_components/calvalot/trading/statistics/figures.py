@@ -241,7 +241,9 @@ def _month(month: tuple[tuple[int, int], float]) -> Json:
 def _unrealised(book: Book, known: Sequence[Mark]) -> Decimal | None:
     """What is held is worth more or less than it cost, in quote, at the prices of the last mark; None where one is unknown."""
     valuation = book.portfolio.value(known[-1].prices) if known else None
-    return valuation and valuation.positions - sum((each.cost for each in book.portfolio.positions.values()), ZERO)
+    if valuation is None:
+        return None
+    return valuation.positions - sum((each.cost for each in book.portfolio.positions.values()), ZERO)
 
 
 def _fall(each: Fall) -> Json:
