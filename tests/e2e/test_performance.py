@@ -57,6 +57,8 @@ def test_how_it_does(shown: Shown, page: Page, camera: Camera) -> None:
     if "30d" in names:
         expect(card.locator(".lines .line.own")).to_have_count(1)
         expect(card.locator(".lines .line.btc")).to_have_count(1)
+        drawn = card.locator(".lines .line.own").evaluate("(line) => getComputedStyle(line).stroke")
+        assert drawn == card.locator(".legend .own").evaluate("(line) => getComputedStyle(line).borderTopColor")
         expect(card.locator(".low .deep")).to_have_count(1)
         lines = card.locator(".lines:not(.low)")
         lines.focus()
@@ -105,7 +107,7 @@ def test_reports_are_made_and_opened(shown: Shown, page: Page, camera: Camera) -
     open_performance(page)
     card = page.locator("calvalot-reports-card")
     words = shown.words["common"]
-    card.locator("select").select_option(index=0)
+    card.locator("select").first.select_option(index=0)
     card.get_by_role("button", name=words["card_create_report"]).click()
     row = card.locator("[data-report]").first
     expect(row).to_be_visible()
@@ -211,6 +213,8 @@ def test_a_cash_flow_is_put_right(shown: Shown, page: Page, camera: Camera) -> N
     dialog.get_by_role("button", name=words["card_undo_flow"]).click()
     expect(item).to_have_count(1)
     assert booked() == [25]
+    latest = shown.home.ask("calvalot.get_cash_flows", limit=1)["cash_flows"][0]
+    shown.home.action("calvalot.delete_cash_flow", id=latest["id"])
 
 
 def test_a_tile(shown: Shown, page: Page, camera: Camera) -> None:

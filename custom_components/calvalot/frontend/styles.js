@@ -245,7 +245,7 @@ dialog textarea { width: 100%; font-family: var(--code-font-family, monospace); 
 .picks .periods button { min-width: 36px; flex: none; }
 .candles { height: 300px; } .candle { stroke-width: 1.25; stroke: currentColor; fill: currentColor; } .candle.rising rect { fill: var(--ha-card-background, var(--card-background-color, #fff)); }
 .candle.rising { color: var(--up); } .candle.falling { color: var(--down); } .candle.unfinished { opacity: 0.55; }
-.own { stroke: var(--ha-card-background, var(--card-background-color, #fff)); stroke-width: 1; } .own.buy { fill: var(--up); } .own.sell { fill: var(--down); } .own.signal { fill: var(--line); }
+.candles .own { stroke: var(--ha-card-background, var(--card-background-color, #fff)); stroke-width: 1; } .candles .own.buy { fill: var(--up); } .candles .own.sell { fill: var(--down); } .candles .own.signal { fill: var(--line); }
 .market-below { display: grid; grid-template-columns: minmax(0, 1fr) minmax(0, 1.6fr); gap: 16px 28px; padding-top: 14px; border-top: 1px solid var(--divider-color); }
 .market-below h3 { margin-top: 0; }
 .lights li { display: grid; grid-template-columns: 14px 3em minmax(0, 1fr); align-items: baseline; gap: 8px; padding: 4px 0; font-size: 13px; }
