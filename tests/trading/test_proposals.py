@@ -100,6 +100,16 @@ async def test_what_is_no_money_of_the_portfolio_is_left_alone(rig: Rig) -> None
     assert await proposed(rig, follower, cycles=3) == ()
 
 
+async def test_next_to_nothing_is_not_asked_about(rig: Rig) -> None:
+    """Until it adds up; then all of it is found."""
+    follower = await watched(rig)
+    rig.exchange.deposit("USDC", "0.6")
+    assert await proposed(rig, follower, cycles=3) == ()
+    assert not rig.exchange.count(path="/capital/deposit/hisrec")
+    rig.exchange.deposit("USDC", "0.4")
+    assert sorted(each.amount_quote for each in await proposed(rig, follower)) == [Decimal("0.4"), Decimal("0.6")]
+
+
 async def test_both_ways_at_once(rig: Rig) -> None:
     """What came is asked for first where there is more; what left where that does not account for it. While the house is off, too."""
     follower = await watched(rig)

@@ -444,6 +444,8 @@ def test_of_a_ledger(ledger: Ledger) -> None:
     assert (told["trades"]["realised"], told["trades"]["unrealised"]) == ("0", "60")
     assert told["risk"]["drawdowns"][0]["recovered"] is not None
     assert told["months"][0]["months"]["03"] is None
+    ledger.write_close(at + 40 * DAY, ONE, ONE, units, Drawdown(), {})
+    assert statistics.read(at + 40 * DAY)["trades"]["unrealised"] is None
 
 
 def test_what_was_added_up_is_kept(ledger: Ledger) -> None:

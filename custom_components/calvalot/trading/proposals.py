@@ -26,6 +26,8 @@ from .wallet import APART
 
 # The fact that says what is proposed, and what was.
 PROPOSED = "proposed"
+# Less (in quote) than this is no reason to ask: fees that were lent, and paid back in cash, are of that size.
+LEAST = Decimal(1)
 # The history is asked again no sooner: a withdrawal's row is dear.
 PAUSE = timedelta(hours=1)
 
@@ -64,7 +66,7 @@ class Proposals:
         if beyond is None:
             return
         seen = await asyncio.to_thread(seen_of, self._ledger)
-        if seen is None or beyond == seen.beyond:
+        if seen is None or abs(beyond - seen.beyond) < LEAST:
             self._changed = None
             if seen is None:
                 await self._remember(Seen(at=now, beyond=beyond))
