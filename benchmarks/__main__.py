@@ -31,6 +31,7 @@ NAMES = (
     "crowd",
     "report",
     "market",
+    "questions",
 )
 TIMEOUT = 900
 

@@ -26,6 +26,8 @@ INPUT: dict[str, dict[str, Any]] = {
     "withdraw": {"amount": 5},
     "add_cash_flow": {"amount": -5},
     "change_cash_flow": {"id": 1, "note": "mine"},
+    "accept_cash_flow": {"proposal": "deposit 1"},
+    "dismiss_cash_flow": {"proposal": "deposit 1"},
     "delete_cash_flow": {"id": 1},
     "set_net_deposits": {"amount": 900},
     "reset": {"confirm": True},
@@ -141,6 +143,7 @@ async def test_every_door(hass: HomeAssistant, entry_data: dict[str, Any], push:
     served = {resource.canonical for resource in hass.http.app.router.resources()} - before
     assert {path.rpartition("/")[0] for path in served} == {
         f"/{DOMAIN}_frontend",
+        f"/api/{DOMAIN}/exports/{{entry_id}}/{{year}}",
         f"/api/{DOMAIN}/reports/{{entry_id}}",
     }
     assert set(hass.data.get("webhook", ())) - hooks == ({entry.data["webhook_id"]} if push else set())

@@ -32,6 +32,8 @@ MONEY: dict[str, dict[str, Any]] = {
     "change_cash_flow": {"id": 1, "note": "rent"},
     "delete_cash_flow": {"id": 1},
     "undo_cash_flow": {},
+    "accept_cash_flow": {"proposal": "deposit 1"},
+    "dismiss_cash_flow": {"proposal": "deposit 1"},
     "set_net_deposits": {"amount": 50},
     "write_off": {"coin": "BTC"},
     "release_coin": {"coin": "BTC"},

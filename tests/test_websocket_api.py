@@ -366,7 +366,7 @@ async def test_performance(
     statistics = await entry.runtime_data.engine.queries.statistics()
     assert told.keys() == {*statistics, "days"}
     last = told["days"][-1]
-    assert last.keys() == {"day", "value", "index", "btc", "source"}
+    assert last.keys() == {"day", "value", "index", "btc", "source", "filled"}
     assert float(last["value"]) == pytest.approx(float(entry.runtime_data.data.total_value), abs=1e-6)
     assert float(last["source"]) == pytest.approx(1, abs=0.01)
     assert float(last["btc"]) > 0

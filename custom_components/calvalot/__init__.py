@@ -14,6 +14,7 @@ from .alert_webhook import async_remove_alert_webhooks, async_sync_alert_webhook
 from .cards import async_setup_cards
 from .const import CONF_QUOTE_ASSET, CONF_TRADING_MODE, CONF_WEIGHT, DEFAULT_QUOTE_ASSET, DOMAIN, MINOR_VERSION
 from .coordinator import CalvalotConfigEntry, CalvalotCoordinator
+from .exports import async_setup_exports
 from .issues import (
     COINS_LEFT,
     LEDGER_NEWER,
@@ -46,6 +47,7 @@ async def async_setup(hass: HomeAssistant, _config: ConfigType) -> bool:
     async_setup_services(hass)
     async_setup_websocket_api(hass)
     async_setup_reports(hass)
+    async_setup_exports(hass)
     await async_setup_cards(hass, await version(hass))
     return True
 

@@ -2,6 +2,8 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping
+from contextlib import suppress
+from datetime import date
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, override
 
@@ -25,6 +27,7 @@ from .registry import connection_of, fields_of, sources_of
 from .scheduler import Scheduler
 from .settings import entry_settings, exchange_of, poll_interval, version
 from .trading.engine import Engine
+from .trading.errors import CommandError
 from .trading.events import Event
 from .trading.exchanges.base import Exchange, Mode
 from .trading.exchanges.paper import PaperExchange
@@ -92,6 +95,7 @@ class CalvalotCoordinator(DataUpdateCoordinator[Snapshot]):
             lambda: self.exchange.pause,
             self.async_set_update_error,
         )
+        self._looked_on: date | None = None
         self.hints: AccountHints | None = None
         if self.settings.mode is Mode.LIVE:
             self.hints = AccountHints(hass, entry, self.exchange, self.engine, self.scheduler)
@@ -190,6 +194,20 @@ class CalvalotCoordinator(DataUpdateCoordinator[Snapshot]):
             self.hints.async_follow()
 
     @callback
+    def _fill_gaps(self, snapshot: Snapshot) -> None:
+        """After the start, and once a day, look for days without a close: in the background, no cycle waits for it."""
+        today = snapshot.as_of and snapshot.as_of.date()
+        if today is None or today == self._looked_on:
+            return
+        self._looked_on = today
+
+        async def fill() -> None:
+            with suppress(CommandError):  # the ledger cannot be read or the portfolio stops: there is another day
+                await self.engine.gaps.fill(self.market.daily_closes)
+
+        self.config_entry.async_create_background_task(self.hass, fill(), f"{DOMAIN} days without a close")
+
+    @callback
     def _log_connections(self, snapshot: Snapshot) -> None:
         """Log once why the leader or the exchange is away, and once that it is back."""
         for who, problem in (("leader", snapshot.leader_problem), ("exchange", snapshot.exchange_problem)):
@@ -210,6 +228,7 @@ class CalvalotCoordinator(DataUpdateCoordinator[Snapshot]):
     def _publish(self, snapshot: Snapshot, events: tuple[Event, ...]) -> None:
         self.async_set_updated_data(snapshot)
         self.scheduler.wake_at(snapshot.due)
+        self._fill_gaps(snapshot)
         self._follow()
         self._log_connections(snapshot)
         async_sync_issues(self.hass, self.config_entry, snapshot)

@@ -2,7 +2,8 @@
 
 import asyncio
 from collections.abc import Iterable, Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
@@ -32,6 +33,7 @@ from .trading.market.backfill import Backfill
 from .trading.market.candles import TimeFrame
 from .trading.market.followers import OnCandle, OnUpdate
 from .trading.market.health import Health
+from .trading.market.history import closed_candles
 from .trading.market.store import DAY, KEPT_LONG, KEPT_SHORT, CandleStore, Series
 from .trading.market.stream import MarketStream
 
@@ -83,6 +85,14 @@ class Market:
     def series(self, symbol: str, frame: TimeFrame) -> Series:
         """What candles are kept under."""
         return Series(self.host, symbol, frame)
+
+    async def daily_closes(self, symbol: str, first: date, last: date) -> dict[date, Decimal]:
+        """The closing price of each day from one to another, as far as the exchange has them. Raises ExchangeError."""
+        until, count = datetime.combine(last, time(), UTC) + timedelta(days=1), (last - first).days + 1
+        history = await closed_candles(self.exchange, self.store, self.series(symbol, TimeFrame.D1), count, until)
+        return {
+            datetime.fromtimestamp(candle.opened, UTC).date(): Decimal(str(candle.close)) for candle in history.candles
+        }
 
     @callback
     def async_fill(self, entry: ConfigEntry[Any], series: Series, since: datetime, now: datetime) -> Backfill:

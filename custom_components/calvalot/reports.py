@@ -87,7 +87,7 @@ async def async_create_report(hass: HomeAssistant, entry: CalvalotConfigEntry, d
     coordinator = entry.runtime_data
     report = await coordinator.async_finish(coordinator.engine.queries.report(span))
     name = entry.title
-    await hass.async_add_executor_job(lambda: files.write(folder, span, lay_out(report, name, words)))
+    await hass.async_add_executor_job(lambda: files.write_apart(folder, span, lay_out(report, name, words)))
     found = files.Filed(span=span, language=language, created=now)
     return _told(entry.entry_id, found) | {
         "file": str(folder / files.file_name(span, language, "pdf")),

@@ -48,6 +48,7 @@ ATTR_FILE: Final = "file"
 ATTR_FROM_ASSET: Final = "from_asset"
 ATTR_LIMIT: Final = "limit"
 ATTR_NOTE: Final = "note"
+ATTR_PROPOSAL: Final = "proposal"
 ATTR_QUANTITY: Final = "quantity"
 ATTR_SELL: Final = "sell"
 ATTR_SIGNAL_ID: Final = "signal_id"
@@ -227,6 +228,16 @@ OF_EVERY_PORTFOLIO: Final = (
         {vol.Required(ATTR_ID): _id},
     ),
     Action("undo_cash_flow", of_engine(lambda engine, _: engine.commands.undo_cash_flow())),
+    Action(
+        "accept_cash_flow",
+        of_engine(lambda engine, data: engine.proposals.accept(data[ATTR_PROPOSAL])),
+        {vol.Required(ATTR_PROPOSAL): cv.string},
+    ),
+    Action(
+        "dismiss_cash_flow",
+        of_engine(lambda engine, data: engine.proposals.dismiss(data[ATTR_PROPOSAL])),
+        {vol.Required(ATTR_PROPOSAL): cv.string},
+    ),
     Action(
         "set_net_deposits",
         of_engine(lambda engine, data: engine.commands.set_net_deposits(data[ATTR_AMOUNT])),

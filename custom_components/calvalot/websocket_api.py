@@ -27,7 +27,7 @@ from .kinds.base import SourceType
 from .market_feed import async_setup_market_feed
 from .registry import kinds_of, stored_of
 from .settings import weights_of
-from .trading import alert_responses, order_responses, ready_made, responses
+from .trading import alert_responses, order_responses, pages, ready_made
 from .trading.decimals import ONE
 from .trading.errors import ExchangeError
 from .trading.events import Event
@@ -45,9 +45,9 @@ MAX_LIMIT: Final = 200
 REMOVED: Final = "removed"
 
 PAGES: Final[dict[str, Callable[[Ledger, int, int | None], list[Json]]]] = {
-    "signals": responses.signals,
-    "trades": responses.trades,
-    "cash_flows": responses.cash_flows,
+    "signals": pages.signals,
+    "trades": pages.trades,
+    "cash_flows": pages.cash_flows,
     "alerts": alert_responses.alerts,
 }
 

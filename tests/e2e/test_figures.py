@@ -34,7 +34,11 @@ PUT = """([name, told, flows, rows]) => {
             return async () => {};
         },
     };
-    const callWS = async ({ type }) => (type.startsWith("history/") ? { value: rows } : { response: { closes: [] } });
+    window.called = [];
+    const callWS = async (message) => {
+        window.called.push(message);
+        return message.type.startsWith("history/") ? { value: rows } : { response: { closes: [] } };
+    };
     const card = document.createElement(`calvalot-${name}-card`);
     card.id = "told";
     card.setConfig({ follower: "told" });
@@ -134,6 +138,33 @@ def number(text: str) -> Decimal:
 def height(path: str) -> list[tuple[float, float]]:
     """The corners of a curve."""
     return [(float(x), float(y)) for x, y in re.findall(r"[ML]([\d.-]+) ([\d.-]+)", path)]
+
+
+def test_what_was_seen_on_the_account_is_decided(shown: Shown, page: Page, camera: Camera) -> None:
+    """A deposit and a withdrawal, each booked or dismissed with one tap; nothing is asked for where there is none."""
+    open_dashboard(page)
+    seen = datetime.now(UTC).isoformat()
+    proposals = [
+        {"id": "deposit 1", "kind": "deposit", "time": seen, "amount": "500", "amount_quote": "580"},
+        {"id": "withdrawal 2", "kind": "withdrawal", "time": seen, "amount": None, "amount_quote": "-20"},
+    ]
+    card = put(page, "portfolio", told(proposals=proposals))
+    words = shown.words["common"]
+    rows = card.locator(".proposal")
+    expect(rows).to_have_count(2)
+    expect(rows.first).to_contain_text("500.00")
+    expect(rows.last).to_contain_text("20.00 USDC")
+    camera.shoot(card, "proposals")
+    rows.first.get_by_role("button", name=words["card_accept_flow"]).click()
+    rows.last.get_by_role("button", name=words["card_dismiss_flow"]).click()
+    page.wait_for_function("window.called.filter(({ domain }) => domain === 'calvalot').length >= 2")
+    called = page.evaluate("window.called.filter(({ service }) => service?.endsWith('cash_flow'))")
+    assert [(each["service"], each["service_data"]["proposal"]) for each in called] == [
+        ("accept_cash_flow", "deposit 1"),
+        ("dismiss_cash_flow", "withdrawal 2"),
+    ]
+    put(page, "portfolio", told())
+    expect(card.locator(".proposed")).to_be_hidden()
 
 
 def test_the_parts_of_the_profit_add_up_on_the_screen(shown: Shown, page: Page) -> None:

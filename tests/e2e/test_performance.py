@@ -1,5 +1,6 @@
 """The performance view: curves, months, periods, one range for all, amounts hidden; reports made and opened."""
 
+from pathlib import Path
 import re
 
 from playwright.sync_api import Locator, Page, expect
@@ -56,6 +57,8 @@ def test_how_it_does(shown: Shown, page: Page, camera: Camera) -> None:
     if "30d" in names:
         expect(card.locator(".lines .line.own")).to_have_count(1)
         expect(card.locator(".lines .line.btc")).to_have_count(1)
+        drawn = card.locator(".lines .line.own").evaluate("(line) => getComputedStyle(line).stroke")
+        assert drawn == card.locator(".legend .own").evaluate("(line) => getComputedStyle(line).borderTopColor")
         expect(card.locator(".low .deep")).to_have_count(1)
         lines = card.locator(".lines:not(.low)")
         lines.focus()
@@ -104,7 +107,7 @@ def test_reports_are_made_and_opened(shown: Shown, page: Page, camera: Camera) -
     open_performance(page)
     card = page.locator("calvalot-reports-card")
     words = shown.words["common"]
-    card.locator("select").select_option(index=0)
+    card.locator("select").first.select_option(index=0)
     card.get_by_role("button", name=words["card_create_report"]).click()
     row = card.locator("[data-report]").first
     expect(row).to_be_visible()
@@ -120,6 +123,19 @@ def test_reports_are_made_and_opened(shown: Shown, page: Page, camera: Camera) -
     row.get_by_role("button", name=words["card_delete_report"]).click()
     page.locator("dialog").get_by_role("button", name=words["card_delete_report"]).click()
     expect(card.locator("[data-report]")).to_have_count(0)
+
+
+def test_exports_are_downloaded(shown: Shown, page: Page) -> None:
+    """The same file as the action answers, with a path that is signed for the moment."""
+    open_performance(page)
+    export = page.locator("calvalot-reports-card .export")
+    export.locator("select").first.select_option("waltio")
+    export.locator("select").last.select_option("all")
+    with page.expect_download() as download:
+        export.get_by_role("button").click()
+    told = shown.home.ask("calvalot.export", format="waltio")
+    assert download.value.suggested_filename == told["name"]
+    assert Path(download.value.path()).read_text(encoding="utf-8") == told["content"]
 
 
 @pytest.mark.parametrize(("size", "scheme"), [("phone", "light"), ("phone", "dark")])
@@ -162,6 +178,43 @@ def test_sell_and_withdraw(shown: Shown, page: Page, camera: Camera) -> None:
     assert (told["kind"], float(told["amount"])) == ("withdrawal", -round(amount, 2))
     (latest,) = shown.home.ask("calvalot.get_signals", limit=1)["signals"]
     assert latest["signal_id"].startswith("withdrawal-")
+
+
+def test_a_cash_flow_is_put_right(shown: Shown, page: Page, camera: Camera) -> None:
+    """Its amount changed and that undone; deleted, and that undone as well."""
+    words = shown.words["common"]
+    shown.home.action("calvalot.deposit", amount=25, note="Gift")
+
+    def booked() -> list[float]:
+        flows = shown.home.ask("calvalot.get_cash_flows")["cash_flows"]
+        return [float(flow["amount"]) for flow in flows if flow["note"] == "Gift"]
+
+    open_dashboard(page)
+    card = page.locator("calvalot-activity-card")
+    item = card.locator(".flow-item").filter(has_text="Gift")
+    dialog = card.locator("dialog")
+    item.get_by_role("button", name=words["card_change_flow"]).click()
+    dialog.locator("input[name=amount]").fill("30")
+    camera.shoot(page, "change-flow")
+    assert not violations(page)
+    dialog.get_by_role("button", name=words["card_save"]).click()
+    expect(dialog).to_contain_text(words["card_flow_changed"])
+    assert booked() == [30]
+    dialog.get_by_role("button", name=words["card_undo_flow"]).click()
+    expect(dialog).to_have_count(0)
+    assert booked() == [25]
+    item.get_by_role("button", name=words["card_change_flow"]).click()
+    dialog.get_by_role("button", name=words["card_delete_flow"]).click()
+    expect(dialog).to_contain_text(words["card_delete_flow_sure"])
+    dialog.get_by_role("button", name=words["card_delete_flow"]).click()
+    expect(dialog).to_contain_text(words["card_flow_deleted"])
+    assert booked() == []
+    expect(item).to_have_count(0)
+    dialog.get_by_role("button", name=words["card_undo_flow"]).click()
+    expect(item).to_have_count(1)
+    assert booked() == [25]
+    latest = shown.home.ask("calvalot.get_cash_flows", limit=1)["cash_flows"][0]
+    shown.home.action("calvalot.delete_cash_flow", id=latest["id"])
 
 
 def test_a_tile(shown: Shown, page: Page, camera: Camera) -> None:

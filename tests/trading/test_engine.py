@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from custom_components.calvalot.trading import responses, upkeep
+from custom_components.calvalot.trading import pages, responses, upkeep
 from custom_components.calvalot.trading.bookings import Execution
 from custom_components.calvalot.trading.errors import CommandError, NotSent, RateLimited
 from custom_components.calvalot.trading.exchanges.base import Mode, OrderRequest, Side
@@ -1124,7 +1124,7 @@ async def test_owner_s_actions_on_a_ledger_that_fails(
         follower.queries.signals,
         follower.queries.cash_flows,
         follower.queries.performance,
-        lambda: follower.queries.page(responses.trades, 1, None),
+        lambda: follower.queries.page(pages.trades, 1, None),
     ]
     for action in actions:
         await refused(action(), "ledger_unavailable")
@@ -1161,7 +1161,7 @@ async def test_what_is_told(rig: Rig, leader: LeaderSimulator, mode: Mode) -> No
     (trade,) = await follower.queries.trades()
     assert (trade["symbol"], trade["simulated"]) == ("BTCUSDC", mode is Mode.DRY_RUN)
     assert await follower.queries.trades(since=rig.clock.now() + timedelta(days=1)) == []
-    assert [each["symbol"] for each in await follower.queries.page(responses.trades, 1, None)] == ["BTCUSDC"]
+    assert [each["symbol"] for each in await follower.queries.page(pages.trades, 1, None)] == ["BTCUSDC"]
     assert (await follower.queries.counts())["orders"] == 1
     told = await follower.queries.performance()
     assert [close["day"] for close in told["closes"]] == [rig.clock.now().date().isoformat()]

@@ -7,19 +7,25 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal, localcontext
 from io import StringIO
 import json
+from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given, settings as examples
 import pytest
 
 from custom_components.calvalot.trading.decimals import EXACT, ONE, ZERO
+from custom_components.calvalot.trading.errors import CommandError
 from custom_components.calvalot.trading.exchanges.base import Side
 from custom_components.calvalot.trading.ledger.ledger import Ledger
 from custom_components.calvalot.trading.ledger.records import BookedFill, CashFlow, FlowKind
-from custom_components.calvalot.trading.reports.exports import export
+from custom_components.calvalot.trading.queries import Queries
+from custom_components.calvalot.trading.reports.exports import gains_told
 from custom_components.calvalot.trading.reports.form_2086 import Start, worksheet
 from custom_components.calvalot.trading.reports.formats import FORMATS
-from custom_components.calvalot.trading.reports.gains import gains
 from custom_components.calvalot.trading.reports.movements import Movement, movements
+from custom_components.calvalot.trading.settings import Settings
+from custom_components.calvalot.trading.statistics.figures import KEPT, KEPT_EVERY
+from custom_components.calvalot.trading.statistics.gains import Fifo, Gain
+from custom_components.calvalot.trading.statistics.trades import Traded
 
 from .builders import NOW, QUOTE, Step, make_fill, make_order, make_report, steps
 from .test_statistics import apply
@@ -62,7 +68,7 @@ FLOWS = [
 ]
 # What the account has of each coin in the end, fees of the owner's BNB included.
 BALANCE = {"USDC": Decimal(26787), "BTC": Decimal("0.2995"), "BNB": Decimal("-0.01")}
-ROWS = movements(FILLS, FLOWS, QUOTE)
+ROWS = list(movements([FILLS[:2], FILLS[2:]], FLOWS, QUOTE))
 
 
 def add_up(changes: Iterable[tuple[str, str]]) -> dict[str, Decimal]:
@@ -103,7 +109,7 @@ def read_back(name: str, content: str) -> dict[str, Decimal]:
 @pytest.mark.parametrize("name", FORMATS)
 def test_read_back(name: str) -> None:
     """The sums of each coin are those of the account."""
-    assert read_back(name, FORMATS[name](ROWS)) == BALANCE
+    assert read_back(name, "".join(FORMATS[name](ROWS))) == BALANCE
 
 
 GOLDEN = {
@@ -149,23 +155,44 @@ Retrait,04/05/2026 12:00:00,GMT,,,0.1,BTC,,,Binance,flow-3,
 @pytest.mark.parametrize("name", GOLDEN)
 def test_golden(name: str) -> None:
     """To the letter."""
-    assert FORMATS[name](ROWS) == GOLDEN[name]
+    assert "".join(FORMATS[name](ROWS)) == GOLDEN[name]
 
 
-def test_a_year() -> None:
-    """Only what is of that year."""
-    assert [row.id for row in movements(FILLS, FLOWS, QUOTE, 2027)] == ["trade-3"]
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_piece_at_a_time(name: str) -> None:
+    """Before all rows are known, and each of them once."""
+    asked = 0
+
+    def rows() -> Iterable[Movement]:
+        nonlocal asked
+        for asked in range(1, 2001):
+            yield replace(ROWS[1], id=f"trade-{asked}")
+
+    pieces = FORMATS[name](rows())
+    first = next(iter(pieces))
+    assert asked < 1000
+    content = first + "".join(pieces)
+    told = [row["id"] for row in json.loads(content)] if name == "json" else content
+    assert all(f"trade-{number}" in told for number in range(1, 2001))
+    assert json.loads("".join(FORMATS["json"]([]))) == []
 
 
 # Gains
 
 
-@settings(max_examples=50)
+def gains(fills: list[BookedFill], in_kind: list[CashFlow]) -> tuple[dict[int, Gain], Fifo]:
+    """Gains by year, and what is still held."""
+    traded = Traded()
+    traded.take(fills, in_kind, QUOTE)
+    return traded.gains_by_year.years, traded.gains_by_year.fifo
+
+
+@examples(max_examples=50)
 @given(steps())
 def test_either_method_comes_to_the_same_book(happened: list[Step]) -> None:
     """What is realised and what the rest cost differ by the method; their difference does not, to the last digit."""
     book, fills, in_kind = apply(happened)
-    found, fifo = gains(fills, in_kind, QUOTE)
+    found, fifo = gains(fills, in_kind)
     with localcontext(EXACT):
         assert sum((gain.average for gain in found.values()), ZERO) == book.realised
         realised = sum((gain.fifo for gain in found.values()), ZERO)
@@ -182,20 +209,23 @@ def test_known_gains() -> None:
         booked(2, Side.BUY, "1", "200"),
         booked(3, Side.SELL, "1", "250", day=300),
     ]
-    found, fifo = gains(fills, [], QUOTE)
+    found, fifo = gains(fills, [])
     assert {year: (gain.sold, gain.fifo, gain.average) for year, gain in found.items()} == {2027: (250, 150, 100)}
     assert fifo.cost == 200
     taken = flow(1, "-30", 301, coin="BTC", quantity=ONE, after_fill=3)
-    found, fifo = gains(fills, [taken], QUOTE)
+    found, fifo = gains(fills, [taken])
     assert (found[2027].sold, found[2027].fifo, found[2027].average) == (280, -20, -20)
     assert not fifo.cost
-    found, fifo = gains([*fills, booked(4, Side.BUY, "1", "70", day=302)], [taken], QUOTE)
+    found, fifo = gains([*fills, booked(4, Side.BUY, "1", "70", day=302)], [taken])
     assert (found[2027].fifo, fifo.cost) == (-20, 70)
+    came = flow(1, "80", coin="BTC", quantity=ONE, after_fill=0)
+    found, fifo = gains(fills, [came])
+    assert (found[2027].fifo, fifo.cost) == (170, 300)
 
 
 def test_a_fee_that_was_lent_is_had_back() -> None:
     """More is sold than is held: the rest costs what it brings."""
-    found, fifo = gains([booked(1, Side.SELL, "1", "100")], [], QUOTE)
+    found, fifo = gains([booked(1, Side.SELL, "1", "100")], [])
     assert (found[2026].fifo, found[2026].average, fifo.cost) == (0, 0, 0)
 
 
@@ -273,18 +303,34 @@ def test_stablecoins_are_no_sale() -> None:
 # Of a ledger
 
 
-def test_of_a_ledger(ledger: Ledger) -> None:
-    """Name, content, rows; gains; the form."""
+def queries_of(ledger: Ledger, quote: str = QUOTE) -> Queries:
+    """What is asked of a ledger."""
+    settings = Settings(entry_id="entry", mode=ledger.mode, quote=quote, coins=("BTC",))
+    return Queries(settings, ledger, lambda: NOW)
+
+
+async def exported(ledger: Ledger, wanted: str, year: int | None = None) -> dict[str, Any]:
+    """An export without anything that only its owner knows."""
+    return await queries_of(ledger).export(wanted, year, Start(), {})
+
+
+async def test_of_a_ledger(ledger: Ledger) -> None:
+    """Name, content, rows; gains; the form; the same as a file."""
     ledger.add_flow(flow(0, "100"), ledger.book())
-    told = export(ledger, "csv", None, Start(), {})
+    told = await exported(ledger, "csv")
     assert (told["name"], told["rows"]) == ("calvalot-csv-dry_run-all.csv", 1)
     assert told["content"].splitlines()[1].endswith(",deposit,100,USDC,,,,,,flow-1")
-    assert export(ledger, "json", 2020, Start(), {})["content"] == "[]"
-    assert export(ledger, "gains", None, Start(), {}) == {"quote": QUOTE, "years": []}
-    assert export(ledger, "form_2086", 2026, Start(), {})["sales"] == []
+    file = await queries_of(ledger).export_file("csv", None)
+    assert (file.name, "".join(file.pieces)) == (told["name"], told["content"])
+    assert (await exported(ledger, "json", 2020))["content"] == "[]"
+    assert await exported(ledger, "gains") == {"quote": QUOTE, "years": []}
+    assert (await exported(ledger, "form_2086", 2026))["sales"] == []
+    with pytest.raises(CommandError) as refused:
+        await exported(ledger, "form_2086")
+    assert refused.value.key == "year_required"
 
 
-def test_a_year_of_a_ledger(ledger: Ledger) -> None:
+async def test_a_year_of_a_ledger(ledger: Ledger) -> None:
     """To the second, by the time of the fills; an answer that came a moment later is of their year."""
     ledger.add_flow(flow(0, "1000"), ledger.book())
     turn = datetime(2026, 1, 1, tzinfo=UTC)
@@ -293,9 +339,37 @@ def test_a_year_of_a_ledger(ledger: Ledger) -> None:
         fill = make_fill("1", "100", time=turn + timedelta(seconds=seconds), trade_id=f"{number}")
         report = replace(make_report(order, fill), time=fill.time + timedelta(seconds=answered))
         ledger.book_order(order, report, [fill], {QUOTE: ONE})
-    for year, ids in ((2025, ["trade-2"]), (2026, ["trade-3"])):
-        rows = json.loads(export(ledger, "json", year, Start(), {})["content"])
+    for year, ids in ((2025, ["trade-2"]), (2026, ["trade-3"]), (None, [f"trade-{seq}" for seq in range(1, 5)])):
+        rows = json.loads((await exported(ledger, "json", year))["content"])
         assert [row["id"] for row in rows if row["type"] == "trade"] == ids
+        assert [row["id"] for row in rows if row["type"] == "deposit"] == ["flow-1"] * (year != 2025)
+
+
+async def test_gains_are_gone_on_with(ledger: Ledger) -> None:
+    """Whether they were added up at once, bit by bit, or kept in the ledger meanwhile; a year alone as well."""
+    ledger.add_flow(flow(0, "100000"), ledger.book())
+    queries = queries_of(ledger)
+    for number in range(3 * KEPT_EVERY):
+        side = Side.SELL if number % 3 == 2 else Side.BUY
+        order = ledger.add_orders([make_order(side=side, quantity="1", client_order_id=f"cv-{number}")])[0]
+        time = NOW + timedelta(days=number)
+        fill = make_fill("1", f"{100 + number}", fee="0.1", time=time, trade_id=f"{number}")
+        ledger.book_order(order, replace(make_report(order, fill), time=time), [fill], {QUOTE: ONE})
+        if not number % KEPT_EVERY:
+            queries.keep_up()
+            await queries.export("gains", None, Start(), {})
+    queries.keep_up()
+    wanted = await queries.export("gains", None, Start(), {})
+    assert len(wanted["years"]) == 3
+    traded = Traded()
+    traded.take(ledger.fills_since(), [], QUOTE)
+    assert wanted == gains_told(traded.gains_by_year.years, QUOTE, None)
+    assert await exported(ledger, "gains") == wanted
+    assert (await exported(ledger, "gains", 2027))["years"] == [wanted["years"][1]]
+    known = json.loads(ledger.fact(KEPT) or "")
+    del known["years"]  # as it was before there were gains among it
+    ledger.remember(KEPT, json.dumps(known))
+    assert await exported(ledger, "gains") == wanted
 
 
 def test_movements_know_their_assets() -> None:

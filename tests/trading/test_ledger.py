@@ -30,7 +30,7 @@ from custom_components.calvalot.trading.ledger.records import (
 from custom_components.calvalot.trading.ledger.storage import LedgerError
 from custom_components.calvalot.trading.performance import Close, Drawdown, Units
 from custom_components.calvalot.trading.portfolio import BookError, Portfolio, Position
-from custom_components.calvalot.trading.signal import Kind
+from custom_components.calvalot.trading.signal import Kind, SignalKey
 
 from .builders import (
     NOW,
@@ -416,6 +416,18 @@ def test_an_order_without_a_fill_is_no_trade(ledger: Ledger) -> None:
     assert ledger.trades() == ledger.trades_of([booked.seq]) == ()
     assert ledger.trades_since(NOW - MINUTE) == 0
     assert ledger.cursor("BTCUSDC") == "10"
+
+
+def test_orders_of_several_signals(ledger: Ledger) -> None:
+    """Each with its own, also where another source has a signal of the same id."""
+    told = [("leader", "one"), ("other", "two"), ("other", "one"), ("leader", "two")]
+    orders = [
+        ledger.add_orders([make_order(source=source, signal_id=name, leg=leg, client_order_id=f"cv-{leg}")])[0]
+        for leg, (source, name) in enumerate(told)
+    ]
+    one, two, none = SignalKey("leader", "one"), SignalKey("other", "two"), SignalKey("leader", "none")
+    assert ledger.orders_of([one, two, none]) == {one: [orders[0]], two: [orders[1]], none: []}
+    assert ledger.orders_of([]) == {}
 
 
 def test_trades_newest_first(ledger: Ledger) -> None:

@@ -21,7 +21,9 @@ from custom_components.calvalot.trading.ledger.records import CashFlow, FlowKind
 from custom_components.calvalot.trading.performance import Drawdown, Units
 from custom_components.calvalot.trading.reports import files
 from custom_components.calvalot.trading.reports.charts import curve
-from custom_components.calvalot.trading.reports.layout import Document, lay_out
+from custom_components.calvalot.trading.reports.document import Document, from_text, to_text
+from custom_components.calvalot.trading.reports.job import main
+from custom_components.calvalot.trading.reports.layout import lay_out
 from custom_components.calvalot.trading.reports.page import page
 from custom_components.calvalot.trading.reports.pdf import pdf
 from custom_components.calvalot.trading.reports.report import LISTED, Report, read_report
@@ -462,6 +464,24 @@ def test_files(diary: Diary, tmp_path: Path) -> None:
     files.delete_all(folder)
     assert not folder.exists()
     files.delete_all(folder)
+
+
+def test_files_of_another_process(diary: Diary, tmp_path: Path) -> None:
+    """The same page and a PDF; what goes wrong there is told here."""
+    written = lay_out(report_of(diary, "2026-02"), "Møn", words("fr"))
+    files.write(tmp_path / "here", named("2026-02"), written)
+    files.write_apart(tmp_path / "there", named("2026-02"), written)
+    here, there = ((tmp_path / place / "calvalot-2026-02-fr.html").read_bytes() for place in ("here", "there"))
+    assert here == there
+    assert (tmp_path / "there" / "calvalot-2026-02-fr.pdf").read_bytes().startswith(b"%PDF-")
+    assert from_text(to_text(written)) == from_text(to_text(from_text(to_text(written))))
+    main([str(tmp_path / "mine"), "2026-02"], to_text(written))
+    assert (tmp_path / "mine" / "calvalot-2026-02-fr.html").read_bytes() == here
+    main([str(tmp_path / "mine"), "never"], to_text(written))
+    assert len(files.filed(tmp_path / "mine")) == 1
+    (tmp_path / "taken").write_text("a file")
+    with pytest.raises(OSError, match="taken"):
+        files.write_apart(tmp_path / "taken", named("2026-02"), written)
 
 
 @pytest.mark.parametrize(

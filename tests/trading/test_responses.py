@@ -15,6 +15,7 @@ from custom_components.calvalot.trading.exchanges.base import Mode, Side
 from custom_components.calvalot.trading.ledger.records import Book, CashFlow, FlowKind, OrderState, Result, Trade
 from custom_components.calvalot.trading.performance import Close, Drawdown, Units
 from custom_components.calvalot.trading.profit import Profit
+from custom_components.calvalot.trading.proposal import Proposal
 from custom_components.calvalot.trading.sizing import LeftOut, PlannedOrder, Reason
 from custom_components.calvalot.trading.snapshot import PositionFigures, Snapshot, Status
 
@@ -161,6 +162,7 @@ def test_portfolio() -> None:
         status=Status.PAUSED,
         as_of=NOW,
         rate=Decimal(1) / 3,
+        proposals=(Proposal(id="withdrawal 7", time=NOW, amount_quote=Decimal("-7.50")),),
         total_value=Decimal(2) / 3,
         total_value_quote=Decimal(2),
         cash=Decimal("1.5"),
@@ -262,6 +264,15 @@ def test_portfolio() -> None:
                 "locked": "0",
             },
         ],
+        "proposals": [
+            {
+                "id": "withdrawal 7",
+                "kind": "withdrawal",
+                "time": "2026-05-01T12:00:00.000+00:00",
+                "amount": "-2.5",
+                "amount_quote": "-7.50",
+            }
+        ],
         "apart": [],
     }
 
@@ -269,7 +280,7 @@ def test_portfolio() -> None:
 def test_portfolio_of_which_nothing_is_known() -> None:
     """Null, never 0."""
     data = told(responses.portfolio(Snapshot(mode=Mode.LIVE, status=Status.ACTIVE)))
-    assert (data.pop("positions"), data.pop("apart")) == ([], [])
+    assert (data.pop("positions"), data.pop("apart"), data.pop("proposals")) == ([], [], [])
     assert (data.pop("mode"), data.pop("status"), data.pop("book"), data.pop("scope")) == (
         "live",
         "active",
@@ -341,7 +352,7 @@ def test_performance() -> None:
     returns = {name: value and Decimal(value) for name, value in data.pop("periods").items()}
     assert returns == {"day": 25, "week": 50, "month": None, "quarter": None, "year": None}
     days = data.pop("closes")
-    assert days[0] == {"day": "2026-04-23", "value": "100", "net_deposits": "100", "unit_price": "1"}
+    assert days[0] == {"day": "2026-04-23", "value": "100", "net_deposits": "100", "unit_price": "1", "filled": False}
     assert len(days) == 3
     assert Decimal(data.pop("drawdown")) == 25
     assert data == {

@@ -437,8 +437,15 @@ def test_of_a_ledger(ledger: Ledger) -> None:
     assert told["trades"]["exposure"].startswith("52.")
     assert told["trades"]["bought"] == "500"
     assert told["risk"]["best_day"] == {"day": "2026-01-02", "return": "5"}
+    assert told["risk"]["best_month"]["month"] == "2026-01"
+    assert told["risk"]["worst_month"]["month"] == "2026-02"
+    assert float(told["risk"]["best_month"]["return"]) > float(told["risk"]["worst_month"]["return"])
+    # 5 BTC that cost 500 are worth 560.
+    assert (told["trades"]["realised"], told["trades"]["unrealised"]) == ("0", "60")
     assert told["risk"]["drawdowns"][0]["recovered"] is not None
     assert told["months"][0]["months"]["03"] is None
+    ledger.write_close(at + 40 * DAY, ONE, ONE, units, Drawdown(), {})
+    assert statistics.read(at + 40 * DAY)["trades"]["unrealised"] is None
 
 
 def test_what_was_added_up_is_kept(ledger: Ledger) -> None:

@@ -5,6 +5,7 @@ import { CalvalotCard, led } from "./card.js";
 import { cashFlows, page } from "./data.js";
 import { h, setText } from "./dom.js";
 import { sign } from "./icons.js";
+import { changeFlow } from "./money.js";
 import { bare, inWords, ON_THE_WAY } from "./wording.js";
 
 const PAGE = 20;
@@ -247,8 +248,26 @@ export class ActivityCard extends CalvalotCard {
         ),
         what && h("p", { class: "why" }, what),
         flow.note && h("p", { class: "reasoning" }, flow.note),
+        this._mayChange(flow) &&
+          h(
+            "div",
+            { class: "foot" },
+            h("span"),
+            h(
+              "button",
+              { type: "button", class: "unfold", onclick: () => changeFlow(this, flow, () => this._readFlows()) },
+              word("change_flow"),
+              h("span", { class: "hidden" }, `${word(kind)}, ${format.dateTime(flow.time)}`),
+            ),
+          ),
       ),
     );
+  }
+
+  // What began the book, corrections and what a whole account was paid stay as they are.
+  _mayChange({ kind, coin }) {
+    const money = ["deposit", "withdrawal"].includes(kind) && !coin;
+    return money && this.hass.user?.is_admin && this.picture?.scope !== "wallet";
   }
 
   _meter(confidence) {

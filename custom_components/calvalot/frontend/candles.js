@@ -1,12 +1,11 @@
 // Candles as a drawing that is read with a finger, a mouse or the arrow keys: hollow where the price rose, filled where it
 // fell, own trades and signals as marks.
 
-import { timeTicks } from "./chart.js";
 import { h, s, setText } from "./dom.js";
+import { CHARACTER, levelLines, Plot, timeNames } from "./plot.js";
 
 const TOP = 16;
 const BOTTOM = 28;
-const CHARACTER = 6.4;
 const LINES = 4;
 const NARROWEST = 7;
 const MARK = 5;
@@ -16,43 +15,21 @@ function step(span) {
   return [1, 2, 5, 10].map((factor) => factor * power).find((each) => each >= (span / LINES) * 0.999);
 }
 
-export class Candles {
+export class Candles extends Plot {
   constructor() {
-    this._svg = s("svg", { "aria-hidden": "true" });
-    this._tip = h("div", { class: "tip", hidden: true }, h("strong"), h("span"), h("em"));
-    this.element = h(
-      "div",
-      { class: "chart candles", tabindex: "0", role: "slider", "aria-valuemin": "0" },
-      this._svg,
-      this._tip,
-    );
-    this.element.addEventListener("pointermove", (event) => this._pointAt(event.clientX));
-    this.element.addEventListener("pointerdown", (event) => this._pointAt(event.clientX));
-    this.element.addEventListener("pointerleave", () => this._select(undefined));
-    this.element.addEventListener("blur", () => this._select(undefined));
-    this.element.addEventListener("keydown", (event) => this._key(event));
-    this._observer = new ResizeObserver(() => this.draw());
-    this._observer.observe(this.element);
+    super("candles", h("strong"), h("span"), h("em"));
+  }
+
+  // From one candle to the next.
+  get _stride() {
+    return 1;
   }
 
   // `rows` oldest first: { at, open, high, low, close, unfinished }, `length` of one in ms, `trades` and `signals` with `at`.
-  show(data) {
-    this._data = data;
-    this.draw();
-  }
-
-  draw() {
+  _draw(width, height) {
     const data = this._data;
-    const width = this.element.clientWidth;
-    const height = this.element.clientHeight;
-    if (!data || !width || !height) return;
     const { format, length } = data;
-    this._svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
-    if (!data.rows.length) {
-      this._svg.replaceChildren();
-      this._shown = [];
-      return;
-    }
+    if (!data.rows.length) return [];
     const gutterOf = (value) => format.price(value).length * CHARACTER + 12;
     const gutter = Math.max(gutterOf(data.rows.at(-1).high), gutterOf(data.rows.at(-1).low));
     const rows = data.rows.slice(-Math.max(2, Math.floor((width - gutter) / NARROWEST)));
@@ -70,8 +47,9 @@ export class Candles {
     const y = (value) => TOP + ((high - value) / (high - low)) * (height - TOP - BOTTOM);
     const each = step(high - low);
     const levels = [];
-    for (let value = Math.ceil(low / each) * each; value <= high; value += each) levels.push(value);
-    const { ticks } = timeTicks(from, to, Math.max(2, Math.floor(width / 90)));
+    for (let value = Math.ceil(low / each) * each; value <= high; value += each) {
+      levels.push([value, format.price(value)]);
+    }
     const day = length >= 864e5 || to - from > 3 * 864e5;
     const body = Math.max(2, (x(from + length) - x(from)) * 0.64);
     const drawn = rows.map((row) => {
@@ -100,23 +78,17 @@ export class Candles {
     );
     this._cursor = s("line", { class: "grid", y1: TOP, y2: height - BOTTOM, visibility: "hidden" });
     this._svg.replaceChildren(
-      ...levels.flatMap((value) => [
-        s("line", { x1: 0, x2: right, y1: y(value), y2: y(value), class: "grid" }),
-        s("text", { x: width, y: y(value) + 4, class: "label right" }, format.price(value)),
-      ]),
-      ...ticks
-        .filter((time) => x(time) >= 16 && x(time) <= right - 16)
-        .map((time) =>
-          s("text", { x: x(time), y: height - 8, class: "label middle" }, day ? format.day(time) : format.time(time)),
-        ),
+      ...levelLines(levels, { left: 0, right, width, y }),
+      ...timeNames(from, to, {
+        ...{ left: 0, right, width, height, x },
+        name: (time) => (day ? format.day(time) : format.time(time)),
+      }),
       this._cursor,
       ...drawn,
       ...marks,
       ...told,
     );
     this._shown = rows;
-    this._x = (row) => x(row.at + length / 2);
-    this.element.setAttribute("aria-valuemax", String(rows.length - 1));
     this.element.setAttribute(
       "aria-label",
       data.word("candles_of", {
@@ -126,12 +98,12 @@ export class Candles {
         to: format.dateTime(to),
       }),
     );
-    if (this._index === undefined || this._index >= rows.length) this._tell(rows.length - 1);
-    else this._select(this._index);
+    return rows.map((row) => x(row.at + length / 2));
   }
 
-  // What the candle was, and what happened in it: [values, marks].
-  _words(row) {
+  // When the candle began, what it was, and what happened in it.
+  _words(index) {
+    const row = this._shown[index];
     const { format, word, length, trades, signals } = this._data;
     const during = ({ at }) => at >= row.at && at < row.at + length;
     const names = ["open", "high", "low", "close"];
@@ -144,53 +116,13 @@ export class Candles {
       ...(signals.some(during) ? [word("signal_there")] : []),
       ...(row.unfinished ? [word("candle_unfinished")] : []),
     ];
-    return [values, own.join(", ")];
+    return [format.dateTime(row.at), values, own.join(", ")];
   }
 
-  _tell(index) {
-    const row = this._shown[index];
-    this.element.setAttribute("aria-valuenow", String(index));
-    const told = [this._data.format.dateTime(row.at), ...this._words(row)].filter(Boolean);
-    this.element.setAttribute("aria-valuetext", told.join(", "));
-  }
-
-  _pointAt(clientX) {
-    if (!this._shown?.length) return;
-    const at = clientX - this.element.getBoundingClientRect().left;
-    const distance = (index) => Math.abs(this._x(this._shown[index]) - at);
-    this._select(this._shown.reduce((best, _, index) => (distance(index) < distance(best) ? index : best), 0));
-  }
-
-  _key(event) {
-    if (!this._shown?.length) return;
-    const last = this._shown.length - 1;
-    const now = this._index ?? last;
-    const to = { ArrowLeft: now - 1, ArrowDown: now - 1, ArrowRight: now + 1, ArrowUp: now + 1, Home: 0, End: last }[
-      event.key
-    ];
-    if (event.key === "Escape") this._select(undefined);
-    if (to === undefined) return;
-    event.preventDefault();
-    this._select(Math.min(last, Math.max(0, to)));
-  }
-
-  _select(index) {
-    this._index = index;
-    if (!this._shown?.length) return;
-    this._tip.hidden = index === undefined;
-    this._cursor.setAttribute("visibility", index === undefined ? "hidden" : "visible");
-    if (index === undefined) return;
-    const row = this._shown[index];
-    const x = this._x(row);
-    this._cursor.setAttribute("transform", `translate(${x} 0)`);
-    const [strong, span, em] = this._tip.children;
-    const [values, own] = this._words(row);
-    setText(strong, this._data.format.dateTime(row.at));
-    setText(span, values);
-    setText(em, own);
-    const width = this.element.clientWidth;
-    const half = this._tip.offsetWidth / 2;
-    this._tip.style.left = `${Math.min(width - half, Math.max(half, x))}px`;
-    this._tell(index);
+  _point(index) {
+    const told = this._words(index);
+    [...this._tip.children].forEach((part, number) => {
+      setText(part, told[number]);
+    });
   }
 }

@@ -1,61 +1,14 @@
 // The curve: value over time, what was paid in, and the cash flows on it. Read with a finger, a mouse or the arrow keys.
 
 import { h, s, setText } from "./dom.js";
+import { gutterOf, levelLines, niceStep, Plot, timeNames } from "./plot.js";
 
 const TOP = 14;
 const BOTTOM = 26;
 const SIDE = 6;
-const CHARACTER = 6.4;
 const LINES = 4;
 const FLOW_REACH = 10;
-const MINUTE = 60e3;
-const HOUR = 60 * MINUTE;
-const DAY = 24 * HOUR;
-const SOON = 3 * MINUTE;
-const STEPS = [
-  ...[1, 2, 5, 10, 15, 30].map((each) => each * MINUTE),
-  HOUR,
-  2 * HOUR,
-  3 * HOUR,
-  6 * HOUR,
-  12 * HOUR,
-  DAY,
-  2 * DAY,
-  7 * DAY,
-  14 * DAY,
-];
-const MONTHS = [1, 2, 3, 6, 12, 24, 48];
-
-// Steps that can be told in whole euros or in cents, so that no two labels are the same.
-export function niceStep(span, count) {
-  const rough = Math.max(span / count, 0.01);
-  const power = 10 ** Math.floor(Math.log10(rough));
-  return [1, 2, 2.5, 5, 10]
-    .map((factor) => factor * power)
-    .filter((step) => Math.abs(step * 100 - Math.round(step * 100)) < 1e-6)
-    .find((step) => step >= rough * 0.999);
-}
-
-// Times for the axis, at full minutes, hours, days or months.
-export function timeTicks(from, to, count) {
-  const step = STEPS.find((each) => (to - from) / each <= count);
-  const ticks = [];
-  if (step) {
-    const start = new Date(from);
-    start.setHours(0, 0, 0, 0);
-    for (let time = start.getTime(); time <= to; time += step) if (time >= from) ticks.push(time);
-    return { ticks, unit: step < DAY ? "time" : "day" };
-  }
-  const months = (to - from) / (30.4 * DAY);
-  const each = MONTHS.find((number) => months / number <= count) ?? 60;
-  const time = new Date(from);
-  time.setHours(0, 0, 0, 0);
-  time.setDate(1);
-  for (; time.getTime() <= to; time.setMonth(time.getMonth() + 1)) {
-    if (time.getTime() >= from && time.getMonth() % Math.min(each, 12) === 0) ticks.push(time.getTime());
-  }
-  return { ticks, unit: "month" };
-}
+const SOON = 3 * 60e3;
 
 // What had been paid in, as corners of a staircase.
 function staircase(flows, from, to) {
@@ -70,46 +23,22 @@ function staircase(flows, from, to) {
   return [...corners, [to, sum]];
 }
 
-export class Chart {
+export class Chart extends Plot {
   constructor() {
-    this._svg = s("svg", { "aria-hidden": "true" });
-    this._tip = h("div", { class: "tip", hidden: true }, h("strong"), h("span"), h("em"));
-    this.element = h(
-      "div",
-      { class: "chart", tabindex: "0", role: "slider", "aria-valuemin": "0" },
-      this._svg,
-      this._tip,
-    );
-    this.element.addEventListener("pointermove", (event) => this._pointAt(event.clientX));
-    this.element.addEventListener("pointerdown", (event) => this._pointAt(event.clientX));
-    this.element.addEventListener("pointerleave", () => this._select(undefined));
-    this.element.addEventListener("blur", () => this._select(undefined));
-    this.element.addEventListener("keydown", (event) => this._key(event));
-    this._observer = new ResizeObserver(() => this.draw());
-    this._observer.observe(this.element);
+    super("", h("strong"), h("span"), h("em"));
   }
 
   // `points` as `curve` has them, `flows` oldest first, `from`/`to` the period, `withPaid` whether the paid-in line sets the scale too.
   // Returns whether that line is to be seen.
   show(data) {
-    this._data = data;
-    this.draw();
+    super.show(data);
     return this._paidShows;
   }
 
-  draw() {
+  _draw(width, height) {
     const data = this._data;
-    const width = this.element.clientWidth;
-    const height = this.element.clientHeight;
-    if (!data || !width || !height) return;
     const { points, format } = data;
-    this._svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
-    this._tip.hidden = true;
-    if (points.length < 2) {
-      this._svg.replaceChildren();
-      this._places = [];
-      return;
-    }
+    if (points.length < 2) return [];
     const { from, to } = data;
     const pairs = points.map(({ at, value }) => [at, value]);
     const paid = staircase(data.flows, from, to);
@@ -126,30 +55,17 @@ export class Chart {
       levels.push([value, format.eur(Math.abs(value) < step / 2 ? 0 : value, false, digits)]);
     }
     this._paidShows = paid.some(([, value]) => value >= low && value <= high);
-    const gutter = Math.max(...levels.map(([, text]) => text.length)) * CHARACTER + 10;
     const left = SIDE;
-    const right = width - gutter;
+    const right = width - gutterOf(levels.map(([, text]) => text));
     const x = (time) => left + ((time - from) / (to - from)) * (right - left);
     const y = (value) => TOP + ((high - value) / (high - low)) * (height - TOP - BOTTOM);
     const line = (pairs) =>
       pairs.map(([time, value], index) => `${index ? "L" : "M"}${x(time).toFixed(1)} ${y(value).toFixed(1)}`).join("");
     const floor = height - BOTTOM;
 
-    const grid = levels.flatMap(([value, text]) => [
-      s("line", { x1: left, x2: right, y1: y(value), y2: y(value), class: "grid" }),
-      s("text", { x: width, y: y(value) + 4, class: "label right" }, text),
-    ]);
-    const { ticks, unit } = timeTicks(from, to, Math.max(2, Math.floor(width / 90)));
-    const label = (at, time, place) =>
-      s(
-        "text",
-        { x: at, y: height - 8, class: `label time ${place}` },
-        format[to - from < SOON ? "seconds" : unit](time),
-      );
-    let days = ticks
-      .filter((time) => x(time) >= left + 16 && x(time) <= right - 16)
-      .map((time) => label(x(time), time, "middle"));
-    if (days.length < 2) days = [label(left, from, ""), label(right, to, "right")];
+    const grid = levelLines(levels, { left, right, width, y });
+    const named = (time, unit) => format[to - from < SOON ? "seconds" : unit](time);
+    const days = timeNames(from, to, { left, right, width, height, x, name: named, ends: true });
 
     const runs = [];
     for (const point of points) {
@@ -206,78 +122,30 @@ export class Chart {
       s("circle", { cx: x(lastTime), cy: y(lastValue), r: 4, class: "now" }),
       this._cursor,
     );
-    this._places = pairs.map(([time, value]) => [x(time), y(value)]);
+    this._heights = pairs.map(([, value]) => y(value));
     this._x = x;
-    const { element } = this;
-    element.setAttribute("aria-valuemax", String(points.length - 1));
-    if (this._index === undefined || this._index >= points.length) this._tell(points.length - 1);
-    else this._select(this._index);
+    return pairs.map(([time]) => x(time));
   }
 
-  _tell(index) {
+  _words(index) {
     const { points, format } = this._data;
     const { at: time, value } = points[index];
-    this.element.setAttribute("aria-valuenow", String(index));
-    const flow = this._flowAt(index);
-    this.element.setAttribute(
-      "aria-valuetext",
-      [format.dateTime(time), format.eur(value), flow].filter(Boolean).join(", "),
-    );
+    return [format.dateTime(time), format.eur(value), this._flowAt(index)];
   }
 
   _flowAt(index) {
-    const { format, word } = this._data;
-    const flow = this._flows.find((each) => Math.abs(this._x(each.at) - this._places[index][0]) < FLOW_REACH);
+    const { format, word, points } = this._data;
+    const at = this._x(points[index].at);
+    const flow = this._flows.find((each) => Math.abs(this._x(each.at) - at) < FLOW_REACH);
     return flow ? `${word(flow.kind)} ${format.eur(flow.amount, true)}` : "";
   }
 
-  _pointAt(clientX) {
-    if (!this._places?.length) return;
-    const at = clientX - this.element.getBoundingClientRect().left;
-    let best = 0;
-    this._places.forEach(([x], index) => {
-      if (Math.abs(x - at) < Math.abs(this._places[best][0] - at)) best = index;
-    });
-    this._select(best);
-  }
-
-  _key(event) {
-    if (!this._places?.length) return;
-    const last = this._places.length - 1;
-    const now = this._index ?? last;
-    const step = Math.max(1, Math.round(last / 60));
-    const to = {
-      ArrowLeft: now - step,
-      ArrowDown: now - step,
-      ArrowRight: now + step,
-      ArrowUp: now + step,
-      Home: 0,
-      End: last,
-    }[event.key];
-    if (event.key === "Escape") this._select(undefined);
-    if (to === undefined) return;
-    event.preventDefault();
-    this._select(Math.min(last, Math.max(0, to)));
-  }
-
-  _select(index) {
-    this._index = index;
-    if (!this._places?.length) return;
-    this._tip.hidden = index === undefined;
-    this._cursor.setAttribute("visibility", index === undefined ? "hidden" : "visible");
-    if (index === undefined) return;
-    const { points, format } = this._data;
-    const [x, y] = this._places[index];
-    const { at: time, value } = points[index];
-    this._cursor.setAttribute("transform", `translate(${x} 0)`);
-    this._cursor.lastChild.setAttribute("cy", y);
+  _point(index) {
+    const [time, value, flow] = this._words(index);
     const [strong, span, em] = this._tip.children;
-    setText(strong, format.eur(value));
-    setText(span, format.dateTime(time));
-    setText(em, this._flowAt(index));
-    const width = this.element.clientWidth;
-    const half = this._tip.offsetWidth / 2;
-    this._tip.style.left = `${Math.min(width - half, Math.max(half, x))}px`;
-    this._tell(index);
+    this._cursor.lastChild.setAttribute("cy", this._heights[index]);
+    setText(strong, value);
+    setText(span, time);
+    setText(em, flow);
   }
 }

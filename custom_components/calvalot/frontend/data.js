@@ -141,6 +141,9 @@ export const deleteReport = (hass, entryId, period, language) =>
     .sendMessagePromise({ type: "calvalot/delete_report", entry_id: entryId, period, language })
     .then(told);
 
+// Where an export is downloaded, of a year or of all of them.
+export const exportPath = (entryId, year, format) => `/api/calvalot/exports/${entryId}/${year}/${format}`;
+
 // An address that whoever is logged in may open for a moment.
 export const signed = (hass, path) => hass.callWS({ type: "auth/sign_path", path }).then((answer) => answer.path);
 

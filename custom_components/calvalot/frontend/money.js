@@ -96,6 +96,62 @@ async function sellFirst(card, dialog, data) {
   );
 }
 
+// A deposit or withdrawal put right, or taken out; whatever was done can be undone at once. `renew` reads the cash flows again.
+export function changeFlow(card, flow, renew) {
+  const { word, format, hass, follower } = card;
+  const dialog = new Dialog(card, `${word(flow.kind)} · ${format.dateTime(flow.at)}`);
+  card.dialog = dialog;
+  const known = { amount: String(Math.abs(flow.amount)), note: flow.note, at: localTime(flow.at) };
+  const field = (name, options, label = name) => {
+    const input = h("input", { name, ...options });
+    input.value = known[name];
+    return [input, h("label", {}, h("span", {}, word(label)), input)];
+  };
+  const number = { type: "number", min: "0.01", step: "any", inputmode: "decimal", required: true };
+  const [amount, amountField] = field("amount", number, "amount_eur");
+  const [note, noteField] = field("note", { type: "text", maxlength: MAX_NOTE, autocomplete: "off" });
+  const [at, atField] = field("at", { type: "datetime-local", required: true });
+  const data = { config_entry_id: follower.entry_id };
+  const attempt = async (service, values, after) => {
+    try {
+      await act(hass, service, { ...data, ...values });
+    } catch (error) {
+      dialog.refuse(await refusal(hass, error));
+      return;
+    }
+    renew();
+    card.live.textContent = word(after);
+    if (service === "undo_cash_flow") return dialog.close();
+    const undo = () => attempt("undo_cash_flow", {}, "flow_undone");
+    dialog.show([h("p", { role: "status" }, word(after))], [word("close")], [word("undo_flow"), undo]);
+  };
+  const save = async () => {
+    const changed = {
+      ...(amount.value === known.amount ? {} : { amount: `${flow.amount < 0 ? "-" : ""}${amount.value}` }),
+      ...(note.value === known.note ? {} : { note: note.value }),
+      ...(at.value === known.at ? {} : { at: new Date(at.value).toISOString() }),
+    };
+    if (Object.keys(changed).length) await attempt("change_cash_flow", { id: flow.seq, ...changed }, "flow_changed");
+    else dialog.close();
+  };
+  const remove = () => {
+    const send = () => attempt("delete_cash_flow", { id: flow.seq }, "flow_deleted");
+    dialog.show([h("p", {}, word("delete_flow_sure"))], [word("delete_flow"), send, "danger"], [word("cancel")]);
+  };
+  dialog.show(
+    [amountField, noteField, atField],
+    [word("save"), save, "strong"],
+    [word("delete_flow"), remove, "danger"],
+    [word("cancel")],
+  );
+}
+
+// A time as a field of a form has it: the browser's, without a zone.
+function localTime(at) {
+  const time = new Date(at);
+  return new Date(at - time.getTimezoneOffset() * 60e3).toISOString().slice(0, 16);
+}
+
 // A coin that is not listed any more leaves the book, at its last price or at what its owner says it is worth.
 export function writeOff(card, coin) {
   const { word, amounts: format, hass, picture, follower } = card;

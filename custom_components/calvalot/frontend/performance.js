@@ -56,6 +56,7 @@ export class PerformanceCard extends CalvalotCard {
     this._facts = h("dl", { class: "facts first" });
     this._lines = new Lines();
     this._falls = new Lines(true);
+    this._filled = h("p", { class: "quiet" });
     this._legend = h("div", { class: "legend", "aria-hidden": "true" });
     this._parts = h("div", { class: "bars" });
     this._periods = h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": word("by_period") });
@@ -75,6 +76,7 @@ export class PerformanceCard extends CalvalotCard {
       this._legend,
       h("h3", {}, word("max_drawdown")),
       this._falls.element,
+      this._filled,
       this._parts,
       h("h3", {}, word("by_period")),
       this._periods,
@@ -152,7 +154,11 @@ export class PerformanceCard extends CalvalotCard {
       })
       .filter(({ values }) => values.filter((value) => value !== undefined).length > 1);
     const period = word(RANGES[this._range]);
-    this._lines.show({ days, curves, format, label: word("curves_of", { period }) });
+    const notes = rows.map(({ filled }) => filled && word("day_filled"));
+    this._lines.show({ days, curves, notes, format, label: word("curves_of", { period }) });
+    const filled = all.filter((row) => row.filled).length;
+    setText(this._filled, filled ? word("days_filled", { count: filled }) : "");
+    this._filled.hidden = !filled;
     this._legend.replaceChildren(
       ...curves.map(({ kind, name }) => h("span", {}, h("i", { class: `line ${kind}` }), name)),
     );
@@ -167,6 +173,7 @@ export class PerformanceCard extends CalvalotCard {
     this._falls.show({
       days,
       curves: [{ kind: "fall", name: word("max_drawdown"), values }],
+      notes,
       format,
       label: word("falls_of", { period }),
     });

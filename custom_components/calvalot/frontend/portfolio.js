@@ -7,6 +7,7 @@ import { cashFlows, curve, offered, PERIODS } from "./data.js";
 import { h, setAttribute, setText } from "./dom.js";
 import { sign } from "./icons.js";
 import { moveMoney, sellEverything } from "./money.js";
+import { Proposals } from "./proposals.js";
 
 const DEFAULT_PERIOD = "1m";
 const FRESH = 10 * 60e3;
@@ -53,6 +54,7 @@ export class PortfolioCard extends CalvalotCard {
     this.header.append(this._pause);
     this._follows = h("p", { class: "quiet" });
     this._chips = h("ul", { class: "chips" });
+    this._proposals = new Proposals(this);
     this._value = this.figure("total_value");
     this._gainSign = h("span");
     this._gain = this.figure("profit_loss");
@@ -94,6 +96,7 @@ export class PortfolioCard extends CalvalotCard {
     return [
       this._follows,
       this._chips,
+      this._proposals.element,
       h(
         "div",
         { class: "head" },
@@ -302,6 +305,7 @@ export class PortfolioCard extends CalvalotCard {
       setText(this._pauseText, word(verb));
     }
 
+    this._proposals.update();
     for (const each of this._moves ?? []) each.hidden = picture.scope === "wallet";
     const facts = {
       time_weighted_return: format.percent(picture.time_weighted_return, true, 2),

@@ -1,12 +1,20 @@
 // Reports: made, opened and deleted by administrators.
 
 import { CalvalotCard } from "./card.js";
-import { answer, deleteReport, reports, signed } from "./data.js";
+import { answer, deleteReport, exportPath, reports, signed } from "./data.js";
 import { Dialog } from "./dialog.js";
 import { h, setText } from "./dom.js";
 import { refusal } from "./wording.js";
 
 const MONTHS = 12;
+const FORMATS = {
+  koinly: "Koinly",
+  cointracking: "CoinTracking",
+  blockpit: "Blockpit",
+  waltio: "Waltio",
+  csv: "CSV",
+  json: "JSON",
+};
 
 // Months, quarters and years since the start, the latest first: [what create_report is asked for, its name].
 function spans(since, format, word) {
@@ -42,10 +50,27 @@ export class ReportsCard extends CalvalotCard {
       { type: "button", class: "act strong", onclick: () => this._create() },
       word("create_report"),
     );
+    const option = ([value, name]) => h("option", { value }, name);
+    this._format = h("select", { "aria-label": word("export_format") }, ...Object.entries(FORMATS).map(option));
+    this._year = h("select", { "aria-label": word("export_year") });
+    this._export = h(
+      "div",
+      { class: "money export" },
+      h("b", {}, word("export")),
+      this._format,
+      this._year,
+      h("button", { type: "button", class: "act", onclick: () => this._download() }, word("download")),
+    );
     this._refused = h("p", { class: "refused", role: "alert" });
     this._list = h("ul", { class: "reports" });
     this._hint = h("p", { class: "quiet" });
-    return [h("div", { class: "money" }, this._select, this._make), this._refused, this._list, this._hint];
+    return [
+      h("div", { class: "money" }, this._select, this._make),
+      this._refused,
+      this._list,
+      this._hint,
+      this._export,
+    ];
   }
 
   _problems() {
@@ -60,6 +85,10 @@ export class ReportsCard extends CalvalotCard {
   _offer() {
     this._spans = spans(this.picture.since && Date.parse(this.picture.since), this.format, this.word);
     this._select.replaceChildren(...this._spans.map(([, name], index) => h("option", { value: index }, name)));
+    const years = this._spans.filter(([span]) => span.year).map(([span, name]) => [span.year, name]);
+    this._year.replaceChildren(
+      ...[...years, ["all", this.word("all_years")]].map(([value, name]) => h("option", { value }, name)),
+    );
     // The month that is over is what is asked for most.
     this._select.selectedIndex = this._spans[1]?.[0].month ? 1 : 0;
   }
@@ -73,7 +102,7 @@ export class ReportsCard extends CalvalotCard {
   update() {
     const { word, hass } = this;
     const admin = Boolean(hass.user?.is_admin);
-    for (const each of [this._select, this._make]) each.hidden = !admin;
+    for (const each of [this._select, this._make, this._export]) each.hidden = !admin;
     if (!admin) setText(this._hint, word("reports_for_admins"));
     else if (!this._spans) this._offer();
   }
@@ -128,6 +157,17 @@ export class ReportsCard extends CalvalotCard {
       else window.location.assign(url);
     } catch (error) {
       opened?.close();
+      setText(this._refused, await refusal(this.hass, error));
+    }
+  }
+
+  // What is sent as an attachment leaves the page where it is.
+  async _download() {
+    setText(this._refused, "");
+    try {
+      const path = exportPath(this.follower.entry_id, this._year.value, this._format.value);
+      window.location.assign(await signed(this.hass, path));
+    } catch (error) {
       setText(this._refused, await refusal(this.hass, error));
     }
   }

@@ -123,6 +123,9 @@ tbody th { font-weight: 400; padding: 7px 0; border-top: 1px solid var(--divider
 .tile .figure { display: block; font-size: 22px; font-weight: 500; } .tile .quiet { font-size: 12px; }
 .spark { display: block; width: 100%; height: 40px; }
 .reports { display: grid; } .reports li { display: grid; grid-template-columns: 1fr auto auto auto; gap: 8px; align-items: center; padding: 8px 0; border-top: 1px solid var(--divider-color); }
+.export { align-items: center; margin-top: 12px; } .export b { font-weight: 500; } .export[hidden] { display: none; }
+.proposed { display: grid; gap: 6px; padding: 10px 12px; border-radius: 10px; background: color-mix(in srgb, var(--primary-color) 10%, transparent); } .proposed[hidden] { display: none; }
+.proposal { display: flex; flex-wrap: wrap; gap: 8px; align-items: center; } .proposal p { flex: 1 1 220px; }
 .reports b { font-weight: 500; display: block; } .reports small { color: var(--quiet); font-size: 12px; }
 @container (max-width: 640px) {
   .heat thead { display: none; } .heat tbody { display: grid; gap: 12px; } .heat tr { display: grid; grid-template-columns: repeat(4, 1fr); gap: 3px; }
@@ -242,7 +245,7 @@ dialog textarea { width: 100%; font-family: var(--code-font-family, monospace); 
 .picks .periods button { min-width: 36px; flex: none; }
 .candles { height: 300px; } .candle { stroke-width: 1.25; stroke: currentColor; fill: currentColor; } .candle.rising rect { fill: var(--ha-card-background, var(--card-background-color, #fff)); }
 .candle.rising { color: var(--up); } .candle.falling { color: var(--down); } .candle.unfinished { opacity: 0.55; }
-.own { stroke: var(--ha-card-background, var(--card-background-color, #fff)); stroke-width: 1; } .own.buy { fill: var(--up); } .own.sell { fill: var(--down); } .own.signal { fill: var(--line); }
+.candles .own { stroke: var(--ha-card-background, var(--card-background-color, #fff)); stroke-width: 1; } .candles .own.buy { fill: var(--up); } .candles .own.sell { fill: var(--down); } .candles .own.signal { fill: var(--line); }
 .market-below { display: grid; grid-template-columns: minmax(0, 1fr) minmax(0, 1.6fr); gap: 16px 28px; padding-top: 14px; border-top: 1px solid var(--divider-color); }
 .market-below h3 { margin-top: 0; }
 .lights li { display: grid; grid-template-columns: 14px 3em minmax(0, 1fr); align-items: baseline; gap: 8px; padding: 4px 0; font-size: 13px; }

@@ -118,10 +118,20 @@ class CashFlows:
             flows.append(flow)
         return tuple(flows)
 
-    async def move(self, kind: FlowKind, amount: Decimal, view: Inputs, note: str, at: datetime | None) -> CashFlow:
+    async def move(
+        self,
+        kind: FlowKind,
+        amount: Decimal,
+        view: Inputs,
+        note: str,
+        at: datetime | None,
+        *,
+        quote: Decimal | None = None,
+        facts: Mapping[str, str] | None = None,
+    ) -> CashFlow:
         """Deposit or withdraw, at the value of this moment, as far as no order in flight can have a claim on it.
 
-        Raises CommandError, LedgerError.
+        `quote` is the amount where it is known in quote, to the last digit; facts are remembered in the same commit. Raises CommandError, LedgerError.
         """
         time = self._checked(amount, at)
         book = await asyncio.to_thread(self._ledger.book)
@@ -132,7 +142,7 @@ class CashFlows:
         if at and (started is None or at < started.replace(second=0, microsecond=0)):
             raise CommandError("before_start", start=_minute(started) if started else "–")
         time = max(time, started) if started else time  # clocks in a form tell no seconds
-        quote = quote_of(amount, view.rate)
+        quote = quote_of(amount, view.rate) if quote is None else quote
         if kind is FlowKind.WITHDRAWAL:
             amount, quote = -amount, -quote
         await self._check_room(quote, book, view, view.rate)
@@ -141,8 +151,8 @@ class CashFlows:
         flow = CashFlow(kind=kind, amount=amount, amount_quote=quote, time=time, note=note, value_before=value)
         if self._clock() - time > LATELY:
             past = replace(flow, value_before=None)
-            return await self._swap(None, past, book, valuation.total, view.rate) or flow
-        flow, _ = await self._write(flow, book, view.rate)
+            return await self._swap(None, past, book, valuation.total, view.rate, facts) or flow
+        flow, _ = await self._write(flow, book, view.rate, facts)
         return flow
 
     async def change(
@@ -223,7 +233,13 @@ class CashFlows:
         return await self._swap(old, new, book, valuation.total, view.rate)
 
     async def _swap(
-        self, old: CashFlow | None, new: CashFlow | None, book: Book, value: Decimal, rate: Decimal
+        self,
+        old: CashFlow | None,
+        new: CashFlow | None,
+        book: Book,
+        value: Decimal,
+        rate: Decimal,
+        remember: Mapping[str, str] | None = None,
     ) -> CashFlow | None:
         """Write one flow instead of another, and value again what came after them; `value` (quote) is the one of now.
 
@@ -247,7 +263,7 @@ class CashFlows:
             sign = -1 if leaves else 1
             amount, quote = amount + sign * flow.amount, quote + sign * flow.amount_quote
             new = None if leaves else found.flow
-        facts = {REVALUED: self._clock().isoformat()}
+        facts = {**(remember or {}), REVALUED: self._clock().isoformat()}
         with localcontext(EXACT):
             moved = replace(
                 book,
@@ -291,7 +307,9 @@ class CashFlows:
             raise CommandError("at_in_future")
         return at or now
 
-    async def _write(self, flow: CashFlow, book: Book, rate: Decimal = ONE) -> tuple[CashFlow, Book]:
+    async def _write(
+        self, flow: CashFlow, book: Book, rate: Decimal = ONE, facts: Mapping[str, str] | None = None
+    ) -> tuple[CashFlow, Book]:
         """Write a flow at a rate (EUR per quote); one without a value before it moves neither cash nor units.
 
         The units follow what really moved, the quote: the rest that its rounding leaves would else move the unit price.
@@ -307,7 +325,7 @@ class CashFlows:
                     else portfolio.with_flow(flow.amount_quote),
                     units=book.units.with_flow(flow.value_before, flow.amount_quote * rate),
                 )
-        return await asyncio.to_thread(self._ledger.add_flow, flow, moved), moved
+        return await asyncio.to_thread(self._ledger.add_flow, flow, moved, facts), moved
 
 
 def quote_of(amount: Decimal, rate: Decimal) -> Decimal:

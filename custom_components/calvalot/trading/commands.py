@@ -88,7 +88,7 @@ class Commands:
         """Take an amount (EUR) of cash out of the budget; `sell` what lacks of it first. Raises CommandError."""
         if not sell:
             return await self._move(FlowKind.WITHDRAWAL, amount, note, at)
-        async with self._with_flows() as inputs:
+        async with self.with_flows() as inputs:
             await self._withdrawals.raise_cash(amount, inputs)
             return await self._cash_flows.move(FlowKind.WITHDRAWAL, amount, inputs, note, at)
 
@@ -105,17 +105,17 @@ class Commands:
         self, seq: int, amount: Decimal | None = None, at: datetime | None = None, note: str | None = None
     ) -> CashFlow:
         """Change amount (EUR), time or note of a deposit or withdrawal; what came after it is valued again. Raises CommandError."""
-        async with self._with_flows() as inputs:
+        async with self.with_flows() as inputs:
             return await self._cash_flows.change(seq, inputs, amount, at, note)
 
     async def delete_cash_flow(self, seq: int) -> None:
         """Delete a deposit or withdrawal; what came after it is valued again. Raises CommandError."""
-        async with self._with_flows() as inputs:
+        async with self.with_flows() as inputs:
             await self._cash_flows.delete(seq, inputs)
 
     async def undo_cash_flow(self) -> CashFlow | None:
         """Undo the last deposit, withdrawal, change or deletion. Raises CommandError."""
-        async with self._with_flows() as inputs:
+        async with self.with_flows() as inputs:
             return await self._cash_flows.undo(inputs)
 
     async def set_net_deposits(self, amount: Decimal) -> CashFlow:
@@ -300,6 +300,20 @@ class Commands:
             except LedgerError as err:
                 raise CommandError("ledger_unavailable") from err
 
+    @asynccontextmanager
+    async def with_flows(self) -> AsyncIterator[Inputs]:
+        """The portfolio at the prices of now, to move money in or out of it; published afterwards. Raises CommandError."""
+        async with self.working():
+            self._cash_flows.check_scope()
+            async with self._preparation.ready() as inputs:
+                self._check_account()
+                if not self._preparation.is_whole:
+                    raise CommandError("no_valuation")
+                if not await self._preparation.is_still():
+                    raise CommandError("order_unclear", amount="0.00")
+                yield inputs
+            await self._publisher.publish(inputs)
+
     # Inside
 
     def _check_account(self) -> None:
@@ -326,22 +340,8 @@ class Commands:
         return record
 
     async def _move(self, kind: FlowKind, amount: Decimal, note: str, at: datetime | None) -> CashFlow:
-        async with self._with_flows() as inputs:
+        async with self.with_flows() as inputs:
             return await self._cash_flows.move(kind, amount, inputs, note, at)
-
-    @asynccontextmanager
-    async def _with_flows(self) -> AsyncIterator[Inputs]:
-        """The portfolio at the prices of now, to move money in or out of it; published afterwards. Raises CommandError."""
-        async with self.working():
-            self._cash_flows.check_scope()
-            async with self._preparation.ready() as inputs:
-                self._check_account()
-                if not self._preparation.is_whole:
-                    raise CommandError("no_valuation")
-                if not await self._preparation.is_still():
-                    raise CommandError("order_unclear", amount="0.00")
-                yield inputs
-            await self._publisher.publish(inputs)
 
     async def _with_coins(self, inputs: Inputs, draft: Signal | None) -> Inputs:
         """What is known of the market, with the coins that a draft names."""

@@ -23,6 +23,7 @@ from .exchanges.host import LivePrices, no_live_prices
 from .executor import Executor
 from .exits import Cause
 from .frozen import Frozen
+from .gaps import Gaps
 from .health import CycleTiming, Health
 from .inputs import Fetcher, Inputs
 from .ledger.ledger import Ledger
@@ -33,6 +34,7 @@ from .order_names import OrderNames
 from .plans import Plans
 from .preparation import Preparation
 from .profit import Today, midnight_utc
+from .proposals import Proposals
 from .publisher import Publisher
 from .queries import Queries
 from .quote_change import QuoteChange
@@ -64,7 +66,8 @@ class Engine:
     """Runs one portfolio with one budget in one mode; `publish` gets each snapshot with the events that led to it.
 
     `commands` is what its owner can do, `orders` what he can do with orders that rest, `conversions` with conversions,
-    `quote` changes the quote asset, `queries` what he can read. `midnight` says when the owner's day began that a time lies in.
+    `quote` changes the quote asset, `proposals` is what is offered to him for booking, `gaps` the days without a close,
+    `queries` what he can read. `midnight` says when the owner's day began that a time lies in.
     """
 
     def __init__(
@@ -185,6 +188,8 @@ class Engine:
             self._lock,
             self.publisher,
         )
+        self.proposals = Proposals(settings, exchange, ledger, cash_flows, clock, self.commands.with_flows)
+        self.gaps = Gaps(settings, ledger, self.queries.figures, self.commands.working)
         self.orders = OrderCommands(
             settings,
             exchange,
@@ -324,6 +329,7 @@ class Engine:
 
     async def _act(self, inputs: Inputs) -> None:
         """Value, survive, decide."""
+        await self.proposals.watch(inputs)
         value = await self._preparation.value(inputs) if self._preparation.is_account_known else None
         if value is not None:
             await self._risk.survive(value)

@@ -53,7 +53,10 @@ class Drawdown:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Close:
-    """One day's last figures of a book: value in EUR and quote, net deposits in EUR, the units, the drawdown."""
+    """One day's last figures of a book: value in EUR and quote, net deposits in EUR, the units, the drawdown.
+
+    One that is `filled` was computed afterwards, from the exchange's daily candles: the portfolio did not run.
+    """
 
     day: date
     value: Decimal
@@ -61,6 +64,7 @@ class Close:
     net_deposits: Decimal
     units: Units
     drawdown: Drawdown
+    filled: bool = False
 
 
 def fall(peak: Decimal, price: Decimal) -> Decimal:

@@ -11,7 +11,7 @@ from .conversion_text import told
 from .errors import CommandError
 from .ledger.ledger import Ledger
 from .ledger.storage import LedgerError
-from .reports.exports import FORM_2086, export
+from .reports.exports import FORM_2086, GAINS, File, file, form, gains_told, whole
 from .reports.form_2086 import Start
 from .reports.report import Report, read_report
 from .reports.spans import Span
@@ -24,17 +24,17 @@ from .statistics.figures import Statistics
 
 
 class Queries:
-    """Answers questions out of one portfolio's ledger; every one raises CommandError."""
+    """Answers questions out of one portfolio's ledger; every one raises CommandError. `figures` are what it adds up as it goes."""
 
     def __init__(self, settings: Settings, ledger: Ledger, clock: Callable[[], datetime]) -> None:
         self._settings = settings
         self._ledger = ledger
         self._clock = clock
-        self._statistics = Statistics(ledger)
+        self.figures = Statistics(ledger)
 
     def keep_up(self) -> None:
         """Add up what was traded, so that no question waits for it; synchronous. Raises LedgerError."""
-        self._statistics.keep_up()
+        self.figures.keep_up()
 
     async def trades(self, limit: int = 100, since: datetime | None = None, book: int | None = None) -> list[Json]:
         """Trades of the book in use or another one, newest first. Raises CommandError."""
@@ -47,7 +47,8 @@ class Queries:
 
         def read() -> list[Json]:
             records = ledger.signals(limit, since)
-            return [responses.signal(record, ledger.orders(record.key)) for record in records]
+            orders = ledger.orders_of([record.key for record in records])
+            return [responses.signal(record, orders[record.key]) for record in records]
 
         return await guarded(asyncio.to_thread(read))
 
@@ -110,27 +111,37 @@ class Queries:
         self, wanted: str, year: int | None, start: Start, values: Mapping[str, Decimal], book: int | None = None
     ) -> Json:
         """An export of a book, of a year (UTC) or of all; `start` and `values` are for the form 2086. Raises CommandError."""
-        if wanted == FORM_2086 and year is None:
-            raise CommandError("year_required")
-        return await guarded(asyncio.to_thread(export, await self._book(book), wanted, year, start, values))
+        ledger = await self._book(book)
+        if wanted == FORM_2086:
+            if year is None:
+                raise CommandError("year_required")
+            return await guarded(asyncio.to_thread(form, ledger, year, start, values))
+        if wanted == GAINS:
+            figures = self.figures if book is None else Statistics(ledger)
+            return gains_told(await guarded(asyncio.to_thread(figures.gains)), ledger.quote, year)
+        return await guarded(asyncio.to_thread(whole, ledger, wanted, year))
+
+    async def export_file(self, wanted: str, year: int | None) -> File:
+        """An export as a file, whose pieces are to be read in a worker thread. Raises CommandError, its pieces LedgerError."""
+        return await guarded(asyncio.to_thread(file, self._ledger, wanted, year))
 
     async def report(self, span: Span) -> Report:
         """The figures of a report. Raises CommandError where nothing is known of that span."""
-        found = await guarded(asyncio.to_thread(read_report, self._ledger, self._statistics, span, self._clock()))
+        found = await guarded(asyncio.to_thread(read_report, self._ledger, self.figures, span, self._clock()))
         if found is None:
             raise CommandError("report_empty", period=span.name)
         return found
 
     async def statistics(self, sources: Sequence[SourceFigures] = ()) -> Json:
         """Returns, risk, what the trades came to, and what each source has contributed. Raises CommandError."""
-        figures = await guarded(asyncio.to_thread(self._statistics.read, self._clock()))
-        return {**figures, "by_source": await self.contributions(sources)}
+        found = await guarded(asyncio.to_thread(self.figures.read, self._clock()))
+        return {**found, "by_source": await self.contributions(sources)}
 
     async def curves(self) -> list[Json]:
         """Value, unit price, BTC and the source's record day by day. Raises CommandError."""
 
         def read() -> list[Json]:
-            return curves(self._statistics.past().marks, days_of(self._ledger.facts_from(DAYS)))
+            return curves(self.figures.past().marks, days_of(self._ledger.facts_from(DAYS)))
 
         return await guarded(asyncio.to_thread(read))
 

@@ -9,7 +9,6 @@ from typing import Any
 from .attribution import CASH, COSTS, OTHER, Attribution
 from .decimals import EXACT, HUNDRED, ONE, ZERO, decimal_text
 from .exchanges.base import Mode
-from .ledger.ledger import Ledger
 from .ledger.past import PastRecord
 from .ledger.records import Book, CashFlow, OrderRecord, OrderState, SignalRecord, Trade
 from .performance import Close, fall, period_return
@@ -190,6 +189,16 @@ def portfolio(snapshot: Snapshot) -> Json:
             for view in snapshot.positions.values()
             if view.quantity or view.target_weight
         ],
+        "proposals": [
+            {
+                "id": each.id,
+                "kind": each.kind.value,
+                "time": iso(each.time),
+                "amount": figure(None if snapshot.rate is None else each.amount_quote * snapshot.rate),
+                "amount_quote": text(each.amount_quote),
+            }
+            for each in snapshot.proposals
+        ],
         "apart": [
             {"asset": each.asset, "quantity": text(each.quantity), "earning": each.earning} for each in snapshot.apart
         ],
@@ -278,6 +287,7 @@ def performance(book: Book, closes: Sequence[Close], now: datetime) -> Json:
                 "value": text(close.value),
                 "net_deposits": text(close.net_deposits),
                 "unit_price": text(close.units.price),
+                "filled": close.filled,
             }
             for close in closes
         ],
@@ -318,24 +328,3 @@ def contributions(attribution: Attribution | None, sources: Sequence[SourceFigur
         ],
         **{key: points(key) for key in (CASH, COSTS, OTHER)},
     }
-
-
-def signals(ledger: Ledger, limit: int, before: int | None) -> list[Json]:
-    """Signals, each with what it traded. Raises LedgerError."""
-    page = []
-    for record in ledger.signals(limit, before=before):
-        orders = ledger.orders(record.key)
-        trades = ledger.trades_of([order.seq for order in orders])
-        traded = [trade(each, ledger.mode) for each in trades]
-        page.append({"seq": record.seq, **signal(record, orders), "trades": traded})
-    return page
-
-
-def trades(ledger: Ledger, limit: int, before: int | None) -> list[Json]:
-    """Orders that traded. Raises LedgerError."""
-    return [{"seq": seq, **trade(each, ledger.mode)} for seq, each in ledger.trades_before(limit, before).items()]
-
-
-def cash_flows(ledger: Ledger, limit: int, before: int | None) -> list[Json]:
-    """Cash flows. Raises LedgerError."""
-    return [{"seq": flow.seq, **cash_flow(flow)} for flow in ledger.flows(limit, before=before) if flow.is_shown]

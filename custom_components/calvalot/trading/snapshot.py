@@ -16,6 +16,7 @@ from .market.ranks import Listed
 from .performance import tracking_distance
 from .portfolio import Position, Valuation
 from .profit import Profit, profit
+from .proposal import Proposal
 from .protection import HeldBy, Protection
 from .routes import Left
 from .settings import Scope
@@ -116,7 +117,7 @@ class Snapshot(Figures):
     coins, and `protected_by` who sees to that.
     `missing` is what the account has less of than the ledger, by asset; `short_of_quote` what the wallet has free where that
     is too little to begin with; `permissions` what the key may do, where that is known.
-    `spare` is what may be paid in, in EUR, in live mode. `fall` is how far the follower is from its stop loss's peak, in %, where it has a stop loss.
+    `spare` is what may be paid in, in EUR, in live mode, `proposals` what came to the account or left it and may be booked. `fall` is how far the follower is from its stop loss's peak, in %, where it has a stop loss.
     `refused_by` is the key of the source that has the leader's problem, `held_back` are the coins that a stop sold
     and that are not bought again yet, `moves_in_blend` those of sources that say moves. `failing_alerts` is the last alert of sources
     of which the last ones all failed, `silent_alerts` are those of which none ever came.
@@ -165,6 +166,7 @@ class Snapshot(Figures):
     missing: Mapping[str, Decimal] = field(default_factory=dict[str, Decimal])
     short_of_quote: Decimal | None = None
     spare: Decimal | None = None
+    proposals: tuple[Proposal, ...] = ()
     permissions: KeyPermissions | None = None
     storage_problem: str | None = None
     restored: str | None = None

@@ -22,6 +22,7 @@ from .ledger.records import Book, Result, SignalRecord
 from .portfolio import Valuation
 from .preparation import Preparation
 from .profit import Today
+from .proposals import seen_of
 from .protections import Protections
 from .risk import Risk
 from .settings import Scope, Settings
@@ -117,6 +118,7 @@ class SnapshotBuilder:
         if alerts := self._events.take_alerts():
             await asyncio.to_thread(self._ledger.remember_all, logged(now, alerts))
         problem = self._fetcher.exchange_problem or self._executor.problem
+        seen = await asyncio.to_thread(seen_of, self._ledger)
         is_wallet = self._settings.scope is Scope.WALLET
         return Snapshot(
             **{item.name: getattr(shown, item.name) for item in fields(Figures)},
@@ -157,6 +159,7 @@ class SnapshotBuilder:
             conversion_left=left_of(left) if (left := await asyncio.to_thread(self._ledger.fact, LEFT)) else None,
             short_of_quote=self._cash_flows.short(inputs, book) if inputs else None,
             spare=self._cash_flows.spare(inputs, book) if inputs else None,
+            proposals=seen.open if seen else (),
             permissions=self._fetcher.permissions,
             waiting_signal=waiting.signal_id if waiting else None,
             waiting_until=self._signals.approvals.expires(waiting) if waiting else None,

@@ -146,12 +146,16 @@ class BookStorage(Storage):
             connection.execute(insert(positions), held)
 
     def _by_age[Q: Select[Any]](self, query: Q, table: Table) -> Q:
-        """A table's rows of this book, newest first, as they lie there: hardly ever some are of another book.
+        """A table's rows of this book, newest first, as they lie there: hardly ever some are of another book."""
+        return query.where(self._lying(table)).order_by(table.c.seq.desc())
 
-        The `+` keeps SQLite from sorting what an index on the mode finds, which is everything (sqlite.org/optoverview.html).
+    def _lying(self, table: Table) -> ColumnElement[bool]:
+        """The rows of this book, found by something else or as they lie there.
+
+        The `+` keeps SQLite from an index on the mode, which finds everything and has it sorted (sqlite.org/optoverview.html).
         """
         mode = UnaryExpression(table.c.mode, operator=custom_op("+"), type_=table.c.mode.type)
-        return query.where(mode == self.mode, table.c.book == self.number).order_by(table.c.seq.desc())
+        return and_(mode == self.mode, table.c.book == self.number)
 
     def _newest[T](
         self,

@@ -12,7 +12,7 @@ from ..decimals import EXACT, ZERO
 from ..exchanges.base import Fill, OrderReport, Side
 from ..portfolio import BookError, Half, Portfolio, halves
 from .book import columns
-from .orders import READ_UP_TO, OrderTable
+from .orders import READ_UP_TO, OrderTable, that_traded
 from .records import Book, Booking, OrderRecord, OrderState, Trade
 from .storage import remembered, upsert_row
 from .tables import books, facts, fills, orders, positions
@@ -37,8 +37,8 @@ class FillTable(OrderTable):
     def last_fill(self) -> int:
         """The seq of the fill that was booked last, 0 where there is none."""
         with self._reading() as connection:
-            last: int | None = connection.execute(select(func.max(fills.c.seq)).where(self._own(fills))).scalar_one()
-            return last or 0
+            newest = self._by_age(select(fills.c.seq), fills).limit(1)
+            return connection.execute(newest).scalar_one_or_none() or 0
 
     def book_order(
         self,
@@ -84,13 +84,18 @@ class FillTable(OrderTable):
 
     def trades_before(self, limit: int, before: int | None) -> dict[int, Trade]:
         """Orders that traded, before a seq, by their seq in the order they were placed, newest first."""
-        query = self._traded().order_by(orders.c.seq.desc()).limit(limit)
+        query = self._by_age(that_traded(select(orders)), orders).limit(limit)
         return self._trades(query if before is None else query.where(orders.c.seq < before))
 
     def trades_of(self, order_seqs: Collection[int]) -> tuple[Trade, ...]:
         """What some orders traded, oldest first."""
-        query = self._traded().where(orders.c.seq.in_(order_seqs)).order_by(orders.c.seq)
-        return tuple(self._trades(query).values())
+        return tuple(self.trades_by_order(order_seqs).values())
+
+    def trades_by_order(self, order_seqs: Collection[int]) -> dict[int, Trade]:
+        """The same by the seq of the order."""
+        return self._trades(
+            that_traded(select(orders)).where(self._lying(orders), orders.c.seq.in_(order_seqs)).order_by(orders.c.seq)
+        )
 
     def trades_since(self, since: datetime) -> int:
         """Number of orders that traded since a time."""

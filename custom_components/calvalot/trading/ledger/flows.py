@@ -6,7 +6,7 @@ from datetime import date, datetime
 from decimal import Decimal
 import json
 
-from sqlalchemy import Connection, RowMapping, delete, func, select, tuple_, update
+from sqlalchemy import Connection, RowMapping, delete, func, insert, select, tuple_, update
 
 from ..decimals import ZERO
 from ..explanation import Explanation
@@ -18,14 +18,17 @@ from .tables import books, cash_flows, closes, facts, fills, positions
 
 # The fact that says what the last change of the cash flows was.
 CHANGED = "flow_change"
+# The fact that names the days whose close was filled.
+FILLED = "filled"
 
 
 class FlowTable(BookStorage):
     """Cash flows and daily closes of a book."""
 
-    def add_flow(self, flow: CashFlow, book: Book) -> CashFlow:
-        """Write a cash flow and the book that results from it."""
+    def add_flow(self, flow: CashFlow, book: Book, remember: Mapping[str, str] | None = None) -> CashFlow:
+        """Write a cash flow and the book that results from it, and facts."""
         with self._transaction(cash_flows, books, positions, facts) as connection:
+            self._write_facts(connection, remember or {})
             flow = self._add_flow(connection, flow)
             self._write_book(connection, book)
             if flow.kind in {FlowKind.DEPOSIT, FlowKind.WITHDRAWAL} and not flow.coin:
@@ -154,16 +157,34 @@ class FlowTable(BookStorage):
                 "value": value,
                 "value_quote": value_quote,
                 "net_deposits": book.net_deposits or ZERO,
-                "prices": json.dumps({coin: f"{price:f}" for coin, price in (prices or {}).items()}),
+                "prices": _prices_text(prices or {}),
                 **performance_columns(book),
             }
             upsert_row(connection, closes, row)
 
+    def fill_closes(self, rows: Sequence[tuple[Close, Mapping[str, Decimal]]], remember: Mapping[str, str]) -> None:
+        """Write the closes of days that have none, with their prices by coin, and facts, all or nothing."""
+        known = {close.day for close in self.closes()}
+        new = [(close, prices) for close, prices in rows if close.day not in known]
+        days = sorted({*self._filled(), *(close.day.isoformat() for close, _ in new)})
+        with self._transaction(closes, facts) as connection:
+            for close, prices in new:
+                row = {
+                    "day": close.day.isoformat(),
+                    "value": close.value,
+                    "value_quote": close.value_quote,
+                    "net_deposits": close.net_deposits,
+                    "prices": _prices_text(prices),
+                }
+                connection.execute(insert(closes), {**self._key, **row, **performance_columns(close)})
+            self._write_facts(connection, {**remember, **({FILLED: json.dumps(days)} if new else {})})
+
     def closes(self) -> tuple[Close, ...]:
         """Daily closes, oldest first."""
+        filled = self._filled()
         with self._reading() as connection:
             rows = connection.execute(select(closes).where(self._own(closes)).order_by(closes.c.day))
-            return tuple(_close_of(row) for row in rows.mappings())
+            return tuple(_close_of(row, filled) for row in rows.mappings())
 
     def closing_prices(self) -> dict[date, dict[str, Decimal]]:
         """Prices in quote by coin of each close that they are known of."""
@@ -182,7 +203,7 @@ class FlowTable(BookStorage):
                 connection.execute(query.where(closes.c.day <= day.isoformat())).mappings().one_or_none()
                 for day in days
             ]
-        return tuple(_close_of(row) if row else None for row in found)
+        return tuple(_close_of(row, ()) if row else None for row in found)
 
     def last_valuation(self) -> tuple[datetime, Decimal] | None:
         """When the book was last valued, and the rate (EUR for one of the quote asset) of that time; None where neither is known."""
@@ -211,6 +232,10 @@ class FlowTable(BookStorage):
 
     # Inside
 
+    def _filled(self) -> frozenset[str]:
+        """The days whose close was filled."""
+        return frozenset(json.loads(self.fact(FILLED) or "[]"))
+
     def _add_flow(self, connection: Connection, flow: CashFlow) -> CashFlow:
         if flow.coin:
             last = connection.execute(select(func.max(fills.c.seq)).where(self._own(fills))).scalar_one()
@@ -230,7 +255,11 @@ def _change_text(old: CashFlow | None, new: CashFlow | None) -> str:
     return json.dumps({"added": new and new.seq, "removed": removed})
 
 
-def _close_of(row: RowMapping) -> Close:
+def _prices_text(prices: Mapping[str, Decimal]) -> str:
+    return json.dumps({coin: f"{price:f}" for coin, price in prices.items()})
+
+
+def _close_of(row: RowMapping, filled: Collection[str]) -> Close:
     return Close(
         day=date.fromisoformat(row["day"]),
         value=row["value"],
@@ -238,6 +267,7 @@ def _close_of(row: RowMapping) -> Close:
         net_deposits=row["net_deposits"],
         units=Units(row["units"], row["unit_price"]),
         drawdown=Drawdown(row["peak"], row["deepest"]),
+        filled=row["day"] in filled,
     )
 
 

@@ -4,13 +4,14 @@ All methods are synchronous and belong in a worker thread. Amounts in a method's
 say EUR. Whatever the storage does wrong comes out as LedgerError, and nothing of the failed step is kept.
 """
 
-from collections.abc import Mapping
+from array import array
+from collections.abc import Mapping, Sequence
 from copy import copy
-from datetime import datetime
-from decimal import localcontext
+from datetime import datetime, timedelta
+from decimal import Decimal, localcontext
 from typing import Any
 
-from sqlalchemy import RowMapping, Select, func, insert, select, update
+from sqlalchemy import Select, func, insert, select, update
 
 from ..decimals import EXACT, ZERO
 from ..exchanges.base import AccountId, Fill, Mode, Side
@@ -27,6 +28,16 @@ from .signals import signal_of
 from .storage import remembered, upsert_row
 from .succession import QUOTE, Succession
 from .tables import accounts, books, cash_flows, closes, facts, fills, orders, positions, signals
+
+DAY = timedelta(days=1)
+# What a booked fill is made of, in the order in which it is read.
+_OF_FILL = (
+    *(fills.c.seq, fills.c.order_seq, fills.c.symbol, fills.c.fee_price),
+    *(orders.c.side, fills.c.base, fills.c.quote, fills.c.value),
+    *(fills.c.trade_id, orders.c.order_id, fills.c.price, fills.c.quantity, fills.c.amount),
+    *(fills.c.fee, fills.c.fee_asset, fills.c.time),
+)
+_SIDES = {side.value: side for side in Side}
 
 
 class Ledger(Succession, FillTable, PastTable, AlertTable):
@@ -137,11 +148,27 @@ class Ledger(Succession, FillTable, PastTable, AlertTable):
         within = self._own(orders), orders.c.executed_at >= start, orders.c.executed_at < end
         return self._fills(self._with_orders().where(*within))
 
+    def fills_of(self, order_seqs: Sequence[int]) -> tuple[BookedFill, ...]:
+        """Fills of some orders, in the order of booking."""
+        return self._fills(self._with_orders().where(fills.c.order_seq.in_(order_seqs)))
+
+    def filled_orders(self, start: datetime | None = None, end: datetime | None = None) -> Sequence[int]:
+        """Seqs of the orders that traded, those whose last fill was from a time on and before another, in the order of those fills."""
+        last = func.max(fills.c.time)
+        query = select(fills.c.order_seq).where(self._lying(fills)).group_by(fills.c.order_seq)
+        if start and end:
+            # An answer may be a moment away from its fills.
+            around = orders.c.executed_at >= start - DAY, orders.c.executed_at < end + DAY
+            query = query.where(fills.c.order_seq.in_(select(orders.c.seq).where(self._own(orders), *around)))
+            query = query.having(last >= start, last < end)
+        with self._reading() as connection:
+            return array("q", connection.execute(query.order_by(last, fills.c.order_seq)).scalars())
+
     def _with_orders(self) -> Select[Any]:
         return (
-            select(fills, orders.c.side, orders.c.order_id)
+            select(*_OF_FILL)
             .join(orders, orders.c.seq == fills.c.order_seq)
-            .where(self._own(fills))
+            .where(self._lying(fills))
             .order_by(fills.c.seq)
         )
 
@@ -149,21 +176,31 @@ class Ledger(Succession, FillTable, PastTable, AlertTable):
         with self._reading() as connection:
             return tuple(
                 BookedFill(
-                    seq=row["seq"],
-                    order_seq=row["order_seq"],
-                    symbol=row["symbol"],
+                    seq=seq,
+                    order_seq=order_seq,
+                    symbol=symbol,
                     coin=half.coin,
                     side=half.side,
-                    fee_price=row["fee_price"],
+                    fee_price=fee_price,
                     fill=half.fill,
                 )
-                for row in connection.execute(query).mappings()
-                for half in self._halves(row)
+                for seq, order_seq, symbol, fee_price, *of_fill in connection.execute(query)
+                for half in self._halves(*of_fill)
             )
 
-    def _halves(self, row: RowMapping) -> tuple[Half, ...]:
-        fill = Fill(**{key: row[key] for key in Fill.__slots__})
-        return halves(fill, Side(row["side"]), row["base"], row["quote"], self.quote, row["value"])
+    def _halves(self, side: str, base: str, quote: str, value: Decimal, *of_fill: Any) -> tuple[Half, ...]:
+        trade_id, order_id, price, quantity, amount, fee, fee_asset, time = of_fill
+        fill = Fill(
+            trade_id=trade_id,
+            order_id=order_id,
+            price=price,
+            quantity=quantity,
+            amount=amount,
+            fee=fee,
+            fee_asset=fee_asset,
+            time=time,
+        )
+        return halves(fill, _SIDES[side], base, quote, self.quote, value)
 
     def replay(self) -> Portfolio:
         """Compute the portfolio again from every flow and fill; it must equal the book's."""

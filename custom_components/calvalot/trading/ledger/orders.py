@@ -72,6 +72,15 @@ class OrderTable(BookStorage):
         """All orders of a signal, oldest first."""
         return self._orders(and_(orders.c.source == signal.source, orders.c.signal_id == signal.signal_id))
 
+    def orders_of(self, keys: Collection[SignalKey]) -> dict[SignalKey, list[OrderRecord]]:
+        """All orders of some signals, oldest first."""
+        found: dict[SignalKey, list[OrderRecord]] = {key: [] for key in keys}
+        sources, ids = {key.source for key in keys}, {key.signal_id for key in keys}
+        for order in self._orders(and_(orders.c.source.in_(sources), orders.c.signal_id.in_(ids))):
+            if (key := SignalKey(order.source, order.signal_id)) in found:
+                found[key].append(order)
+        return found
+
     def orders_named(self, client_order_ids: Collection[str]) -> dict[str, OrderRecord]:
         """Orders by their client order id, as far as they are written down."""
         return {
@@ -131,10 +140,8 @@ class OrderTable(BookStorage):
     # Inside
 
     def _traded(self) -> Select[Any]:
-        """Orders of which something is booked; one that ended without a fill was booked with an amount of exactly 0."""
-        return select(orders).where(
-            self._own(orders), orders.c.state != OrderState.EXECUTED, orders.c.executed_amount != ZERO
-        )
+        """Orders of which something is booked."""
+        return that_traded(select(orders).where(self._own(orders)))
 
     def _orders(self, condition: Any) -> tuple[OrderRecord, ...]:
         with self._reading() as connection:
@@ -148,3 +155,8 @@ class OrderTable(BookStorage):
 def order_of(row: RowMapping) -> OrderRecord:
     known = {"side": Side(row["side"]), "state": OrderState(row["state"]), "type": OrderType(row["type"])}
     return OrderRecord(**{**without_key(row), **known})
+
+
+def that_traded[Q: Select[Any]](query: Q) -> Q:
+    """Orders of which something is booked; one that ended without a fill was booked with an amount of exactly 0."""
+    return query.where(orders.c.state != OrderState.EXECUTED, orders.c.executed_amount != ZERO)

@@ -3,17 +3,22 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+import os
 from pathlib import Path
 import re
+import subprocess
+import sys
 from typing import Literal
 
-from .layout import Document
+from .document import Document, to_text
 from .page import page
 from .spans import Span, span_of
 from .words import LANGUAGES
 
 type Kind = Literal["pdf", "html"]
 KINDS: Sequence[Kind] = ("pdf", "html")
+# Seconds that a report may take to be written, on the slowest machine.
+TIMEOUT = 120
 _NAME = re.compile(rf"calvalot-(\d{{4}}(?:-(?:\d{{2}}|Q\d))?)-({'|'.join(LANGUAGES)})\.({'|'.join(KINDS)})")
 
 
@@ -47,6 +52,25 @@ def write(folder: Path, span: Span, document: Document) -> None:
         unfinished = path.with_suffix(".part")
         unfinished.write_bytes(content)
         unfinished.replace(path)
+
+
+def write_apart(folder: Path, span: Span, document: Document) -> None:
+    """The same in a process of its own, which nobody shares an interpreter with; synchronous. Raises OSError."""
+    package = Path(__file__).parents[1]
+    # What can be imported here can be there, and the package last: no module beside it hides one of Python's own.
+    found = os.pathsep.join([*sys.path, str(package.parent)])
+    run = f"import sys; from {package.name}.reports.job import main; main(sys.argv[1:], sys.stdin.read())"
+    done = subprocess.run(  # noqa: S603  # this Python, on a file of ours
+        [sys.executable, "-P", "-c", run, str(folder), span.name],
+        input=to_text(document),
+        env={**os.environ, "PYTHONPATH": found, "PYTHONUTF8": "1"},
+        capture_output=True,
+        encoding="utf-8",
+        timeout=TIMEOUT,
+        check=False,
+    )
+    if done.returncode:
+        raise OSError(done.stderr.strip().rpartition("\n")[2])
 
 
 def filed(folder: Path) -> list[Filed]:

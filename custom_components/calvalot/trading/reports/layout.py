@@ -1,7 +1,6 @@
 """What stands in a report, section by section, in words: the page and the PDF show the same."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 from itertools import groupby
 
@@ -10,54 +9,13 @@ from ..exchanges.base import Mode, Side
 from ..statistics.distance import Part
 from ..statistics.marks import PERIODS, SINCE_START, THIS_YEAR
 from .charts import Curve, curve
+from .document import Document, Figures, Section, Table
 from .report import LISTED, Report, Share
 from .words import UNKNOWN, Words
 
 FALL_HEIGHT = 80.0
 # Up to so much of a return in a month (%) its colour deepens.
 DEEPEST_COLOUR = 10.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Table:
-    """Rows under a head; the first column is text, the others figures. `heat` (-1 to 1) colours cells, row by row."""
-
-    head: Sequence[str]
-    rows: Sequence[Sequence[str]]
-    heat: Sequence[Sequence[float | None]] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Figures:
-    """A curve, with its levels and days in words."""
-
-    curve: Curve
-    levels: Sequence[str]
-    days: Sequence[str]
-    falling: bool
-    label: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Section:
-    """A heading, tables and curves, and what is said below."""
-
-    title: str
-    parts: Sequence[Table | Figures] = ()
-    note: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Document:
-    """A report in words."""
-
-    language: str
-    title: str
-    subtitle: str
-    mode: str
-    facts: Sequence[tuple[str, str]]
-    sections: Sequence[Section]
-    foot: str
 
 
 def lay_out(report: Report, name: str, words: Words) -> Document:
@@ -111,22 +69,31 @@ def _curves(report: Report, words: Words) -> Section:
     return Section(
         title=words("curves"),
         parts=[
-            Figures(
-                curve=values,
-                levels=[words.number(value, places) for _, value in values.levels],
-                days=in_words,
-                falling=False,
-                label=words("value_curve"),
+            _figures(
+                values, [words.number(value, places) for _, value in values.levels], in_words, words("value_curve")
             ),
-            Figures(
-                curve=falls,
-                levels=[words.percent(-value if value else ZERO) for _, value in falls.levels],
-                days=in_words,
+            _figures(
+                falls,
+                [words.percent(-value if value else ZERO) for _, value in falls.levels],
+                in_words,
+                words("drawdown_curve"),
                 falling=True,
-                label=words("drawdown_curve"),
             ),
         ],
         note=words("drawdown_of_whole"),
+    )
+
+
+def _figures(drawn: Curve, levels: Sequence[str], days: Sequence[str], label: str, *, falling: bool = False) -> Figures:
+    """A curve with what stands beside and below it."""
+    return Figures(
+        points=drawn.points,
+        levels=[(y, text) for (y, _), text in zip(drawn.levels, levels, strict=True)],
+        days=[(x, text) for (x, _), text in zip(drawn.days, days, strict=True)],
+        floor=drawn.floor,
+        height=drawn.height,
+        falling=falling,
+        label=label,
     )
 
 

@@ -1,9 +1,10 @@
 """Everything that came and went, in the order of time, as any export tells it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from heapq import merge
 
 from ..decimals import ZERO
 from ..exchanges.base import Side
@@ -33,20 +34,16 @@ class Movement:
         return tuple(asset for _, asset in filter(None, (self.received, self.sent)))
 
 
-def movements(
-    fills: Iterable[BookedFill], flows: Iterable[CashFlow], quote: str, year: int | None = None
-) -> list[Movement]:
-    """Movements of a year (UTC) or of all, oldest first; the fills of one order are one trade, of a coin into another too."""
-    orders: dict[int, list[BookedFill]] = {}
-    for each in fills:
-        orders.setdefault(each.order_seq, []).append(each)
-    found = [_trade(each, quote) for each in orders.values()]
-    found += [
+def movements(orders: Iterable[Sequence[BookedFill]], flows: Iterable[CashFlow], quote: str) -> Iterator[Movement]:
+    """What came and went, oldest first, of the fills of each order and of flows, both in that order.
+
+    The fills of one order are one trade, of a coin into another too, at the time of its last one.
+    """
+    trades = (_trade(each, quote) for each in orders)
+    moved = (
         _flow(flow, quote) for flow in flows if flow.value_before is not None and flow.kind is not FlowKind.CARRIED
-    ]
-    return sorted(
-        (each for each in found if year in {None, each.time.year}), key=lambda movement: (movement.time, movement.id)
     )
+    return merge(moved, trades, key=lambda movement: movement.time)
 
 
 def _trade(fills: Sequence[BookedFill], quote: str) -> Movement:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from html import escape
 
 from .charts import GUTTER, WIDTH
-from .layout import Document, Figures, Section, Table
+from .document import Document, Figures, Section, Table
 from .styles import ACCENT, FALL, LINE, SHEET, shade
 
 
@@ -47,17 +47,17 @@ def _table(table: Table) -> Iterator[str]:
 
 
 def _figures(figures: Figures) -> Iterator[str]:
-    curve, right = figures.curve, WIDTH - GUTTER
+    right = WIDTH - GUTTER
     colour = FALL if figures.falling else ACCENT
-    path = "L".join(f"{x:g} {y:g}" for x, y in curve.points)
+    path = "L".join(f"{x:g} {y:g}" for x, y in figures.points)
     yield f"<h3>{escape(figures.label)}</h3>"
-    yield f'<svg viewBox="0 0 {WIDTH:g} {curve.height:g}" role="img" aria-label="{escape(figures.label)}">'
-    for (y, _), level in zip(curve.levels, figures.levels, strict=True):
+    yield f'<svg viewBox="0 0 {WIDTH:g} {figures.height:g}" role="img" aria-label="{escape(figures.label)}">'
+    for y, level in figures.levels:
         yield f'<path d="M0 {y:g}H{right:g}" stroke="{LINE}"/>'
         yield f'<text x="{WIDTH:g}" y="{y + 3:g}" text-anchor="end">{escape(level)}</text>'
-    for number, ((x, _), day) in enumerate(zip(curve.days, figures.days, strict=True)):
+    for number, (x, day) in enumerate(figures.days):
         anchor = "start" if number == 0 else "end" if number == len(figures.days) - 1 else "middle"
-        yield f'<text x="{x:g}" y="{curve.height - 2:g}" text-anchor="{anchor}">{escape(day)}</text>'
-    first, last = curve.points[0][0], curve.points[-1][0]
-    yield f'<path d="M{path}L{last:g} {curve.floor:g}L{first:g} {curve.floor:g}Z" fill="{colour}" opacity=".12"/>'
+        yield f'<text x="{x:g}" y="{figures.height - 2:g}" text-anchor="{anchor}">{escape(day)}</text>'
+    first, last = figures.points[0][0], figures.points[-1][0]
+    yield f'<path d="M{path}L{last:g} {figures.floor:g}L{first:g} {figures.floor:g}Z" fill="{colour}" opacity=".12"/>'
     yield f'<path d="M{path}" fill="none" stroke="{colour}" stroke-width="1.4" stroke-linejoin="round"/></svg>'

@@ -14,7 +14,7 @@ from reportlab.lib.units import mm
 from reportlab.platypus import CondPageBreak, Flowable, Paragraph, SimpleDocTemplate, Spacer, Table as Grid
 
 from .charts import GUTTER, WIDTH
-from .layout import Document, Figures, Section, Table
+from .document import Document, Figures, Section, Table
 from .styles import ACCENT, BAND, FALL, INK, LINE, QUIET, shade
 
 MARGIN = 14 * mm
@@ -138,29 +138,29 @@ def _widths(columns: int, *, texts: bool) -> list[float]:
 
 
 def _figures(figures: Figures) -> Iterator[Flowable]:
-    curve, scale = figures.curve, INSIDE / WIDTH
+    scale = INSIDE / WIDTH
     colour = HexColor(FALL if figures.falling else ACCENT)
-    drawing = Drawing(INSIDE, curve.height * scale)
+    drawing = Drawing(INSIDE, figures.height * scale)
     drawing.scale(scale, scale)
 
     def y(value: float) -> float:
-        return curve.height - value
+        return figures.height - value
 
     def label(x: float, at: float, text: str, anchor: str) -> None:
         drawing.add(
             String(x, at, _plain(text), fontName="Helvetica", fontSize=7, fillColor=HexColor(QUIET), textAnchor=anchor)
         )
 
-    for (at, _), level in zip(curve.levels, figures.levels, strict=True):
+    for at, level in figures.levels:
         drawing.add(Line(0, y(at), WIDTH - GUTTER, y(at), strokeColor=HexColor(LINE), strokeWidth=0.5))
         label(WIDTH, y(at) - 2.5, level, "end")
-    for number, ((at, _), day) in enumerate(zip(curve.days, figures.days, strict=True)):
+    for number, (at, day) in enumerate(figures.days):
         label(at, 2, day, "start" if number == 0 else "end" if number == len(figures.days) - 1 else "middle")
-    line = [each for x, at in curve.points for each in (x, y(at))]
-    floor = y(curve.floor)
+    line = [each for x, at in figures.points for each in (x, y(at))]
+    floor = y(figures.floor)
     tint = Color(colour.red, colour.green, colour.blue, 0.12)
     drawing.add(
-        Polygon([*line, curve.points[-1][0], floor, curve.points[0][0], floor], fillColor=tint, strokeColor=None)
+        Polygon([*line, figures.points[-1][0], floor, figures.points[0][0], floor], fillColor=tint, strokeColor=None)
     )
     drawing.add(PolyLine(line, strokeColor=colour, strokeWidth=1.2))
     yield Paragraph(_marked(figures.label), LABEL)

@@ -18,6 +18,7 @@ def curves(known: Sequence[Mark], source: Mapping[date, Point]) -> list[Json]:
             "index": figure(mark.price),
             "btc": figure(mark.prices[BENCHMARK] * mark.rate) if BENCHMARK in mark.prices and mark.rate else None,
             "source": figure(source[mark.day].record) if mark.day in source else None,
+            "filled": mark.filled,
         }
         for mark in known
     ]

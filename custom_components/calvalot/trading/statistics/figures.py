@@ -11,6 +11,7 @@ from ..decimals import EXACT, HUNDRED, ZERO
 from ..ledger.ledger import Ledger
 from ..ledger.records import Book, CashFlow
 from ..responses import Json, figure, iso, text
+from .gains import Gain
 from .kept import from_text, to_text
 from .leading import distance_of, signals_of
 from .marks import Mark, marks, moved
@@ -46,8 +47,7 @@ class Past:
 
     def holding(self, mark: Mark) -> Holding:
         """Cash and coins at a mark."""
-        before = [day for day in self.held if day <= mark.day]
-        return Holding(cash=self.cash[mark.day], coins=self.held[max(before)].coins if before else {})
+        return Holding(cash=self.cash[mark.day], coins=coins_on(mark.day, self.held))
 
 
 class Statistics:
@@ -83,6 +83,19 @@ class Statistics:
         with self._adding:
             return self._past()[0]
 
+    def holdings(self, days: Sequence[date]) -> dict[date, Holding]:
+        """What the book in use held at the end of some days, the oldest first; synchronous. Raises LedgerError."""
+        with self._adding:
+            traded, everything = self._go_on()
+            cash = cash_by_day(days, [flow for flow in everything if moved(flow) or flow.is_earned], traded)
+            return {day: Holding(cash=cash[day], coins=coins_on(day, traded.by_day)) for day in days}
+
+    def gains(self) -> dict[int, Gain]:
+        """Realised gains of the book in use by year; synchronous. Raises LedgerError."""
+        with self._adding:
+            traded, _ = self._go_on()
+            return dict(traded.gains_by_year.years)
+
     def keep_up(self) -> None:
         """Add up what was traded since it was kept last, a part at a time; synchronous. Raises LedgerError."""
         kept = int(self._ledger.fact(KEPT_UP_TO) or 0)
@@ -98,7 +111,7 @@ class Statistics:
         flows = [flow for flow in reversed(everything) if moved(flow)]
         known = marks(closes, self._ledger.closing_prices(), flows)
         earned = [flow for flow in everything if flow.is_earned]
-        cash = cash_by_day(known, [*flows, *earned], traded)
+        cash = cash_by_day([mark.day for mark in known], [*flows, *earned], traded)
         first = first_holding(known, cash, traded)
         return Past(marks=known, flows=flows, cash=cash, held=dict(traded.by_day), first=first), traded
 
@@ -115,19 +128,25 @@ class Statistics:
         return so_far, flows
 
 
-def cash_by_day(known: Sequence[Mark], flows: Sequence[CashFlow], traded: Traded) -> dict[date, Decimal]:
-    """Cash in quote at the end of each day that has a mark."""
+def coins_on(day: date, held: Mapping[date, Holding]) -> Mapping[str, Decimal]:
+    """Coins at the end of a day, given what was held after the last trade of each day that had one."""
+    before = max((each for each in held if each <= day), default=None)
+    return held[before].coins if before else {}
+
+
+def cash_by_day(days: Sequence[date], flows: Sequence[CashFlow], traded: Traded) -> dict[date, Decimal]:
+    """Cash in quote at the end of some days, the oldest first."""
     trades = sorted(traded.by_day.items(), key=lambda each: each[0])
     paid = sorted(((flow.time.date(), flow.amount_quote) for flow in flows if not flow.coin), key=lambda each: each[0])
     found: dict[date, Decimal] = {}
     from_trades = paid_in = ZERO
     with localcontext(EXACT):
-        for mark in known:
-            while trades and trades[0][0] <= mark.day:
+        for day in days:
+            while trades and trades[0][0] <= day:
                 from_trades = trades.pop(0)[1].cash
-            while paid and paid[0][0] <= mark.day:
+            while paid and paid[0][0] <= day:
                 paid_in += paid.pop(0)[1]
-            found[mark.day] = paid_in + from_trades
+            found[day] = paid_in + from_trades
     return found
 
 
@@ -136,8 +155,7 @@ def first_holding(known: Sequence[Mark], cash: Mapping[date, Decimal], traded: T
     first = next((mark for mark in known if mark.rate is not None and mark.value), None)
     if first is None:
         return None
-    before = [day for day in traded.by_day if day <= first.day]
-    return Holding(cash=cash[first.day], coins=traded.by_day[max(before)].coins if before else {})
+    return Holding(cash=cash[first.day], coins=coins_on(first.day, traded.by_day))
 
 
 def _period(period: Period) -> Json:
@@ -150,6 +168,8 @@ def _period(period: Period) -> Json:
 
 def _risk(known: Sequence[Mark]) -> Json:
     found = ratios(known)
+    by_month = months(known) if found.best_day else {}
+    ranked = sorted(by_month.items(), key=lambda each: each[1])
     return {
         "days": found.days,
         "volatility": _plain(found.volatility),
@@ -158,6 +178,8 @@ def _risk(known: Sequence[Mark]) -> Json:
         "calmar": _plain(found.calmar),
         "best_day": _day(found.best_day),
         "worst_day": _day(found.worst_day),
+        "best_month": _month(ranked[-1]) if ranked else None,
+        "worst_month": _month(ranked[0]) if ranked else None,
         "risk_class": found.risk_class,
         "risk_volatility": _plain(found.risk_volatility),
         "drawdowns": [_fall(each) for each in falls(known)[:DRAWDOWNS]],
@@ -190,6 +212,7 @@ def _trades(traded: Traded, book: Book, known: Sequence[Mark], cash: Mapping[dat
             "gains": text(traded.gains),
             "losses": text(traded.losses),
             "realised": text(book.portfolio.realised),
+            "unrealised": text(_unrealised(book, known)),
             "fees": text(book.portfolio.fees),
             "bought": text(traded.bought),
             "sold": text(traded.sold),
@@ -209,6 +232,19 @@ def _plain(value: float | None) -> str | None:
 
 def _day(day: tuple[date, float] | None) -> Json | None:
     return day and {"day": day[0].isoformat(), "return": _plain(day[1] * 100)}
+
+
+def _month(month: tuple[tuple[int, int], float]) -> Json:
+    (year, number), earned = month
+    return {"month": f"{year}-{number:02}", "return": _plain(earned)}
+
+
+def _unrealised(book: Book, known: Sequence[Mark]) -> Decimal | None:
+    """What is held is worth more or less than it cost, in quote, at the prices of the last mark; None where one is unknown."""
+    valuation = book.portfolio.value(known[-1].prices) if known else None
+    if valuation is None:
+        return None
+    return valuation.positions - sum((each.cost for each in book.portfolio.positions.values()), ZERO)
 
 
 def _fall(each: Fall) -> Json:

@@ -18,13 +18,17 @@ SINCE_START = "since_start"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mark:
-    """One day's end: unit price and value in EUR, value and prices by coin in quote, EUR for one of the quote asset."""
+    """One day's end: unit price and value in EUR, value and prices by coin in quote, EUR for one of the quote asset.
+
+    One that is `filled` was computed afterwards, from the exchange's daily candles.
+    """
 
     day: date
     price: Decimal
     value: Decimal = ZERO
     rate: Decimal | None = None
     prices: Mapping[str, Decimal] = field(default_factory=dict[str, Decimal])
+    filled: bool = False
 
 
 def marks(
@@ -53,6 +57,7 @@ def marks(
                 value=close.value,
                 rate=close.value / close.value_quote if close.value_quote else None,
                 prices=prices.get(close.day, {}),
+                filled=close.filled,
             )
             for close in closes
         )

@@ -11,6 +11,7 @@ from ..exchanges.base import Side
 from ..ledger.records import BookedFill, CashFlow
 from ..portfolio import Portfolio
 from ..replay import in_order, replayed
+from .gains import Gains
 from .returns import Holding
 
 SECONDS_A_DAY = 86_400
@@ -43,6 +44,7 @@ class Traded:
     held: Decimal = ZERO
     by_day: dict[date, Holding] = field(default_factory=dict[date, Holding])
     lots: dict[str, deque[Lot]] = field(default_factory=dict[str, deque[Lot]])
+    gains_by_year: Gains = field(default_factory=Gains)
 
     @property
     def win_rate(self) -> Decimal | None:
@@ -67,6 +69,7 @@ class Traded:
         with localcontext(EXACT):
             for step in in_order(fills, known):
                 after = replayed(self.portfolio, step, quote)
+                self.gains_by_year.take(step, after.realised - self.portfolio.realised, quote)
                 if isinstance(step, CashFlow):
                     self.last_flow = step.seq
                     self._become(after, step.time, {step.coin or ""})

@@ -1,15 +1,13 @@
-"""Realised gains of each year, first in first out and at average cost, in quote; fees are part of them."""
+"""Realised gains of each year, first in first out and at average cost, in quote; fees are part of them. To be used with exact decimals."""
 
 from collections import deque
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from decimal import Decimal, localcontext
+from dataclasses import dataclass, field
+from decimal import Decimal
 
-from ..decimals import EXACT, ZERO
+from ..decimals import ZERO
 from ..exchanges.base import Side
 from ..ledger.records import BookedFill, CashFlow
-from ..portfolio import CASH_DIGITS, COST_DIGITS, Portfolio
-from ..replay import in_order, replayed
+from ..portfolio import CASH_DIGITS, COST_DIGITS
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,17 +20,19 @@ class Gain:
 
 
 @dataclass(slots=True)
-class _Lot:
+class BoughtLot:
+    """Coins that were bought at once, and what they cost in quote."""
+
     quantity: Decimal
     cost: Decimal
 
 
+@dataclass(slots=True)
 class Fifo:
     """Lots of each coin, the oldest of which leave first; costs in quote, fees included."""
 
-    def __init__(self) -> None:
-        self.lots: dict[str, deque[_Lot]] = {}
-        self.held: dict[str, Decimal] = {}
+    lots: dict[str, deque[BoughtLot]] = field(default_factory=dict[str, deque[BoughtLot]])
+    held: dict[str, Decimal] = field(default_factory=dict[str, Decimal])
 
     @property
     def cost(self) -> Decimal:
@@ -41,7 +41,9 @@ class Fifo:
 
     def take(self, coin: str, quantity: Decimal) -> Decimal:
         """Take coins out; returns what they cost."""
-        cost, lots = ZERO, self.lots.get(coin, deque())
+        if not quantity:
+            return ZERO
+        cost, lots = ZERO, self.lots[coin]
         self.held[coin] = self.held.get(coin, ZERO) - quantity
         while quantity > 0:
             lot = lots[0]
@@ -72,7 +74,7 @@ class Fifo:
 
     def add(self, coin: str, quantity: Decimal, cost: Decimal) -> None:
         """Put coins in that cost something."""
-        self.lots.setdefault(coin, deque()).append(_Lot(quantity, cost))
+        self.lots.setdefault(coin, deque()).append(BoughtLot(quantity, cost))
         self.held[coin] = self.held.get(coin, ZERO) + quantity
 
     def _fee(self, booked: BookedFill, quote: str) -> Decimal:
@@ -84,30 +86,29 @@ class Fifo:
         return self.take(fill.fee_asset, own) + ((fill.fee - own) * booked.fee_price).quantize(CASH_DIGITS)
 
 
-def gains(fills: Iterable[BookedFill], in_kind: Sequence[CashFlow], quote: str) -> tuple[dict[int, Gain], Fifo]:
-    """Gains by year, oldest first, and what is still held.
+@dataclass(slots=True)
+class Gains:
+    """Gains by year so far, and what is still held.
 
     Coins that came in kind count as bought for what they were worth, those that left as sold for that.
     """
-    found: dict[int, Gain] = {}
-    fifo, average = Fifo(), Portfolio()
 
-    def add(year: int, sold: Decimal, gain: Decimal, realised: Decimal) -> None:
-        of = found.get(year, Gain())
-        found[year] = Gain(of.sold + sold, of.fifo + gain, of.average + realised)
+    years: dict[int, Gain] = field(default_factory=dict[int, Gain])
+    fifo: Fifo = field(default_factory=Fifo)
 
-    with localcontext(EXACT):
-        for step in in_order(fills, in_kind):
-            before, average = average, replayed(average, step, quote)
-            realised = average.realised - before.realised
-            if isinstance(step, CashFlow) and step.arrives:
-                fifo.add(step.coin or "", step.quantity or ZERO, step.amount_quote)
-                continue
-            if isinstance(step, CashFlow):
-                worth = -step.amount_quote
-                add(step.time.year, worth, worth - fifo.take(step.coin or "", step.quantity or ZERO), realised)
-                continue
-            gain = fifo.trade(step, quote)
+    def take(self, step: BookedFill | CashFlow, realised: Decimal, quote: str) -> None:
+        """Go on with a fill or a flow in kind; `realised` is what it brought at average cost."""
+        if isinstance(step, BookedFill):
+            gain = self.fifo.trade(step, quote)
             if step.side is Side.SELL:
-                add(step.fill.time.year, step.fill.amount, gain, realised)
-    return found, fifo
+                self._add(step.fill.time.year, step.fill.amount, gain, realised)
+        elif step.arrives:
+            self.fifo.add(step.coin or "", step.quantity or ZERO, step.amount_quote)
+        else:
+            worth = -step.amount_quote
+            cost = self.fifo.take(step.coin or "", step.quantity or ZERO)
+            self._add(step.time.year, worth, worth - cost, realised)
+
+    def _add(self, year: int, sold: Decimal, gain: Decimal, realised: Decimal) -> None:
+        of = self.years.get(year, Gain())
+        self.years[year] = Gain(of.sold + sold, of.fifo + gain, of.average + realised)
