@@ -18,6 +18,7 @@ from .exchanges.symbols import eur_rate, rate_symbols, symbol_of
 from .ledger.ledger import Ledger
 from .ledger.records import CashFlow
 from .performance import Close
+from .queries import guarded
 from .settings import Scope, Settings
 from .statistics.figures import Statistics
 from .statistics.marks import moved
@@ -103,8 +104,7 @@ class Gaps:
 
         Where the exchange does not answer it is left for the next time. Raises CommandError.
         """
-        async with self._working():
-            found, holdings = await asyncio.to_thread(self._found)
+        found, holdings = await guarded(asyncio.to_thread(self._found))
         count = 0
         for gap, until in found:
             try:
@@ -132,7 +132,7 @@ class Gaps:
     ) -> tuple[Mapping[date, Mapping[str, Decimal]], Mapping[date, Decimal]]:
         """Prices in quote by day and coin, and the rate of each day. Raises ExchangeError."""
         quote = self._settings.quote
-        before = await asyncio.to_thread(self._ledger.closing_prices)
+        before = await guarded(asyncio.to_thread(self._ledger.closing_prices))
         coins = {coin for day in gap.days for coin in holdings[day].coins} | {
             BENCHMARK,
             *before.get(gap.before.day, ()),
