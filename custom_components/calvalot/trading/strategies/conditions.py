@@ -5,7 +5,6 @@ import math
 
 from .series import Series
 from .tree import (
-    Calculation,
     Compare,
     Comparison,
     Condition,
@@ -56,8 +55,9 @@ class Conditions:
                 return self._series.figure(value.value, back)
             case Line(indicator=indicator, line=line):
                 return self._series.line(indicator, line, back)
-            case Calculation(how=how, values=parts):
-                found = [self.value(each, back) for each in parts]
+            case calculation:
+                how = calculation.how
+                found = [self.value(each, back) for each in calculation.values]
                 numbers = [each for each in found if each is not None]
                 return _calculated(how, numbers) if len(numbers) == len(found) else None
 
@@ -97,6 +97,6 @@ def _calculated(how: How, numbers: list[float]) -> float | None:
             result = numbers[0] / numbers[1] if numbers[1] else math.inf
         case How.SMALLEST:
             result = min(numbers)
-        case How.LARGEST:
+        case _:
             result = max(numbers)
     return result if math.isfinite(result) else None

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 import re
+from typing import Any, cast
 
 import yaml
 
@@ -47,11 +48,14 @@ def read_document(text: str) -> Node:
     try:
         return _Builder().build(text)
     except yaml.MarkedYAMLError as err:
-        mark = err.problem_mark or err.context_mark
-        line, column = (mark.line + 1, mark.column + 1) if mark else (0, 0)
-        raise InvalidStrategy("not_yaml", line, column) from None
+        raise InvalidStrategy("not_yaml", *_place(err.problem_mark)) from None
     except yaml.YAMLError:
         raise InvalidStrategy("not_yaml") from None
+
+
+def _place(mark: yaml.Mark | None) -> tuple[int, int]:
+    """Line and column, from 1."""
+    return (mark.line + 1, mark.column + 1) if mark else (0, 0)
 
 
 class _Builder:
@@ -64,8 +68,7 @@ class _Builder:
 
     def build(self, text: str) -> Node:
         for event in yaml.parse(text, Loader=yaml.SafeLoader):
-            mark = event.start_mark
-            line, column = mark.line + 1, mark.column + 1
+            line, column = _place(event.start_mark)
             if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
                 raise InvalidStrategy("anchor", line, column)
             match event:
@@ -103,18 +106,17 @@ class _Builder:
             self._root = node
             return
         parent, key = self._open[-1]
-        match parent.value:
-            case list() as items:
-                items.append(node)
-            case dict() as members if key is None:
-                if not isinstance(node.value, str):
-                    raise node.refused("key_invalid")
-                if node.value in members:
-                    raise node.refused("twice", word=node.value)
-                self._open[-1] = parent, node
-            case dict() as members:
-                members[str(key.value if key else "")] = (key or node, node)
-                self._open[-1] = parent, None
+        if isinstance(parent.value, list):
+            parent.value.append(node)
+        elif key is not None:
+            cast("dict[str, tuple[Node, Node]]", parent.value)[str(key.value)] = key, node
+            self._open[-1] = parent, None
+        elif not isinstance(node.value, str):
+            raise node.refused("key_invalid")
+        elif node.value in cast("dict[str, Any]", parent.value):
+            raise node.refused("twice", word=node.value)
+        else:
+            self._open[-1] = parent, node
 
 
 def _scalar(text: str, *, plain: bool) -> float | str | None:

@@ -147,7 +147,7 @@ class Evaluator:
             case Rotation() as rotation:
                 if self._is_time(rotation.every):
                     self._rotate(rotation, candles)
-            case Purchases() as purchases:
+            case purchases:
                 for coin in candles:
                     self._purchase(purchases, coin)
         return self._decided(self._closed)

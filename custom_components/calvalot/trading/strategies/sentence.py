@@ -7,11 +7,9 @@ from ..market.candles import TimeFrame
 from .indicators import KINDS, numbers_of
 from .tree import (
     Amount,
-    Calculation,
     Compare,
     Condition,
     Field,
-    Group,
     Junction,
     Line,
     Number,
@@ -85,19 +83,17 @@ class _Saying:
                 said = self._targets(targets)
             case Rotation() as rotation:
                 said = self._rotation(rotation)
-            case Purchases() as purchases:
+            case purchases:
                 said = self._purchases(purchases)
         return " ".join((*said, self._words.text("frame", frame=self._frame.value)))
 
     def _trades(self, trades: Trades) -> list[str]:
-        said = [
+        stops = {word: getattr(trades, word) for word in ("stop_loss", "take_profit", "trailing_stop")}
+        return [
             self._text("buys", size=self._percent(trades.size), condition=self._condition(trades.enter)),
             *self._exit(trades.exit),
+            *(self._text(word, percent=self._percent(amount)) for word, amount in stops.items() if amount),
         ]
-        for word in ("stop_loss", "take_profit", "trailing_stop"):
-            if (amount := getattr(trades, word)) is not None:
-                said.append(self._text(word, percent=self._percent(amount)))
-        return said
 
     def _targets(self, targets: Targets) -> list[str]:
         said = []
@@ -154,7 +150,8 @@ class _Saying:
             case Compare():
                 facts = {"value": self._value(condition.value), "other": self._value(condition.other)}
                 said = self._words.text(condition.how.value, **facts)
-            case Group(how=how, parts=parts):
+            case group:
+                how, parts = group.how, group.parts
                 link = self._words.text("and" if how is Junction.AND else "or")
                 said = f" {link} ".join(self._condition(part, inside=len(parts) > 1) for part in parts)
                 if how is Junction.NOT:
@@ -174,10 +171,10 @@ class _Saying:
                 return self._words.text(f"field_{value.value}")
             case Line():
                 return self._line(value)
-            case Calculation(how=how, values=parts):
-                said = [self._value(each) for each in parts]
-                join = self._words.text(f"{how.value}_join")
-                return self._words.text(how.value, values=join.join(said))
+            case calculation:
+                said = [self._value(each) for each in calculation.values]
+                join = self._words.text(f"{calculation.how.value}_join")
+                return self._words.text(calculation.how.value, values=join.join(said))
 
     def _line(self, line: Line) -> str:
         indicator = self._strategy.indicators[line.indicator]

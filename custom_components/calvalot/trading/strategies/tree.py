@@ -209,6 +209,7 @@ class Strategy:
 
 def conditions_of(manner: Manner) -> tuple[Condition, ...]:
     """The conditions that stand for themselves."""
+    found: tuple[Condition | None, ...]
     match manner:
         case Trades():
             found = (manner.enter, manner.exit)
@@ -216,8 +217,8 @@ def conditions_of(manner: Manner) -> tuple[Condition, ...]:
             found = tuple(share.condition for share in shares)
         case Rotation():
             found = (manner.condition,)
-        case Purchases():
-            found = (*(each.condition for each in manner.purchases), manner.exit)
+        case purchases:
+            found = (*(each.condition for each in purchases.purchases), purchases.exit)
     return tuple(each for each in found if each is not None)
 
 

@@ -9,8 +9,6 @@ import yaml
 
 from .tree import (
     Amount,
-    Calculation,
-    Compare,
     Condition,
     Field,
     Group,
@@ -19,7 +17,6 @@ from .tree import (
     Manner,
     Number,
     Parameter,
-    Purchases,
     Rotation,
     Strategy,
     Targets,
@@ -43,7 +40,8 @@ def write_strategy(strategy: Strategy) -> str:
     if strategy.indicators:
         document["indicators"] = {name: _indicator(each) for name, each in strategy.indicators.items()}
     document |= _manner(strategy.manner)
-    return yaml.dump(document, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=WIDTH)
+    written: str = yaml.dump(document, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=WIDTH)
+    return written
 
 
 class _Dumper(yaml.SafeDumper):
@@ -74,8 +72,8 @@ def _value(value: Value) -> Any:
             return value.value
         case Line(indicator=indicator, line=line):
             return f"{indicator}.{line}" if line else indicator
-        case Calculation():
-            return {value.how.value: [_value(each) for each in value.values]}
+        case calculation:
+            return {calculation.how.value: [_value(each) for each in calculation.values]}
 
 
 def _condition(condition: Condition) -> dict[str, Any]:
@@ -83,8 +81,8 @@ def _condition(condition: Condition) -> dict[str, Any]:
     match condition:
         case Group():
             return {condition.how.value: [_condition(each) for each in condition.parts], **lasting}
-        case Compare():
-            return {"value": _value(condition.value), condition.how.value: _value(condition.other), **lasting}
+        case compare:
+            return {"value": _value(compare.value), compare.how.value: _value(compare.other), **lasting}
 
 
 def _conditional(word: str, condition: Condition | None) -> dict[str, Any]:
@@ -113,9 +111,9 @@ def _manner(manner: Manner) -> dict[str, Any]:
         case Rotation():
             amounts = {word: getattr(manner, word) for word in ("hold", "every", "size")}
             return {"rotate": {"by": _value(manner.by), **_conditional("if", manner.condition), **_amounts(amounts)}}
-        case Purchases():
-            purchases = [
+        case purchases:
+            bought = [
                 {**_amounts({"size": each.size, "every": each.every}), **_conditional("if", each.condition)}
-                for each in manner.purchases
+                for each in purchases.purchases
             ]
-            return {"buy": purchases, **_conditional("exit", manner.exit)}
+            return {"buy": bought, **_conditional("exit", purchases.exit)}
