@@ -50,6 +50,7 @@ exit:
   value: price
   below: fast
 """
+PRICE = Compare(Field.CLOSE, Comparison.ABOVE, Number(1))
 PARAMETER = "name: x\nparameters:\n  a: {default: 5, minimum: 1, maximum: 7}\n"
 
 
@@ -136,6 +137,8 @@ def test_random_ones_are_written_and_read_back() -> None:
     written = [write_strategy(each) for each in strategies]
     assert [read_strategy(each) for each in written] == [*strategies]
     whole = "\n".join(written)
+    plain = replace(strategies[0], indicators={}, manner=Trades(enter=PRICE, exit=PRICE))
+    assert read_strategy(write_strategy(plain)) == plain
     assert [kind for kind in KINDS if f"type: {kind}" not in whole] == []
 
 

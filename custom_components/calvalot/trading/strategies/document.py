@@ -53,7 +53,7 @@ def read_document(text: str) -> Node:
         raise InvalidStrategy("not_yaml") from None
 
 
-def _place(mark: yaml.Mark | None) -> tuple[int, int]:
+def _place(mark: Any) -> tuple[int, int]:
     """Line and column, from 1."""
     return (mark.line + 1, mark.column + 1) if mark else (0, 0)
 
