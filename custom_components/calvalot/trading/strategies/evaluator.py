@@ -74,6 +74,12 @@ class Levels:
     profit: float | None
     reason: str = STOP_LOSS
 
+    def reached(self, low: float, high: float) -> str | None:
+        """Why a coin is sold whose price was as low and as high; where both were reached, the stop was first."""
+        if self.stop is not None and low <= self.stop:
+            return self.reason
+        return TAKE_PROFIT if self.profit is not None and high >= self.profit else None
+
 
 class Evaluator:
     """A strategy for some coins, with what its owner has chosen for its parameters.
@@ -155,15 +161,15 @@ class Evaluator:
     def watch(self, prices: Mapping[str, float], at: int) -> Decision | None:
         """Look at prices (quote) between two closes: what has come to its stop or profit is sold."""
         for coin in self._coins:
-            if (price := prices.get(coin)) is not None and (reason := self._reached(coin, price, price)):
+            if (price := prices.get(coin)) is not None and (reason := self.levels(coin).reached(price, price)):
                 self._leave(coin, reason, at)
         return self._decided(at)
 
-    def leave(self, at: int) -> Decision | None:
-        """Sell everything now, because the owner says so; the strategy goes on with the next candle."""
+    def leave(self, at: int, reason: str = BY_HAND) -> Decision | None:
+        """Sell everything now, because its owner says so or its time is over; it goes on with the next candle."""
         for coin in self._coins:
             if self.state.stands[coin].share:
-                self._leave(coin, BY_HAND, at)
+                self._leave(coin, reason, at)
         return self._decided(at)
 
     def levels(self, coin: str) -> Levels:
@@ -187,13 +193,6 @@ class Evaluator:
         """Whether the candle that was decided on last ends so many candles."""
         return (self._closed - MONDAY) // self._frame.seconds % round(self._number(every)) == 0
 
-    def _reached(self, coin: str, low: float, high: float) -> str | None:
-        """Why a coin is sold whose price was as low and as high; where both were reached, the stop was first."""
-        levels = self.levels(coin)
-        if levels.stop is not None and low <= levels.stop:
-            return levels.reason
-        return TAKE_PROFIT if levels.profit is not None and high >= levels.profit else None
-
     def _leave(self, coin: str, reason: str, at: int) -> None:
         self.state.stands[coin] = Stand(left=at)
         self._reasons[coin] = reason
@@ -213,8 +212,8 @@ class Evaluator:
                 self.state.stands[coin] = Stand(share, candle.close, candle.close, stand.left)
                 self._reasons[coin] = ENTER
             return
-        if reason := self._reached(coin, candle.low, candle.high):
-            levels = self.levels(coin)
+        levels = self.levels(coin)
+        if reason := levels.reached(candle.low, candle.high):
             stopped = reason != TAKE_PROFIT
             level = (levels.stop if stopped else levels.profit) or 0.0
             self._prices[coin] = min(level, candle.open) if stopped else max(level, candle.open)

@@ -108,11 +108,16 @@ type Condition = Compare | Group
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Range:
-    """What a parameter may be."""
+    """What a parameter may be; whole numbers only where all of these are."""
 
     default: float
     minimum: float
     maximum: float
+
+    def allows(self, value: float) -> bool:
+        """Whether it may be that."""
+        is_whole = not (self.default % 1 or self.minimum % 1 or self.maximum % 1)
+        return self.minimum <= value <= self.maximum and not (is_whole and value % 1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
