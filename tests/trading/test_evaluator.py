@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 import gc
 import json
 import os
+from pathlib import Path
 from random import Random
 import time
 import tracemalloc
@@ -12,7 +13,7 @@ import pytest
 
 from custom_components.calvalot.trading.market.candles import Candle, TimeFrame
 from custom_components.calvalot.trading.strategies.evaluator import Decision, Evaluator, Levels, State
-from custom_components.calvalot.trading.strategies.library import READY_MADE, ready_made
+from custom_components.calvalot.trading.strategies.library import READY_MADE, strategy_text
 from custom_components.calvalot.trading.strategies.reader import read_strategy
 
 from .random_strategies import BEGIN, random_candles, random_strategies
@@ -364,7 +365,7 @@ def _start(evaluator: Evaluator, candles: Candles, number: int) -> int:
 def test_one_by_one_in_bulk_and_across_restarts() -> None:
     """Every decision and what is remembered at the end are the same: for random strategies and the ready-made ones."""
     random = Random(7)
-    ready = [read_strategy(ready_made(name)) for name in READY_MADE]
+    ready = [read_strategy(strategy_text(name, Path())) for name in READY_MADE]
     decided = 0
     for number, strategy in enumerate([*ready, *random_strategies(COUNT // 2, 7)]):
         coins = ("BTC", "ETH", "SOL")[: 1 + number % 3]
@@ -404,7 +405,7 @@ def test_state_of_before_its_coins() -> None:
 def test_memory_is_flat() -> None:
     """A strategy on five coins keeps no more after 9,000 candles than after 1,000."""
     coins = ("A", "B", "C", "D", "E")
-    evaluator = Evaluator(read_strategy(ready_made("averages_crossing")), coins, FRAME)
+    evaluator = Evaluator(read_strategy(strategy_text("averages_crossing", Path())), coins, FRAME)
     random = Random(9)
 
     def feed(begin: int, count: int) -> int:

@@ -13,7 +13,7 @@ import pytest
 from custom_components.calvalot.trading.market.candles import TimeFrame
 from custom_components.calvalot.trading.strategies.document import LARGEST, InvalidStrategy, read_document
 from custom_components.calvalot.trading.strategies.indicators import KINDS
-from custom_components.calvalot.trading.strategies.library import READY_MADE, ready_made
+from custom_components.calvalot.trading.strategies.library import READY_MADE, strategy_text
 from custom_components.calvalot.trading.strategies.reader import read_strategy
 from custom_components.calvalot.trading.strategies.sentence import Sentences
 from custom_components.calvalot.trading.strategies.tree import (
@@ -164,7 +164,7 @@ def test_sentences_have_no_gap(language: str) -> None:
 
 def test_sentence_as_people_say_it() -> None:
     """A whole one, in both languages, with what was chosen."""
-    strategy = read_strategy(ready_made("averages_crossing"))
+    strategy = read_strategy(strategy_text("averages_crossing", Path()))
     english = Sentences("en", texts("en")).say(strategy, ["BTC"], TimeFrame.H1, {"short": 10})
     assert english == (
         "Buys BTC for 100% when the 10-candle average crosses above the 50-candle average and the RSI (14) is below 70. "
@@ -180,19 +180,43 @@ def test_sentence_as_people_say_it() -> None:
 @pytest.mark.parametrize("name", READY_MADE)
 def test_ready_made(name: str) -> None:
     """Each is read, and says what it is for, where it comes from and when it fails."""
-    strategy = read_strategy(ready_made(name))
+    strategy = read_strategy(strategy_text(name, Path()))
     assert all((strategy.idea, strategy.source, strategy.weaknesses))
     assert strategy.parameters
     assert read_strategy(write_strategy(strategy)) == strategy
 
 
 def test_ready_made_ones_are_those_of_the_folder() -> None:
-    """None is forgotten, and a name that is none of theirs opens no file."""
+    """None is forgotten."""
     folder = TRANSLATIONS.parent / "trading" / "strategies" / "ready_made"
     assert {each.stem for each in folder.iterdir()} == {*READY_MADE}
     assert len(READY_MADE) >= 8
-    with pytest.raises(KeyError):
-        ready_made("../reader")
+
+
+def test_files(tmp_path: Path) -> None:
+    """One of the owner's is found with and without its ending; a name leads nowhere else, and a ready-made one comes first."""
+    (tmp_path / "mine.yaml").write_text(SIMPLE)
+    assert strategy_text("mine", tmp_path) == strategy_text("mine.yaml", tmp_path) == SIMPLE
+    (tmp_path / "macd.yaml").write_text(SIMPLE)
+    assert strategy_text("macd", tmp_path) != SIMPLE
+    (tmp_path / "large.yaml").write_text("#" * 1_000_000)
+    assert refused(strategy_text("large", tmp_path)).key == "too_large"
+    (tmp_path / "bytes.yaml").write_bytes(b"name: \xff")
+    (tmp_path / "folder.yaml").mkdir()
+    for name, key in {
+        "other": "no_file",
+        "folder": "no_file",
+        "../mine": "file_name",
+        "": "file_name",
+        "a/b": "file_name",
+        "bytes": "not_yaml",
+    }.items():
+        with pytest.raises(InvalidStrategy) as caught:
+            strategy_text(name, tmp_path)
+        assert caught.value.key == key
+        for language in LANGUAGES:
+            said = json.loads((TRANSLATIONS / f"{language}.json").read_text("utf-8"))["exceptions"]
+            assert said[f"strategy_{key}"]["message"].format_map(caught.value.placeholders)
 
 
 # What is refused
@@ -339,6 +363,6 @@ def test_numbers_and_texts_are_told_apart() -> None:
 
 def test_chosen_parameters() -> None:
     """Those that were chosen count, the others are as they are without."""
-    strategy = read_strategy(ready_made("macd"))
+    strategy = read_strategy(strategy_text("macd", Path()))
     assert strategy.values({"strength": 30, "unknown": 3}) == {"strength": 30, "trailing": 10}
     assert replace(strategy, parameters={}).defaults == {}
