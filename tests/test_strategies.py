@@ -21,7 +21,6 @@ from custom_components.calvalot.trading.strategies.library import READY_MADE, st
 from simulators.exchange import ExchangeSimulator
 
 from .entities import poll
-from .market import followed, until
 from .test_allocation import answer, put, weights
 from .test_subentry_flow import ask, change
 
@@ -232,28 +231,6 @@ async def test_several_in_one_portfolio(
     )
     assert (result["type"], result["reason"]) == (FlowResultType.ABORT, "reconfigure_successful")
     assert entry.subentries[subentry.subentry_id].title == "MACD ETH"
-
-
-async def test_stop_on_the_stream(hass: HomeAssistant, exchange: ExchangeSimulator) -> None:
-    """The candles come over the stream, and a price that has come to the stop starts a cycle."""
-    write(hass)
-    price = float(exchange.price("BTCUSDC"))
-    closed(hass, exchange, "BTC", [price])
-    entry = await portfolio(hass, exchange)
-    assert await weights(hass)
-    await until(hass, lambda: followed(exchange) >= {"btcusdc@kline_1h"})
-    await until(hass, lambda: len(followed(exchange)) == 2)
-    exchange.set_price("BTCUSDC", price * 0.96)
-    await exchange.streams.flush()
-    exchange.set_price("BTCUSDC", price * 0.94)
-    await exchange.streams.flush()
-
-    bought = entry.runtime_data.data.last_signal_id
-    await until(hass, lambda: entry.runtime_data.data.last_signal_id != bought)
-    await until(hass, lambda: not entry.runtime_data.data.positions)
-    assert (await answer(hass, "get_signals"))["signals"][0]["reasoning"] == "stop_loss: BTC"
-    await until(hass, lambda: followed(exchange) == {"btcusdc@kline_1h"})
-    assert await hass.config_entries.async_unload(entry.entry_id)
 
 
 async def test_days(hass: HomeAssistant, exchange: ExchangeSimulator, freezer: FrozenDateTimeFactory) -> None:
