@@ -167,8 +167,8 @@ def test_sentence_as_people_say_it() -> None:
     strategy = read_strategy(strategy_text("averages_crossing", Path()))
     english = Sentences("en", texts("en")).say(strategy, ["BTC"], TimeFrame.H1, {"short": 10})
     assert english == (
-        "Buys BTC for 100% when the 10-candle average crosses above the 50-candle average and the RSI (14) is below 70. "
-        "Sells when the 10-candle average crosses below the 50-candle average. Looks at closed candles of 1h."
+        "Buys BTC for 100% when the average over 10 candles crosses above the average over 50 candles and the RSI (14) is below 70. "
+        "Sells when the average over 10 candles crosses below the average over 50 candles. Looks at closed candles of 1h."
     )
     strategy = read_strategy(SIMPLE.replace("length: 20", "length: 1").replace("below: fast", "below: 1234.5"))
     assert Sentences("fr", texts("fr")).say(strategy) == (

@@ -10,6 +10,7 @@ from .tree import (
     Compare,
     Condition,
     Field,
+    How,
     Junction,
     Line,
     Number,
@@ -23,6 +24,8 @@ from .tree import (
     number_of,
 )
 
+_SIGNS = {How.SUM: "+", How.DIFFERENCE: "−", How.PRODUCT: "×", How.RATIO: "÷"}
+
 
 class Sentences:
     """Says strategies; `texts` are those of a language (`rule_…`), by key."""
@@ -30,6 +33,7 @@ class Sentences:
     def __init__(self, language: str, texts: Mapping[str, str]) -> None:
         self._texts = texts
         french = language.partition("-")[0] == "fr"
+        self.semicolon = "\u00a0; " if french else "; "
         self._marks = str.maketrans({",": "\u00a0", ".": ","}) if french else {}
 
     def say(
@@ -173,8 +177,9 @@ class _Saying:
                 return self._line(value)
             case calculation:
                 said = [self._value(each) for each in calculation.values]
-                join = self._words.text(f"{calculation.how.value}_join")
-                return self._words.text(calculation.how.value, values=join.join(said))
+                if sign := _SIGNS.get(calculation.how):
+                    return f"({f' {sign} '.join(said)})"
+                return self._words.text(calculation.how.value, values=self._words.semicolon.join(said))
 
     def _line(self, line: Line) -> str:
         indicator = self._strategy.indicators[line.indicator]
