@@ -274,3 +274,65 @@ async def test_away(hass: HomeAssistant, exchange: ExchangeSimulator) -> None:
     closed(hass, exchange, "BTC", [1000])
     await poll(hass, entry)
     assert await weights(hass)
+
+
+async def test_checked(hass: HomeAssistant, exchange: ExchangeSimulator) -> None:
+    """A name or a text is answered with a sentence, or with what is wrong and where."""
+    write(hass)
+    await portfolio(hass, exchange)
+    told = await answer(hass, "check_strategy", strategy="averages_crossing", coin="btc", parameters={"short": 10})
+    assert told["sentence"].startswith("Buys BTC for 100% when the average over 10 candles crosses above")
+    assert (told["valid"], told["name"], told["time_frame"]) == (True, "Averages crossing", "4h")
+    assert (told["warm_up"], told["parameters"]["short"], told["parameters"]["long"]) == (113, 10, 50)
+    told = await answer(hass, "check_strategy", rules=RULES, time_frame="1d")
+    assert told["sentence"].endswith("Looks at closed candles of 1d.")
+    wrong = await answer(hass, "check_strategy", rules=RULES.replace("size", "sise"))
+    assert wrong == {
+        "valid": False,
+        "problem": "Line 4, column 1: the word sise is not known here. Is size meant?",
+        "line": 4,
+        "column": 1,
+    }
+    assert (await answer(hass, "check_strategy"))["valid"] is False
+    beyond = await answer(hass, "check_strategy", strategy="macd", parameters={"strength": 99})
+    assert beyond["problem"].startswith("strength has to be a number from 0 to 60")
+
+
+async def test_told(hass: HomeAssistant, exchange: ExchangeSimulator) -> None:
+    """Each strategy of a portfolio: what it does, how far it is, what it wants and why."""
+    write(hass)
+    closed(hass, exchange, "BTC", [1000])
+    entry = await portfolio(hass, exchange)
+    await ask(hass, entry, "strategy", weight=40, coin=["ETH"], strategy="macd", share=100, paused=True)
+    await poll(hass, entry)
+    first, second = (await answer(hass, "get_strategies"))["strategies"]
+    assert first["decided"]
+    assert first | {"decided": None} == {
+        "source": "strategy",
+        "name": "Mine",
+        "sentence": "Buys BTC for 80% when the price is above 100. Sells when the price is below 990. "
+        "Sells at 5% below the price it bought at. Looks at closed candles of 1h.",
+        "coins": ["BTC"],
+        "time_frame": "1h",
+        "warm_up": {"count": 1, "needed": 1},
+        "shares": {"BTC": 80.0},
+        "levels": {"BTC": {"stop": 950.0, "profit": None}},
+        "decided": None,
+        "reason": "enter: BTC",
+        "problem": None,
+        "paused": False,
+    }
+    assert (second["name"], second["paused"], second["shares"], second["decided"]) == ("MACD", True, {}, None)
+
+
+async def test_rules_that_an_older_version_took(hass: HomeAssistant, exchange: ExchangeSimulator) -> None:
+    """What cannot be read any more trades nothing, and is said."""
+    write(hass)
+    closed(hass, exchange, "BTC", [1000])
+    entry = await portfolio(hass, exchange)
+    hass.config_entries.async_update_entry(entry, options={**entry.options, "rules": "name: x\n"})
+    await hass.async_block_till_done()
+    await poll(hass, entry)
+    (told,) = (await answer(hass, "get_strategies"))["strategies"]
+    assert (told["problem"], told["name"], told["sentence"]) == ("strategy_invalid", None, None)
+    assert await weights(hass) == {"BTC": pytest.approx(80, abs=1)}

@@ -38,8 +38,7 @@ class StrategyHints:
         for state in self._engine.members:
             if not isinstance(source := state.source, StrategySource):
                 continue
-            coins, frame = source.followed
-            wanted |= {(self._symbol(coin), frame) for coin in coins}
+            wanted |= {(self._symbol(coin), source.settings.frame) for coin in source.settings.coins}
             for coin, levels in source.levels.items():
                 self._levels.setdefault(self._symbol(coin), []).append(levels)
         for key in self._candles.keys() - wanted:

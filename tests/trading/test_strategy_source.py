@@ -106,7 +106,8 @@ async def test_decides_on_closed_candles() -> None:
     assert house.source.current(Moment(now=house.now, prices={})) is signal
     assert house.source.targets == {"BTC": 1}
     assert house.source.progress == Progress(1, 1)
-    assert house.source.followed == (("BTC",), FRAME)
+    assert house.source.signal is signal
+    assert house.source.settings is house.settings
     out = await house.show(3, BTC=7)
     assert (out.wants, out.targets) == (Allocation(), {"BTC": 0})
 

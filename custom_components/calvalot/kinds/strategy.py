@@ -1,11 +1,14 @@
 """A strategy on candles, a ready-made one or the owner's own file: which coins, how often, within what dates."""
 
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, override
 
+from homeassistant.config_entries import ConfigEntry
 from homeassistant.core import HomeAssistant
+from homeassistant.helpers import config_validation as cv
 from homeassistant.helpers.selector import (
     DateSelector,
     ObjectSelector,
@@ -17,6 +20,7 @@ from homeassistant.helpers.translation import async_get_translations
 from homeassistant.util import dt as dt_util
 import voluptuous as vol
 
+from ..actions import Action, coin_code
 from ..const import CONF_QUOTE_ASSET, DEFAULT_QUOTE_ASSET, DOMAIN
 from ..form_input import InvalidInput
 from ..forms import Number, async_ranges, errors_of
@@ -28,11 +32,15 @@ from ..trading.decimals import HUNDRED
 from ..trading.exchanges.symbols import symbol_of
 from ..trading.market.candles import Candle, TimeFrame
 from ..trading.market.history import closed_candles
+from ..trading.responses import Json, iso
 from ..trading.signal import SourceKind
+from ..trading.sources.state import SourceState
 from ..trading.sources.strategy import ReadCandles, StrategySettings, StrategySource
 from ..trading.strategies.document import InvalidStrategy
+from ..trading.strategies.evaluator import Evaluator
 from ..trading.strategies.library import READY_MADE, strategy_text
 from ..trading.strategies.reader import read_strategy
+from ..trading.strategies.sentence import Sentences
 from ..trading.strategies.tree import Strategy
 from .base import Fields, SourceType
 
@@ -147,12 +155,102 @@ class StrategyType(SourceType):
         """With the rules: other ones are another strategy, though the form shows their name only."""
         return {**super().shown(stored), CONF_RULES: stored.options.get(CONF_RULES)}
 
+    @override
+    def actions(self) -> tuple[Action, ...]:
+        """What looks at rules, and at the strategies of a portfolio."""
+        return (
+            Action(
+                "check_strategy",
+                _check_strategy,
+                {
+                    vol.Exclusive(CONF_RULES, CONF_STRATEGY): cv.string,
+                    vol.Exclusive(CONF_STRATEGY, CONF_STRATEGY): cv.string,
+                    vol.Optional(CONF_COIN, default=list): vol.All(cv.ensure_list, [coin_code]),
+                    vol.Optional(CONF_TIME_FRAME): vol.In([frame.value for frame in TimeFrame]),
+                    vol.Optional(CONF_PARAMETERS, default=dict): dict,
+                },
+                admin=False,
+            ),
+            Action("get_strategies", _get_strategies, admin=False),
+        )
+
 
 async def async_problem(hass: HomeAssistant, problem: InvalidStrategy) -> str:
     """Why a strategy is refused, in Home Assistant's language."""
     texts = await async_get_translations(hass, hass.config.language, "exceptions", {DOMAIN})
     key = f"component.{DOMAIN}.exceptions.strategy_{problem.key}.message"
     return texts[key].format_map(problem.placeholders)
+
+
+async def _sentences(hass: HomeAssistant) -> Sentences:
+    """What says strategies in Home Assistant's language."""
+    texts = await async_get_translations(hass, hass.config.language, "common", {DOMAIN})
+    start = f"component.{DOMAIN}.common."
+    return Sentences(hass.config.language, {key.removeprefix(start): text for key, text in texts.items()})
+
+
+async def _check_strategy(hass: HomeAssistant, _entry: ConfigEntry[Any], data: Mapping[str, Any]) -> Json:
+    """Whether rules, or a strategy by its name, can be used, and what they say; else why not, and where."""
+    try:
+        name, folder = data.get(CONF_STRATEGY, ""), strategies_folder(hass)
+        text: str = data.get(CONF_RULES, "") or await hass.async_add_executor_job(strategy_text, name, folder)
+        strategy = await hass.async_add_executor_job(read_strategy, text)
+        chosen = _parameters(hass, strategy, data[CONF_PARAMETERS])
+    except InvalidStrategy as err:
+        where = {"line": err.line or None, "column": err.column or None}
+        return {"valid": False, "problem": await async_problem(hass, err), **where}
+    except InvalidInput as err:
+        texts = await async_get_translations(hass, hass.config.language, "config", {DOMAIN})
+        said = texts[f"component.{DOMAIN}.config.error.{err.errors[CONF_PARAMETERS]}"]
+        return {"valid": False, "problem": said.format_map(err.placeholders), "line": None, "column": None}
+    coins = tuple(data[CONF_COIN])
+    frame = TimeFrame(data.get(CONF_TIME_FRAME, strategy.time_frame))
+    evaluator = await hass.async_add_executor_job(Evaluator, strategy, coins or ("",), frame, chosen)
+    return {
+        "valid": True,
+        "name": strategy.name,
+        "sentence": (await _sentences(hass)).say(strategy, coins, frame, chosen),
+        "time_frame": frame.value,
+        "parameters": strategy.values(chosen),
+        "warm_up": evaluator.warm_up,
+    }
+
+
+async def _get_strategies(hass: HomeAssistant, entry: ConfigEntry[Any], _data: Mapping[str, Any]) -> Json:
+    """The strategies of a portfolio: what each says, how far its indicators are, what it wants and why."""
+    states = [
+        (state, state.source) for state in entry.runtime_data.engine.members if isinstance(state.source, StrategySource)
+    ]
+    words, paused = await _sentences(hass), entry.runtime_data.settings.paused_sources
+    return {
+        "strategies": [
+            {
+                **await hass.async_add_executor_job(_told, state, source, words),
+                "paused": state.key in paused,
+            }
+            for state, source in states
+        ]
+    }
+
+
+def _told(state: SourceState, source: StrategySource, words: Sentences) -> Json:
+    """One strategy as it is now."""
+    settings, progress, signal = source.settings, source.progress, source.signal
+    told: Json = {"source": state.key, "name": None, "sentence": None}
+    with suppress(InvalidStrategy):
+        strategy = read_strategy(settings.text)
+        said = words.say(strategy, settings.coins, settings.frame, settings.parameters)
+        told |= {"name": strategy.name, "sentence": said}
+    return told | {
+        "coins": list(settings.coins),
+        "time_frame": settings.frame.value,
+        "warm_up": progress and {"count": progress.count, "needed": progress.needed},
+        "shares": {coin: float(share * HUNDRED) for coin, share in (source.targets or {}).items()},
+        "levels": {coin: {"stop": levels.stop, "profit": levels.profit} for coin, levels in source.levels.items()},
+        "decided": iso(signal.created_at) if signal else None,
+        "reason": signal.reasoning if signal else None,
+        "problem": state.problem and state.problem.key,
+    }
 
 
 async def _read(hass: HomeAssistant, name: str) -> tuple[str, Strategy]:

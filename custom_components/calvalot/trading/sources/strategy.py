@@ -147,14 +147,19 @@ class StrategySource:
         return self._signal.targets if self._signal else None
 
     @property
+    def settings(self) -> StrategySettings:
+        """What it is set to."""
+        return self._settings
+
+    @property
+    def signal(self) -> Signal | None:
+        """What it said last."""
+        return self._signal
+
+    @property
     def progress(self) -> Progress | None:
         """How far its indicators are; None before it has looked at anything."""
         return Progress(self._evaluator.warmed, self._evaluator.warm_up) if self._evaluator else None
-
-    @property
-    def followed(self) -> tuple[tuple[str, ...], TimeFrame]:
-        """The coins whose candles it looks at, and their time frame."""
-        return self._settings.coins, self._settings.frame
 
     @property
     def levels(self) -> Mapping[str, Levels]:
