@@ -21,7 +21,7 @@ from homeassistant.util import dt as dt_util
 import voluptuous as vol
 
 from ..actions import Action, coin_code
-from ..const import CONF_QUOTE_ASSET, DEFAULT_QUOTE_ASSET, DOMAIN
+from ..const import CONF_QUOTE_ASSET, DEFAULT_COINS, DEFAULT_QUOTE_ASSET, DOMAIN
 from ..form_input import InvalidInput
 from ..forms import Number, async_ranges, errors_of
 from ..market import async_market
@@ -77,8 +77,8 @@ class StrategyType(SourceType):
         (share,) = NUMBERS
         return vol.Schema(
             {
-                vol.Required(CONF_COIN): coin_list(()),
-                vol.Required(CONF_STRATEGY): strategies,
+                vol.Required(CONF_COIN, default=list(DEFAULT_COINS[:1])): coin_list(()),
+                vol.Required(CONF_STRATEGY, default=READY_MADE[0]): strategies,
                 vol.Optional(CONF_TIME_FRAME): choice(TimeFrame, CONF_TIME_FRAME),
                 share.marker: share.selector(""),
                 vol.Optional(CONF_FROM): DateSelector(),
