@@ -10,11 +10,28 @@ from typing import Any
 
 
 def ask_oracles(cases: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """The oracles' figures of histories: `returns` by day (fractions), `flows` as (day, EUR paid out)."""
+    """The oracles' figures: of histories (`returns` by day, fractions; `flows` as (day, EUR paid out)), or of `candles`.
+
+    Candles are lists of figures by name; `indicators` are asked of TA-Lib by name as (function, numbers of the figures it takes and
+    of its settings), and answered with one list per line, in which nothing stands where there is no value.
+    """
     setup = Path(__file__).parents[1] / "scripts" / "setup"
     python = subprocess.run([setup, "--oracles"], capture_output=True, text=True, check=True).stdout.strip()
     done = subprocess.run([python, __file__], input=json.dumps(cases), capture_output=True, text=True, check=True)
     found: list[dict[str, Any]] = json.loads(done.stdout)
+    return found
+
+
+def _indicators(case: Mapping[str, Any]) -> dict[str, Any]:
+    import numpy as np
+    import talib
+
+    figures = {name: np.array(each, dtype=float) for name, each in case["candles"].items()}
+    found = {}
+    for name, (function, of, settings) in case["indicators"].items():
+        lines = getattr(talib, function)(*(figures[each] for each in of), **settings)
+        lines = lines if isinstance(lines, (tuple, list)) else (lines,)
+        found[name] = [[None if np.isnan(each) else float(each) for each in line] for line in lines]
     return found
 
 
@@ -37,4 +54,5 @@ def _reckon(case: Mapping[str, Any]) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    json.dump([_reckon(each) for each in json.load(sys.stdin)], sys.stdout)
+    asked = json.load(sys.stdin)
+    json.dump([_indicators(each) if "candles" in each else _reckon(each) for each in asked], sys.stdout)

@@ -19,6 +19,7 @@ from yarl import URL
 
 from custom_components.calvalot.condition import CONDITIONS
 from custom_components.calvalot.const import EXAMPLE_LEADER_URL
+from custom_components.calvalot.trading.strategies.reader import read_strategy
 from custom_components.calvalot.trigger import TRIGGERS
 from simulators.exchange import ExchangeSimulator
 from simulators.leader import LeaderSimulator
@@ -47,6 +48,7 @@ SENTENCES = next(block for block in BLOCKS if "intents" in block)
 CONVERSION = next(block for block in BLOCKS if "action" in block)
 PROMETHEUS = next(block for block in BLOCKS if "prometheus" in block)
 ALERT = next(block for block in BLOCKS if isinstance(block, list))
+STRATEGY = next(example for language, example in EXAMPLES if language == "yaml" and "\nenter:" in example)
 PUSH = next(example for language, example in EXAMPLES if language == "python")
 
 
@@ -89,8 +91,14 @@ def test_every_example_is_run() -> None:
     source = Path(__file__).read_text("utf-8")
     assert [alias for alias in AUTOMATIONS if f'"{alias}"' not in source] == []
     others = [block for block in BLOCKS if not ("triggers" in block or "automation" in block)]
-    assert others == [SENTENCES, CONVERSION, PROMETHEUS, ALERT]
+    assert others == [SENTENCES, CONVERSION, PROMETHEUS, ALERT, parse_yaml(STRATEGY)]
     assert [example for language, example in EXAMPLES if language not in {"yaml", "bash"}] == [PUSH]
+
+
+def test_strategy() -> None:
+    """The example is read as it stands."""
+    strategy = read_strategy(STRATEGY)
+    assert (strategy.name, strategy.defaults) == ("Averages crossing", {"short": 20})
 
 
 @pytest.mark.parametrize(

@@ -49,7 +49,7 @@ async def start(hass: HomeAssistant) -> str:
     menu = await hass.config_entries.flow.async_init(DOMAIN, context={"source": "user"})
     assert menu["type"] is FlowResultType.MENU
     assert menu["step_id"] == "user"
-    assert menu["menu_options"] == ["leader", "allocation", "alerts", "manual"]
+    assert menu["menu_options"] == ["leader", "allocation", "strategy", "alerts", "manual"]
     form = await hass.config_entries.flow.async_configure(menu["flow_id"], {"next_step_id": "leader"})
     assert_form(form, "leader", {})
     return form["flow_id"]

@@ -101,6 +101,8 @@ def test_what_is_for_everybody_only_reads() -> None:
         "get_conversions",
         "get_signals",
         "get_alerts",
+        "check_strategy",
+        "get_strategies",
         "get_cash_flows",
         "get_candles",
         "get_history",

@@ -60,6 +60,8 @@ READ: dict[str, dict[str, Any]] = {
     "get_trades": {},
     "get_orders": {},
     "get_alerts": {},
+    "check_strategy": {"strategy": "macd"},
+    "get_strategies": {},
     "get_signals": {},
     "get_cash_flows": {},
     "get_history": {},

@@ -304,9 +304,9 @@ def test_categories() -> None:
         *("triggers", "conditions", "device_automation", "system_health"),
         "common",
     }
-    # test_logbook.py, test_intent.py, test_config_flow.py, test_cards.py, test_reports.py
+    # test_logbook.py, test_intent.py, test_config_flow.py, test_cards.py, test_reports.py, trading/test_strategies.py
     common = load("translations/en.json")["common"]
-    starts = ("logbook_", "answer_", "setup_", "reason_", "problem_", "card_", "report_")
+    starts = ("logbook_", "answer_", "setup_", "reason_", "problem_", "card_", "report_", "rule_")
     assert [key for key in common if not key.startswith(starts)] == []
 
 
@@ -355,6 +355,15 @@ def test_services() -> None:
     assert described.keys() == load("icons.json")["services"].keys()
 
 
+def strategy_refusals() -> set[str]:
+    """Why a strategy may be refused; a word that is not known, with the one that is meant and without."""
+    text = "".join(path.read_text("utf-8") for path in (ROOT / "trading" / "strategies").glob("*.py"))
+    unknown = set(re.findall(r'"(unknown_\w+)"', text))
+    plain = set(re.findall(r'(?:refused|InvalidStrategy)\(\s*"(\w+)"', text))
+    ranges = set(re.findall(r'key = "(\w+)" if bounds.whole else "(\w+)"', text)[0])
+    return plain | ranges | unknown | {f"{key}_meant" for key in unknown}
+
+
 def test_exceptions() -> None:
     """Each exception that is raised has its text, there or as an error of a repair, and each text is raised."""
     # A follower that is not active refuses in the name of its status.
@@ -371,6 +380,7 @@ def test_exceptions() -> None:
     raised |= {
         *allocation.EXCEPTIONS.values(),
         *(f"{each.name}_not_confirmed" for each in services.ACTIONS if each.previews),
+        *(f"strategy_{key}" for key in strategy_refusals()),
     }
     translated = set(load("translations/en.json")["exceptions"])
     assert translated - raised == set()

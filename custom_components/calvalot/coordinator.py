@@ -26,6 +26,7 @@ from .ranking import async_ranking
 from .registry import connection_of, fields_of, sources_of
 from .scheduler import Scheduler
 from .settings import entry_settings, exchange_of, poll_interval, version
+from .strategy_hints import StrategyHints
 from .trading.engine import Engine
 from .trading.errors import CommandError
 from .trading.events import Event
@@ -96,6 +97,7 @@ class CalvalotCoordinator(DataUpdateCoordinator[Snapshot]):
             self.async_set_update_error,
         )
         self._looked_on: date | None = None
+        self.strategies = StrategyHints(self.market, self.engine, self.scheduler)
         self.hints: AccountHints | None = None
         if self.settings.mode is Mode.LIVE:
             self.hints = AccountHints(hass, entry, self.exchange, self.engine, self.scheduler)
@@ -160,6 +162,7 @@ class CalvalotCoordinator(DataUpdateCoordinator[Snapshot]):
             self._stop_listening = None
         self.scheduler.stop()
         self.live.async_end()
+        self.strategies.async_end()
         if self.hints:
             self.hints.async_end()
         await self.market.async_leave(self.config_entry)
@@ -190,6 +193,7 @@ class CalvalotCoordinator(DataUpdateCoordinator[Snapshot]):
     def _follow(self) -> None:
         """Follow what the portfolio needs of the streams now."""
         self.live.async_follow(self.engine.symbols)
+        self.strategies.async_follow()
         if self.hints:
             self.hints.async_follow()
 

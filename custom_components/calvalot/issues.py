@@ -13,6 +13,7 @@ from homeassistant.util import dt as dt_util
 from yarl import URL
 
 from .const import (
+    CONF_LEADER_URL,
     CONF_QUOTE_ASSET,
     CONF_REFUSED_BY,
     CONF_REFUSED_SOURCE,
@@ -20,7 +21,6 @@ from .const import (
     DOMAIN,
     UNKNOWN_ORDER_GRACE,
 )
-from .registry import type_of
 from .trading.decimals import ZERO, decimal_text
 from .trading.errors import InvalidKey, LeaderForbidden, LeaderSignalsOff
 from .trading.ledger.records import CashFlow, OrderRecord
@@ -110,7 +110,7 @@ def source_name(entry: ConfigEntry[Any], key: str) -> str:
     """What a source of an entry is called: a further one by its title, the first one by its address, or as the entry."""
     if (subentry := entry.subentries.get(key)) is not None:
         return subentry.title
-    return URL(type_of(entry.data).address(entry.data) or "").host or entry.title
+    return URL(entry.data.get(CONF_LEADER_URL, "")).host or entry.title
 
 
 def coins_text(quantities: Mapping[str, Decimal]) -> str:
@@ -165,7 +165,7 @@ def _alerts_silent(snapshot: Snapshot, entry: ConfigEntry[Any]) -> Mapping[str, 
 
 
 def _plain_http(_snapshot: Snapshot, entry: ConfigEntry[Any]) -> Mapping[str, str] | None:
-    url = URL(type_of(entry.data).address(entry.data) or "")
+    url = URL(entry.data.get(CONF_LEADER_URL, ""))
     return {"host": url.host or ""} if url.scheme == "http" and not is_private(str(url)) else None
 
 

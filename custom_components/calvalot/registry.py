@@ -12,6 +12,7 @@ from .kinds.allocation import AllocationType
 from .kinds.base import Fields, SourceType
 from .kinds.leader import LeaderType
 from .kinds.manual import ManualType
+from .kinds.strategy import StrategyType
 from .settings import first_key, weights_of
 from .trading.decimals import HUNDRED
 from .trading.sources.base import Source
@@ -19,6 +20,7 @@ from .trading.sources.base import Source
 _TYPES: tuple[SourceType, ...] = (
     LeaderType(),
     AllocationType(),
+    StrategyType(),
     AlertsType(),
     ManualType(),
 )
@@ -41,8 +43,8 @@ def kinds_of(entry: ConfigEntry[Any]) -> Mapping[str, SourceType]:
 def stored_of(entry: ConfigEntry[Any], key: str) -> Fields:
     """What an entry stores of one of its sources."""
     if (subentry := entry.subentries.get(key)) is not None:
-        return Fields(data=subentry.data, options=subentry.data)
-    return Fields(data=entry.data, options=entry.options)
+        return Fields(data=subentry.data, options=subentry.data, portfolio=entry.data)
+    return Fields(data=entry.data, options=entry.options, portfolio=entry.data)
 
 
 def connection_of(entry: ConfigEntry[Any]) -> Mapping[str, Any]:

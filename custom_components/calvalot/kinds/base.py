@@ -18,12 +18,14 @@ from ..trading.sources.base import Source
 class Fields:
     """What a source's form is stored as: what connects in the entry's data, what may be tuned in its options.
 
-    What was `made` is shown to be copied, once: it cannot be read from what is stored.
+    What was `made` is shown to be copied, once: it cannot be read from what is stored. `portfolio` is what connects the
+    portfolio, where a source's own fields stand beside it.
     """
 
     data: Mapping[str, Any] = field(default_factory=dict[str, Any])
     options: Mapping[str, Any] = field(default_factory=dict[str, Any])
     made: Mapping[str, str] = field(default_factory=dict[str, str])
+    portfolio: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 
 class SourceType(ABC):

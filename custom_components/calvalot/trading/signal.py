@@ -33,6 +33,7 @@ class SourceKind(StrEnum):
     LEADER = "leader"
     ALLOCATION = "allocation"
     ALERTS = "alerts"
+    STRATEGY = "strategy"
     MANUAL = "manual"
     BLEND = "blend"
 

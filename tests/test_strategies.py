@@ -1,0 +1,338 @@
+"""Strategies in Home Assistant: set up, refused, traded at the close and at a stop, several in one portfolio."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from freezegun.api import FrozenDateTimeFactory
+from homeassistant.config_entries import SOURCE_RECONFIGURE, ConfigEntryState, ConfigFlowResult
+from homeassistant.core import HomeAssistant
+from homeassistant.data_entry_flow import FlowResultType
+from homeassistant.util import dt as dt_util
+import pytest
+from pytest_homeassistant_custom_component.common import MockConfigEntry
+
+from custom_components.calvalot.const import DOMAIN
+from custom_components.calvalot.market import async_market
+from custom_components.calvalot.trading.market.candles import Candle, TimeFrame
+from custom_components.calvalot.trading.sources.strategy import StrategySource
+from custom_components.calvalot.trading.strategies.library import READY_MADE, strategy_text
+from simulators.exchange import ExchangeSimulator
+
+from .entities import poll
+from .test_allocation import answer, put, weights
+from .test_subentry_flow import ask, change
+
+HOUR = 3600
+RULES = "name: Mine\nenter: {value: price, above: 100}\nexit: {value: price, below: 990}\nsize: 80\nstop_loss: 5\n"
+FIELDS: dict[str, Any] = {"coin": ["BTC"], "strategy": "mine", "share": 100}
+
+
+def write(hass: HomeAssistant, text: str | bytes = RULES, name: str = "mine") -> Path:
+    """A file of the owner's."""
+    path = Path(hass.config.path("calvalot", "strategies", f"{name}.yaml"))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return path
+
+
+async def begin(hass: HomeAssistant, **fields: Any) -> ConfigFlowResult:
+    """Choose a strategy and fill its form in."""
+    menu = await hass.config_entries.flow.async_init(DOMAIN, context={"source": "user"})
+    form = await hass.config_entries.flow.async_configure(menu["flow_id"], {"next_step_id": "strategy"})
+    assert (form["type"], form["step_id"]) == (FlowResultType.FORM, "strategy")
+    return await put(hass, form["flow_id"], **{**FIELDS, **fields})
+
+
+async def portfolio(hass: HomeAssistant, exchange: ExchangeSimulator, **fields: Any) -> MockConfigEntry:
+    """A portfolio on paper that a strategy leads."""
+    result = await begin(hass, **fields)
+    assert result["step_id"] == "exchange", result["errors"]
+    result = await put(hass, result["flow_id"], trading_mode="dry_run", exchange_url=exchange.url)
+    result = await put(hass, result["flow_id"], initial_budget=1000, quote_asset="USDC")
+    assert result["type"] is FlowResultType.CREATE_ENTRY, result["errors"]
+    await hass.async_block_till_done()
+    entry: MockConfigEntry = result["result"]  # type: ignore[assignment]
+    assert entry.state is ConfigEntryState.LOADED
+    return entry
+
+
+def closed(hass: HomeAssistant, exchange: ExchangeSimulator, coin: str, closes: Sequence[float]) -> None:
+    """The last hours as the store has them: so many candles, the last one closed just now."""
+    market = async_market(hass, {"exchange_url": exchange.url})
+    now = int(dt_util.utcnow().timestamp())
+    first = now // HOUR * HOUR - len(closes) * HOUR
+    series = market.series(f"{coin}USDC", TimeFrame.H1)
+    candles = [Candle(first + number * HOUR, each, each, each, each, 1.0) for number, each in enumerate(closes)]
+    market.store.write([(series, candle) for candle in candles], now)
+
+
+async def hours(hass: HomeAssistant, entry: MockConfigEntry, freezer: FrozenDateTimeFactory, number: int = 1) -> None:
+    """Let so many hours pass, and a little more."""
+    now = dt_util.utcnow().timestamp()
+    freezer.move_to(datetime.fromtimestamp((now // HOUR + number) * HOUR + 5, dt_util.UTC))
+
+
+@pytest.fixture(autouse=True)
+def _early(freezer: FrozenDateTimeFactory) -> None:
+    """Some minutes after a close."""
+    now = datetime.now(dt_util.UTC)
+    freezer.move_to(now.replace(minute=10, second=0, microsecond=0))
+
+
+async def test_set_up_and_trade(
+    hass: HomeAssistant, exchange: ExchangeSimulator, freezer: FrozenDateTimeFactory
+) -> None:
+    """It buys with what has closed, sells with a later close, and a restart changes nothing."""
+    write(hass)
+    closed(hass, exchange, "BTC", [10, 10, 1000])
+    entry = await portfolio(hass, exchange)
+    assert entry.title == "Calv-a-lot strategy (dry run)"
+    assert (entry.unique_id, entry.data["source"]) == (None, "strategy")
+    assert entry.options == {
+        "coin": ["BTC"],
+        "strategy": "mine",
+        "time_frame": "1h",
+        "share": 100,
+        "from": None,
+        "until": None,
+        "parameters": {},
+        "rules": RULES,
+        "coins": ["BTC"],
+    }
+    assert await weights(hass) == {"BTC": pytest.approx(80, abs=1)}
+    (signal,) = (await answer(hass, "get_signals"))["signals"]
+    assert (signal["result"], signal["reasoning"]) == ("executed", "enter: BTC")
+    assert await hass.config_entries.async_reload(entry.entry_id)
+    await hass.async_block_till_done()
+    await poll(hass, entry)
+    assert len((await answer(hass, "get_signals"))["signals"]) == 1
+    # What is changed later changes nothing, and neither does a file that is gone.
+    write(hass).unlink()
+    await hours(hass, entry, freezer)
+    closed(hass, exchange, "BTC", [960])
+    await poll(hass, entry)
+    assert await weights(hass) == {}
+    assert (await answer(hass, "get_signals"))["signals"][0]["reasoning"] == "exit: BTC"
+
+
+async def test_cycle_comes_with_the_close(
+    hass: HomeAssistant, exchange: ExchangeSimulator, freezer: FrozenDateTimeFactory
+) -> None:
+    """Just after the next hour, whatever the interval is."""
+    write(hass)
+    closed(hass, exchange, "BTC", [10])
+    entry = await portfolio(hass, exchange)
+    due = entry.runtime_data.data.due
+    assert due
+    assert due.timestamp() % HOUR == 2
+    assert timedelta() < due - dt_util.utcnow() < timedelta(hours=1)
+
+
+WRONG: dict[str, tuple[dict[str, Any], dict[str, str]]] = {
+    "no coin": ({"coin": []}, {"coin": "no_coins"}),
+    "a share beyond": ({"share": 101}, {"share": "out_of_range"}),
+    "no file": ({"strategy": "other"}, {"strategy": "strategy_invalid"}),
+    "a way out": ({"strategy": "../secrets"}, {"strategy": "strategy_invalid"}),
+    "dates": ({"from": "2026-05-02", "until": "2026-05-01"}, {"until": "until_before_from"}),
+    "parameters as a list": ({"parameters": [1]}, {"parameters": "parameters_invalid"}),
+    "an unknown parameter": ({"parameters": {"x": 1}}, {"parameters": "parameter_unknown"}),
+    "a parameter beyond": ({"strategy": "macd", "parameters": {"strength": 61}}, {"parameters": "parameter_range"}),
+    "a parameter in halves": ({"strategy": "macd", "parameters": {"strength": 2.5}}, {"parameters": "parameter_range"}),
+    "a text as a parameter": ({"strategy": "macd", "parameters": {"strength": "9"}}, {"parameters": "parameter_range"}),
+    "yes as a parameter": ({"strategy": "macd", "parameters": {"strength": True}}, {"parameters": "parameter_range"}),
+}
+
+
+@pytest.mark.parametrize(("fields", "errors"), WRONG.values(), ids=WRONG.keys())
+async def test_refused(
+    hass: HomeAssistant, exchange: ExchangeSimulator, fields: dict[str, Any], errors: dict[str, str]
+) -> None:
+    """With the reason at its field; what is right then goes on."""
+    write(hass)
+    result = await begin(hass, **fields)
+    assert (result["type"], result["errors"]) == (FlowResultType.FORM, errors)
+    result = await put(hass, result["flow_id"], **FIELDS)
+    assert result["step_id"] == "exchange"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("- 1\n", "Line 1, column 1"),
+        ("name: x\nentr: 1\n", "Is enter meant?"),
+        (b"name: \xff\n", "cannot be read as YAML"),
+        ("#" * 100_000, "larger than 32 KiB"),
+    ],
+)
+async def test_files_that_are_no_strategy(hass: HomeAssistant, text: str | bytes, said: str) -> None:
+    """It says where and what."""
+    write(hass, text)
+    result = await begin(hass)
+    assert result["errors"] == {"strategy": "strategy_invalid"}
+    assert said in (result["description_placeholders"] or {})["problem"]
+
+
+async def test_coin_that_is_not_listed(hass: HomeAssistant, exchange: ExchangeSimulator) -> None:
+    """Is said at the field of the coins, as soon as the exchange is known."""
+    result = await begin(hass, coin=["BTC", "NOPE"], strategy="macd")
+    result = await put(hass, result["flow_id"], trading_mode="dry_run", exchange_url=exchange.url)
+    result = await put(hass, result["flow_id"], initial_budget=1000, quote_asset="USDC")
+    assert (result["step_id"], result["errors"]) == ("strategy", {"coin": "unknown_coin"})
+
+
+async def test_reconfigure(hass: HomeAssistant, exchange: ExchangeSimulator) -> None:
+    """The file is read anew, and other rules are taken up in place."""
+    write(hass)
+    closed(hass, exchange, "BTC", [1000])
+    entry = await portfolio(hass, exchange)
+    coordinator = entry.runtime_data
+    write(hass, RULES.replace("80", "40"))
+    menu = await hass.config_entries.flow.async_init(
+        DOMAIN, context={"source": SOURCE_RECONFIGURE, "entry_id": entry.entry_id}
+    )
+    assert menu["menu_options"] == ["strategy", "exchange"]
+    form = await hass.config_entries.flow.async_configure(menu["flow_id"], {"next_step_id": "strategy"})
+    assert form["step_id"] == "reconfigure_strategy"
+    result = await put(hass, form["flow_id"], **FIELDS)
+    await hass.async_block_till_done()
+    assert (result["type"], result["reason"]) == (FlowResultType.ABORT, "reconfigure_successful")
+    assert "size: 40" in entry.options["rules"]
+    assert entry.runtime_data is coordinator
+    await poll(hass, entry)
+    # It goes on with what it holds.
+    assert await weights(hass) == {"BTC": pytest.approx(80, abs=1)}
+
+
+async def test_several_in_one_portfolio(
+    hass: HomeAssistant, exchange: ExchangeSimulator, freezer: FrozenDateTimeFactory
+) -> None:
+    """One per pair, each with its share; what they want is netted before anything is traded."""
+    write(hass)
+    write(hass, RULES.replace("80", "50"), "half")
+    closed(hass, exchange, "BTC", [1000])
+    closed(hass, exchange, "ETH", [1000])
+    entry = await portfolio(hass, exchange)
+    result = await ask(hass, entry, "strategy", weight=40, coin=["ETH"], strategy="half", share=50, paused=False)
+    assert result["type"] is FlowResultType.CREATE_ENTRY, result["errors"]
+    (subentry,) = entry.subentries.values()
+    assert subentry.title == "half ETH"
+    assert subentry.data["coins"] == ["ETH"]
+    await poll(hass, entry)
+    assert await weights(hass) == {"BTC": pytest.approx(48, abs=1), "ETH": pytest.approx(10, abs=1)}
+    await hours(hass, entry, freezer)
+    closed(hass, exchange, "BTC", [1000])
+    closed(hass, exchange, "ETH", [20])
+    await poll(hass, entry)
+    assert await weights(hass) == {"BTC": pytest.approx(48, abs=1)}
+    result = await change(
+        hass, entry, subentry.subentry_id, weight=40, coin=["ETH"], strategy="macd", share=50, paused=True
+    )
+    assert (result["type"], result["reason"]) == (FlowResultType.ABORT, "reconfigure_successful")
+    assert entry.subentries[subentry.subentry_id].title == "MACD ETH"
+
+
+async def test_days(hass: HomeAssistant, exchange: ExchangeSimulator, freezer: FrozenDateTimeFactory) -> None:
+    """From a day on and until another one's end, as the calendar at home has them."""
+    write(hass)
+    today = dt_util.now().date()
+    closed(hass, exchange, "BTC", [1000])
+    entry = await portfolio(hass, exchange, **{"from": f"{today}", "until": f"{today}", "time_frame": "1h"})
+    assert await weights(hass) == {"BTC": pytest.approx(80, abs=1)}
+    await hours(hass, entry, freezer, 24)
+    await poll(hass, entry)
+    assert await weights(hass) == {}
+    assert (await answer(hass, "get_signals"))["signals"][0]["reasoning"] == "over: BTC"
+
+
+async def test_ready_made_ones(hass: HomeAssistant, exchange: ExchangeSimulator) -> None:
+    """Each can be chosen, and begins to warm up."""
+    closed(hass, exchange, "BTC", [1000.0 + number for number in range(50)])
+    entry = await portfolio(hass, exchange, strategy=READY_MADE[0], time_frame="1h", parameters={"short": 10})
+    (state,) = entry.runtime_data.engine.members
+    assert isinstance(state.source, StrategySource)
+    progress = state.source.progress
+    assert progress
+    assert (progress.count, progress.needed) == (50, 113)
+    for name in READY_MADE:
+        result = await begin(hass, strategy=name)
+        assert result["step_id"] == "exchange", (name, result["errors"])
+        assert strategy_text(name, Path())
+
+
+async def test_away(hass: HomeAssistant, exchange: ExchangeSimulator) -> None:
+    """Without candles nothing is traded, and the portfolio goes on."""
+    write(hass)
+    exchange.fault("error", path="/klines", status=503, count=None)
+    entry = await portfolio(hass, exchange)
+    (state,) = entry.runtime_data.engine.members
+    assert state.problem
+    assert state.problem.key == "no_candles"
+    assert await weights(hass) == {}
+    exchange.clear_faults()
+    closed(hass, exchange, "BTC", [1000])
+    await poll(hass, entry)
+    assert await weights(hass)
+
+
+async def test_checked(hass: HomeAssistant, exchange: ExchangeSimulator) -> None:
+    """A name or a text is answered with a sentence, or with what is wrong and where."""
+    write(hass)
+    await portfolio(hass, exchange)
+    told = await answer(hass, "check_strategy", strategy="averages_crossing", coin="btc", parameters={"short": 10})
+    assert told["sentence"].startswith("Buys BTC for 100% when the average over 10 candles crosses above")
+    assert (told["valid"], told["name"], told["time_frame"]) == (True, "Averages crossing", "4h")
+    assert (told["warm_up"], told["parameters"]["short"], told["parameters"]["long"]) == (113, 10, 50)
+    told = await answer(hass, "check_strategy", rules=RULES, time_frame="1d")
+    assert told["sentence"].endswith("Looks at closed candles of 1d.")
+    wrong = await answer(hass, "check_strategy", rules=RULES.replace("size", "sise"))
+    assert wrong == {
+        "valid": False,
+        "problem": "Line 4, column 1: the word sise is not known here. Is size meant?",
+        "line": 4,
+        "column": 1,
+    }
+    assert (await answer(hass, "check_strategy"))["valid"] is False
+    beyond = await answer(hass, "check_strategy", strategy="macd", parameters={"strength": 99})
+    assert beyond["problem"].startswith("strength has to be a number from 0 to 60")
+
+
+async def test_told(hass: HomeAssistant, exchange: ExchangeSimulator) -> None:
+    """Each strategy of a portfolio: what it does, how far it is, what it wants and why."""
+    write(hass)
+    closed(hass, exchange, "BTC", [1000])
+    entry = await portfolio(hass, exchange)
+    await ask(hass, entry, "strategy", weight=40, coin=["ETH"], strategy="macd", share=100, paused=True)
+    await poll(hass, entry)
+    first, second = (await answer(hass, "get_strategies"))["strategies"]
+    assert first["decided"]
+    assert first | {"decided": None} == {
+        "source": "strategy",
+        "name": "Mine",
+        "sentence": "Buys BTC for 80% when the price is above 100. Sells when the price is below 990. "
+        "Sells at 5% below the price it bought at. Looks at closed candles of 1h.",
+        "coins": ["BTC"],
+        "time_frame": "1h",
+        "warm_up": {"count": 1, "needed": 1},
+        "shares": {"BTC": 80.0},
+        "levels": {"BTC": {"stop": 950.0, "profit": None}},
+        "decided": None,
+        "reason": "enter: BTC",
+        "problem": None,
+        "paused": False,
+    }
+    assert (second["name"], second["paused"], second["shares"], second["decided"]) == ("MACD", True, {}, None)
+
+
+async def test_rules_that_an_older_version_took(hass: HomeAssistant, exchange: ExchangeSimulator) -> None:
+    """What cannot be read any more trades nothing, and is said."""
+    write(hass)
+    closed(hass, exchange, "BTC", [1000])
+    entry = await portfolio(hass, exchange)
+    hass.config_entries.async_update_entry(entry, options={**entry.options, "rules": "name: x\n"})
+    await hass.async_block_till_done()
+    await poll(hass, entry)
+    (told,) = (await answer(hass, "get_strategies"))["strategies"]
+    assert (told["problem"], told["name"], told["sentence"]) == ("strategy_invalid", None, None)
+    assert await weights(hass) == {"BTC": pytest.approx(80, abs=1)}
