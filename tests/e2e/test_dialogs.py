@@ -131,6 +131,26 @@ def test_options(shown: Shown, page: Page) -> None:
     expect(alert).to_contain_text("30")
 
 
+@pytest.mark.parametrize("size", ["desktop", "phone"])
+def test_ranks(shown: Shown, page: Page, camera: Camera, size: str) -> None:
+    """Limit, key, what becomes of a coin that drops out, and which coin is meant; a limit without a key is refused at the field."""
+    words = shown.words["options"]
+    rank = words["step"]["init"]["sections"]["rank"]
+    page.goto(f"/config/integrations/integration/calvalot#config_entry={shown.entry_id}")
+    page.locator("ha-config-entry-row ha-icon-button").nth(1).click()
+    flow = page.locator("dialog-data-entry-flow")
+    section = flow.locator("ha-form-expandable").filter(has_text=rank["name"])
+    section.get_by_text(rank["name"], exact=True).first.click()
+    for text in (*rank["data"].values(), *rank["data_description"].values()):
+        expect(section.get_by_text(text).first).to_be_visible()
+    section.locator("ha-selector-number input").first.fill("100")
+    section.scroll_into_view_if_needed()
+    camera.shoot(section, f"ranks-{size}")
+    flow.locator("ha-button[slot=primaryAction]").click()
+    expect(flow.get_by_text(words["error"]["rank_key_missing"]).first).to_be_visible()
+    camera.shoot(flow.locator("dialog"), f"ranks-refused-{size}")
+
+
 def test_triggers_are_found(shown: Shown, page: Page) -> None:
     """Who types the first letters of the name finds all triggers in the automation editor."""
     page.goto("/config/automation/edit/new")
