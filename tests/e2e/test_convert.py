@@ -5,7 +5,7 @@ import re
 from playwright.sync_api import Page, expect
 import pytest
 
-from .cards import newest, open_dashboard, portfolio, violations
+from .cards import newest, open_dashboard, portfolio, positions, violations
 from .conftest import Camera, Shown
 
 
@@ -14,6 +14,7 @@ def test_convert(shown: Shown, page: Page, camera: Camera, size: str) -> None:
     """What it would bring is shown first, and only what was shown is traded."""
     words = {key.removeprefix("card_"): text for key, text in shown.words["common"].items() if "card_" in key}
     open_dashboard(page)
+    expect(positions(page).locator("tbody tr", has_text="BTC")).to_be_visible()
     button = portfolio(page).locator("[data-act=convert]")
     expect(button).to_have_text(words["convert"])
     button.click()
