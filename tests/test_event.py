@@ -24,6 +24,7 @@ TYPES = {
     "alert": {
         *("dead", "revived", "leader_lost", "leader_back", "leader_silent", "ledger_mismatch"),
         *("ledger_restored", "stop_loss", "exit", "exchange_lost", "exchange_back", "source_stale"),
+        "conversion_stopped",
     },
 }
 

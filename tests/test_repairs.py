@@ -157,6 +157,7 @@ async def test_all_problems_are_tested() -> None:
         "coins_left",
         "orders_left",
         "moves_in_blend",  # test_subentry_flow.py
+        "conversion_stopped",  # test_repairs_more.py
         "alerts_without_token",  # test_alerts.py
         "alerts_refused",
         "alerts_silent",

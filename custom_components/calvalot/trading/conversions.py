@@ -42,6 +42,8 @@ from .signal import PORTFOLIO, PROTECTION, Kind
 from .sizing import Market, PlannedOrder
 from .wants import Orders
 
+# Why the second part of a conversion is missing: it could not be placed in time.
+NOT_PLACED = "not_placed"
 # How long after its owner's word the second order of a conversion is placed.
 FRESH = timedelta(minutes=10)
 # A pair that is not listed is asked for again after that.
@@ -284,7 +286,7 @@ class Conversions:
         elif orders and not orders[-1].executed_quantity:
             reason = orders[-1].reason or UNFILLED
         else:
-            reason = "not_placed"
+            reason = NOT_PLACED
         result = (Result.PARTIAL if reason else Result.EXECUTED) if done else Result.ERROR
         record = replace(record, result=result, reason=reason)
         left = None
