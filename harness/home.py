@@ -28,9 +28,11 @@ ERROR = re.compile(r"^\S+ \S+ (ERROR|CRITICAL) |^Traceback |^\w*(Error|Exception
 ENTRY = re.compile(r"^\S+ \S+ (?:ERROR|CRITICAL) .*\n(?:(?!\d{4}-\d\d-\d\d ).*\n)*", re.MULTILINE)
 # What Home Assistant's search for triggers says where it is typed into before its list is laid out.
 NOT_LAID_OUT = "this._virtualizerElement.scrollToIndex is not a function"
-# A browser that goes while the web server of Home Assistant ends: aiohttp leaves its handler behind, and Python reports that.
+# A browser that goes while it is written to: aiohttp leaves its handler or its frame behind, and Python reports that.
 LEFT_BEHIND = re.compile(
     r"^\S+ \S+ ERROR .*(?:ClientConnectionResetError exception in shielded future.*"
+    r"|Task exception was never retrieved.*\n(?:(?!\d{4}-\d\d-\d\d |\S+Error: ).*\n)*"
+    r"aiohttp\.client_exceptions\.ClientConnectionResetError: Cannot write to closing transport"
     rf"|\[frontend\.js\..*\n.*{re.escape(NOT_LAID_OUT)})\n(?:(?!\d{{4}}-\d\d-\d\d ).*\n)*",
     re.MULTILINE,
 )

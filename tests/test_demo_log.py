@@ -10,6 +10,13 @@ Traceback (most recent call last):
 aiohttp.client_exceptions.ClientConnectionResetError: Cannot write to closing transport
 """
 WARNING = "2026-11-21 16:20:02.000 WARNING (MainThread) [homeassistant.loader] We found a custom integration\n"
+GONE = """\
+2026-11-27 18:13:13.162 ERROR (MainThread) [homeassistant] Error doing job: Task exception was never retrieved (task: None)
+Traceback (most recent call last):
+  File "aiohttp/_websocket/writer.py", line 158, in _write_websocket_frame
+    raise ClientConnectionResetError("Cannot write to closing transport")
+aiohttp.client_exceptions.ClientConnectionResetError: Cannot write to closing transport
+"""
 NOT_LAID_OUT = """\
 2026-11-27 16:27:58.818 ERROR (MainThread) [frontend.js.modern.202609305] Uncaught error from Chrome 156.0.0.0 on Linux
 TypeError: this._virtualizerElement.scrollToIndex is not a function
@@ -43,7 +50,9 @@ def test_mistakes() -> None:
 def test_errors() -> None:
     """Errors and traces are found; what a browser leaves behind is none, and hides none."""
     assert errors_in(WARNING + LEFT_BEHIND + WARNING) == []
-    assert errors_in(WARNING + NOT_LAID_OUT + WARNING) == []
+    assert errors_in(WARNING + GONE + NOT_LAID_OUT + WARNING) == []
+    broken = GONE.replace("aiohttp.client_exceptions.ClientConnectionResetError", "KeyError")
+    assert errors_in(GONE + broken + GONE) == [*broken.splitlines()[:2], broken.splitlines()[-1]]
     own = NOT_LAID_OUT.replace("scrollToIndex", "show")
     assert errors_in(NOT_LAID_OUT + own) == own.splitlines()[:2]
     found = BROKEN.splitlines()
