@@ -417,6 +417,22 @@ async def test_a_write_fails_at_every_step(rig: Rig, pair: bool) -> None:
     assert {Result.EXECUTED, None} <= {*results}
 
 
+async def test_a_way_that_misses_a_minimum(rig: Rig) -> None:
+    """The best one is not gone where the price guard leaves its second order below the least value: the next one is."""
+    for base in ("ETH", "SOL"):
+        list_pair(rig, base, "BTC", "0.0000001", "0.001")
+    prices = {"ETHUSDC": "3242.25", "SOLUSDC": "140.45", "ETHBTC": "0.0353161", "SOLBTC": "0.0015299"}
+    for symbol, price in prices.items():
+        rig.exchange.set_price(symbol, price)
+    rig.leader.publish_v2({"ETH": ".25"})
+    follower = await rig.start()
+    await rig.cycle(follower)
+    shown = await follower.conversions.convert("ETH", "SOL", Decimal("0.00307"), confirm=False)
+    assert shown["route"] == ["ETH", "USDC", "SOL"]
+    shown = await follower.conversions.convert("ETH", "SOL", Decimal("0.0307"), confirm=False)
+    assert shown["route"] == ["ETH", "BTC", "SOL"]
+
+
 async def test_random_markets(rig: Rig) -> None:
     """In each of many markets something is converted as it was shown, or one of its orders fails: the books equal the account."""
     random = Random(15)

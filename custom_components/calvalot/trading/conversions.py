@@ -24,19 +24,7 @@ from .limits import Limits
 from .outcomes import Outcomes
 from .protections import Protections
 from .responses import text
-from .routes import (
-    BETWEEN,
-    ConversionPlan,
-    Left,
-    Pair,
-    Way,
-    best_way,
-    brings,
-    expected,
-    order_for,
-    symbols_between,
-    ways,
-)
+from .routes import BETWEEN, ConversionPlan, Left, Pair, Way, best_ways, brings, order_for, symbols_between
 from .settings import Settings
 from .signal import PORTFOLIO, PROTECTION, Kind
 from .sizing import Market, PlannedOrder
@@ -118,14 +106,13 @@ class Conversions:
             }
         elif goal != market.quote and market.obstacle(goal):
             raise CommandError("coin_not_tradable", coin=goal)
-        best = best_way(pairs, start, goal, quantity, limits)
-        if way:
-            again = [each for each in ways(pairs, start, goal) if [pair.symbol for pair in each] == [*way]]
-            best = again[0] if again and expected(again[0], start, quantity, limits) else None
-        orders = best and self._orders(best, start, quantity, market, limits)
-        if not best or not orders:
-            raise CommandError("no_way", from_asset=start, to_asset=goal)
-        return ConversionPlan(start=start, goal=goal, quantity=quantity, way=best, orders=orders, market=market)
+        for best in best_ways(pairs, start, goal, quantity, limits):
+            if way and [pair.symbol for pair in best] != [*way]:
+                continue
+            # What the price guard leaves over may be what a minimum lacks.
+            if orders := self._orders(best, start, quantity, market, limits):
+                return ConversionPlan(start=start, goal=goal, quantity=quantity, way=best, orders=orders, market=market)
+        raise CommandError("no_way", from_asset=start, to_asset=goal)
 
     async def begin(self, plan: ConversionPlan, inputs: Inputs) -> SignalRecord:
         """Write a conversion down and trade it. Raises CommandError, LedgerError."""

@@ -52,10 +52,10 @@ def ways(pairs: Mapping[str, Pair], start: str, goal: str) -> Iterator[Way]:
                 yield first, second
 
 
-def best_way(pairs: Mapping[str, Pair], start: str, goal: str, amount: Decimal, limits: Limits) -> Way | None:
-    """The way that is expected to bring most after fees and filters, the shortest of equals; None where nothing can be had."""
+def best_ways(pairs: Mapping[str, Pair], start: str, goal: str, amount: Decimal, limits: Limits) -> list[Way]:
+    """The ways that bring something, first the one that is expected to bring most after fees and filters, the shortest of equals."""
     found = [(brings, way) for way in ways(pairs, start, goal) if (brings := expected(way, start, amount, limits))]
-    return max(found, key=lambda each: each[0])[1] if found else None
+    return [way for _, way in sorted(found, key=lambda each: -each[0])]
 
 
 def expected(way: Way, start: str, amount: Decimal, limits: Limits) -> Decimal:
