@@ -429,7 +429,7 @@ async def test_a_way_that_misses_a_minimum(rig: Rig) -> None:
     await rig.cycle(follower)
     shown = await follower.conversions.convert("ETH", "SOL", Decimal("0.00307"), confirm=False)
     assert shown["route"] == ["ETH", "USDC", "SOL"]
-    shown = await follower.conversions.convert("ETH", "SOL", Decimal("0.0307"), confirm=False)
+    shown = await follower.conversions.convert("ETH", "SOL", Decimal("0.05"), confirm=False)
     assert shown["route"] == ["ETH", "BTC", "SOL"]
 
 
