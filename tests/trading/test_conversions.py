@@ -417,6 +417,19 @@ async def test_a_write_fails_at_every_step(rig: Rig, pair: bool) -> None:
     assert {Result.EXECUTED, None} <= {*results}
 
 
+async def test_conversions_since(rig: Rig) -> None:
+    """Those of a time and later are told, the newest first."""
+    follower = await holding(rig)
+    for _ in range(2):
+        shown = await follower.conversions.convert("BTC", "USDC", Decimal("0.0005"), confirm=False)
+        await follower.conversions.convert("BTC", "USDC", Decimal("0.0005"), confirm=True, plan_id=shown["plan_id"])
+        rig.clock.advance(3600)
+    told = await follower.queries.conversions()
+    assert len(told) == 2
+    assert await follower.queries.conversions(since=rig.clock.now() - timedelta(minutes=90)) == told[:1]
+    assert await follower.queries.conversions(since=rig.clock.now()) == []
+
+
 async def test_a_way_that_misses_a_minimum(rig: Rig) -> None:
     """The best one is not gone where the price guard leaves its second order below the least value: the next one is."""
     for base in ("ETH", "SOL"):

@@ -272,6 +272,14 @@ def test_form_of_two_sales() -> None:
     assert "no tax advice" in found["note"]
 
 
+def test_form_leaves_out_a_coin_for_another() -> None:
+    """It is neither a sale into euro nor a purchase with it."""
+    one, other = booked(2, Side.SELL, "1", "600", order=7), booked(3, Side.BUY, "1", "600", order=7)
+    with_it, without = ([sale(1, "1000"), *crossed] for crossed in ((one, replace(other, coin="ETH")), ()))
+    told = {"trade-1": Decimal(2500)}
+    assert worksheet(with_it, "EUR", YEAR, TOLD, told) == worksheet(without, "EUR", YEAR, TOLD, told)
+
+
 def test_form_of_a_loss() -> None:
     """It counts against gains of the same year; up to 305 nothing is due."""
     found = worksheet([sale(1, "100")], "EUR", YEAR, TOLD, {"trade-1": Decimal(1000)})

@@ -15,6 +15,7 @@ from custom_components.calvalot.trading.exchanges.binance_format import read_rul
 from custom_components.calvalot.trading.ledger.records import OrderRecord, OrderState
 from custom_components.calvalot.trading.ledger.storage import LedgerError
 from custom_components.calvalot.trading.order_entry import Ticket, TimeInForce
+from custom_components.calvalot.trading.protection import HeldBy
 from custom_components.calvalot.trading.protections import Protections
 from custom_components.calvalot.trading.sources.base import Moment
 from custom_components.calvalot.trading.sources.manual import ManualSource
@@ -43,6 +44,17 @@ def protecting(owner: OpenEngine, coin: str = "BTC") -> dict[OrderType, Decimal]
     """Quantities of the orders that protect a coin."""
     resting = owner.ledger.resting()
     return {order.type: order.rest for order in resting if (order.coin, order.signal_id) == (coin, "protection")}
+
+
+async def test_too_little_at_its_stop(rig: Rig) -> None:
+    """What could not be sold any more at the stop has no order that protects it, and says so."""
+    rig.leader.publish_v2({"BTC": ".008"})
+    owner = await rig.start()
+    await rig.cycle(owner)
+    assert quantity(owner)
+    await protect(owner, "BTC", None, (PRICE * Decimal(".6")).quantize(ONE))
+    assert protecting(owner) == {}
+    assert owner.snapshot.protected_by["BTC"] is HeldBy.NOBODY
 
 
 @pytest.fixture(params=Mode)
