@@ -34,12 +34,19 @@ def async_trading_followers(hass: HomeAssistant, assistant: str | None) -> list[
     return [entry for entry in async_exposed_followers(hass, assistant) if entry.options.get(CONF_ASSIST_TRADES)]
 
 
-async def async_may_trade(hass: HomeAssistant, context: Context | None, *, spoken: bool) -> bool:
-    """Return whether whoever asks is an administrator, or an automation: a call without a user that nobody spoke."""
-    if context is None or not context.user_id:
-        return context is not None and not spoken
-    user = await hass.auth.async_get_user(context.user_id)
-    return user is not None and user.is_admin
+async def async_allowed(
+    hass: HomeAssistant, assistant: str | None, context: Context, *, spoken: bool
+) -> list[CalvalotConfigEntry]:
+    """Return the portfolios in which whoever asks may trade: an administrator, or an automation.
+
+    What was spoken to a device without a user is no automation. Raises ServiceValidationError where there is none.
+    """
+    user = await hass.auth.async_get_user(context.user_id) if context.user_id else None
+    if not (user.is_admin if user else not spoken and not context.user_id):
+        raise invalid_input("assist_not_allowed")
+    if not (entries := async_trading_followers(hass, assistant)):
+        raise invalid_input("assist_off")
+    return entries
 
 
 async def async_show(entry: CalvalotConfigEntry, ticket: Ticket, request: str) -> Json:
@@ -50,14 +57,16 @@ async def async_show(entry: CalvalotConfigEntry, ticket: Ticket, request: str) -
     return {"portfolio": entry.title, "mode": coordinator.settings.mode.value, **shown}
 
 
-async def async_confirm(entry: CalvalotConfigEntry, order_id: str, request: str) -> Json:
-    """Place what was shown, to its end. Raises HomeAssistantError."""
+async def async_confirm(entries: Sequence[CalvalotConfigEntry], order_id: str, request: str) -> Json:
+    """Place what was shown in one of the portfolios, to its end. Raises HomeAssistantError."""
+    entry = next((each for each in entries if order_id in each.runtime_data.shown_orders), entries[0])
     coordinator = entry.runtime_data
     with translated_errors():
         done = await coordinator.async_finish(coordinator.shown_orders.confirm(order_id, request))
     return {
         "portfolio": entry.title,
         "mode": coordinator.settings.mode.value,
+        "quote": coordinator.settings.quote,
         "confirmed": True,
         "orders": [order_responses.order(record) for record in done],
     }
@@ -76,9 +85,8 @@ def in_quote(entry: CalvalotConfigEntry, amount: Decimal, currency: str) -> Deci
     return amount / rate
 
 
-def _named(entries: Sequence[CalvalotConfigEntry], arguments: dict[str, Any]) -> CalvalotConfigEntry:
+def named(entries: Sequence[CalvalotConfigEntry], name: str | None) -> CalvalotConfigEntry:
     """Return the portfolio of a name; without one the only one that there is. Raises ServiceValidationError."""
-    name = arguments.get(ATTR_PORTFOLIO)
     found = [entry for entry in entries if name is None or entry.title.casefold() == name.strip().casefold()]
     if len(found) != 1:
         raise invalid_input("assist_portfolio", names=", ".join(sorted(entry.title for entry in entries)))
@@ -86,20 +94,20 @@ def _named(entries: Sequence[CalvalotConfigEntry], arguments: dict[str, Any]) ->
 
 
 async def _place(entries: Sequence[CalvalotConfigEntry], arguments: dict[str, Any], request: str) -> Json:
-    entry = _named(entries, arguments)
+    entry = named(entries, arguments.get(ATTR_PORTFOLIO))
     amount = in_quote(entry, arguments[ATTR_AMOUNT], arguments[ATTR_CURRENCY])
     side = Side(arguments[ATTR_SIDE].upper())
     return await async_show(entry, Ticket(coin=arguments[ATTR_COIN], side=side, amount=amount), request)
 
 
 async def _close(entries: Sequence[CalvalotConfigEntry], arguments: dict[str, Any], request: str) -> Json:
-    return await async_show(_named(entries, arguments), Ticket(coin=arguments[ATTR_COIN], side=Side.SELL), request)
+    return await async_show(
+        named(entries, arguments.get(ATTR_PORTFOLIO)), Ticket(coin=arguments[ATTR_COIN], side=Side.SELL), request
+    )
 
 
 async def _confirm(entries: Sequence[CalvalotConfigEntry], arguments: dict[str, Any], request: str) -> Json:
-    order_id = arguments[ATTR_ORDER_ID]
-    entry = next((each for each in entries if order_id in each.runtime_data.shown_orders), entries[0])
-    return await async_confirm(entry, order_id, request)
+    return await async_confirm(entries, arguments[ATTR_ORDER_ID], request)
 
 
 class TradeTool(Tool):
@@ -118,15 +126,11 @@ class TradeTool(Tool):
     @override
     async def async_call(self, hass: HomeAssistant, tool_input: ToolInput, llm_context: LLMContext) -> ToolResult:
         """Do it; amounts, prices and quantities are decimal text. Raises HomeAssistantError."""
-        context = llm_context.context
-        # A device does not say who speaks, and whoever speaks is no automation.
-        if context is None or not await async_may_trade(hass, context, spoken=llm_context.device_id is not None):
+        if (context := llm_context.context) is None:
             raise invalid_input("assist_not_allowed")
-        arguments = self.parameters(tool_input.tool_args)
         # It may have been switched off since the tools were offered.
-        if not (entries := async_trading_followers(hass, llm_context.assistant)):
-            raise invalid_input("assist_off")
-        return ToolResult(data=await self._run(entries, arguments, context.id))
+        entries = await async_allowed(hass, llm_context.assistant, context, spoken=llm_context.device_id is not None)
+        return ToolResult(data=await self._run(entries, self.parameters(tool_input.tool_args), context.id))
 
 
 _COIN: Final[VolDictType] = {
