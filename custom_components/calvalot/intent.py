@@ -11,6 +11,7 @@ from homeassistant.core import HomeAssistant
 from homeassistant.exceptions import HomeAssistantError, Unauthorized
 from homeassistant.helpers import intent
 from homeassistant.helpers.translation import async_get_translations
+from homeassistant.helpers.typing import VolDictType
 from homeassistant.setup import async_when_setup
 from homeassistant.util.hass_dict import HassKey
 import voluptuous as vol
@@ -31,6 +32,10 @@ if TYPE_CHECKING:
 
 CONVERSATION_DOMAIN: Final = "conversation"
 LAST_SHOWN: Final[HassKey[dict[str | None, str]]] = HassKey(f"{DOMAIN}_last_shown_orders")
+
+
+_COIN_SLOTS: Final[VolDictType] = {vol.Required(ATTR_COIN): str, vol.Optional(ATTR_PORTFOLIO): str}
+_AMOUNT_SLOTS: Final[VolDictType] = {**_COIN_SLOTS, vol.Required(ATTR_AMOUNT): vol.Any(str, int, float)}
 
 
 class Texts:
@@ -195,7 +200,7 @@ class ShowOrderIntent(TradeIntent):
     """An order, which is only shown."""
 
     side: Side
-    slot_schema: Final = {vol.Required(ATTR_COIN): str, vol.Optional(ATTR_PORTFOLIO): str}
+    slot_schema = _COIN_SLOTS
 
     @override
     async def _trade(self, intent_obj: intent.Intent, entries: Sequence[CalvalotConfigEntry], texts: Texts) -> str:
@@ -228,7 +233,7 @@ class BuyIntent(ShowOrderIntent):
     description = "Shows what buying a coin for an amount in EUR would be"
     sentences = sentences.BUY
     side = Side.BUY
-    slot_schema: Final = {**ShowOrderIntent.slot_schema, vol.Required(ATTR_AMOUNT): vol.Any(str, int, float)}
+    slot_schema = _AMOUNT_SLOTS
 
 
 class SellIntent(BuyIntent):
