@@ -835,6 +835,7 @@ async def test_options(hass: HomeAssistant, entry: MockConfigEntry) -> None:
         "max_trades_per_day": 25,
         "approval": "ask",
         "approval_timeout": 15,
+        "assist_trades": True,
         "push": True,
         "entry_jitter": 90,
         "dropped_out": "keep",

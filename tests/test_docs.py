@@ -219,7 +219,7 @@ def test_figures() -> None:
         "Conditions": f"{len(CONDITIONS)}",
         "Actions": f"{len(services.ACTIONS)}",
         "Repairs": f"{len(PROBLEMS)}, of which {fixable} have",
-        "Tools for language models": f"{len(llm.TOOLS)}",
+        "Tools for language models": f"{len(llm.TOOLS)} that read, {len(llm.TRADE_TOOLS)} that trade where",
         "A newcomer's way from the clone to the first executed signal": f"{steps} steps",
     }.items():
         assert found.pop(name)[1].startswith(figures), name
@@ -229,7 +229,7 @@ def test_figures() -> None:
 
 def test_tools() -> None:
     """Each tool of a language model is named."""
-    assert {tool.name for tool in llm.TOOLS} <= code(section(AUTOMATIONS, "Language models"))
+    assert {tool.name for tool in (*llm.TOOLS, *llm.TRADE_TOOLS)} <= code(section(AUTOMATIONS, "Language models"))
 
 
 @pytest.mark.parametrize("page", [README, FRENCH], ids=lambda page: page.name)

@@ -4,6 +4,7 @@ import ast
 from decimal import Decimal
 import json
 from pathlib import Path
+import re
 from typing import Any
 from unittest.mock import patch
 
@@ -272,6 +273,97 @@ async def test_two_followers(hass: HomeAssistant, entry: MockConfigEntry, entry_
     assert await say(hass, "Pause copy trading", "fr") == "Aucun copy trading en marche n'est exposé à cet assistant."
 
 
+TRADES = {
+    "en": (
+        ("Buy 100 euros of crypto BTC", "Buy the crypto btc for 100 euros"),
+        "Sell 40 euros of crypto BTC",
+        "Close my crypto position in BTC",
+        "Confirm the crypto order",
+        (
+            r"Mine, on paper: buying 0\.\d+ BTC at [\d.]+, [\d.]+ USDC in all; fee 0\.\d\d, cost 0\.\d\d USDC\. "
+            r"To do it say: confirm the crypto order\."
+        ),
+        r"Mine: bought 0\.\d+ BTC for [\d.]+ USDC\.",
+        r"Mine, on paper: selling 0\.\d+ BTC .*",
+        r"Mine: sold 0\.\d+ BTC for [\d.]+ USDC\.",
+        "The order has to be confirmed in a further message of the user. Nothing was traded.",
+    ),
+    "fr": (
+        ("Achète 100 euros de crypto BTC", "Achète la crypto btc pour 100,00 euros"),
+        "Vends pour 40 euros de crypto BTC",
+        "Ferme ma position crypto BTC",
+        "Confirme l'ordre crypto",
+        (
+            r"Mine, sur papier\s: achat de 0,\d+ BTC à [\d,]+, soit [\d,]+ USDC\s; frais 0,\d\d, coût 0,\d\d USDC\. "
+            r"Pour le passer, dites\s: confirme l'ordre crypto\."
+        ),
+        r"Mine\s: 0,\d+ BTC achetés pour [\d,]+ USDC\.",
+        r"Mine, sur papier\s: vente de 0,\d+ BTC .*",
+        r"Mine\s: 0,\d+ BTC vendus pour [\d,]+ USDC\.",
+        "L'ordre doit être confirmé dans un autre message de l'utilisateur. Aucun ordre n'a été passé.",
+    ),
+}
+
+
+async def said(
+    hass: HomeAssistant, text: str, language: str = "en", context: Context | None = None, satellite: str | None = None
+) -> str:
+    """What Assist answers to somebody."""
+    result = await conversation.async_converse(hass, text, None, context or Context(), language, satellite_id=satellite)
+    return str(result.response.speech["plain"]["speech"])
+
+
+@pytest.mark.parametrize("language", TRADES)
+async def test_trades(hass: HomeAssistant, entry_data: dict[str, Any], language: str) -> None:
+    """Where the owner allows it: an order is shown, and placed once it is confirmed in a further message."""
+    entry = add_entry(hass, entry_data | {"source": "manual"}, title="Mine", assist_trades=True)
+    assert await set_up(hass, entry)
+    buys, sell, close, confirm, shown, bought, selling, sold, unconfirmed = TRADES[language]
+    for buy in buys:
+        context = Context()
+        assert re.fullmatch(shown, await said(hass, buy, language, context))
+        assert await said(hass, confirm, language, context) == unconfirmed
+        assert re.fullmatch(bought, await said(hass, confirm, language))
+        assert "BTC" not in await said(hass, confirm, language)
+    for sale in (sell, close):
+        assert re.fullmatch(selling, await said(hass, sale, language))
+        assert re.fullmatch(sold, await said(hass, confirm, language))
+    assert [trade["side"] for trade in await entry.runtime_data.engine.queries.trades()] == ["SELL"] * 2 + ["BUY"] * 2
+
+
+async def test_no_trade(
+    hass: HomeAssistant,
+    live_data: dict[str, Any],
+    exchange: ExchangeSimulator,
+    hass_read_only_user: MockUser,
+    hass_admin_user: MockUser,
+) -> None:
+    """Not where it is off, not for everybody, and not said to be done where it is not known."""
+    entry = add_entry(hass, live_data | {"source": "manual"}, title="Mine")
+    assert await set_up(hass, entry)
+    (buy, _), _, _, confirm, *_ = TRADES["en"]
+    assert await said(hass, buy) == (
+        "Assistants may not trade: that is switched off in the options of the portfolio. Nothing was traded."
+    )
+    hass.config_entries.async_update_entry(entry, options={"assist_trades": True})
+    await hass.async_block_till_done()
+    for user_id, satellite in ((hass_read_only_user.id, None), (None, "assist_satellite.kitchen")):
+        answer = await said(hass, buy, "en", Context(user_id=user_id), satellite)
+        assert answer == "Only an administrator may trade, and it has to be known who asks. Nothing was traded."
+    assert await said(hass, "Buy fifty euros of crypto BTC") == (
+        "The amount must be a plain number with at most eight decimals."
+    )
+    admin = hass_admin_user.id
+    assert "with real money" in await said(hass, buy, "en", Context(user_id=admin), "assist_satellite.kitchen")
+    # What one was shown another one does not confirm.
+    assert "was not shown" in await said(hass, confirm)
+    exchange.fault("drop", when="after", method="POST", path="/order")
+    exchange.fault("status", method="GET", path="/order", count=None)
+    assert await said(hass, confirm, "en", Context(user_id=admin)) == (
+        "Mine: nothing was filled so far. Look at the orders before you try again."
+    )
+
+
 def test_no_answer_is_left_over() -> None:
     """Each answer that was translated is given."""
     code = Path(intent.__file__).read_text("utf-8")
@@ -283,7 +375,7 @@ def test_no_answer_is_left_over() -> None:
 async def test_other_sentences(hass: HomeAssistant, entry: MockConfigEntry) -> None:
     """What has nothing to do with copy trading is left to others."""
     assert await set_up(hass, entry)
-    for text in ("How is the weather?", "Pause the music", "Is the portfolio manager home?"):
+    for text in ("How is the weather?", "Pause the music", "Is the portfolio manager home?", "Buy milk for 2 euros"):
         result = await conversation.async_converse(hass, text, None, Context(), "en")
         speech = result.response.speech["plain"]["speech"]
         assert "Calv-a-lot" not in speech, text

@@ -35,6 +35,7 @@ from .trading.exchanges.paper import PaperExchange
 from .trading.ledger.ledger import Ledger
 from .trading.ledger.storage import LedgerError
 from .trading.reached import reached
+from .trading.shown_orders import ShownOrders
 from .trading.snapshot import Snapshot
 from .trading.sources.base import Source
 from .trading.sources.push import PushVerifier
@@ -82,6 +83,7 @@ class CalvalotCoordinator(DataUpdateCoordinator[Snapshot]):
             live_prices=self.live.prices,
             midnight=lambda now: dt_util.start_of_local_day(dt_util.as_local(now)),
         )
+        self.shown_orders = ShownOrders(self.engine.orders, dt_util.utcnow)
         self.device_id = ""
         self._stop_listening: CALLBACK_TYPE | None = None
         self._happened: SignalType[Event] = SignalType(f"{DOMAIN}_{entry.entry_id}")

@@ -136,7 +136,7 @@ SECTIONS: Mapping[str, tuple[str, ...]] = {
     ),
     RANK: (const.CONF_MAX_RANK, const.CONF_RANK_KEY, const.CONF_DROPPED_OUT, const.CONF_RANK_IDS),
     BLEND: (const.CONF_WEIGHT, const.CONF_PAUSED, const.CONF_MAX_SOURCE_AGE),
-    "approval": (const.CONF_APPROVAL, const.CONF_APPROVAL_TIMEOUT),
+    "approval": (const.CONF_APPROVAL, const.CONF_APPROVAL_TIMEOUT, const.CONF_ASSIST_TRADES),
     "timing": (
         const.CONF_QUIET_HOURS,
         const.CONF_MAX_SIGNAL_AGE,
@@ -230,6 +230,7 @@ def options(
             vol.Required(const.CONF_APPROVAL, default=Approval.AUTOMATIC.value),
             choice(Approval, const.CONF_APPROVAL),
         ),
+        const.CONF_ASSIST_TRADES: (vol.Required(const.CONF_ASSIST_TRADES, default=False), BooleanSelector()),
         const.CONF_ONLY: (vol.Optional(const.CONF_ONLY), _ONLY),
         const.CONF_FROZEN: (vol.Optional(const.CONF_FROZEN), coin_list(coins)),
         const.CONF_LOCKED: (vol.Optional(const.CONF_LOCKED), coin_list(coins)),

@@ -1,6 +1,7 @@
-"""Intents: what the house can be asked about copy trading."""
+"""Intents: what the house can be asked about copy trading, and told to trade where its owner allows it."""
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from decimal import Decimal
 from functools import partial
 from typing import TYPE_CHECKING, Final, override
@@ -10,18 +11,31 @@ from homeassistant.core import HomeAssistant
 from homeassistant.exceptions import HomeAssistantError, Unauthorized
 from homeassistant.helpers import intent
 from homeassistant.helpers.translation import async_get_translations
+from homeassistant.helpers.typing import VolDictType
 from homeassistant.setup import async_when_setup
+from homeassistant.util.hass_dict import HassKey
+import voluptuous as vol
 
 from . import sentences
+from .actions import ATTR_COIN, coin_code, positive_amount
 from .assist import async_exposed_followers, async_pause_switch
+from .assist_orders import ATTR_PORTFOLIO, EUR, async_allowed, async_confirm, async_show, in_quote, named
 from .const import DOMAIN
 from .coordinator import CalvalotConfigEntry
+from .order_actions import ATTR_AMOUNT
+from .trading.exchanges.base import Mode, Side
+from .trading.order_entry import Ticket
 
 if TYPE_CHECKING:
     from hassil.recognize import RecognizeResult
     from homeassistant.components.conversation import ConversationInput
 
 CONVERSATION_DOMAIN: Final = "conversation"
+LAST_SHOWN: Final[HassKey[dict[str | None, str]]] = HassKey(f"{DOMAIN}_last_shown_orders")
+
+
+_COIN_SLOTS: Final[VolDictType] = {vol.Required(ATTR_COIN): str, vol.Optional(ATTR_PORTFOLIO): str}
+_AMOUNT_SLOTS: Final[VolDictType] = {**_COIN_SLOTS, vol.Required(ATTR_AMOUNT): vol.Any(str, int, float)}
 
 
 class Texts:
@@ -38,6 +52,10 @@ class Texts:
     def number(self, value: Decimal) -> str:
         """Return a number with two decimals."""
         return f"{value:.2f}".replace(".", self("decimal_mark"))
+
+    def plain(self, value: Decimal) -> str:
+        """Return a number with all of its decimals."""
+        return f"{value.normalize():f}".replace(".", self("decimal_mark"))
 
 
 class FollowerIntent(intent.IntentHandler):
@@ -150,7 +168,128 @@ class ResumeIntent(PauseIntent):
         return await super()._answer(intent_obj, entry, texts)
 
 
-HANDLERS: Final = (PortfolioIntent(), ProfitTodayIntent(), IsPausedIntent(), PauseIntent(), ResumeIntent())
+class TradeIntent(intent.IntentHandler):
+    """An intent that shows or places an order, in the portfolio whose owner allows it."""
+
+    sentences: tuple[str, ...]
+
+    @override
+    async def async_handle(self, intent_obj: intent.Intent) -> intent.IntentResponse:
+        """Trade, or say why not, in the language of whoever asked."""
+        hass, language = intent_obj.hass, intent_obj.language.partition("-")[0]
+        texts = Texts(await async_get_translations(hass, language, "common", {DOMAIN}))
+        # A device does not say who speaks.
+        spoken = bool(intent_obj.satellite_id or intent_obj.device_id)
+        try:
+            entries = await async_allowed(hass, intent_obj.assistant, intent_obj.context, spoken=spoken)
+            answer = await self._trade(intent_obj, entries, texts)
+        except HomeAssistantError as err:
+            reasons = await async_get_translations(hass, language, "exceptions", {DOMAIN})
+            reason = reasons[f"component.{DOMAIN}.exceptions.{err.translation_key}.message"]
+            answer = reason.format_map(err.translation_placeholders or {})
+        response = intent_obj.create_response()
+        response.async_set_speech(answer)
+        return response
+
+    @abstractmethod
+    async def _trade(self, intent_obj: intent.Intent, entries: Sequence[CalvalotConfigEntry], texts: Texts) -> str:
+        """Return what is to be said. Raises HomeAssistantError."""
+
+
+class ShowOrderIntent(TradeIntent):
+    """An order, which is only shown."""
+
+    side: Side
+    slot_schema = _COIN_SLOTS
+
+    @override
+    async def _trade(self, intent_obj: intent.Intent, entries: Sequence[CalvalotConfigEntry], texts: Texts) -> str:
+        slots = {key: str(slot["value"]) for key, slot in intent_obj.slots.items()}
+        entry = named(entries, slots.get(ATTR_PORTFOLIO))
+        amount = None
+        if said := slots.get(ATTR_AMOUNT):
+            amount = in_quote(entry, positive_amount(said.strip().replace(",", ".")), EUR)
+        ticket = Ticket(coin=coin_code(slots[ATTR_COIN]), side=self.side, amount=amount)
+        shown = await async_show(entry, ticket, intent_obj.context.id)
+        _last_shown(intent_obj.hass)[intent_obj.context.user_id] = shown["order_id"]
+        return texts(
+            "order_buy" if self.side is Side.BUY else "order_sell",
+            name=entry.title,
+            mode=texts("real_money" if shown["mode"] == Mode.LIVE else "on_paper"),
+            quantity=texts.plain(Decimal(shown["quantity"])),
+            coin=shown["coin"],
+            price=texts.plain(Decimal(shown["price"])),
+            amount=texts.number(Decimal(shown["amount"])),
+            fee=texts.number(Decimal(shown["fee"])),
+            cost=texts.number(Decimal(shown["cost"])),
+            quote=shown["quote"],
+        )
+
+
+class BuyIntent(ShowOrderIntent):
+    """Buy a coin for an amount in EUR!"""
+
+    intent_type = "CalvalotBuy"
+    description = "Shows what buying a coin for an amount in EUR would be"
+    sentences = sentences.BUY
+    side = Side.BUY
+    slot_schema = _AMOUNT_SLOTS
+
+
+class SellIntent(BuyIntent):
+    """Sell a coin for an amount in EUR!"""
+
+    intent_type = "CalvalotSell"
+    description = "Shows what selling a coin for an amount in EUR would be"
+    sentences = sentences.SELL
+    side = Side.SELL
+
+
+class ClosePositionIntent(ShowOrderIntent):
+    """Sell all of a coin!"""
+
+    intent_type = "CalvalotClosePosition"
+    description = "Shows what selling all that is held of a coin would be"
+    sentences = sentences.CLOSE
+    side = Side.SELL
+
+
+class ConfirmOrderIntent(TradeIntent):
+    """Do what was shown last!"""
+
+    intent_type = "CalvalotConfirmOrder"
+    description = "Places the order that was shown last"
+    sentences = sentences.CONFIRM
+
+    @override
+    async def _trade(self, intent_obj: intent.Intent, entries: Sequence[CalvalotConfigEntry], texts: Texts) -> str:
+        last = _last_shown(intent_obj.hass).get(intent_obj.context.user_id, "")
+        done = await async_confirm(entries, last, intent_obj.context.id)
+        filled = [each for each in done["orders"] if each["executed_amount"] and Decimal(each["executed_amount"])]
+        if not filled:
+            return texts("order_open", name=done["portfolio"])
+        return " ".join(
+            texts(
+                "order_bought" if each["side"] == Side.BUY else "order_sold",
+                name=done["portfolio"],
+                quantity=texts.plain(Decimal(each["executed_quantity"])),
+                coin=each["coin"],
+                amount=texts.number(Decimal(each["executed_amount"])),
+                quote=done["quote"],
+            )
+            for each in filled
+        )
+
+
+def _last_shown(hass: HomeAssistant) -> dict[str | None, str]:
+    """Return the order that each user was shown last."""
+    return hass.data.setdefault(LAST_SHOWN, {})
+
+
+HANDLERS: Final = (
+    *(PortfolioIntent(), ProfitTodayIntent(), IsPausedIntent(), PauseIntent(), ResumeIntent()),
+    *(BuyIntent(), SellIntent(), ClosePositionIntent(), ConfirmOrderIntent()),
+)
 
 
 async def async_setup_intents(hass: HomeAssistant) -> None:
@@ -169,12 +308,16 @@ async def _async_register_sentences(hass: HomeAssistant, _component: str) -> Non
 
 
 async def _async_answer(
-    hass: HomeAssistant, handler: FollowerIntent, asked: ConversationInput, _result: RecognizeResult
+    hass: HomeAssistant,
+    handler: FollowerIntent | TradeIntent,
+    asked: ConversationInput,
+    result: RecognizeResult,
 ) -> str:
     response = await intent.async_handle(
         hass,
         CONVERSATION_DOMAIN,
         handler.intent_type,
+        {name: {"value": said.text} for name, said in result.entities.items()},
         text_input=asked.text,
         context=asked.context,
         language=asked.language,

@@ -1,4 +1,4 @@
-"""Tools with which a language model reads the followers; none of them changes anything."""
+"""Tools with which a language model reads the followers, and trades in those whose owner allows it."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, override
@@ -10,6 +10,7 @@ from homeassistant.util.json import JsonValueType
 import voluptuous as vol
 
 from .assist import async_exposed_followers
+from .assist_orders import TRADE_TOOLS, async_trading_followers
 from .const import DOMAIN
 from .errors import translated_errors
 from .trading import responses
@@ -121,4 +122,5 @@ def async_get_tools(hass: HomeAssistant, llm_context: LLMContext, api_id: str) -
     """Return the tools where a follower is exposed to the assistant."""
     if api_id != LLM_API_ASSIST or not async_exposed_followers(hass, llm_context.assistant):
         return None
-    return LLMTools(tools=[*TOOLS])
+    trades = TRADE_TOOLS if async_trading_followers(hass, llm_context.assistant) else ()
+    return LLMTools(tools=[*TOOLS, *trades])

@@ -1,6 +1,6 @@
 """Sentences that ask about copy trading, in every language at once: who speaks is only known once a sentence is understood.
 
-`[…]` may be left out, `(a|b)` is a choice; no punctuation.
+`[…]` may be left out, `(a|b)` is a choice, `{…}` is whatever is said there; no punctuation.
 """
 
 from typing import Final
@@ -41,4 +41,24 @@ RESUME: Final = (
     "(reprends|reprendre|relance|relancer) le copy trading",
     "(reprends|reprendre) la copie",
     "(recommence|recommencer) à copier [(le|mon) leader]",
+)
+BUY: Final = (
+    "buy [the] crypto {coin} for {amount} (euro|euros)",
+    "buy {amount} (euro|euros) of [the] crypto {coin}",
+    "(achète|acheter) [la] crypto {coin} pour {amount} (euro|euros)",
+    "(achète|acheter) [pour] {amount} (euro|euros) de [la] crypto {coin}",
+)
+SELL: Final = (
+    "sell [the] crypto {coin} for {amount} (euro|euros)",
+    "sell {amount} (euro|euros) of [the] crypto {coin}",
+    "(vends|vendre) [la] crypto {coin} pour {amount} (euro|euros)",
+    "(vends|vendre) [pour] {amount} (euro|euros) de [la] crypto {coin}",
+)
+CLOSE: Final = (
+    "close (my|the) crypto position in {coin}",
+    "(ferme|fermer) (ma|la) position [de la] crypto {coin}",
+)
+CONFIRM: Final = (
+    "confirm (my|the) crypto order",
+    "(confirme|confirmer) (mon ordre|l'ordre) crypto",
 )

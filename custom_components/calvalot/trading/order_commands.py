@@ -16,7 +16,7 @@ from .frozen import Frozen
 from .inputs import Fetcher, Inputs
 from .ledger.ledger import Ledger
 from .ledger.records import OrderRecord, OrderState
-from .order_entry import Ticket, order_of
+from .order_entry import Shown, Ticket, order_of
 from .outcomes import Outcomes
 from .portfolio import Portfolio
 from .preparation import Preparation
@@ -27,7 +27,7 @@ from .responses import Json
 from .risk import Risk
 from .settings import Settings
 from .signal import BY_HAND, PORTFOLIO, PROTECTION, SignalKey
-from .sizing import Market, PlannedOrder
+from .sizing import Market, PlannedOrder, make_order
 from .snapshot import Status
 from .terms import Level
 
@@ -76,14 +76,26 @@ class OrderCommands:
             price = inputs.market.prices[ticket.coin]
             return order_responses.ticket(order, price, protection, inputs.rate, inputs.market.quote)
 
-    async def place(self, ticket: Ticket) -> OrderRecord:
+    async def preview_closing(self, coin: str) -> Json:
+        """What the sale of all that is held of a coin would be, as preview tells it. Raises CommandError."""
+        async with self._working(), self._preparation.ready() as inputs:
+            market = inputs.market
+            await self._check(coin, inputs)
+            order = make_order(market, self._settings.limits, coin, Side.SELL, await self._check_held(coin, market))
+            assert order is not None  # noqa: S101  # it can be sold
+            return order_responses.ticket(order, market.prices[coin], None, inputs.rate, market.quote)
+
+    async def place(self, ticket: Ticket, shown: Shown | None = None) -> OrderRecord:
         """Place an order; what it buys is protected as it is filled, and the rest of the coin with it. Raises CommandError.
 
-        What protects a coin that is sold is ended first, and placed anew over what is left.
+        What protects a coin that is sold is ended first, and placed anew over what is left. One that was `shown` is placed
+        only as it was shown.
         """
         async with self._working():
             async with self._preparation.ready() as inputs:
                 order, protection = await self._checked(ticket, inputs)
+                if shown:
+                    shown.check(ticket.coin, order.quantity, inputs.market.prices[ticket.coin])
                 before = (await self._protections.wanted()).get(ticket.coin)
                 prices = self._fetcher.fee_prices
                 if order.side is Side.SELL and before:
@@ -134,15 +146,18 @@ class OrderCommands:
             if await asyncio.to_thread(self._ledger.resting) or await asyncio.to_thread(self._ledger.in_flight):
                 raise CommandError("order_unclear", amount="0.00")
 
-    async def close(self, coin: str) -> tuple[OrderRecord, ...]:
+    async def close(self, coin: str, shown: Shown | None = None) -> tuple[OrderRecord, ...]:
         """Sell all that is held of a coin, its other orders ended before, and hold it back; returns the orders of it.
 
-        It is written down first, and gone on with by each cycle until nothing is left that can be sold. Raises CommandError.
+        It is written down first, and gone on with by each cycle until nothing is left that can be sold. What was `shown` is
+        sold only as it was shown. Raises CommandError.
         """
         async with self._working():
             async with self._preparation.ready() as inputs:
                 await self._check(coin, inputs)
-                await self._check_held(coin, inputs.market)
+                quantity = await self._check_held(coin, inputs.market)
+                if shown:
+                    shown.check(coin, quantity, inputs.market.prices[coin])
                 await self._protections.close(coin, BY_HAND)
                 done = await self._protections.restore(inputs.market, self._fetcher.fee_prices)
                 await self._outcomes.orders(done)
@@ -200,16 +215,17 @@ class OrderCommands:
         if any(coin in order.assets for order in await asyncio.to_thread(self._ledger.in_flight)):
             raise CommandError("coin_unclear", coin=coin)
 
-    async def _check_held(self, coin: str, market: Market) -> None:
-        """Raise CommandError where nothing is held of a coin, or too little to be sold."""
+    async def _check_held(self, coin: str, market: Market) -> Decimal:
+        """How much of a coin can be sold. Raises CommandError where nothing is held of it, or too little."""
         held, rules = (
             (await asyncio.to_thread(self._ledger.book)).portfolio.quantity(coin),
             market.rules[market.symbol(coin)],
         )
         if not held:
             raise CommandError("no_position", coin=coin)
-        if rules.round_quantity(held) * market.prices[coin] < rules.min_notional:
+        if not (quantity := rules.round_quantity(held)) or quantity * market.prices[coin] < rules.min_notional:
             raise CommandError("order_too_small", minimum=f"{rules.min_notional:f}", quote=market.quote)
+        return quantity
 
     async def _checked(self, ticket: Ticket, inputs: Inputs) -> tuple[PlannedOrder, Protection | None]:
         """The order that may be sent, and what is to protect the coin once it is filled. Raises CommandError."""

@@ -4,11 +4,12 @@ from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 
-from .decimals import ONE, ZERO, round_down, round_up
+from .decimals import HUNDRED, ONE, ZERO, round_down, round_up
 from .errors import CommandError
 from .exchanges.base import OrderType, Side, SymbolRules
 from .exchanges.paper import FEE, slippage
 from .limits import Limits
+from .plans import TOLERANCE
 from .portfolio import Portfolio
 from .sizing import NOTIONAL_MARGIN, Market, PlannedOrder, make_order, worst_factor
 from .terms import Level
@@ -50,6 +51,28 @@ class Ticket:
     def protects(self) -> bool:
         """Whether what is bought is to be protected."""
         return any(each is not None for each in (self.take_profit, self.stop_loss, self.trailing))
+
+    @property
+    def is_all(self) -> bool:
+        """Whether nothing says how much: all that is held is meant."""
+        return self.amount is None and self.quantity is None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """What an order was shown with before it was confirmed: its quantity, and the last price of its coin."""
+
+    quantity: Decimal
+    price: Decimal
+
+    def check(self, coin: str, quantity: Decimal, price: Decimal) -> None:
+        """See that an order is still what was shown. Raises CommandError."""
+        if quantity != self.quantity:
+            raise CommandError("plan_changed", coins=coin)
+        change = price / self.price - ONE
+        if abs(change) > TOLERANCE:
+            moved = f"{coin} {change * HUNDRED:+.1f} %"
+            raise CommandError("prices_moved", coins=moved, limit=f"{TOLERANCE * HUNDRED:.1f}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
