@@ -382,6 +382,8 @@ def test_exceptions() -> None:
         *(f"{each.name}_not_confirmed" for each in services.ACTIONS if each.previews),
         *(f"strategy_{key}" for key in strategy_refusals()),
     }
+    for language in ("en", "fr"):
+        assert all(each.keys() == {"message"} for each in load(f"translations/{language}.json")["exceptions"].values())
     translated = set(load("translations/en.json")["exceptions"])
     assert translated - raised == set()
     assert raised - translated - repair_errors() == set()

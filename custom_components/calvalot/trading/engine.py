@@ -1,7 +1,7 @@
 """One portfolio at work: its parts, its cycle, its start and its end."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import datetime
@@ -16,7 +16,6 @@ from .cash_flows import CashFlows
 from .commands import Commands
 from .conversion_commands import ConversionCommands
 from .conversions import Conversions
-from .decimals import ONE
 from .events import Event, EventQueue
 from .exchanges.base import Exchange
 from .exchanges.host import LivePrices, no_live_prices
@@ -49,17 +48,12 @@ from .sources.alert_inbox import AlertInbox
 from .sources.alerts import AlertsSource
 from .sources.alerts_state import AlertsState
 from .sources.base import Source
-from .sources.blend_state import BlendState
+from .sources.blend_state import deciding
 from .sources.state import SourceState
 from .upkeep import Upkeep
 from .wallet import Wallet
 
 _LOGGER = logging.getLogger(__name__)
-
-
-def is_blend(settings: Settings, sources: Collection[str]) -> bool:
-    """Whether what these sources want is blended: several, or one that decides on a part of the portfolio only."""
-    return len(sources) > 1 or any(settings.weights.get(key, ONE) != ONE for key in sources)
 
 
 class Engine:
@@ -106,9 +100,7 @@ class Engine:
         self.alerts = AlertInbox(
             [state for state in self.members if isinstance(state, AlertsState)], settings, ledger, clock, events
         )
-        self.sources: tuple[SourceState, ...] = self.members
-        if is_blend(settings, sources):
-            self.sources = (BlendState(self.members, settings, ledger, clock, events),)
+        self.sources = deciding(self.members, settings, ledger, clock, events)
         self._fetcher = Fetcher(settings, exchange, ledger, clock, events, RankFilter(settings, ranking), live_prices)
         names = OrderNames(ledger, settings.entry_id)
         bookings = Bookings(ledger, exchange.fee_coin, clock)
@@ -255,9 +247,8 @@ class Engine:
             for state in self.members:
                 if state.key in sources:
                     state.become(sources[state.key])
-            with suppress(
-                LedgerError
-            ):  # one that cannot be read is opened anew by the next cycle, which looks at it all
+            # One that cannot be read is opened anew by the next cycle, which looks at it all.
+            with suppress(LedgerError):
                 await self._risk.tuned()
                 if other_coins:
                     self._fetcher.hold((await asyncio.to_thread(self._ledger.book)).portfolio.positions)
@@ -309,10 +300,7 @@ class Engine:
         """Whether something is still to be known of an order, or of any where none is named; asked between two cycles."""
         async with self._lock:
             try:
-                orders = [
-                    *await asyncio.to_thread(self._ledger.in_flight),
-                    *await asyncio.to_thread(self._ledger.resting),
-                ]
+                orders = await asyncio.to_thread(lambda: (*self._ledger.in_flight(), *self._ledger.resting()))
             except LedgerError:
                 return False
         return any(client_order_id in (None, order.client_order_id) for order in orders)

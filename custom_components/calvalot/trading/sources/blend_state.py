@@ -216,3 +216,16 @@ class BlendState(SourceState):
 def _shares(signal: Signal) -> Mapping[str, Decimal]:
     """The whole allocation of a source, of which its signal may want a part."""
     return signal.targets or {}
+
+
+def deciding(
+    members: tuple[SourceState, ...],
+    settings: Settings,
+    ledger: Ledger,
+    clock: Callable[[], datetime],
+    events: EventQueue,
+) -> tuple[SourceState, ...]:
+    """What decides: the only source, or all of them blended; blended is one, too, that decides on a part of the portfolio only."""
+    if len(members) < 2 and all(settings.weights.get(member.key, ONE) == ONE for member in members):
+        return members
+    return (BlendState(members, settings, ledger, clock, events),)
