@@ -1,5 +1,7 @@
 """What the tests of the cards share: find them, hear what axe says of them, compare what they look like."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.resources import files
 from io import BytesIO
 from pathlib import Path
@@ -8,7 +10,7 @@ from typing import Any
 from PIL import Image, ImageChops, ImageFilter
 from playwright.sync_api import Locator, Page, expect
 
-from .conftest import Shown
+from .conftest import Shown, Stage
 
 PICTURES = Path(__file__).parent / "pictures"
 # Share of the pixels that may differ, and by how much a pixel may before it counts.
@@ -40,6 +42,20 @@ def open_dashboard(page: Page, path: str = "/") -> None:
     page.goto(path)
     expect(portfolio(page).locator(".value").first).to_contain_text("€")
     expect(portfolio(page).locator(".curve").first).to_be_attached()
+
+
+@contextmanager
+def own_page(stage: Stage, entry_id: str, path: str, *names: str) -> Iterator[None]:
+    """Give a portfolio a page `/<path>/own` with some cards; page and portfolio go on leaving."""
+    cards = [{"type": f"custom:calvalot-{name}-card", "follower": entry_id} for name in names]
+    view = {"path": "own", "type": "sections", "sections": [{"type": "grid", "cards": cards}]}
+    created, *_ = stage.home.commands(
+        {"type": "lovelace/dashboards/create", "url_path": path, "title": path, "mode": "storage"},
+        {"type": "lovelace/config/save", "url_path": path, "config": {"views": [view]}},
+    )
+    yield
+    stage.home.commands({"type": "lovelace/dashboards/delete", "dashboard_id": created["id"]})
+    stage.home.delete(f"config/config_entries/entry/{entry_id}")
 
 
 def portfolio(page: Page) -> Locator:

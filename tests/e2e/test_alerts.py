@@ -10,7 +10,7 @@ import pytest
 
 from harness.forms import add_alerts, entities
 
-from .cards import violations
+from .cards import own_page, violations
 from .conftest import Camera, Stage
 
 
@@ -32,15 +32,8 @@ def entry_id(stage: Stage) -> Iterator[str]:
     send(ticker="BINANCE:ETHUSDT", action="buy", amount=20, limit_price=2500, stop_loss="5 %")
     send(ticker="DOGEUSDT", action="buy")
     send(ticker="ETHUSDT", action="buy", test=True)
-    card = {"type": "custom:calvalot-alerts-card", "follower": entry_id}
-    view = {"path": "own", "type": "sections", "sections": [{"type": "grid", "cards": [card]}]}
-    created, *_ = stage.home.commands(
-        {"type": "lovelace/dashboards/create", "url_path": "own-alerts", "title": "Alerts", "mode": "storage"},
-        {"type": "lovelace/config/save", "url_path": "own-alerts", "config": {"views": [view]}},
-    )
-    yield entry_id
-    stage.home.commands({"type": "lovelace/dashboards/delete", "dashboard_id": created["id"]})
-    stage.home.delete(f"config/config_entries/entry/{entry_id}")
+    with own_page(stage, entry_id, "own-alerts", "alerts"):
+        yield entry_id
 
 
 @pytest.mark.parametrize("size", ["desktop", "phone"])

@@ -12,7 +12,7 @@ import pytest
 from harness.forms import add_allocation, entities, tune, wait_for_follower
 from harness.waiting import wait_for
 
-from .cards import violations
+from .cards import own_page, violations
 from .conftest import Camera, Stage
 from .test_states import AS_GUEST
 
@@ -24,15 +24,8 @@ CARDS = ("portfolio", "positions", "plan", "activity")
 def entry_id(stage: Stage) -> Iterator[str]:
     """Add a portfolio that is kept by hand, and a page for it."""
     entry_id = add_allocation(stage.home, stage.exchange, SHARES)
-    cards = [{"type": f"custom:calvalot-{name}-card", "follower": entry_id} for name in CARDS]
-    view = {"path": "own", "type": "sections", "sections": [{"type": "grid", "cards": cards}]}
-    created, *_ = stage.home.commands(
-        {"type": "lovelace/dashboards/create", "url_path": "own-plan", "title": "Plan", "mode": "storage"},
-        {"type": "lovelace/config/save", "url_path": "own-plan", "config": {"views": [view]}},
-    )
-    yield entry_id
-    stage.home.commands({"type": "lovelace/dashboards/delete", "dashboard_id": created["id"]})
-    stage.home.delete(f"config/config_entries/entry/{entry_id}")
+    with own_page(stage, entry_id, "own-plan", *CARDS):
+        yield entry_id
 
 
 def word(stage: Stage, key: str, **facts: object) -> str:

@@ -9,7 +9,7 @@ import pytest
 from harness.forms import add_allocation
 from harness.waiting import wait_for
 
-from .cards import violations
+from .cards import own_page, violations
 from .conftest import Camera, Stage
 from .test_plan import press, word
 from .test_states import AS_GUEST
@@ -19,15 +19,8 @@ from .test_states import AS_GUEST
 def entry_id(stage: Stage) -> Iterator[str]:
     """Add a portfolio, and a page to trade in it."""
     entry_id = add_allocation(stage.home, stage.exchange, {"BTC": 60.0, "ETH": 30.0})
-    card = {"type": "custom:calvalot-trade-card", "follower": entry_id}
-    view = {"path": "own", "type": "sections", "sections": [{"type": "grid", "cards": [card]}]}
-    created, *_ = stage.home.commands(
-        {"type": "lovelace/dashboards/create", "url_path": "own-hand", "title": "Hand", "mode": "storage"},
-        {"type": "lovelace/config/save", "url_path": "own-hand", "config": {"views": [view]}},
-    )
-    yield entry_id
-    stage.home.commands({"type": "lovelace/dashboards/delete", "dashboard_id": created["id"]})
-    stage.home.delete(f"config/config_entries/entry/{entry_id}")
+    with own_page(stage, entry_id, "own-hand", "trade"):
+        yield entry_id
 
 
 def open_trade(page: Page) -> Locator:

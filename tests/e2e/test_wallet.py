@@ -9,7 +9,7 @@ import pytest
 from harness.forms import add_wallet, entities
 from harness.waiting import wait_for
 
-from .cards import violations
+from .cards import own_page, violations
 from .conftest import Camera, Stage
 
 HELD = {"USDC": "500", "BTC": "0.004", "SOL": "3", "NOPAIR": "5", "LDBTC": "0.25"}
@@ -33,15 +33,8 @@ def entry_id(stage: Stage) -> Iterator[str]:
     wait_for(
         lambda: [flow for flow in flows() if flow.get("explanation") == "deposit"], "the deposit", patience=240, pause=5
     )
-    cards = [{"type": f"custom:calvalot-{name}-card", "follower": entry_id} for name in CARDS]
-    view = {"path": "all", "type": "sections", "sections": [{"type": "grid", "cards": cards}]}
-    created, *_ = stage.home.commands(
-        {"type": "lovelace/dashboards/create", "url_path": "whole-account", "title": "Account", "mode": "storage"},
-        {"type": "lovelace/config/save", "url_path": "whole-account", "config": {"views": [view]}},
-    )
-    yield entry_id
-    stage.home.commands({"type": "lovelace/dashboards/delete", "dashboard_id": created["id"]})
-    stage.home.delete(f"config/config_entries/entry/{entry_id}")
+    with own_page(stage, entry_id, "whole-account", *CARDS):
+        yield entry_id
 
 
 @pytest.mark.parametrize("size", ["desktop", "phone"])
@@ -51,7 +44,7 @@ def test_whole_account(stage: Stage, page: Page, camera: Camera, size: str) -> N
     words = stage.words["common"]
     page.goto("/")
     page.locator("home-assistant-main").wait_for()
-    page.goto("/whole-account/all")
+    page.goto("/whole-account/own")
     positions = page.locator("calvalot-positions-card")
     for coin in ("SOL", "ETH"):
         row = positions.locator("tbody tr", has_text=coin)
