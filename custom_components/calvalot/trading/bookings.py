@@ -137,11 +137,12 @@ class Bookings:
         self, executed: Sequence[tuple[OrderRecord, OrderReport]], prices: Mapping[str, Decimal]
     ) -> dict[int, OrderRecord]:
         """Book in one commit what can be booked now; by seq."""
-        unclear = await asyncio.to_thread(self._unclear)
+        third = [_third_assets(record, report, self._ledger.quote) for record, report in executed]
+        unclear = await asyncio.to_thread(self._unclear) if any(third) else frozenset[str]()
         bookings: list[Booking] = []
-        for record, report in executed:
+        for (record, report), assets in zip(executed, third, strict=True):
             try:
-                _wait_for(unclear & _third_assets(record, report, self._ledger.quote))
+                _wait_for(unclear & assets)
                 priced, fee_prices = self._priced(record, report, prices)
             except BookError as err:
                 _warn(record, err)

@@ -55,20 +55,26 @@ class FillTable(OrderTable):
         add up to what was executed or more is sold than held.
         """
         with self._transaction(orders, fills, books, positions, facts) as connection:
-            return self._book_order(connection, record, report, trades, fee_prices, recovered)
+            before = self._book(connection)
+            booked, after = self._book_order(connection, before, record, report, trades, fee_prices, recovered)
+            self._write_book(connection, after)
+        return booked, after
 
     def book_orders(self, bookings: Sequence[Booking]) -> tuple[OrderRecord | BookError, ...]:
         """Book orders in one commit, as `book_order` does each; for one that cannot be booked, why not."""
         done: list[OrderRecord | BookError] = []
         with self._transaction(orders, fills, books, positions, facts) as connection:
+            book = self._book(connection)
             for each in bookings:
                 try:
-                    booked, _ = self._book_order(
-                        connection, each.record, each.report, each.report.fills or (), each.fee_prices
+                    booked, book = self._book_order(
+                        connection, book, each.record, each.report, each.report.fills or (), each.fee_prices
                     )
                     done.append(booked)
                 except BookError as err:
                     done.append(err)
+            if not all(isinstance(each, BookError) for each in done):
+                self._write_book(connection, book)
         return tuple(done)
 
     def trades(
@@ -109,19 +115,22 @@ class FillTable(OrderTable):
     def _book_order(
         self,
         connection: Connection,
+        book: Book,
         record: OrderRecord,
         report: OrderReport,
         trades: Sequence[Fill],
         fee_prices: Mapping[str, Decimal],
         recovered: bool = False,
     ) -> tuple[OrderRecord, Book]:
-        """Write nothing unless all can be booked that is not yet; an order that rested may have had to wait for its fee coin."""
+        """Write nothing unless all can be booked that is not yet; an order that rested may have had to wait for its fee coin.
+
+        The book that results is left to be written.
+        """
         known = self._fills_of(connection, record)
         new = [fill for fill in trades if fill.trade_id not in known]
         amounts = [*known.values(), *((fill.quantity, fill.amount) for fill in new)]
         if sum((quantity for quantity, _ in amounts), ZERO) != report.executed_quantity:
             raise BookError(f"the fills of order {report.order_id} do not add up to what was executed")
-        book = self._book(connection)
         portfolio = book.portfolio
         lent = ZERO
         for fill in new:
@@ -136,8 +145,8 @@ class FillTable(OrderTable):
                     half.fill, half.side, half.coin, self.quote, fee_prices[fill.fee_asset], lendable
                 )
                 lent += _lent(half, self.quote, before, portfolio)
-        for fill in new:
-            row = {
+        rows = [
+            {
                 **self._key,
                 "order_seq": record.seq,
                 "symbol": record.symbol,
@@ -147,7 +156,10 @@ class FillTable(OrderTable):
                 "fee_price": fee_prices[fill.fee_asset],
                 **{key: value for key, value in columns(fill).items() if key != "order_id"},
             }
-            connection.execute(insert(fills), row)
+            for fill in new
+        ]
+        if rows:
+            connection.execute(insert(fills), rows)
         if lent:
             self._lend(connection, lent)
         open_state = OrderState.PARTLY_FILLED if report.executed_quantity else OrderState.ACCEPTED
@@ -160,13 +172,11 @@ class FillTable(OrderTable):
             executed_amount=sum((amount for _, amount in amounts), ZERO),
             executed_at=report.time,
         )
-        book = replace(book, portfolio=portfolio)
         self._update_order(connection, booked)
-        self._write_book(connection, book)
         # What was recovered, or has rested, was found by a search that has gone on since.
         if report.cursor and not recovered and not record.type.rests:
             self._write_facts(connection, {f"{READ_UP_TO}{record.symbol}": report.cursor})
-        return booked, book
+        return booked, replace(book, portfolio=portfolio)
 
     def _value(self, fill: Fill, record: OrderRecord) -> Decimal:
         """What a fill was worth in the book's quote."""

@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, Select, and_, bindparam, func, or_, select, update
+from sqlalchemy import Connection, RowMapping, Select, and_, bindparam, func, select, update
 
 from ..decimals import ZERO
 from ..exchanges.base import OrderType, Side
@@ -20,9 +20,8 @@ _UPDATE_ORDER = update(orders).where(orders.c.seq == bindparam("known"))
 NEWEST = 100
 # Start of the facts that say where orders of a symbol begin that may not be known yet: the exchange's cursor.
 READ_UP_TO = "orders_read_"
-RESTING = tuple(state for state in OrderState if state.rests)
 SETTLED = tuple(state for state in OrderState if state.settled)
-IN_FLIGHT = tuple(state for state in OrderState if not state.settled and not state.rests)
+UNSETTLED = tuple(state for state in OrderState if not state.settled)
 
 
 class OrderTable(BookStorage):
@@ -42,16 +41,18 @@ class OrderTable(BookStorage):
             for record in records:
                 self._update_order(connection, record)
 
-    @remembered(orders)
     def in_flight(self) -> tuple[OrderRecord, ...]:
         """Orders of which it is unclear what becomes of them, oldest first: being sent, looked up, booked or cancelled."""
-        cancelling = and_(orders.c.state.in_(RESTING), orders.c.cancel_at.is_not(None))
-        return self._orders(or_(orders.c.state.in_(IN_FLIGHT), cancelling))
+        return tuple(record for record in self._unsettled() if record.cancel_at or not record.state.rests)
 
-    @remembered(orders)
     def resting(self) -> tuple[OrderRecord, ...]:
         """Orders that are on the exchange and may stay there, oldest first."""
-        return self._orders(and_(orders.c.state.in_(RESTING), orders.c.cancel_at.is_(None)))
+        return tuple(record for record in self._unsettled() if record.state.rests and not record.cancel_at)
+
+    @remembered(orders)
+    def _unsettled(self) -> tuple[OrderRecord, ...]:
+        """Orders that have not come to an end, oldest first."""
+        return self._orders(orders.c.state.in_(UNSETTLED))
 
     def next_leg(self, signal: SignalKey, symbol: str, side: Side) -> int:
         """Number of a signal's next order of a symbol and side that takes a leg of its own."""
