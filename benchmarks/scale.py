@@ -52,7 +52,7 @@ async def _round(there: World, coordinators: list[Any]) -> tuple[float, list[dic
     await there.requests()
     start = time.monotonic()
     for coordinator in coordinators:
-        coordinator._on_time(dt_util.utcnow())  # noqa: SLF001 # what the timer calls
+        coordinator.scheduler.on_time(dt_util.utcnow())  # what the timer calls
     await asyncio.gather(*(coordinator.scheduler.settled() for coordinator in coordinators))
     return time.monotonic() - start, await there.requests()
 

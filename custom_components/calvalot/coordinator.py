@@ -11,6 +11,7 @@ from homeassistant.config_entries import ConfigEntry
 from homeassistant.const import ATTR_DEVICE_ID, EVENT_HOMEASSISTANT_STOP
 from homeassistant.core import CALLBACK_TYPE, Event as HassEvent, HomeAssistant, callback
 from homeassistant.helpers import device_registry as dr
+from homeassistant.helpers.device_registry import DeviceEntryType, DeviceInfo
 from homeassistant.helpers.dispatcher import async_dispatcher_connect, async_dispatcher_send
 from homeassistant.helpers.update_coordinator import DataUpdateCoordinator
 from homeassistant.util import dt as dt_util
@@ -84,6 +85,15 @@ class CalvalotCoordinator(DataUpdateCoordinator[Snapshot]):
             midnight=lambda now: dt_util.start_of_local_day(dt_util.as_local(now)),
         )
         self.shown_orders = ShownOrders(self.engine.orders, dt_util.utcnow)
+        # One for all of its entities.
+        self.device = DeviceInfo(
+            entry_type=DeviceEntryType.SERVICE,
+            identifiers={(DOMAIN, entry.entry_id)},
+            manufacturer="Calv-a-lot",
+            name=entry.title,
+            # Not the leader's address: it answers followers only, and shows a person nothing but a 404.
+            configuration_url=None,
+        )
         self.device_id = ""
         self._stop_listening: CALLBACK_TYPE | None = None
         self._happened: SignalType[Event] = SignalType(f"{DOMAIN}_{entry.entry_id}")
@@ -114,13 +124,7 @@ class CalvalotCoordinator(DataUpdateCoordinator[Snapshot]):
         self.data = self.engine.snapshot
         self.market.async_join(self.config_entry)
         self.device_id = (
-            dr.async_get(self.hass)
-            .async_get_or_create(
-                config_entry_id=self.config_entry.entry_id,
-                identifiers={(DOMAIN, self.config_entry.entry_id)},
-                name=self.config_entry.title,
-            )
-            .id
+            dr.async_get(self.hass).async_get_or_create(config_entry_id=self.config_entry.entry_id, **self.device).id
         )
 
     async def async_begin(self) -> None:

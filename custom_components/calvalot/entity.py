@@ -1,10 +1,8 @@
 """What every entity of a follower has in common."""
 
-from homeassistant.helpers.device_registry import DeviceEntryType, DeviceInfo
 from homeassistant.helpers.entity import EntityDescription
 from homeassistant.helpers.update_coordinator import CoordinatorEntity
 
-from .const import DOMAIN
 from .coordinator import CalvalotCoordinator
 
 
@@ -20,11 +18,4 @@ class CalvalotEntity(CoordinatorEntity[CalvalotCoordinator]):
         self.entity_description = description
         self._attr_unique_id = f"{entry.entry_id}_{description.key}"
         self._attr_translation_key = description.translation_key or description.key
-        self._attr_device_info = DeviceInfo(
-            entry_type=DeviceEntryType.SERVICE,
-            identifiers={(DOMAIN, entry.entry_id)},
-            manufacturer="Calv-a-lot",
-            name=entry.title,
-            # Not the leader's address: it answers followers only, and shows a person nothing but a 404.
-            configuration_url=None,
-        )
+        self._attr_device_info = coordinator.device

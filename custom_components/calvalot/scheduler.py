@@ -83,7 +83,7 @@ class Scheduler:
             self._interval = None
         if interval:
             self._interval = async_track_time_interval(
-                self._hass, self._on_time, interval, name=f"{self._name} cycle", cancel_on_shutdown=True
+                self._hass, self.on_time, interval, name=f"{self._name} cycle", cancel_on_shutdown=True
             )
 
     async def settled(self) -> None:
@@ -157,7 +157,7 @@ class Scheduler:
         self.queue_anew()
 
     @callback
-    def _on_time(self, _now: datetime) -> None:
+    def on_time(self, _now: datetime) -> None:
         """Queue up for a cycle, once at a time."""
         if self._queued is None or self._queued.done():
             self._queued = self._queue(self._start)

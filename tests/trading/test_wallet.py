@@ -1,5 +1,7 @@
 """The whole account as one portfolio: taken in at the start, what comes and leaves booked in kind, what has no share left alone."""
 
+import asyncio
+from collections import Counter
 from collections.abc import Collection, Coroutine
 from dataclasses import replace
 from datetime import timedelta
@@ -609,3 +611,35 @@ async def test_what_a_difference_costs(rig: Rig, came: str, requests: list[str],
     asked = [each for each in asked if not each.path.endswith("apiRestrictions")]
     assert [each.path.rpartition("/")[2] for each in asked] == requests
     assert (sum(each.weight for each in asked), sum(each.uid_weight for each in asked)) == (weight, uid_weight)
+
+
+async def test_what_a_day_costs(rig: Rig) -> None:
+    """A day of cycles with a difference each hour, of each kind in turns: what each costs by itself, and nothing beside it."""
+    asyncio.get_running_loop().set_debug(False)  # which doubles the time
+    rig.exchange.set_balance("BTC", "0.5")
+    wallet = await rig.wallet({"BTC": ".5"})
+    await rig.cycle(wallet)
+    rig.exchange.forget_requests()
+    for hour in range(24):
+        match hour % 5:
+            case 0:
+                rig.exchange.deposit("ETH", "0.01")
+            case 1:
+                rig.exchange.reward("ETH", "0.01")
+            case 2:
+                rig.exchange.withdraw("BTC", "0.01")
+            case 3:
+                rig.exchange.set_balance("ETH", rig.exchange.balances()["ETH"] + Decimal("0.01"))
+            case 4:
+                rig.exchange.trade_by_hand("BTCUSDC", "SELL", "0.01")
+        await again(rig, wallet, times=30)
+    mirrors(rig, wallet)
+    asked = [each for each in rig.exchange.requests if "/sapi/" in each.path or each.path.endswith("myTrades")]
+    asked = [each for each in asked if not each.path.endswith("apiRestrictions")]
+    assert all(each.status == 200 for each in asked)
+    counted = len(asked), sum(each.weight for each in asked), sum(each.uid_weight for each in asked)
+    assert counted == (66, 253, 120_000)
+    minutes: Counter[int] = Counter()
+    for each in asked:
+        minutes[int(each.params["timestamp"]) // 60_000] += each.uid_weight
+    assert max(minutes.values()) == 21_000

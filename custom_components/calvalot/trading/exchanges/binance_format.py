@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from decimal import ROUND_DOWN, Decimal
+from functools import lru_cache
 import json
 from typing import Any
 from urllib.parse import quote
@@ -50,24 +51,35 @@ def read_prices(data: Any) -> dict[str, Decimal]:
     return {item["symbol"]: price for item in read_rows(data) if (price := read_amount(item["price"]))}
 
 
+def _limit(text: Any) -> Decimal:
+    """An amount of a symbol's rules."""
+    return _shared(str(text))
+
+
+@lru_cache(maxsize=1024)
+def _shared(text: str) -> Decimal:
+    """An amount that all portfolios share: many symbols have the same limits."""
+    return read_amount(text)
+
+
 def read_rules(item: Mapping[str, Any]) -> SymbolRules:
     filters = {each["filterType"]: each for each in item["filters"]}
     price = filters.get("PRICE_FILTER", {})
     lots = [filters[name] for name in ("LOT_SIZE", "MARKET_LOT_SIZE") if name in filters]
-    largest = [size for lot in lots if (size := read_amount(lot["maxQty"]))]
+    largest = [size for lot in lots if (size := _limit(lot["maxQty"]))]
     notional = filters.get("NOTIONAL") or filters.get("MIN_NOTIONAL") or {}
     return SymbolRules(
         symbol=item["symbol"],
         base=item["baseAsset"],
         quote=item["quoteAsset"],
         trading=item["status"] == "TRADING" and item.get("isSpotTradingAllowed", True) is True,
-        step=max((read_amount(lot["stepSize"]) for lot in lots), default=ZERO),
-        min_quantity=max((read_amount(lot["minQty"]) for lot in lots), default=ZERO),
+        step=max((_limit(lot["stepSize"]) for lot in lots), default=ZERO),
+        min_quantity=max((_limit(lot["minQty"]) for lot in lots), default=ZERO),
         max_quantity=min(largest, default=None),
-        tick=read_amount(price.get("tickSize", 0)),
-        min_price=read_amount(price.get("minPrice", 0)),
-        max_price=read_amount(price.get("maxPrice", 0)) or None,
-        min_notional=read_amount(notional.get("minNotional", 0)),
+        tick=_limit(price.get("tickSize", 0)),
+        min_price=_limit(price.get("minPrice", 0)),
+        max_price=_limit(price.get("maxPrice", 0)) or None,
+        min_notional=_limit(notional.get("minNotional", 0)),
         closed=item["status"] == "BREAK",
         ranges=_ranges(filters),
         quote_step=ONE.scaleb(-int(item["quoteAssetPrecision"])) if item.get("quoteOrderQtyMarketAllowed") else None,
@@ -78,12 +90,9 @@ def _ranges(filters: Mapping[str, Mapping[str, Any]]) -> dict[Side, tuple[Decima
     """How far a limit or a stop may be from the price, as factors, by side."""
     if by_side := filters.get("PERCENT_PRICE_BY_SIDE"):
         names = {Side.BUY: "bidMultiplier", Side.SELL: "askMultiplier"}
-        return {
-            side: (read_amount(by_side[f"{name}Down"]), read_amount(by_side[f"{name}Up"]))
-            for side, name in names.items()
-        }
+        return {side: (_limit(by_side[f"{name}Down"]), _limit(by_side[f"{name}Up"])) for side, name in names.items()}
     if both := filters.get("PERCENT_PRICE"):
-        return dict.fromkeys(Side, (read_amount(both["multiplierDown"]), read_amount(both["multiplierUp"])))
+        return dict.fromkeys(Side, (_limit(both["multiplierDown"]), _limit(both["multiplierUp"])))
     return {}
 
 

@@ -197,13 +197,14 @@ class FlowTable(BookStorage):
 
     def closes_before(self, days: Sequence[date]) -> tuple[Close | None, ...]:
         """The last close of each day or of one before it."""
-        query = select(closes).where(self._own(closes)).order_by(closes.c.day.desc()).limit(1)
+        own = self._own(closes)
+        newest = [
+            select(func.max(closes.c.day)).where(own, closes.c.day <= day.isoformat()).scalar_subquery() for day in days
+        ]
         with self._reading() as connection:
-            found = [
-                connection.execute(query.where(closes.c.day <= day.isoformat())).mappings().one_or_none()
-                for day in days
-            ]
-        return tuple(_close_of(row, ()) if row else None for row in found)
+            rows = connection.execute(select(closes).where(own, closes.c.day.in_(newest)).order_by(closes.c.day.desc()))
+            found = [_close_of(row, ()) for row in rows.mappings()]
+        return tuple(next((close for close in found if close.day <= day), None) for day in days)
 
     def last_valuation(self) -> tuple[datetime, Decimal] | None:
         """When the book was last valued, and the rate (EUR for one of the quote asset) of that time; None where neither is known."""
