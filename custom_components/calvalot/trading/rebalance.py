@@ -14,7 +14,7 @@ from .executor import Executor
 from .frozen import Frozen
 from .held_back import HeldBack
 from .ledger.ledger import Ledger
-from .ledger.records import OrderRecord, OrderState, Result, SignalRecord
+from .ledger.records import Book, OrderRecord, OrderState, Result, SignalRecord
 from .move_terms import MoveTerms
 from .planner import fund, plan
 from .portfolio import Portfolio, Position
@@ -89,9 +89,8 @@ class Rebalancer:
         With `any_coin` also what is not chosen yet, as with orders, which name what they buy.
         """
         wants = record.wants
-        book = await asyncio.to_thread(self._ledger.book)
-        in_flight = await asyncio.to_thread(self._ledger.in_flight)
-        sent, locking = sent_and_locking(in_flight, await asyncio.to_thread(self._ledger.resting))
+        book, in_flight, resting, earlier, last_fee = await asyncio.to_thread(self._read, record)
+        sent, locking = sent_and_locking(in_flight, resting)
         moving, locked = committed(sent, market), committed(locking, market)
         # A sale of everything says of each coin why it is still there, and waits for a pair that may open again.
         apart = {
@@ -105,14 +104,14 @@ class Rebalancer:
             return None
         available = portfolio.less(locked, market.quote)
         passed = self._terms.passed(wants, portfolio.positions, market)
-        blocked = {**passed, **await self._blocked(record, market)}
+        blocked = {**passed, **self._blocked(record, market, earlier, in_flight)}
         blocked |= self._spoken_for(locked, available, market)
         blocked |= {(coin, side): reason for coin, reason in aside.items() for side in Side}
         blocked |= {(coin, Side.BUY): reason for coin, reason in self._ranks.not_bought(wants.coins).items()}
         blocked |= self._ruled_out(record, portfolio.positions, {*portfolio.positions, *wants.coins})
         if isinstance(wants, Allocation):
             blocked |= {(coin, Side.BUY): Reason.HELD_BACK for coin in await self._held_back.coins()}
-        sellable = reserve_fee(available, await self._paying_coin())
+        sellable = reserve_fee(available, last_fee if last_fee == self._fee_coin else None)
         cash = available.cash - moving.get(market.quote, ZERO)
         limits = self._settings.limits
         if any_coin or isinstance(wants, Orders):
@@ -202,9 +201,17 @@ class Rebalancer:
         last = await asyncio.to_thread(self._ledger.last_fee_asset)
         return last if last == self._fee_coin else None
 
-    async def _blocked(self, record: SignalRecord, market: Market) -> dict[tuple[str, Side], Reason]:
-        """Legs that must not be placed now, with the reason."""
-        earlier = await asyncio.to_thread(self._ledger.orders, record.key)
+    def _read(
+        self, record: SignalRecord
+    ) -> tuple[Book, tuple[OrderRecord, ...], tuple[OrderRecord, ...], tuple[OrderRecord, ...], str | None]:
+        """The book, orders in flight, those that rest, those of a signal, and the asset that the last fee was taken in."""
+        ledger = self._ledger
+        return ledger.book(), ledger.in_flight(), ledger.resting(), ledger.orders(record.key), ledger.last_fee_asset()
+
+    def _blocked(
+        self, record: SignalRecord, market: Market, earlier: Sequence[OrderRecord], in_flight: Sequence[OrderRecord]
+    ) -> dict[tuple[str, Side], Reason]:
+        """Legs that must not be placed now, with the reason; `earlier` are the signal's orders."""
         blocked: dict[tuple[str, Side], Reason] = {}
         refusals: dict[tuple[str, Side], list[datetime]] = {}
         for order in earlier:
@@ -219,7 +226,7 @@ class Rebalancer:
             elif order.state.rests:
                 blocked[leg] = Reason.ORDER_OPEN
         blocked |= {leg: Reason.REFUSED for leg, times in refusals.items() if self._is_refused(record, times)}
-        for order in await asyncio.to_thread(self._ledger.in_flight):
+        for order in in_flight:
             blocked |= dict.fromkeys(itertools.product(order.assets, Side), Reason.ORDER_OPEN)
         begun = record.seq and record.kind.sells_out
         if begun and market.rules_at and market.rules_at < record.seen_at:

@@ -15,8 +15,8 @@ from sqlalchemy import (
     Table,
     UnaryExpression,
     and_,
+    bindparam,
     delete,
-    insert,
     select,
 )
 from sqlalchemy.sql.operators import custom_op
@@ -25,11 +25,23 @@ from ..exchanges.base import Mode
 from ..performance import Close, Drawdown, Units
 from ..portfolio import Portfolio, Position
 from .records import FACTS_OF_FOLLOWER, FIRST_BOOK, NO_BOOK, Book
-from .storage import Storage, remembered, upsert_row
+from .storage import Storage, inserted, remembered, upsert_row
 from .tables import books, facts, positions
 
 # The fact that says which book is in use.
 IN_USE = "book"
+
+
+def of_book(table: Table) -> ColumnElement[bool]:
+    """The rows of the book that `mode` and `book` name, for statements that are made once."""
+    return and_(table.c.mode == bindparam("mode"), table.c.book == bindparam("book"))
+
+
+_FACT = select(facts.c.value).where(of_book(facts), facts.c.key == bindparam("key"))
+_FORGET = delete(facts).where(of_book(facts), facts.c.key == bindparam("key"))
+_BOOK = select(books).where(of_book(books))
+_HELD = select(positions).where(of_book(positions))
+_LET_GO = delete(positions).where(of_book(positions))
 
 
 class BookStorage(Storage):
@@ -58,8 +70,7 @@ class BookStorage(Storage):
     def fact(self, key: str) -> str | None:
         """A remembered fact, None where there is none."""
         with self._reading() as connection:
-            value: str | None = connection.execute(select(facts.c.value).where(*self._fact(key))).scalar_one_or_none()
-            return value
+            return self._known_fact(connection, key)
 
     def facts_from(self, start: str) -> dict[str, str]:
         """The facts of the book whose names begin so."""
@@ -97,14 +108,19 @@ class BookStorage(Storage):
     def _book_of(self, fact: str) -> int:
         return NO_BOOK if fact in FACTS_OF_FOLLOWER else self.number
 
-    def _fact(self, key: str) -> tuple[ColumnElement[bool], ...]:
-        return facts.c.mode == self.mode, facts.c.book == self._book_of(key), facts.c.key == key
+    def _fact(self, key: str) -> dict[str, Any]:
+        """The columns that say which row a fact is."""
+        return {**self._key, "book": self._book_of(key), "key": key}
+
+    def _known_fact(self, connection: Connection, key: str) -> str | None:
+        value: str | None = connection.execute(_FACT, self._fact(key)).scalar_one_or_none()
+        return value
 
     def _book(self, connection: Connection) -> Book:
-        row = connection.execute(select(books).where(self._own(books))).mappings().one_or_none()
+        row = connection.execute(_BOOK, self._key).mappings().one_or_none()
         if row is None:
             return Book()
-        held = connection.execute(select(positions).where(self._own(positions))).mappings()
+        held = connection.execute(_HELD, self._key).mappings()
         return Book(
             portfolio=Portfolio(
                 cash=row["cash"],
@@ -121,9 +137,9 @@ class BookStorage(Storage):
     def _write_facts(self, connection: Connection, values: Mapping[str, str | None]) -> None:
         for key, value in values.items():
             if value is None:
-                connection.execute(delete(facts).where(*self._fact(key)))
+                connection.execute(_FORGET, self._fact(key))
             else:
-                upsert_row(connection, facts, {**self._key, "book": self._book_of(key), "key": key, "value": value})
+                upsert_row(connection, facts, {**self._fact(key), "value": value})
 
     def _write_book(self, connection: Connection, book: Book) -> None:
         portfolio = book.portfolio
@@ -137,13 +153,13 @@ class BookStorage(Storage):
             **performance_columns(book),
         }
         upsert_row(connection, books, row)
-        connection.execute(delete(positions).where(self._own(positions)))
+        connection.execute(_LET_GO, self._key)
         held = [
             {**self._key, "coin": coin, "quantity": position.quantity, "cost": position.cost}
             for coin, position in portfolio.positions.items()
         ]
         if held:
-            connection.execute(insert(positions), held)
+            connection.execute(inserted(positions), held)
 
     def _by_age[Q: Select[Any]](self, query: Q, table: Table) -> Q:
         """A table's rows of this book, newest first, as they lie there: hardly ever some are of another book."""

@@ -6,7 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Connection, Select, func, insert, or_, select
+from sqlalchemy import Connection, Select, func, or_, select
 
 from ..decimals import EXACT, ZERO
 from ..exchanges.base import Fill, OrderReport, Side
@@ -14,7 +14,7 @@ from ..portfolio import BookError, Half, Portfolio, halves
 from .book import columns
 from .orders import READ_UP_TO, OrderTable, that_traded
 from .records import Book, Booking, OrderRecord, OrderState, Trade
-from .storage import remembered, upsert_row
+from .storage import inserted, remembered
 from .tables import books, facts, fills, orders, positions
 
 # The fact that says how much of the fee coin was lent, in that coin.
@@ -159,7 +159,7 @@ class FillTable(OrderTable):
             for fill in new
         ]
         if rows:
-            connection.execute(insert(fills), rows)
+            connection.execute(inserted(fills), rows)
         if lent:
             self._lend(connection, lent)
         open_state = OrderState.PARTLY_FILLED if report.executed_quantity else OrderState.ACCEPTED
@@ -238,9 +238,8 @@ class FillTable(OrderTable):
 
     def _lend(self, connection: Connection, quantity: Decimal) -> None:
         """Add to what of the fee coin was lent for fees."""
-        known = connection.execute(select(facts.c.value).where(*self._fact(LENT))).scalar_one_or_none()
-        total = Decimal(known or 0) + quantity
-        upsert_row(connection, facts, {**self._key, "key": LENT, "value": f"{total:f}"})
+        total = Decimal(self._known_fact(connection, LENT) or 0) + quantity
+        self._write_facts(connection, {LENT: f"{total:f}"})
 
 
 def _lent(half: Half, quote: str, before: Portfolio, after: Portfolio) -> Decimal:

@@ -5,23 +5,32 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, Select, and_, bindparam, func, select, update
+from sqlalchemy import Connection, RowMapping, Select, and_, bindparam, func, or_, select, update
 
 from ..decimals import ZERO
 from ..exchanges.base import OrderType, Side
 from ..signal import SignalKey
-from .book import BookStorage, columns, without_key
+from .book import BookStorage, columns, of_book, without_key
 from .records import OrderRecord, OrderState
 from .storage import insert_row, remembered
 from .tables import facts, orders
 
 _UPDATE_ORDER = update(orders).where(orders.c.seq == bindparam("known"))
+_OF_SIGNAL = (
+    select(orders)
+    .where(of_book(orders), orders.c.source == bindparam("source"), orders.c.signal_id == bindparam("signal_id"))
+    .order_by(orders.c.seq)
+)
 # Orders among which one that traded is looked for.
 NEWEST = 100
 # Start of the facts that say where orders of a symbol begin that may not be known yet: the exchange's cursor.
 READ_UP_TO = "orders_read_"
 SETTLED = tuple(state for state in OrderState if state.settled)
-UNSETTLED = tuple(state for state in OrderState if not state.settled)
+_UNSETTLED = (
+    select(orders)
+    .where(of_book(orders), or_(*(orders.c.state == state for state in OrderState if not state.settled)))
+    .order_by(orders.c.seq)
+)
 
 
 class OrderTable(BookStorage):
@@ -52,7 +61,8 @@ class OrderTable(BookStorage):
     @remembered(orders)
     def _unsettled(self) -> tuple[OrderRecord, ...]:
         """Orders that have not come to an end, oldest first."""
-        return self._orders(orders.c.state.in_(UNSETTLED))
+        with self._reading() as connection:
+            return tuple(order_of(row) for row in connection.execute(_UNSETTLED, self._key).mappings())
 
     def next_leg(self, signal: SignalKey, symbol: str, side: Side) -> int:
         """Number of a signal's next order of a symbol and side that takes a leg of its own."""
@@ -71,7 +81,9 @@ class OrderTable(BookStorage):
     @remembered(orders)
     def orders(self, signal: SignalKey) -> tuple[OrderRecord, ...]:
         """All orders of a signal, oldest first."""
-        return self._orders(and_(orders.c.source == signal.source, orders.c.signal_id == signal.signal_id))
+        with self._reading() as connection:
+            rows = connection.execute(_OF_SIGNAL, {**self._key, **signal._asdict()})
+            return tuple(order_of(row) for row in rows.mappings())
 
     def orders_of(self, keys: Collection[SignalKey]) -> dict[SignalKey, list[OrderRecord]]:
         """All orders of some signals, oldest first."""

@@ -3,18 +3,30 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
+from functools import cache
 import json
 from typing import Any
 
-from sqlalchemy import RowMapping, Text, and_, bindparam, delete, func, select, type_coerce, union_all, update
+from sqlalchemy import RowMapping, Select, Text, bindparam, delete, func, or_, select, type_coerce, union_all, update
 
 from ..signal import Kind, SignalKey
-from .book import BookStorage, columns, without_key
+from .book import BookStorage, columns, of_book, without_key
 from .records import Result, SignalRecord
 from .storage import insert_row, remembered, upsert_row
 from .tables import facts, sights, signals
 
 _UPDATE_SIGNAL = update(signals).where(signals.c.seq == bindparam("known"))
+_NAMED = select(signals).where(
+    of_book(signals), signals.c.source == bindparam("source"), signals.c.signal_id == bindparam("signal_id")
+)
+_SIGHT = union_all(
+    *(
+        select(table.c.seen_at).where(
+            table.c.source == bindparam("source"), table.c.signal_id == bindparam("signal_id")
+        )
+        for table in (signals, sights)
+    )
+)
 # Signals whose first sight is kept.
 SIGHTS = 1000
 
@@ -35,14 +47,16 @@ class SignalTable(BookStorage):
     @remembered(signals)
     def signal(self, key: SignalKey) -> SignalRecord | None:
         """The record of a signal."""
-        return next(
-            iter(self._signals(and_(signals.c.source == key.source, signals.c.signal_id == key.signal_id))), None
-        )
+        with self._reading() as connection:
+            row = connection.execute(_NAMED, {**self._key, **key._asdict()}).mappings().first()
+            return signal_of(row) if row else None
 
     @remembered(signals)
     def open_signals(self, *results: Result) -> tuple[SignalRecord, ...]:
         """Signals with one of these results, without any those of which something can still be placed; oldest first."""
-        return self._signals(signals.c.result.in_(results or (Result.OPEN,)))
+        with self._reading() as connection:
+            rows = connection.execute(_with_results(results or (Result.OPEN,)), self._key)
+            return tuple(signal_of(row) for row in rows.mappings())
 
     @remembered(signals)
     def newest_of(self, source: str) -> SignalRecord | None:
@@ -67,19 +81,7 @@ class SignalTable(BookStorage):
     def sight(self, key: SignalKey) -> datetime | None:
         """When a signal was first seen, in whichever book and mode."""
         with self._reading() as connection:
-            return min(
-                connection.execute(
-                    union_all(
-                        *(
-                            select(table.c.seen_at).where(
-                                table.c.source == key.source, table.c.signal_id == key.signal_id
-                            )
-                            for table in (signals, sights)
-                        )
-                    )
-                ).scalars(),
-                default=None,
-            )
+            return min(connection.execute(_SIGHT, key._asdict()).scalars(), default=None)
 
     def write_sight(self, key: SignalKey, seen_at: datetime) -> None:
         """Write down when a signal was first seen; the newest of its source are kept."""
@@ -114,10 +116,12 @@ class SignalTable(BookStorage):
         with self._reading() as connection:
             return tuple(signal_of(row) for row in connection.execute(query).mappings())
 
-    def _signals(self, condition: Any) -> tuple[SignalRecord, ...]:
-        with self._reading() as connection:
-            rows = connection.execute(select(signals).where(self._own(signals), condition).order_by(signals.c.seq))
-            return tuple(signal_of(row) for row in rows.mappings())
+
+@cache
+def _with_results(results: tuple[Result, ...]) -> Select[Any]:
+    """Signals of a book with one of these results, oldest first."""
+    wanted = or_(*(signals.c.result == result for result in results))
+    return select(signals).where(of_book(signals), wanted).order_by(signals.c.seq)
 
 
 def signal_of(row: RowMapping) -> SignalRecord:

@@ -13,7 +13,7 @@ import sqlite3
 from threading import Lock
 from typing import Any, Concatenate
 
-from sqlalchemy import URL, Connection, Dialect, Engine, Table, create_engine, event, insert
+from sqlalchemy import URL, Connection, Dialect, Engine, Table, create_engine, event
 from sqlalchemy.dialects.sqlite import Insert, insert as upsert
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -197,7 +197,10 @@ class Storage:
         """What is written into a file that has lost its name is lost with the next start. Raises LedgerError."""
         if self._file is None:
             return
-        now = self.path.stat() if self.path.exists() else None
+        try:
+            now = os.stat(self.path)  # noqa: PTH116 # asked for with every answer
+        except FileNotFoundError:
+            now = None
         if now is None or not now.st_size or not os.path.samestat(self._file, now):
             self.close()
             raise LedgerError("the ledger's file was moved, deleted, emptied or replaced while it was in use")
@@ -294,13 +297,19 @@ def _begin(connection: Connection) -> None:
 
 def insert_row(connection: Connection, table: Table, row: Mapping[str, Any]) -> int:
     """Insert a row; returns its key."""
-    key = connection.execute(insert(table), dict(row)).inserted_primary_key
+    key = connection.execute(inserted(table), dict(row)).inserted_primary_key
     return int(key[0]) if key else 0
 
 
 def upsert_row(connection: Connection, table: Table, row: Mapping[str, Any]) -> None:
     """Insert a whole row, or bring the one with the same key up to date."""
     connection.execute(_upsert(table), dict(row))
+
+
+@cache
+def inserted(table: Table) -> Insert:
+    """The statement that inserts rows: what was made once is not made and looked up anew each time."""
+    return upsert(table)
 
 
 @cache
