@@ -32,9 +32,23 @@ from .tables import books, facts, positions
 IN_USE = "book"
 
 
-def of_book(table: Table) -> ColumnElement[bool]:
-    """The rows of the book that `mode` and `book` name, for statements that are made once."""
-    return and_(table.c.mode == bindparam("mode"), table.c.book == bindparam("book"))
+# The book of statements that are made once: it is named when they are executed.
+_MODE: Any = bindparam("mode")
+_NUMBER: Any = bindparam("book")
+
+
+def of_book(table: Table, mode: Any = _MODE, number: Any = _NUMBER) -> ColumnElement[bool]:
+    """The rows of a book; without one, of the book that `mode` and `book` name among the parameters."""
+    return and_(table.c.mode == mode, table.c.book == number)
+
+
+def lying(table: Table, mode: Any = _MODE, number: Any = _NUMBER) -> ColumnElement[bool]:
+    """The same rows, found by something else or as they lie there.
+
+    The `+` keeps SQLite from an index on the mode, which finds everything and has it sorted (sqlite.org/optoverview.html).
+    """
+    column = UnaryExpression(table.c.mode, operator=custom_op("+"), type_=table.c.mode.type)
+    return and_(column == mode, table.c.book == number)
 
 
 _FACT = select(facts.c.value).where(of_book(facts), facts.c.key == bindparam("key"))
@@ -103,7 +117,7 @@ class BookStorage(Storage):
 
     def _own(self, table: Table) -> ColumnElement[bool]:
         """The rows of this book."""
-        return and_(table.c.mode == self.mode, table.c.book == self.number)
+        return of_book(table, self.mode, self.number)
 
     def _book_of(self, fact: str) -> int:
         return NO_BOOK if fact in FACTS_OF_FOLLOWER else self.number
@@ -166,12 +180,8 @@ class BookStorage(Storage):
         return query.where(self._lying(table)).order_by(table.c.seq.desc())
 
     def _lying(self, table: Table) -> ColumnElement[bool]:
-        """The rows of this book, found by something else or as they lie there.
-
-        The `+` keeps SQLite from an index on the mode, which finds everything and has it sorted (sqlite.org/optoverview.html).
-        """
-        mode = UnaryExpression(table.c.mode, operator=custom_op("+"), type_=table.c.mode.type)
-        return and_(mode == self.mode, table.c.book == self.number)
+        """The rows of this book, found by something else or as they lie there."""
+        return lying(table, self.mode, self.number)
 
     def _newest[T](
         self,

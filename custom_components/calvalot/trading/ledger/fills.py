@@ -6,17 +6,34 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Connection, Select, func, or_, select
+from sqlalchemy import Connection, Select, bindparam, func, or_, select
 
 from ..decimals import EXACT, ZERO
 from ..exchanges.base import Fill, OrderReport, Side
 from ..portfolio import BookError, Half, Portfolio, halves
-from .book import columns
+from .book import columns, lying, of_book
 from .orders import READ_UP_TO, OrderTable, that_traded
 from .records import Book, Booking, OrderRecord, OrderState, Trade
 from .storage import inserted, remembered
 from .tables import books, facts, fills, orders, positions
 
+_LAST_FEE = select(fills.c.fee_asset).where(lying(fills)).order_by(fills.c.seq.desc()).limit(1)
+_TRADES_OF = (
+    that_traded(select(orders))
+    .where(lying(orders), orders.c.seq.in_(bindparam("seqs", expanding=True)))
+    .order_by(orders.c.seq)
+)
+_LAST_TRADE = (
+    that_traded(select(orders))
+    .where(of_book(orders))
+    .order_by(orders.c.executed_at.desc(), orders.c.seq.desc())
+    .limit(1)
+)
+_FEES_OF = (
+    select(fills.c.order_seq, fills.c.fee_asset, fills.c.fee)
+    .where(fills.c.order_seq.in_(bindparam("seqs", expanding=True)))
+    .order_by(fills.c.seq)
+)
 # The fact that says how much of the fee coin was lent, in that coin.
 LENT = "lent"
 
@@ -28,9 +45,7 @@ class FillTable(OrderTable):
     def last_fee_asset(self) -> str | None:
         """Asset that the last fee was taken in."""
         with self._reading() as connection:
-            asset: str | None = connection.execute(
-                self._by_age(select(fills.c.fee_asset), fills).limit(1)
-            ).scalar_one_or_none()
+            asset: str | None = connection.execute(_LAST_FEE, self._key).scalar_one_or_none()
             return asset
 
     @remembered(fills)
@@ -99,9 +114,11 @@ class FillTable(OrderTable):
 
     def trades_by_order(self, order_seqs: Collection[int]) -> dict[int, Trade]:
         """The same by the seq of the order."""
-        return self._trades(
-            that_traded(select(orders)).where(self._lying(orders), orders.c.seq.in_(order_seqs)).order_by(orders.c.seq)
-        )
+        return self._trades(_TRADES_OF, {**self._key, "seqs": tuple(order_seqs)})
+
+    def last_trade(self) -> Trade | None:
+        """What the order came to that was executed last."""
+        return next(iter(self._trades(_LAST_TRADE, self._key).values()), None)
 
     def trades_since(self, since: datetime) -> int:
         """Number of orders that traded since a time."""
@@ -133,13 +150,13 @@ class FillTable(OrderTable):
             raise BookError(f"the fills of order {report.order_id} do not add up to what was executed")
         portfolio = book.portfolio
         lent = ZERO
-        for fill in new:
+        for number, fill in enumerate(new):
             for half in halves(fill, record.side, record.coin, record.quote, self.quote, self._value(fill, record)):
                 before = portfolio
                 short = half.side is Side.SELL and half.fill.quantity > before.quantity(half.coin)
                 late = recovered or record.type.rests
-                # A sale at once of all of the fee coin may have paid the fee of a part out of the next one, and no other.
-                own = sum((each.fee for each in new if each.fee_asset == half.coin), ZERO) if short else ZERO
+                # A sale at once of all of the fee coin may have paid the fees of earlier parts out of this one, and no other.
+                own = sum((each.fee for each in new[:number] if each.fee_asset == half.coin), ZERO) if short else ZERO
                 lendable = self._fees_in(connection, half.coin, new) if late and short else own
                 portfolio = before.with_fill(
                     half.fill, half.side, half.coin, self.quote, fee_prices[fill.fee_asset], lendable
@@ -195,16 +212,11 @@ class FillTable(OrderTable):
         found = connection.execute(columns_of.where(fills.c.order_seq == record.seq))
         return {trade_id: (quantity, amount) for trade_id, quantity, amount in found}
 
-    def _trades(self, query: Select[Any]) -> dict[int, Trade]:
+    def _trades(self, query: Select[Any], named: Mapping[str, Any] | None = None) -> dict[int, Trade]:
         with self._reading() as connection:
-            rows = connection.execute(query).mappings().all()
+            rows = connection.execute(query, named).mappings().all()
             fees: dict[int, dict[str, Decimal]] = {}
-            paid = connection.execute(
-                select(fills.c.order_seq, fills.c.fee_asset, fills.c.fee)
-                .where(fills.c.order_seq.in_([row["seq"] for row in rows]))
-                .order_by(fills.c.seq)
-            )
-            for seq, asset, fee in paid:
+            for seq, asset, fee in connection.execute(_FEES_OF, {"seqs": [row["seq"] for row in rows]}):
                 of_order = fees.setdefault(seq, {})
                 of_order[asset] = of_order.get(asset, ZERO) + fee
             return {

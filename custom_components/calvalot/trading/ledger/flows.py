@@ -4,14 +4,16 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime
 from decimal import Decimal
+from functools import cache
 import json
+from typing import Any
 
-from sqlalchemy import Connection, RowMapping, delete, func, insert, select, tuple_, update
+from sqlalchemy import Connection, RowMapping, Select, bindparam, delete, func, insert, select, tuple_, update
 
 from ..decimals import ZERO
 from ..explanation import Explanation
 from ..performance import Close, Drawdown, Units
-from .book import BookStorage, columns, performance_columns, without_key
+from .book import BookStorage, columns, of_book, performance_columns, without_key
 from .records import Book, CashFlow, FlowKind, LastPrice
 from .storage import insert_row, remembered, upsert_row
 from .tables import books, cash_flows, closes, facts, fills, positions
@@ -197,12 +199,9 @@ class FlowTable(BookStorage):
 
     def closes_before(self, days: Sequence[date]) -> tuple[Close | None, ...]:
         """The last close of each day or of one before it."""
-        own = self._own(closes)
-        newest = [
-            select(func.max(closes.c.day)).where(own, closes.c.day <= day.isoformat()).scalar_subquery() for day in days
-        ]
+        named = {f"day_{number}": day.isoformat() for number, day in enumerate(days)}
         with self._reading() as connection:
-            rows = connection.execute(select(closes).where(own, closes.c.day.in_(newest)).order_by(closes.c.day.desc()))
+            rows = connection.execute(_last_closes(len(days)), {**self._key, **named})
             found = [_close_of(row, ()) for row in rows.mappings()]
         return tuple(next((close for close in found if close.day <= day), None) for day in days)
 
@@ -242,6 +241,18 @@ class FlowTable(BookStorage):
             last = connection.execute(select(func.max(fills.c.seq)).where(self._own(fills))).scalar_one()
             flow = replace(flow, after_fill=last or 0)
         return replace(flow, seq=insert_row(connection, cash_flows, {**self._key, **columns(flow)}))
+
+
+@cache
+def _last_closes(count: int) -> Select[Any]:
+    """The last closes of some days, `day_0` and so on, or of days before them, newest first."""
+    days = [
+        select(func.max(closes.c.day))
+        .where(of_book(closes), closes.c.day <= bindparam(f"day_{number}"))
+        .scalar_subquery()
+        for number in range(count)
+    ]
+    return select(closes).where(of_book(closes), closes.c.day.in_(days)).order_by(closes.c.day.desc())
 
 
 def _change_text(old: CashFlow | None, new: CashFlow | None) -> str:

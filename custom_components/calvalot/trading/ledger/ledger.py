@@ -20,7 +20,7 @@ from ..replay import in_order, replayed
 from ..signal import Kind
 from . import claims
 from .alerts import AlertTable
-from .book import IN_USE
+from .book import IN_USE, lying
 from .fills import FillTable
 from .past import PastTable
 from .records import FIRST_BOOK, NO_BOOK, OVERTAKEN, BookedFill, Result, SignalRecord, Trade
@@ -36,6 +36,9 @@ _OF_FILL = (
     *(orders.c.side, fills.c.base, fills.c.quote, fills.c.value),
     *(fills.c.trade_id, orders.c.order_id, fills.c.price, fills.c.quantity, fills.c.amount),
     *(fills.c.fee, fills.c.fee_asset, fills.c.time),
+)
+_LATEST = (
+    select(signals).where(lying(signals), signals.c.result != Result.BLENDED).order_by(signals.c.seq.desc()).limit(1)
 )
 _SIDES = {side.value: side for side in Side}
 
@@ -124,10 +127,9 @@ class Ledger(Succession, FillTable, PastTable, AlertTable):
     def latest(self) -> tuple[SignalRecord | None, Trade | None]:
         """The latest signal and the latest trade."""
         # What was blended says nothing of its own: the blend does.
-        query = self._by_age(select(signals), signals).where(signals.c.result != Result.BLENDED).limit(1)
         with self._reading() as connection:
-            signal = next((signal_of(row) for row in connection.execute(query).mappings()), None)
-        return signal, next(iter(self.trades(1)), None)
+            signal = next((signal_of(row) for row in connection.execute(_LATEST, self._key).mappings()), None)
+        return signal, self.last_trade()
 
     def counts(self) -> dict[str, int]:
         """Number of records of each kind."""

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import RowMapping, Select, Text, bindparam, delete, func, or_, select, type_coerce, union_all, update
 
 from ..signal import Kind, SignalKey
-from .book import BookStorage, columns, of_book, without_key
+from .book import BookStorage, columns, lying, of_book, without_key
 from .records import Result, SignalRecord
 from .storage import insert_row, remembered, upsert_row
 from .tables import facts, sights, signals
@@ -18,6 +18,12 @@ from .tables import facts, sights, signals
 _UPDATE_SIGNAL = update(signals).where(signals.c.seq == bindparam("known"))
 _NAMED = select(signals).where(
     of_book(signals), signals.c.source == bindparam("source"), signals.c.signal_id == bindparam("signal_id")
+)
+_NEWEST_OF = (
+    select(signals)
+    .where(lying(signals), signals.c.source == bindparam("source"))
+    .order_by(signals.c.seq.desc())
+    .limit(1)
 )
 _SIGHT = union_all(
     *(
@@ -61,9 +67,9 @@ class SignalTable(BookStorage):
     @remembered(signals)
     def newest_of(self, source: str) -> SignalRecord | None:
         """The signal of a source that was taken up last."""
-        query = self._by_age(select(signals), signals).where(signals.c.source == source).limit(1)
         with self._reading() as connection:
-            return next((signal_of(row) for row in connection.execute(query).mappings()), None)
+            row = connection.execute(_NEWEST_OF, {**self._key, "source": source}).mappings().first()
+            return signal_of(row) if row else None
 
     @remembered(signals)
     def newest_allocation(self, source: str) -> SignalRecord | None:
