@@ -25,8 +25,13 @@ NAME = re.compile(r"[0-9a-f]{32}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|[ -~]
 NUMBER = re.compile(r"[0-9]{1,20}(\.[0-9]{1,20})?")
 KINDS = {"market": "MARKET", "limit": "LIMIT", "stop-loss": "STOP_LOSS"}
 FLAGS = {"post", "fcib", "fciq", "nompp"}
-# How far ahead a deadline may be, in seconds.
+# How far ahead a deadline has to be, and may be, in seconds.
+SHORTEST = 2
 LONGEST = 60
+# What may be asked for of the ledger; rows of other types are there, too.
+LEDGER_TYPES = frozenset(
+    "all trade deposit withdrawal transfer margin adjustment rollover credit settled staking dividend sale nft_rebate".split()
+)
 STATUSES = {
     "NEW": "open",
     "PARTIALLY_FILLED": "open",
@@ -152,16 +157,17 @@ def permissions_of(account: Account) -> list[str]:
 def _key_info(call: Call) -> Json:
     account = call.account
     return {
-        "api_key_name": "calvalot",
-        "api_key": call.api_key,
+        "apiKeyName": "calvalot",
+        "apiKey": call.api_key,
         "nonce": call.params["nonce"],
-        "nonce_window": 0,
+        "nonceWindow": 0,
         "permissions": permissions_of(account),
         "iban": f"AA{account.uid % 90 + 10} N84G {account.uid}",
-        "valid_until": 0,
-        "query_from": 0,
-        "query_to": 0,
-        "ip_allowlist": ["127.0.0.1"] if account.ip_restrict else [],
+        "validUntil": "0",
+        "queryFrom": "0",
+        "queryTo": "0",
+        "ipAllowlist": ["127.0.0.1"] if account.ip_restrict else [],
+        "lastUsed": None,
         **call.exchange.key_info,
     }
 
@@ -220,6 +226,8 @@ def _check_deadline(call: Call) -> None:
         raise KrakenRefusalError("EGeneral:Invalid arguments:deadline")
     if deadline < now:
         raise KrakenRefusalError("EService:Deadline elapsed")
+    if deadline < now + SHORTEST * 1000:
+        raise KrakenRefusalError("EGeneral:Invalid arguments:deadline")
 
 
 def _add(call: Call) -> Json:
@@ -407,6 +415,8 @@ def _add_outside(add: Callable[..., None], kind: str, time: int, row: Mapping[st
 
 def _ledgers(call: Call) -> Json:
     kind = call.params.get("type", "all")
+    if kind not in LEDGER_TYPES:
+        raise KrakenRefusalError("EGeneral:Invalid arguments:type")
     rows = [row for row in _ledger_rows(call) if kind in ("all", row[2]["type"])]
     page, count = _page(call, rows, lambda row: row[0])
     return {"ledger": {name: row for _, name, row in page}, "count": count}

@@ -21,7 +21,10 @@ def alternative(asset: str) -> str:
 
 
 def code(asset: str) -> str:
-    """An asset as balances have it."""
+    """An asset as balances have it; one that is staked, or earns, has a suffix and no letter before it."""
+    coin, dot, suffix = asset.partition(".")
+    if dot:
+        return f"{alternative(coin)}.{suffix}"
     name = alternative(asset)
     return f"X{name}" if name in COINS else f"Z{name}" if name in MONEY else name
 

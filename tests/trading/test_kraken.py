@@ -88,7 +88,9 @@ def limit(name: str = "cv-abcdef-name-1", price: str = "70000") -> OrderRequest:
         ("XXDG", "DOGE"),
         ("XETH", "ETH"),
         ("SOL", "SOL"),
-        ("XBT.F", "BTC.F"),
+        ("XBT.F", "BTC"),
+        ("USDC.F", "USDC"),
+        ("XBT.M", "BTC.M"),
         ("ETH2.S", "ETH2.S"),
         ("ZETA", "ZETA"),
         ("XTZ", "XTZ"),
@@ -104,7 +106,7 @@ def test_names_of_pairs_and_what_earns() -> None:
     """In both places of a pair; staked coins stand for their coin."""
     pairs = {"BTCEUR": "XBTEUR", "ETHBTC": "ETHXBT", "DOGEEUR": "XDGEUR", "SOLEUR": "SOLEUR"}
     assert {symbol: pair_name(symbol) for symbol in pairs} == pairs
-    assert [earning(asset) for asset in ("ETH.S", "BTC.F", "BTC", ".F")] == ["ETH", "BTC", None, None]
+    assert [earning(asset) for asset in ("ETH.S", "BTC.M", "BTC", ".S")] == ["ETH", "BTC", None, None]
 
 
 def test_names_of_orders() -> None:
@@ -183,14 +185,17 @@ async def test_prices(api: KrakenExchange, sim: KrakenSimulator) -> None:
 
 
 async def test_balances(api: KrakenExchange, sim: KrakenSimulator) -> None:
-    """Free and held; what earns interest is apart."""
+    """Free and held; what earns rewards by itself is the coin, what is staked is apart."""
     await api.place(limit())
+    sim.set_balance("BTC", "0.2")
     sim.set_balance("BTC.F", "0.5")
+    sim.set_balance("ETH.S", "0.3")
     balances = await api.balances()
     held = Decimal(70) * Decimal("1.004")
     assert balances["EUR"] == Balance(2000 - held, held)
-    assert balances["BTC.F"] == Balance(Decimal("0.5"))
-    assert api.earning("BTC.F") == "BTC"
+    assert balances["BTC"] == Balance(Decimal("0.7"))
+    assert balances["ETH.S"] == Balance(Decimal("0.3"))
+    assert api.earning("ETH.S") == "ETH"
     account, again = await api.holdings()
     assert again == balances
     assert account == await api.account_id()
@@ -259,6 +264,11 @@ ANSWERS: list[tuple[Mapping[str, Any], type[ExchangeError]]] = [
     ({"kind": "error", "message": "EGeneral:Temporary lockout"}, RateLimited),
     ({"kind": "error", "message": "EService:Throttled: 1"}, RateLimited),
     ({"kind": "error", "message": "EService:Throttled"}, RateLimited),
+    ({"kind": "error", "message": "EService: Throttled: 1741500000"}, RateLimited),
+    ({"kind": "error", "message": "EAuth:Too many requests"}, RateLimited),
+    ({"kind": "error", "message": "EAuth:Account temporary disabled"}, InvalidKey),
+    ({"kind": "error", "message": "EAccount:Invalid permissions:BTC/EUR trading restricted for FR."}, Refused),
+    ({"kind": "error", "message": "EBM:limit exceeded:CAL"}, Refused),
 ]
 
 
@@ -637,6 +647,11 @@ async def test_movements(api: KrakenExchange, sim: KrakenSimulator, kraken_rig: 
     sim.withdraw("BTC", "0.1", fee="0.001")
     sim.convert("EUR", "100", "SOL", "0.8")
     sim.reward("ETH", "0.01")
+    reward = {"type": "reward", "refid": "R1", "time": time.time(), "asset": "SOL", "amount": "0.2", "fee": "0"}
+    sim.add_row("odd", reward)
+    moved = {**reward, "type": "earn", "subtype": "autoallocation", "refid": "A1"}
+    sim.add_row("odd", {**moved, "asset": "XXBT", "amount": "-0.5"})
+    sim.add_row("odd", {**moved, "asset": "XBT.F", "amount": "0.5"})
     sim.add_row("odd", {"type": "deposit", "refid": "D1", "time": time.time(), "asset": "BTC", "amount": "none"})
     sim.trade_by_hand(BTC, "SELL", "0.01")
     sim.trade_by_hand("ETHEUR", "BUY", "0.1")
@@ -649,7 +664,9 @@ async def test_movements(api: KrakenExchange, sim: KrakenSimulator, kraken_rig: 
     assert await changes(Explanation.DEPOSIT) == [{"ETH": 2}]
     assert await changes(Explanation.WITHDRAWAL) == [{"BTC": Decimal("-0.101")}]
     assert await changes(Explanation.CONVERSION) == [{"EUR": -100, "SOL": Decimal("0.8")}]
-    assert await changes(Explanation.REWARD) == [{"ETH": Decimal("0.01")}]
+    assert sorted(map(str, await changes(Explanation.REWARD))) == sorted(
+        map(str, ({"ETH": Decimal("0.01")}, {"SOL": Decimal("0.2")}))
+    )
     assert await changes(Explanation.DUST) == []
     kraken_rig.clock.advance(30)
     trades = await api.movements(Explanation.TRADE, [Pair("BTC", "EUR")], began, until)

@@ -49,8 +49,11 @@ AHEAD = 60
 LARGE = 100_000
 
 UNREADABLE = (KeyError, TypeError, ValueError, ArithmeticError, AttributeError, IndexError)
+LIMIT_WORDS = (
+    *("EAPI:Rate limit", "EAuth:Rate limit", "EAuth:Too many requests"),
+    *("EOrder:Rate limit", "EOrder:Domain rate limit", "EGeneral:Too many requests"),
+)
 KEY_WORDS = ("EAPI:Invalid key", "EAPI:Invalid signature", "EGeneral:Permission denied", "EAuth:")
-LIMIT_WORDS = ("EAPI:Rate limit", "EOrder:Rate limit", "EOrder:Domain rate limit", "EGeneral:Too many requests")
 NONCE_WORDS = "EAPI:Invalid nonce"
 DEADLINE_WORDS = "EService:Deadline elapsed"
 UNKNOWN_PAIR_WORDS = ("EQuery:Unknown asset pair", "EQuery:Invalid asset pair")
@@ -62,6 +65,9 @@ REFUSED_WORDS = (
     "EGeneral:Unknown method",
     "EService:Market in",
     "ETrade:",
+    # What this account may not trade, where its owner lives.
+    "EAccount:",
+    "EBM:",
 )
 
 
@@ -286,7 +292,7 @@ class KrakenConnection:
     def _meaning(self, words: str, limits: HostLimits, otherwise: type[ExchangeError]) -> ExchangeError:
         """What an error means."""
         words = words[:200]
-        if words.startswith("EService:Throttled"):
+        if words.replace(" ", "").startswith("EService:Throttled"):
             until = words.rpartition(":")[2].strip()
             seconds = float(until) - self.timestamp().timestamp() if until.isdecimal() else PAUSE
             return limits.wait(str(max(int(seconds) + 1, 1)))

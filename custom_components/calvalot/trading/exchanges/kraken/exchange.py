@@ -3,11 +3,11 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
-from decimal import Decimal
 import hashlib
 import time
 from typing import Any
 
+from ...decimals import ZERO
 from ...errors import ExchangeError, ExchangeUnavailable, NotSent, OutcomeUnknown, Refused
 from ..base import (
     AccountId,
@@ -26,9 +26,10 @@ from .format import order_params, read_amount, read_mapping
 from .names import asset_of, earning, order_name
 from .orders import KrakenOrders, Rows
 
-# How long the exchange may take an order after it was to go out, and what is left of that at least when it does.
+# How long the exchange may take an order after it was to go out, and what is left of that at least when it does: it takes
+# deadlines from two seconds to a minute ahead, and our clock may be two seconds off.
 DEADLINE = timedelta(seconds=30)
-LEAST = timedelta(seconds=3)
+LEAST = timedelta(seconds=5)
 # What a key needs beside placing orders: without it nobody can say what became of one.
 READING = frozenset({"query-funds", "query-open-trades", "query-closed-trades"})
 TRADING = "modify-trades"
@@ -59,22 +60,25 @@ class KrakenExchange(KrakenOrders):
         return order_name(client_order_id)
 
     def earning(self, asset: str) -> str | None:
-        """Coin that an asset stands for which is staked or earns interest."""
+        """Coin that an asset stands for which is staked or bonded."""
         return earning(asset)
 
     # Account
 
     async def balances(self) -> dict[str, Balance]:
-        """Balances of the account by asset; what is staked or earns interest is apart, under its own name."""
+        """Balances of the account by asset; what is staked is apart, under its own name."""
 
         def read(data: Any) -> dict[str, Balance]:
             found: dict[str, Balance] = {}
             for code, item in read_mapping(data).items():
                 total, held = read_amount(item["balance"]), read_amount(item.get("hold_trade", 0))
                 if total:
-                    found[asset_of(code)] = Balance(max(total - held, Decimal(0)), held)
-            return found
+                    known = found.get(asset_of(code), Balance(ZERO))
+                    found[asset_of(code)] = Balance(known.free + total - held, known.locked + held)
+            return {asset: replace(balance, free=max(balance.free, ZERO)) for asset, balance in found.items()}
 
+        # Whoever is about to trade asks for them first: intents are written down with the exchange's time.
+        await self._take_time()
         return await self._private("BalanceEx", read, part=ROUTINE, patience=PATIENCE)
 
     async def holdings(self) -> tuple[AccountId, dict[str, Balance]]:
@@ -97,7 +101,7 @@ class KrakenExchange(KrakenOrders):
         return KeyPermissions(
             can_trade=allowed >= READING | {TRADING},
             can_withdraw=any("withdraw" in each for each in allowed),
-            ip_restricted=bool(info["ip_allowlist"]) if "ip_allowlist" in info else None,
+            ip_restricted=bool(info["ipAllowlist"]) if "ipAllowlist" in info else None,
         )
 
     async def _key_info(self) -> Mapping[str, Any]:
@@ -115,12 +119,13 @@ class KrakenExchange(KrakenOrders):
         """Send an order once, and look it up; see `Exchange.place` for what is raised."""
         if order.quote_amount is not None or order.type not in self.types:
             raise Refused("Kraken has no such order", 0)
+        began = time.time()
         try:
             listing = await self._listing(order.symbol)
             await self._take_time()
         except ExchangeUnavailable as err:
             raise NotSent(f"not sent: {err}") from None
-        deadline = self.timestamp() + DEADLINE
+        deadline = self.timestamp() + DEADLINE - timedelta(seconds=max(time.time() - began, 0))
         params = order_params(order, listing, deadline)
         self._sent[order.client_order_id] = time.time()
 

@@ -12,7 +12,7 @@ from typing import Any
 from ...decimals import ZERO
 from ...explanation import Explanation, Movement
 from ..symbols import Pair
-from .connection import UNREADABLE
+from .connection import PATIENCE, UNREADABLE
 from .format import read_amount, read_mapping, read_time
 from .market import KrakenMarket
 from .names import asset_of, pair_name
@@ -20,13 +20,14 @@ from .names import asset_of, pair_name
 PAGE = 50
 # So many pages at most: each adds two to the counter of the key.
 MOST_PAGES = 5
-_KINDS: Mapping[Explanation, tuple[str, ...]] = {
-    Explanation.DEPOSIT: ("deposit",),
-    Explanation.WITHDRAWAL: ("withdrawal",),
-    Explanation.CONVERSION: ("spend", "receive", "conversion"),
-    Explanation.REWARD: ("staking", "dividend", "reward", "earn"),
-    Explanation.DUST: (),
+# Types of rows; not all of them can be asked for (docs.kraken.com, Get Ledgers Info), others are picked out of all.
+_TYPES: Mapping[Explanation, frozenset[str]] = {
+    Explanation.DEPOSIT: frozenset({"deposit"}),
+    Explanation.WITHDRAWAL: frozenset({"withdrawal"}),
+    Explanation.CONVERSION: frozenset({"spend", "receive", "conversion"}),
+    Explanation.REWARD: frozenset({"staking", "dividend", "reward", "earn"}),
 }
+_ASKED_FOR = frozenset({Explanation.DEPOSIT, Explanation.WITHDRAWAL})
 
 
 class KrakenHistory(KrakenMarket):
@@ -42,9 +43,12 @@ class KrakenHistory(KrakenMarket):
             return tuple(
                 _each(await self._rows("TradesHistory", "trades", span), lambda name, row: _trade(name, row, names))
             )
+        if not (types := _TYPES.get(kind)):
+            return ()
+        filtered = {"type": kind.value} if kind in _ASKED_FOR else {}
         by_reference: dict[str, list[Mapping[str, Any]]] = {}
-        for name in _KINDS[kind]:
-            for _, row in await self._rows("Ledgers", "ledger", {**span, "type": name}):
+        for _, row in await self._rows("Ledgers", "ledger", {**span, **filtered}):
+            if row.get("type") in types:
                 by_reference.setdefault(str(row.get("refid")), []).append(row)
         return tuple(_each(by_reference.items(), lambda reference, rows: _movement(kind, reference, rows)))
 
@@ -53,7 +57,9 @@ class KrakenHistory(KrakenMarket):
         found: list[tuple[str, Mapping[str, Any]]] = []
         for page in range(MOST_PAGES):
             params = {**asked, "ofs": str(page * PAGE)}
-            rows = await self._private(name, lambda data: [*read_mapping(data[part]).items()], params, cost=2)
+            rows = await self._private(
+                name, lambda data: [*read_mapping(data[part]).items()], params, cost=2, patience=PATIENCE
+            )
             found += rows
             if len(rows) < PAGE:
                 break
@@ -71,11 +77,14 @@ def _each[T](rows: Iterable[tuple[str, T]], read: Callable[[str, T], Movement | 
             yield movement
 
 
-def _movement(kind: Explanation, reference: str, rows: list[Mapping[str, Any]]) -> Movement:
+def _movement(kind: Explanation, reference: str, rows: list[Mapping[str, Any]]) -> Movement | None:
+    """What rows of one reference changed together; none where one only went from what earns rewards to the rest, or back."""
     changes: dict[str, Decimal] = {}
     for row in rows:
         asset = asset_of(row["asset"])
         changes[asset] = changes.get(asset, ZERO) + Decimal(str(row["amount"])) - read_amount(row["fee"])
+    if not any(changes.values()):
+        return None
     return Movement(
         kind=kind, reference=f"{kind} {reference}", time=read_time(max(row["time"] for row in rows)), changes=changes
     )

@@ -14,17 +14,21 @@ _LETTERS = {ours: theirs for theirs, ours in _OWN.items()}
 _OURS = re.compile(r"(cv-[a-z0-9]{6}-)(.*)", re.DOTALL)
 _THEIRS = re.compile(r"[0-9a-f]{32}")
 TAG_DIGITS = 8
+REWARDS = ".F"
 
 
 def asset_of(code: str) -> str:
-    """An asset of theirs as everybody else calls it: BTC for XXBT, EUR for ZEUR; what earns interest keeps its suffix (ETH.S)."""
-    name, dot, suffix = code.partition(".")
+    """An asset of theirs as everybody else calls it: BTC for XXBT, EUR for ZEUR; what is staked keeps its suffix (ETH.S).
+
+    What earns rewards by itself (XBT.F) is the asset: orders take from it as from the rest (docs.kraken.com, BalanceEx).
+    """
+    name, dot, suffix = code.removesuffix(REWARDS).partition(".")
     name = _CODES.get(name, name)
     return f"{_OWN.get(name, name)}{dot}{suffix}"
 
 
 def earning(asset: str) -> str | None:
-    """Coin that an asset stands for which is staked or earns interest."""
+    """Coin that an asset stands for which is staked or bonded."""
     coin, dot, _ = asset.partition(".")
     return coin if coin and dot else None
 
