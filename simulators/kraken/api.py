@@ -30,7 +30,10 @@ SHORTEST = 2
 LONGEST = 60
 # What may be asked for of the ledger; rows of other types are there, too.
 LEDGER_TYPES = frozenset(
-    "all trade deposit withdrawal transfer margin adjustment rollover credit settled staking dividend sale nft_rebate".split()
+    {
+        *("all", "trade", "deposit", "withdrawal", "transfer", "margin", "adjustment", "rollover", "credit", "settled"),
+        *("staking", "dividend", "sale", "nft_rebate"),
+    }
 )
 STATUSES = {
     "NEW": "open",

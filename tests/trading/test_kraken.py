@@ -664,9 +664,8 @@ async def test_movements(api: KrakenExchange, sim: KrakenSimulator, kraken_rig: 
     assert await changes(Explanation.DEPOSIT) == [{"ETH": 2}]
     assert await changes(Explanation.WITHDRAWAL) == [{"BTC": Decimal("-0.101")}]
     assert await changes(Explanation.CONVERSION) == [{"EUR": -100, "SOL": Decimal("0.8")}]
-    assert sorted(map(str, await changes(Explanation.REWARD))) == sorted(
-        map(str, ({"ETH": Decimal("0.01")}, {"SOL": Decimal("0.2")}))
-    )
+    rewards = await changes(Explanation.REWARD)
+    assert sorted(rewards, key=str) == [{"ETH": Decimal("0.01")}, {"SOL": Decimal("0.2")}]
     assert await changes(Explanation.DUST) == []
     kraken_rig.clock.advance(30)
     trades = await api.movements(Explanation.TRADE, [Pair("BTC", "EUR")], began, until)
