@@ -41,6 +41,7 @@ async def test_a_portfolio(
     assert (shown["exchange"]["name"], shown["exchange"]["account_stream"]) == ("kraken", None)
     assert await async_setup_component(hass, "system_health", {})
     info = await get_system_health_info(hass, DOMAIN)
+    info["can_reach_exchange"].close()
     assert info["exchanges_connected"] == 1
     assert "used_weight" not in info
     assert await hass.config_entries.async_unload(entry.entry_id)
