@@ -35,7 +35,7 @@ async def measure(*, quick: bool) -> list[Figure]:
         ledger = Ledger(path, Mode.DRY_RUN, "USDC")
         await asyncio.to_thread(ledger.open)
         settings = Settings(entry_id="entry", mode=Mode.DRY_RUN, quote="USDC", coins=COINS)
-        queries = Queries(settings, ledger, lambda: datetime.now(UTC))
+        queries = Queries(settings, ledger, lambda: datetime.now(UTC), "binance")
         try:
             return [*await _answers(queries, rounds, trades), *await _files(queries)]
         finally:

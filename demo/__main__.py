@@ -9,6 +9,7 @@ from harness.dashboard import show_dashboard
 from harness.forms import POLL_INTERVAL, add_follower, entities, let_push
 from harness.home import OWNER, Home, running_home
 from harness.http import ApiError
+from harness.portfolio import PLACES
 from harness.process import free_port
 from harness.simulated import Simulator, simulators
 
@@ -26,6 +27,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="scripts/demo", description=__doc__)
     parser.add_argument("--check", action="store_true", help="compare a few signals with the simulator, then leave")
     parser.add_argument("--empty", action="store_true", help="without a follower, to set one up by hand")
+    parser.add_argument("--exchange", choices=tuple(PLACES), default="binance", help="that the follower is on")
     parser.add_argument("--live", action="store_true", help="trade on the simulated account instead of on paper")
     parser.add_argument("--every", type=float, default=30, metavar="SECONDS", help="between two signals (30)")
     parser.add_argument("--port", type=int, default=PORT, help=f"of Home Assistant ({PORT}, another where it is taken)")
@@ -68,7 +70,11 @@ def _run(arguments: argparse.Namespace) -> bool:
     terminal = Terminal(arguments.language)
     agrees = True
     moving = () if arguments.check else MOVING
-    with simulators(exchange=moving, language=arguments.language) as (leader, exchange):
+    place = PLACES[arguments.exchange]
+    with simulators(balances=place.balances, exchange=moving, language=arguments.language, name=place.simulator) as (
+        leader,
+        exchange,
+    ):
         terminal.say("simulators", leader=leader.url, exchange=exchange.url)
         terminal.say("starting")
         port = free_port(0 if arguments.check else arguments.port)
@@ -80,13 +86,13 @@ def _run(arguments: argparse.Namespace) -> bool:
                 terminal.welcome("welcome_empty", home, leader, exchange, every=arguments.every)
                 return _stay(home, terminal)
             terminal.say("adding")
-            entry_id = add_follower(home, leader, exchange, live=arguments.live)
+            entry_id = add_follower(home, leader, exchange, live=arguments.live, on=arguments.exchange)
             ids = entities(home, entry_id)
             show_dashboard(home)
             if arguments.check:
-                agrees = check(home, leader, exchange, ids, live=arguments.live)
+                agrees = check(home, leader, exchange, ids, place, live=arguments.live)
             else:
-                if not (arguments.live or arguments.no_history):
+                if place is PLACES["binance"] and not (arguments.live or arguments.no_history):
                     from .history import seed_history  # noqa: PLC0415  # brings Home Assistant, which takes its time
 
                     terminal.say("history")

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from harness.home import Home
-from harness.portfolio import BUDGET, COINS, QUOTE
+from harness.portfolio import BUDGET, COINS, Place
 from harness.simulated import Simulator
 from harness.waiting import wait_for
 
@@ -40,10 +40,12 @@ class Comparison:
         return self.told is not None and abs(self.told - self.expected) <= self.tolerance
 
 
-def check(home: Home, leader: Simulator, exchange: Simulator, ids: Mapping[str, str], *, live: bool) -> bool:
+def check(
+    home: Home, leader: Simulator, exchange: Simulator, ids: Mapping[str, str], place: Place, *, live: bool
+) -> bool:
     """Let the leader publish and the follower poll, print what both say, and return whether they agree."""
     before = _figures(exchange.control("balances"))
-    rate = Decimal(exchange.control("price", symbol=f"EUR{QUOTE}"))
+    rate = _per_euro(_figures(exchange.control("prices")), place)
     trades: list[Trade] = []
     on_paper_trades: list[Trade] = []
     signals_to_come = (
@@ -53,25 +55,25 @@ def check(home: Home, leader: Simulator, exchange: Simulator, ids: Mapping[str, 
     )
     for publish in signals_to_come:
         exchange.control("walk", steps=20)
-        wait_for(partial(_taken_up, home, ids, publish()), "a signal that is taken up")
+        wait_for(partial(_taken_up, home, ids, publish()), "a signal that is taken up", pause=place.patience)
         prices = _figures(exchange.control("prices"))
-        known, trades = len(trades), told(home.ask("calvalot.get_trades", limit=1000))
-        on_paper_trades += [on_paper(trade, prices[trade.symbol]) for trade in trades[known:]]
-    signals = _wait_for_executed(home, ids)
+        known, trades = len(trades), told(home.ask("calvalot.get_trades", limit=1000), place)
+        on_paper_trades += [on_paper(trade, prices[trade.symbol], place) for trade in trades[known:]]
+    signals = _wait_for_executed(home, ids, place)
     portfolio = home.ask("calvalot.get_portfolio")
-    orders = on_account(exchange)
+    orders = on_account(exchange, place)
 
     if live:
         after = _figures(exchange.control("balances"))
         assets = {asset: after.get(asset, Decimal(0)) - before.get(asset, Decimal(0)) for asset in {*before, *after}}
         agreeing = [trade in orders for trade in trades]
     else:
-        assets = changes(on_paper_trades)
+        assets = changes(on_paper_trades, place)
         agreeing = [trade.is_close_to(other) for trade, other in zip(trades, on_paper_trades, strict=True)]
     comparisons = [
         Comparison("trades that agree", Decimal(sum(agreeing)), Decimal(len(orders) if live else len(trades))),
         Comparison("orders on the account", Decimal(len(trades) if live else 0), Decimal(len(orders))),
-        *_compare_portfolio(portfolio, assets, prices, rate, live=live),
+        *_compare_portfolio(portfolio, assets, prices, rate, place, live=live),
         *_compare_states(home, ids, portfolio),
     ]
     _print_signals(signals)
@@ -79,6 +81,11 @@ def check(home: Home, leader: Simulator, exchange: Simulator, ids: Mapping[str, 
     _print_portfolio(portfolio)
     _print_comparisons(comparisons)
     return all(comparison.agrees for comparison in comparisons)
+
+
+def _per_euro(prices: Figures, place: Place) -> Decimal:
+    """Quote for 1 EUR."""
+    return Decimal(1) if place.quote == "EUR" else prices[f"EUR{place.quote}"]
 
 
 def _poll(home: Home, ids: Mapping[str, str]) -> None:
@@ -91,7 +98,7 @@ def _taken_up(home: Home, ids: Mapping[str, str], signal_id: str) -> bool:
     return signal_id in [signal["signal_id"] for signal in home.ask("calvalot.get_signals")["signals"]]
 
 
-def _wait_for_executed(home: Home, ids: Mapping[str, str]) -> list[dict[str, Any]]:
+def _wait_for_executed(home: Home, ids: Mapping[str, str], place: Place) -> list[dict[str, Any]]:
     """Poll until two signals are executed; raises TimeoutError when that takes too long."""
 
     def executed() -> list[dict[str, Any]]:
@@ -99,20 +106,20 @@ def _wait_for_executed(home: Home, ids: Mapping[str, str]) -> list[dict[str, Any
         signals: list[dict[str, Any]] = home.ask("calvalot.get_signals")["signals"]
         return signals if sum(signal["result"] == "executed" for signal in signals) >= 2 else []
 
-    return wait_for(executed, "two signals that are executed", pause=1)
+    return wait_for(executed, "two signals that are executed", pause=max(place.patience, 1))
 
 
 def _compare_portfolio(
-    portfolio: Mapping[str, Any], assets: Figures, prices: Figures, rate: Decimal, *, live: bool
+    portfolio: Mapping[str, Any], assets: Figures, prices: Figures, rate: Decimal, place: Place, *, live: bool
 ) -> Iterator[Comparison]:
     """Quantities, prices and sums; on the account quantities agree to the last digit."""
     positions = {position["coin"]: position for position in portfolio["positions"]}
-    cash = Decimal(BUDGET) * rate + assets[QUOTE]
+    cash = Decimal(BUDGET) * rate + assets[place.quote]
     value = cash
     for coin in COINS:
         position = positions.get(coin, {})
         quantity = assets.get(coin, Decimal(0))
-        price = prices[f"{coin}{QUOTE}"]
+        price = prices[f"{coin}{place.quote}"]
         value += quantity * price
         yield Comparison(
             f"{coin} quantity", _figure(position, "quantity", Decimal(0)), quantity, Decimal(0) if live else ROUNDING
@@ -122,7 +129,7 @@ def _compare_portfolio(
     for coin, share in LAST.items():
         weight = _figure(positions.get(coin, {}), "weight")
         yield Comparison(f"{coin} weight", weight, Decimal(share), WEIGHT_TOLERANCE)
-    in_eur = value / prices[f"EUR{QUOTE}"]
+    in_eur = value / _per_euro(prices, place)
     yield Comparison("cash", _figure(portfolio, "cash"), cash, ROUNDING)
     yield Comparison("value in quote", _figure(portfolio, "total_value_quote"), value, ROUNDING)
     yield Comparison("value in EUR", _figure(portfolio, "total_value"), in_eur, CENT)

@@ -6,10 +6,9 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
-from harness.portfolio import QUOTE
+from harness.portfolio import Place
 from harness.simulated import Simulator
 
-FEE = Decimal("0.001")
 SLIPPAGE = {"BTC": Decimal("0.0002"), "ETH": Decimal("0.0002")}
 OTHER_SLIPPAGE = Decimal("0.0005")
 EIGHT_DECIMALS = Decimal("0.00000001")
@@ -21,16 +20,12 @@ type Json = Mapping[str, Any]
 class Trade:
     """One executed order: gross quantity, amount in quote before fees, fees by asset."""
 
+    coin: str
     symbol: str
     side: str
     quantity: Decimal
     amount: Decimal
     fees: frozenset[tuple[str, Decimal]]
-
-    @property
-    def coin(self) -> str:
-        """The coin that was traded."""
-        return self.symbol.removesuffix(QUOTE)
 
     @property
     def price(self) -> Decimal:
@@ -48,10 +43,11 @@ class Trade:
         )
 
 
-def told(answer: Json) -> list[Trade]:
+def told(answer: Json, place: Place) -> list[Trade]:
     """Read the answer of ``calvalot.get_trades``, oldest first."""
     return [
         Trade(
+            trade["symbol"].removesuffix(place.quote),
             trade["symbol"],
             trade["side"],
             Decimal(trade["quantity"]),
@@ -62,16 +58,17 @@ def told(answer: Json) -> list[Trade]:
     ]
 
 
-def on_paper(trade: Trade, price: Decimal) -> Trade:
-    """Return what a trade of this quantity has to be at this price: slippage against us, 0.1 % of what is received."""
+def on_paper(trade: Trade, price: Decimal, place: Place) -> Trade:
+    """Return what a trade of this quantity has to be at this price: slippage against us, and the fee."""
     slippage = SLIPPAGE.get(trade.coin, OTHER_SLIPPAGE)
     buy = trade.side == "BUY"
     amount = trade.quantity * price * (1 + slippage if buy else 1 - slippage)
-    fee = (trade.coin, FEE * trade.quantity) if buy else (QUOTE, FEE * amount)
+    in_coin = buy and not place.fee_in_quote
+    fee = (trade.coin, place.fee * trade.quantity) if in_coin else (place.quote, place.fee * amount)
     return replace(trade, amount=amount, fees=frozenset({fee}))
 
 
-def on_account(exchange: Simulator) -> list[Trade]:
+def on_account(exchange: Simulator, place: Place) -> list[Trade]:
     """Return what the exchange executed, its fills summed up by order; order ids are the symbol's own."""
     account = exchange.state()["accounts"][exchange.ready["api_key"]]
     fees: defaultdict[tuple[str, int], defaultdict[str, Decimal]] = defaultdict(lambda: defaultdict(Decimal))
@@ -79,6 +76,7 @@ def on_account(exchange: Simulator) -> list[Trade]:
         fees[fill["symbol"], fill["orderId"]][fill["commissionAsset"]] += Decimal(fill["commission"])
     return [
         Trade(
+            order["symbol"].removesuffix(place.quote),
             order["symbol"],
             order["side"],
             Decimal(order["executedQty"]),
@@ -90,13 +88,13 @@ def on_account(exchange: Simulator) -> list[Trade]:
     ]
 
 
-def changes(trades: Iterable[Trade]) -> dict[str, Decimal]:
+def changes(trades: Iterable[Trade], place: Place) -> dict[str, Decimal]:
     """Return what trades and their fees added to each asset, or took from it."""
     assets: defaultdict[str, Decimal] = defaultdict(Decimal)
     for trade in trades:
         sign = 1 if trade.side == "BUY" else -1
         assets[trade.coin] += sign * trade.quantity
-        assets[QUOTE] -= sign * trade.amount
+        assets[place.quote] -= sign * trade.amount
         for asset, fee in trade.fees:
             assets[asset] -= fee
     return assets

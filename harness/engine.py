@@ -12,9 +12,9 @@ from custom_components.calvalot.trading.accounts import Accounts
 from custom_components.calvalot.trading.engine import Engine
 from custom_components.calvalot.trading.events import Event
 from custom_components.calvalot.trading.exchanges.base import Exchange, Mode
-from custom_components.calvalot.trading.exchanges.binance import BinanceExchange
 from custom_components.calvalot.trading.exchanges.host import LivePrices, no_live_prices
 from custom_components.calvalot.trading.exchanges.paper import PaperExchange
+from custom_components.calvalot.trading.exchanges.remote import RemoteExchange
 from custom_components.calvalot.trading.ledger.ledger import Ledger
 from custom_components.calvalot.trading.market.ranking import Ranking
 from custom_components.calvalot.trading.settings import Settings
@@ -37,7 +37,7 @@ def _ignore(_snapshot: Snapshot, _events: Sequence[Event]) -> None:
     """Publish nothing."""
 
 
-def exchange_for(ledger: Ledger, market: BinanceExchange, clock: Clock = now) -> Exchange:
+def exchange_for(ledger: Ledger, market: RemoteExchange, clock: Clock = now) -> Exchange:
     """Return the exchange itself, or paper on its prices where the ledger is one of a dry run."""
     return market if ledger.mode is Mode.LIVE else PaperExchange(market, clock, market.live_prices)
 

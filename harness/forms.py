@@ -37,13 +37,16 @@ def _send(home: Home, flow: Mapping[str, Any], kind: str = "flow", **answers: ob
     return step
 
 
-def add_follower(home: Home, leader: LeaderAddress, exchange: ExchangeAddress, *, live: bool) -> str:
+def add_follower(
+    home: Home, leader: LeaderAddress, exchange: ExchangeAddress, *, live: bool, on: str = "binance"
+) -> str:
     """Walk the config flow and the options; return the entry's id."""
     account = keys(exchange) if live else {}
     step = home.post("config/config_entries/flow", {"handler": "calvalot"})
     step = _send(home, step, next_step_id="leader")
     step = _send(home, step, leader_url=leader.url, signal_secret=leader.secret)
-    step = _send(home, step, trading_mode="live" if live else "dry_run", exchange_url=exchange.url, **account)
+    mode = "live" if live else "dry_run"
+    step = _send(home, step, trading_mode=mode, exchange=on, exchange_url=exchange.url, **account)
     step = _send(home, step, initial_budget=float(BUDGET), coins=list(COINS))
     if live:
         step = _send(home, step)

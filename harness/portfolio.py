@@ -1,11 +1,50 @@
 """What a portfolio is set up with: the data of its entry, on these simulators."""
 
-from typing import Any, Protocol
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, Final, Protocol
 
 COINS = ("BTC", "ETH", "BNB", "SOL", "XRP")
 QUOTE = "USDC"
 # In EUR.
 BUDGET = "1000"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """An exchange to trade on: its stand-in, what a portfolio keeps its cash in, what is taken of a trade, what the owner has there.
+
+    `patience` is how many seconds to leave between two cycles that nothing but impatience asks for.
+    """
+
+    simulator: str
+    quote: str
+    fee: Decimal
+    fee_in_quote: bool
+    patience: float
+    balances: tuple[str, ...]
+
+
+PLACES: Final[Mapping[str, Place]] = {
+    "binance": Place(
+        simulator="exchange",
+        quote=QUOTE,
+        fee=Decimal("0.001"),
+        fee_in_quote=False,
+        patience=0.1,
+        # A portfolio gets 1,000 EUR of these; the rest is its owner's own and not to be touched.
+        balances=("USDC=2000", "BTC=0.5", "BNB=1"),
+    ),
+    "kraken": Place(
+        simulator="kraken",
+        quote="EUR",
+        fee=Decimal("0.004"),
+        fee_in_quote=True,
+        patience=6,
+        balances=("EUR=2000", "BTC=0.5", "BNB=1"),
+    ),
+}
 
 
 class LeaderAddress(Protocol):

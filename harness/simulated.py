@@ -8,10 +8,10 @@ import subprocess
 from typing import Any
 
 from .http import request
+from .portfolio import PLACES
 from .process import child
 
-# A portfolio gets 1,000 EUR of these; the rest is its owner's own and not to be touched.
-BALANCES = ("USDC=2000", "BTC=0.5", "BNB=1")
+BALANCES = PLACES["binance"].balances
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +58,12 @@ def simulator(name: str, *arguments: str) -> Iterator[Simulator]:
 
 @contextmanager
 def simulators(
-    *, balances: Sequence[str] = BALANCES, exchange: Sequence[str] = (), language: str = "en"
+    *, balances: Sequence[str] = BALANCES, exchange: Sequence[str] = (), language: str = "en", name: str = "exchange"
 ) -> Iterator[tuple[Simulator, Simulator]]:
-    """Run a leader and an exchange; the arguments for the ``exchange`` may say that its prices move."""
+    """Run a leader and the exchange of a name; the arguments for the ``exchange`` may say that its prices move."""
     account = [argument for balance in balances for argument in ("--balance", balance)]
     with (
         simulator("leader", "--language", language) as leader,
-        simulator("exchange", "--seed", "1", *account, *exchange) as trading,
+        simulator(name, "--seed", "1", *account, *exchange) as trading,
     ):
         yield leader, trading

@@ -15,6 +15,7 @@ import custom_components.calvalot  # noqa: F401
 from custom_components.calvalot.const import DOMAIN, MINOR_VERSION
 import harness.portfolio
 from simulators.exchange import ExchangeSimulator
+from simulators.kraken import KrakenSimulator
 from simulators.leader import LeaderSimulator
 
 
@@ -46,6 +47,13 @@ async def leader(socket_enabled: None) -> AsyncGenerator[LeaderSimulator]:
 async def exchange(socket_enabled: None) -> AsyncGenerator[ExchangeSimulator]:
     """An exchange whose prices stand still, with 2,000 USDC on the first account."""
     async with ExchangeSimulator(seed=1, balances={"USDC": "2000"}) as simulator:
+        yield simulator
+
+
+@pytest.fixture
+async def kraken(socket_enabled: None) -> AsyncGenerator[KrakenSimulator]:
+    """Kraken, whose prices stand still, with 2,000 USDC and 2,000 EUR on the first account."""
+    async with KrakenSimulator(seed=1, balances={"USDC": "2000", "EUR": "2000"}) as simulator:
         yield simulator
 
 

@@ -18,12 +18,15 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry
 from custom_components import calvalot
 from custom_components.calvalot.config_flow import portfolio_hash
 from custom_components.calvalot.const import DOMAIN
+from custom_components.calvalot.exchanges import exchange_of, exchange_type, own_url
 from custom_components.calvalot.forms import BLEND, OPTIONS, SECTIONS, in_sections
-from custom_components.calvalot.settings import entry_settings
+from custom_components.calvalot.settings import InvalidSettings, entry_settings
 from custom_components.calvalot.trading.errors import ExchangeError
+from custom_components.calvalot.trading.exchanges.kraken import KrakenExchange
 from custom_components.calvalot.trading.settings import Approval, Settings
 from simulators.exchange import ExchangeSimulator
 from simulators.exchange.symbols import Symbol
+from simulators.kraken import KrakenSimulator
 from simulators.leader import FaultKind, LeaderSimulator
 
 from .conftest import add_entry
@@ -341,7 +344,65 @@ async def test_live_without_valid_key(
     values = {"trading_mode": "live", "exchange_url": exchange.url} | keys
     result = await hass.config_entries.flow.async_configure(flow_id, values)
     assert_form(result, "exchange", {"api_key": "invalid_api_key"})
-    assert suggested(result) == values
+    assert suggested(result) == values | {"exchange": "binance"}
+
+
+@pytest.mark.parametrize("mode", ["dry_run", "live"])
+async def test_kraken(hass: HomeAssistant, leader: LeaderSimulator, kraken: KrakenSimulator, mode: str) -> None:
+    """Another exchange: books in EUR without a rate, and the address of the former one is not taken for its own."""
+    flow_id = await to_exchange(hass, leader)
+    values = exchange_input(kraken, mode) | {"exchange": "kraken"}
+    result = await hass.config_entries.flow.async_configure(flow_id, values)
+    assert_form(result, "budget", {})
+    assert result["data_schema"]({"initial_budget": 500})["quote_asset"] == "EUR"
+    budget = {"initial_budget": 500, "coins": ["BTC", "ETH"], "quote_asset": "EUR"}
+    result = await hass.config_entries.flow.async_configure(flow_id, budget)
+    if mode == "live":
+        result = await confirm(hass, result)
+    data = result["result"].data
+    assert (data["exchange"], data["exchange_url"], data["quote_asset"]) == ("kraken", kraken.url, "EUR")
+    assert isinstance(exchange_of(hass, data), KrakenExchange)
+
+
+async def test_kraken_in_a_stablecoin(hass: HomeAssistant, leader: LeaderSimulator, kraken: KrakenSimulator) -> None:
+    """Its rate comes from the pair that is listed the other way round; a coin that is not listed is named."""
+    flow_id = await to_exchange(hass, leader)
+    values = exchange_input(kraken) | {"exchange": "kraken"}
+    await hass.config_entries.flow.async_configure(flow_id, values)
+    budget = {"initial_budget": 500, "coins": ["BTC", "NOPE"], "quote_asset": "USDC"}
+    result = await hass.config_entries.flow.async_configure(flow_id, budget)
+    assert_form(result, "budget", {"coins": "unknown_coin"})
+    result = await hass.config_entries.flow.async_configure(flow_id, budget | {"coins": ["BTC"]})
+    assert result["type"] is FlowResultType.CREATE_ENTRY
+
+
+@pytest.mark.parametrize(
+    ("settings", "error"),
+    [
+        ({"withdrawals": True}, "key_can_withdraw"),
+        ({"spot_trading": False}, "no_trading_permission"),
+        ({"reading": False}, "no_trading_permission"),
+        ({"ip_restrict": True, "ip_allowed": False}, "invalid_api_key"),
+    ],
+)
+async def test_keys_at_kraken(
+    hass: HomeAssistant, leader: LeaderSimulator, kraken: KrakenSimulator, settings: dict[str, bool], error: str
+) -> None:
+    """A key that may withdraw, may not trade, or cannot see what became of its orders."""
+    kraken.set_account(**settings)
+    flow_id = await to_exchange(hass, leader)
+    values = exchange_input(kraken, "live") | {"exchange": "kraken"}
+    result = await hass.config_entries.flow.async_configure(flow_id, values)
+    assert_form(result, "exchange", {"api_key": error})
+
+
+def test_addresses() -> None:
+    """One that was left standing from another exchange is not used; one of its own is."""
+    assert own_url("kraken", "https://api.binance.com/") == "https://api.kraken.com"
+    assert own_url("kraken", "https://kraken.example.com") == "https://kraken.example.com"
+    assert own_url("binance", "https://api.kraken.com") == "https://api.binance.com"
+    with pytest.raises(InvalidSettings):
+        exchange_type({"exchange": "nowhere"})
 
 
 async def test_exchange_errors(hass: HomeAssistant, leader: LeaderSimulator, exchange: ExchangeSimulator) -> None:

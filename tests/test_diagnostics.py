@@ -39,6 +39,7 @@ async def test_diagnostics(
         "pushes": None,
     }
     assert shown["exchange"] == {
+        "name": "binance",
         "host": "127.0.0.1",
         "connected": True,
         "problem": None,

@@ -13,6 +13,7 @@ import voluptuous as vol
 
 from custom_components.calvalot import const, event, forms, llm, sensor, services, webhook
 from custom_components.calvalot.condition import CONDITIONS
+from custom_components.calvalot.exchanges import EXCHANGES
 from custom_components.calvalot.issues import PROBLEMS
 from custom_components.calvalot.trading import urls
 from custom_components.calvalot.trading.signals import WAITS
@@ -143,7 +144,8 @@ def test_set_up() -> None:
         assert steps[step]["data"].keys() <= named, step
     text = section(REFERENCE, "Set-up")
     assert f"{const.MIN_BUDGET} to {const.MAX_AMOUNT:,}; {const.SUGGESTED_BUDGET:,} is suggested" in text
-    assert {const.DEFAULT_EXCHANGE_URL, const.DEFAULT_QUOTE_ASSET, *const.DEFAULT_COINS} <= named
+    addresses = {each.url for each in EXCHANGES.values()} | {*EXCHANGES}
+    assert addresses | {const.DEFAULT_QUOTE_ASSET, *const.DEFAULT_COINS} <= named
 
 
 def test_reasons_and_repairs() -> None:

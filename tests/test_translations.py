@@ -328,7 +328,7 @@ def test_selectors() -> None:
     sections = [section.schema for section in forms.options((), "USDC").schema.values()]
     of_kinds = [kind.form(stored=False) for kind in SOURCES.values()]
     collect(choice(SAID, "explanation").config)
-    for schema in (forms.exchange(), forms.budget(with_coins=True), forms.scope(), *of_kinds, *sections):
+    for schema in (forms.exchange(""), forms.budget("EUR", with_coins=True), forms.scope(), *of_kinds, *sections):
         for selector in schema.schema.values():
             if isinstance(selector, SelectSelector):
                 collect(selector.config)

@@ -1,4 +1,4 @@
-"""Calv-a-lot: copies a leader's crypto trades in proportion, on the owner's own Binance account."""
+"""Calv-a-lot: copies a leader's crypto trades in proportion, on the owner's own account on an exchange."""
 
 from contextlib import suppress
 from pathlib import Path
@@ -14,6 +14,7 @@ from .alert_webhook import async_remove_alert_webhooks, async_sync_alert_webhook
 from .cards import async_setup_cards
 from .const import CONF_QUOTE_ASSET, CONF_TRADING_MODE, CONF_WEIGHT, DEFAULT_QUOTE_ASSET, DOMAIN, MINOR_VERSION
 from .coordinator import CalvalotConfigEntry, CalvalotCoordinator
+from .exchanges import async_load_exchange
 from .exports import async_setup_exports
 from .issues import (
     COINS_LEFT,
@@ -57,6 +58,7 @@ async def async_setup_entry(hass: HomeAssistant, entry: CalvalotConfigEntry) -> 
     _settle_weight(hass, entry)
     await _async_settle_quote(hass, entry)
     try:
+        await async_load_exchange(hass, entry.data)
         coordinator = CalvalotCoordinator(hass, entry, sources_of(hass, entry, await version(hass)))
         await coordinator.async_start()
     except InvalidSettings as err:

@@ -20,14 +20,14 @@ from .const import (
 from .ledgers import async_accounts
 from .settings import amount
 from .trading.decimals import ZERO
-from .trading.exchanges.base import Balance, Exchange
-from .trading.exchanges.binance import BinanceExchange
+from .trading.exchanges.base import USUAL_FEE, Balance, Exchange
+from .trading.exchanges.remote import RemoteExchange
 from .trading.exchanges.symbols import eur_rate, rate_symbols, symbol_of
 from .trading.limits import Limits
 from .trading.planner import fund, plan
 from .trading.portfolio import Portfolio, Valuation
 from .trading.signal import Signal
-from .trading.sizing import FEE_MARGIN, Market, PlannedOrder, least_quantity, worst_factor
+from .trading.sizing import Market, PlannedOrder, least_quantity, worst_factor
 from .trading.wants import Allocation, Moves
 
 LIMITS = Limits()
@@ -75,8 +75,8 @@ def costs(orders: Iterable[PlannedOrder]) -> tuple[Decimal, Decimal]:
     """What orders cost in quote: the fees at the usual rate, and how much more at the worst prices they may fill at."""
     fees = worst = ZERO
     for order in orders:
-        fees += order.amount * FEE_MARGIN
-        worst += order.amount * (worst_factor(LIMITS, order.coin) - 1 - FEE_MARGIN)
+        fees += order.amount * order.fee
+        worst += order.amount * (worst_factor(LIMITS, order.coin) - 1 - USUAL_FEE)
     return fees, worst
 
 
@@ -86,7 +86,7 @@ def whole(amount: Decimal) -> Decimal:
 
 
 async def async_spare(
-    hass: HomeAssistant, exchange: BinanceExchange, data: Mapping[str, Any], quotes: Iterable[tuple[str, Decimal]]
+    hass: HomeAssistant, exchange: RemoteExchange, data: Mapping[str, Any], quotes: Iterable[tuple[str, Decimal]]
 ) -> dict[str, Decimal]:
     """What is free of quote assets (with EUR per one of each) in the Spot wallet, in EUR, less what is other followers'.
 

@@ -13,6 +13,7 @@ from .const import (
     CONF_API_KEY,
     CONF_API_SECRET,
     CONF_COINS,
+    CONF_EXCHANGE,
     CONF_EXCHANGE_URL,
     CONF_INITIAL_BUDGET,
     CONF_MAX_RANK,
@@ -21,13 +22,13 @@ from .const import (
     CONF_RANK_KEY,
     CONF_TRADING_MODE,
 )
+from .exchanges import async_load_exchange, exchange_of
 from .form_input import InvalidInput
 from .ranking import coinmarketcap_of
-from .settings import exchange_of, rank_ids, scope_of
+from .settings import rank_ids, scope_of
 from .texts import figure
 from .trading.errors import CommandError, ExchangeError, InvalidKey
-from .trading.exchanges.base import Mode
-from .trading.exchanges.binance import BinanceExchange
+from .trading.exchanges.base import Exchange, Mode
 from .trading.exchanges.symbols import eur_rate, rate_symbols, symbol_of
 from .trading.market.coinmarketcap import RankError, RankKeyRefused
 from .trading.settings import Scope
@@ -42,6 +43,7 @@ async def check_exchange(hass: HomeAssistant, data: Mapping[str, Any], *, accept
     keyed = live or scope_of(data) is Scope.WALLET
     if keyed and not (data.get(CONF_API_KEY) and data.get(CONF_API_SECRET)):
         raise InvalidInput({CONF_API_KEY: "invalid_api_key"})
+    await async_load_exchange(hass, data)
     exchange = exchange_of(hass, data)
     try:
         await exchange.server_time()
@@ -74,7 +76,9 @@ async def check_nothing_rests(hass: HomeAssistant, entry: ConfigEntry[Any], data
         return
     coordinator = entry.runtime_data
     changed = {
-        key for key in (CONF_TRADING_MODE, CONF_EXCHANGE_URL, CONF_API_KEY) if entry.data.get(key) != data.get(key)
+        key
+        for key in (CONF_TRADING_MODE, CONF_EXCHANGE, CONF_EXCHANGE_URL, CONF_API_KEY)
+        if entry.data.get(key) != data.get(key)
     }
     if not changed:
         return
@@ -91,7 +95,7 @@ async def check_nothing_rests(hass: HomeAssistant, entry: ConfigEntry[Any], data
         raise InvalidInput({"base": "orders_rest"}) from err
 
 
-async def check_coins(exchange: BinanceExchange, coins: Collection[str], quote: str) -> None:
+async def check_coins(exchange: Exchange, coins: Collection[str], quote: str) -> None:
     """Look the coins up at the exchange. Raises InvalidInput, naming those that it does not list against the quote asset."""
     pairs = {coin: symbol_of(coin, quote) for coin in coins if coin.isalnum()}
     try:
@@ -145,7 +149,7 @@ async def check_budget(hass: HomeAssistant, data: Mapping[str, Any], coins: Coll
     return terms
 
 
-async def _eur_rate(exchange: BinanceExchange, quote: str) -> Decimal:
+async def _eur_rate(exchange: Exchange, quote: str) -> Decimal:
     """EUR per one quote. Raises ExchangeError, InvalidInput where nothing is traded against it or no rate is known."""
     symbols = rate_symbols(quote)
     listed = await exchange.rules({symbol_of("BTC", quote), *symbols}) if quote.isalnum() else {}

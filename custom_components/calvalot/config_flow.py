@@ -19,6 +19,7 @@ from .const import (
     CONF_ACCEPT_WITHDRAWAL_KEY,
     CONF_API_KEY,
     CONF_COINS,
+    CONF_EXCHANGE,
     CONF_EXCHANGE_URL,
     CONF_INITIAL_BUDGET,
     CONF_QUOTE_ASSET,
@@ -31,18 +32,18 @@ from .const import (
     DEFAULT_QUOTE_ASSET,
     DOMAIN,
     EXAMPLE_LEADER_URL,
-    KEYS_URL,
     MIN_BUDGET,
     MINOR_VERSION,
     SECRETS,
 )
 from .dashboard import DASHBOARD_URL
+from .exchanges import EXCHANGES, ExchangeName, exchange_of, exchange_type, exchange_url, own_url
 from .form_input import InvalidInput, checked_url
 from .going_live import async_budget_facts, async_summary
 from .kinds.base import Fields
 from .options_flow import CalvalotOptionsFlow
 from .registry import SOURCES, type_of
-from .settings import coin_codes, exchange_of, scope_of
+from .settings import coin_codes, scope_of
 from .subentry_flow import SourceSubentryFlow
 from .texts import async_text, figure
 from .trading.exchanges.base import Mode
@@ -165,7 +166,11 @@ class CalvalotConfigFlow(ConfigFlow, domain=DOMAIN):
         if user_input is not None:
             try:
                 data = self._merged(user_input)
-                data[CONF_EXCHANGE_URL] = self._url(user_input, CONF_EXCHANGE_URL)
+                name = data.pop(CONF_EXCHANGE)
+                if name != ExchangeName.BINANCE:
+                    data[CONF_EXCHANGE] = name
+                asked = {**user_input, CONF_EXCHANGE_URL: own_url(name, user_input[CONF_EXCHANGE_URL])}
+                data[CONF_EXCHANGE_URL] = self._url(asked, CONF_EXCHANGE_URL)
                 accepts = user_input.get(CONF_ACCEPT_WITHDRAWAL_KEY, False)
                 await check_exchange(self.hass, data, accept_withdrawal_key=accepts)
                 if self._entry:
@@ -185,7 +190,7 @@ class CalvalotConfigFlow(ConfigFlow, domain=DOMAIN):
                 return await self._update(self._entry)
         stored = self._entry is not None and self._entry.data.get(CONF_API_KEY)
         step_id = "reconfigure_exchange" if stored else "exchange"
-        return self._form(step_id, forms.exchange(), user_input, problem)
+        return self._form(step_id, forms.exchange(exchange_url(self._data)), user_input, problem)
 
     async def async_step_reconfigure_exchange(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
         """Ask for the exchange where a key is stored: the form says that it stays if left empty."""
@@ -229,7 +234,9 @@ class CalvalotConfigFlow(ConfigFlow, domain=DOMAIN):
             )
         facts["minimum"] = figure(self.hass, MIN_BUDGET)
         step_id = "reconfigure_budget" if self._entry else "budget"
-        return self._form(step_id, forms.budget(with_coins=named is None), shown, problem, facts)
+        return self._form(
+            step_id, forms.budget(exchange_type(self._data).quote, with_coins=named is None), shown, problem, facts
+        )
 
     async def async_step_reconfigure_budget(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
         """Ask for the budget of a follower that goes live."""
@@ -252,7 +259,8 @@ class CalvalotConfigFlow(ConfigFlow, domain=DOMAIN):
             else:
                 self._data = data
                 return await self.async_step_wallet_summary()
-        return self._form("reconfigure_wallet" if self._entry else "wallet", forms.wallet(), user_input, problem)
+        form = forms.wallet(exchange_type(self._data).quote)
+        return self._form("reconfigure_wallet" if self._entry else "wallet", form, user_input, problem)
 
     async def async_step_reconfigure_wallet(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
         """Ask the same of a wallet that goes live."""
@@ -385,7 +393,7 @@ class CalvalotConfigFlow(ConfigFlow, domain=DOMAIN):
             errors=forms.fields_of(schema, errors),
             description_placeholders={
                 "example_url": EXAMPLE_LEADER_URL,
-                "keys_url": KEYS_URL,
+                **{f"{name}_keys_url": each.keys_url for name, each in EXCHANGES.items()},
                 **(facts or {}),
                 **(problem.placeholders if problem else {}),
             },

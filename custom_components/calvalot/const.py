@@ -15,6 +15,7 @@ CONF_SOURCE: Final = "source"
 CONF_LEADER_URL: Final = "leader_url"
 CONF_SIGNAL_SECRET: Final = "signal_secret"  # noqa: S105
 CONF_TRADING_MODE: Final = "trading_mode"
+CONF_EXCHANGE: Final = "exchange"
 CONF_EXCHANGE_URL: Final = "exchange_url"
 CONF_API_KEY: Final = "api_key"
 CONF_API_SECRET: Final = "api_secret"  # noqa: S105
@@ -70,8 +71,6 @@ CONF_ENTRY_JITTER: Final = "entry_jitter"
 CONF_PUSH_URL: Final = "push_url"
 
 EXAMPLE_LEADER_URL: Final = "https://leader.example.com"
-KEYS_URL: Final = "https://www.binance.com/my/settings/api-management"
-DEFAULT_EXCHANGE_URL: Final = "https://api.binance.com"
 DEFAULT_RANK_URL: Final = "https://pro-api.coinmarketcap.com"
 DEFAULT_QUOTE_ASSET: Final = "USDC"
 DEFAULT_COINS: Final = ("BTC", "ETH", "BNB", "SOL", "XRP")

@@ -18,6 +18,7 @@ from homeassistant.util import dt as dt_util
 from homeassistant.util.signal_type import SignalType
 
 from .const import DOMAIN, EVENT_SIGNAL_TOLD, LOGGER, STOP_TIMEOUT
+from .exchanges import exchange_of
 from .hints import AccountHints
 from .issues import Reauthentication, async_sync_issues
 from .ledgers import async_accounts, ledger_path
@@ -26,7 +27,7 @@ from .market import async_market
 from .ranking import async_ranking
 from .registry import connection_of, fields_of, sources_of
 from .scheduler import Scheduler
-from .settings import entry_settings, exchange_of, poll_interval, version
+from .settings import entry_settings, poll_interval, version
 from .strategy_hints import StrategyHints
 from .trading.engine import Engine
 from .trading.errors import CommandError
@@ -111,8 +112,8 @@ class CalvalotCoordinator(DataUpdateCoordinator[Snapshot]):
         self._looked_on: date | None = None
         self.strategies = StrategyHints(self.market, self.engine, self.scheduler)
         self.hints: AccountHints | None = None
-        if self.settings.mode is Mode.LIVE:
-            self.hints = AccountHints(hass, entry, self.exchange, self.engine, self.scheduler)
+        if self.settings.mode is Mode.LIVE and self.exchange.account_stream:
+            self.hints = AccountHints(hass, entry, self.exchange.account_stream, self.engine, self.scheduler)
 
     async def async_start(self) -> None:
         """Open the book; nothing goes over the network yet. Raises LedgerError."""

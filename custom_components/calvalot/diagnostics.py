@@ -10,14 +10,7 @@ from homeassistant.core import HomeAssistant
 from homeassistant.util import dt as dt_util
 from yarl import URL
 
-from .const import (
-    CONF_DUST_THRESHOLD,
-    CONF_EXCHANGE_URL,
-    CONF_MIN_ORDER,
-    CONF_RANK_KEY,
-    CONF_SURVIVAL_FLOOR,
-    DEFAULT_EXCHANGE_URL,
-)
+from .const import CONF_DUST_THRESHOLD, CONF_MIN_ORDER, CONF_RANK_KEY, CONF_SURVIVAL_FLOOR
 from .coordinator import CalvalotConfigEntry
 from .market import Market
 from .registry import type_of
@@ -56,7 +49,8 @@ async def async_get_config_entry_diagnostics(hass: HomeAssistant, entry: Calvalo
             "pushes": {"accepted": verifier.accepted, "refused": verifier.refused} if verifier else None,
         },
         "exchange": {
-            "host": URL(entry.data.get(CONF_EXCHANGE_URL, DEFAULT_EXCHANGE_URL)).host,
+            "name": coordinator.exchange.name,
+            "host": coordinator.exchange.host.partition(":")[0],
             "connected": snapshot.exchange_connected,
             "problem": _kind(snapshot.exchange_problem),
             "used_weight": coordinator.exchange.used_weight,

@@ -20,6 +20,7 @@ from homeassistant.helpers.selector import (
 import voluptuous as vol
 
 from . import const
+from .exchanges import ExchangeName
 from .form_input import InvalidInput
 from .selectors import PASSWORD_FIELD, URL_FIELD, choice, coin_list
 from .texts import async_field_name, async_text, figure
@@ -166,21 +167,24 @@ _FRAMES = SelectSelector(
 _ADDRESS = TextSelector(TextSelectorConfig(multiline=True))
 
 
-def exchange() -> vol.Schema:
-    """Form of the exchange; keys are needed for live trading only."""
+def exchange(url: str) -> vol.Schema:
+    """Form of the exchange; keys are needed for live trading only. An address of another exchange that is left standing is not used."""
     return vol.Schema(
         {
             vol.Required(const.CONF_TRADING_MODE, default=Mode.DRY_RUN.value): choice(Mode, const.CONF_TRADING_MODE),
-            vol.Required(const.CONF_EXCHANGE_URL, default=const.DEFAULT_EXCHANGE_URL): URL_FIELD,
+            vol.Required(const.CONF_EXCHANGE, default=ExchangeName.BINANCE.value): choice(
+                ExchangeName, const.CONF_EXCHANGE
+            ),
+            vol.Required(const.CONF_EXCHANGE_URL, default=url): URL_FIELD,
             vol.Optional(const.CONF_API_KEY): PASSWORD_FIELD,
             vol.Optional(const.CONF_API_SECRET): PASSWORD_FIELD,
         }
     )
 
 
-def wallet() -> vol.Schema:
+def wallet(quote: str) -> vol.Schema:
     """Form of a whole wallet: what its coins are valued in and traded against."""
-    return vol.Schema({vol.Required(const.CONF_QUOTE_ASSET, default=const.DEFAULT_QUOTE_ASSET): _quotes()})
+    return vol.Schema({vol.Required(const.CONF_QUOTE_ASSET, default=quote): _quotes()})
 
 
 def scope() -> vol.Schema:
@@ -192,7 +196,7 @@ def _quotes() -> SelectSelector:
     return SelectSelector(SelectSelectorConfig(options=list(QUOTE_ASSETS), custom_value=True))
 
 
-def budget(*, with_coins: bool) -> vol.Schema:
+def budget(quote: str, *, with_coins: bool) -> vol.Schema:
     """Form of the budget; the coins are asked for where the source does not name them."""
     return vol.Schema(
         {
@@ -202,7 +206,7 @@ def budget(*, with_coins: bool) -> vol.Schema:
             **(
                 {vol.Required(const.CONF_COINS, default=list(const.DEFAULT_COINS)): coin_list(())} if with_coins else {}
             ),
-            vol.Required(const.CONF_QUOTE_ASSET, default=const.DEFAULT_QUOTE_ASSET): _quotes(),
+            vol.Required(const.CONF_QUOTE_ASSET, default=quote): _quotes(),
         }
     )
 

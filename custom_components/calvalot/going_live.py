@@ -9,9 +9,9 @@ from homeassistant.util import dt as dt_util
 
 from .budget import Terms, async_spare, costs, market_of, rates_of, whole
 from .const import CONF_INITIAL_BUDGET, CONF_QUOTE_ASSET, CONF_TRADING_MODE, DEFAULT_QUOTE_ASSET
+from .exchanges import exchange_of
 from .forms import QUOTE_ASSETS
 from .kinds.base import Fields, SourceType
-from .settings import exchange_of
 from .texts import async_text, figure
 from .trading.decimals import ZERO
 from .trading.errors import ExchangeError, SourceError

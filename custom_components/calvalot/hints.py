@@ -1,17 +1,16 @@
 """What the exchange says of the account by itself: a hint that a cycle is worth its while before the interval is over."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 from homeassistant.config_entries import ConfigEntry
 from homeassistant.core import HomeAssistant, callback
-from homeassistant.helpers.aiohttp_client import async_get_clientsession
 
-from .const import CONF_EXCHANGE_URL, CONF_LIVE_PRICES, DEFAULT_EXCHANGE_URL
+from .const import CONF_LIVE_PRICES
 from .scheduler import Scheduler
 from .trading.engine import Engine
-from .trading.exchanges.binance import BinanceExchange
-from .trading.exchanges.binance_account_stream import AccountStream, Hint, account_stream_url
+from .trading.exchanges.remote import AccountStream, Hint, OnHint
 
 
 class AccountHints:
@@ -21,17 +20,16 @@ class AccountHints:
         self,
         hass: HomeAssistant,
         entry: ConfigEntry[Any],
-        exchange: BinanceExchange,
+        stream: Callable[[OnHint], AccountStream],
         engine: Engine,
         scheduler: Scheduler,
     ) -> None:
-        """Nothing is connected yet."""
+        """`stream` makes that of the account; nothing is connected yet."""
         self._hass = hass
         self._entry = entry
         self._engine = engine
         self._scheduler = scheduler
-        url = account_stream_url(entry.data.get(CONF_EXCHANGE_URL, DEFAULT_EXCHANGE_URL))
-        self._stream = AccountStream(async_get_clientsession(hass), url, exchange, self._on_hint)
+        self._stream = stream(self._on_hint)
         self._task: asyncio.Task[None] | None = None
 
     @property

@@ -16,18 +16,17 @@ from homeassistant.util.hass_dict import HassKey
 from yarl import URL
 
 from .const import (
+    CONF_API_KEY,
+    CONF_API_SECRET,
     CONF_CANDLE_DAYS_LONG,
     CONF_CANDLE_DAYS_SHORT,
-    CONF_EXCHANGE_URL,
     CONF_QUOTE_ASSET,
-    DEFAULT_EXCHANGE_URL,
     DEFAULT_QUOTE_ASSET,
     DOMAIN,
 )
+from .exchanges import exchange_of
 from .issues import MARKET_DATA_BROKEN, async_clear_issue, async_raise_issue
-from .trading.exchanges.binance import BinanceExchange
-from .trading.exchanges.binance_client import host_of
-from .trading.exchanges.binance_stream import stream_url
+from .trading.exchanges.remote import RemoteExchange
 from .trading.exchanges.symbols import symbol_of
 from .trading.market.backfill import Backfill
 from .trading.market.candles import TimeFrame
@@ -44,16 +43,16 @@ BROKEN_AFTER: Final = timedelta(minutes=10)
 class Market:
     """One exchange's stream and candles; the stream is there while a portfolio is, and connected while somebody follows it."""
 
-    def __init__(self, hass: HomeAssistant, url: str, store: CandleStore) -> None:
+    def __init__(self, hass: HomeAssistant, exchange: RemoteExchange, store: CandleStore) -> None:
         """Nothing goes over the network yet."""
         session = async_get_clientsession(hass)
-        address = stream_url(url)
-        self.host = host_of(url)
-        self.exchange = BinanceExchange(session, url)
+        address = exchange.stream_url
+        self.host = exchange.host
+        self.exchange = exchange
         self.store = store
         self.stream = MarketStream(session, address, self.exchange, store, self.host)
         self._hass = hass
-        self._stream_host = URL(address).host or ""
+        self._stream_host = URL(address or "").host or ""
         self._users: dict[str, ConfigEntry[Any]] = {}
         self._fills: dict[Series, tuple[Backfill, asyncio.Task[None]]] = {}
         self._broken: CALLBACK_TYPE | None = None
@@ -161,11 +160,11 @@ def _longest(options: Iterable[Mapping[str, Any]], name: str, default: int) -> i
 def async_market(hass: HomeAssistant, data: Mapping[str, Any]) -> Market:
     """The market of an entry's exchange, the same for all entries on its host."""
     markets = hass.data.setdefault(_MARKETS, {})
-    url = data.get(CONF_EXCHANGE_URL, DEFAULT_EXCHANGE_URL)
-    host = host_of(url)
-    if host not in markets:
-        markets[host] = Market(hass, url, async_store(hass))
-    return markets[host]
+    # Without the key: what the market asks is nobody's.
+    exchange = exchange_of(hass, {**data, CONF_API_KEY: "", CONF_API_SECRET: ""})
+    if exchange.host not in markets:
+        markets[exchange.host] = Market(hass, exchange, async_store(hass))
+    return markets[exchange.host]
 
 
 @callback

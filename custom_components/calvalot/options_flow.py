@@ -10,6 +10,7 @@ from . import forms
 from .checks import check_coins, check_ranks
 from .const import (
     CONF_COINS,
+    CONF_LIVE_PRICES,
     CONF_MAX_RANK,
     CONF_PUSH_URL,
     CONF_QUIET_HOURS,
@@ -21,9 +22,10 @@ from .const import (
     DEFAULT_QUOTE_ASSET,
 )
 from .coordinator import CalvalotCoordinator
+from .exchanges import exchange_of
 from .form_input import InvalidInput
 from .registry import type_of
-from .settings import coin_codes, exchange_of, quiet_hours, weights_of
+from .settings import coin_codes, quiet_hours, weights_of
 from .texts import figure
 from .trading.decimals import HUNDRED, ZERO
 from .webhook import webhook_url
@@ -41,6 +43,8 @@ class CalvalotOptionsFlow(OptionsFlow):
         hidden = source.hidden | ({CONF_COINS} if source.coins(entry.options) is not None else set())
         blended = entry.subentries or CONF_WEIGHT in entry.options
         hidden |= set() if blended else set(forms.SECTIONS[forms.BLEND])
+        if exchange_of(self.hass, entry.data).stream_url is None:
+            hidden |= {CONF_LIVE_PRICES}
         url = webhook_url(self.hass, entry)
         weights = weights_of(entry)
         shown: Mapping[str, Any] = {CONF_COINS: list(known), CONF_WEIGHT: float(weights[source.kind])} | entry.options

@@ -23,10 +23,11 @@ import voluptuous as vol
 from .checks import check_coins
 from .const import CONF_COINS, CONF_QUOTE_ASSET, CONF_RANK_IDS, DEFAULT_COINS, DEFAULT_QUOTE_ASSET
 from .coordinator import CalvalotConfigEntry
+from .exchanges import exchange_of
 from .form_input import InvalidInput
 from .issues import COINS_LEFT, ORDERS_LEFT, movement_text, order_text, unknown_orders
 from .selectors import choice
-from .settings import amount, coin_codes, exchange_of
+from .settings import amount, coin_codes
 from .trading.bookings import Execution
 from .trading.engine import Engine
 from .trading.errors import CommandError

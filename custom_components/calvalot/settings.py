@@ -14,7 +14,6 @@ from homeassistant.util import dt as dt_util
 from . import const
 from .trading.decimals import HUNDRED, ZERO
 from .trading.exchanges.base import Mode, Side
-from .trading.exchanges.binance import BinanceExchange
 from .trading.settings import Approval, DroppedOut, QuietHours, Scope, Settings
 from .trading.signal import SourceKind
 from .trading.sources.leader import Leader
@@ -176,16 +175,6 @@ def leader_of(hass: HomeAssistant, data: Mapping[str, Any], version: str) -> Lea
     """The leader of an entry or of a flow. Raises InvalidSettings."""
     url = _read(data, const.CONF_LEADER_URL, lambda url: normalise_url(str(url)))
     return Leader(async_get_clientsession(hass), url, _read(data, const.CONF_SIGNAL_SECRET, str), version)
-
-
-def exchange_of(hass: HomeAssistant, data: Mapping[str, Any]) -> BinanceExchange:
-    """The exchange of an entry or of a flow."""
-    return BinanceExchange(
-        async_get_clientsession(hass),
-        data.get(const.CONF_EXCHANGE_URL, const.DEFAULT_EXCHANGE_URL),
-        data.get(const.CONF_API_KEY, ""),
-        data.get(const.CONF_API_SECRET, ""),
-    )
 
 
 def _positive(value: Any) -> float:

@@ -12,10 +12,11 @@ import voluptuous as vol
 from . import forms
 from .checks import check_coins
 from .const import CONF_COINS, CONF_PAUSED, CONF_QUOTE_ASSET, CONF_WEIGHT, DEFAULT_QUOTE_ASSET, EXAMPLE_LEADER_URL
+from .exchanges import exchange_of
 from .form_input import InvalidInput
 from .kinds.base import Fields, SourceType
 from .registry import SOURCES
-from .settings import entry_settings, exchange_of, scope_of, weights_of
+from .settings import entry_settings, scope_of, weights_of
 from .texts import figure
 from .trading.decimals import HUNDRED, ZERO
 from .trading.errors import SourceError

@@ -6,8 +6,9 @@ from homeassistant.components import system_health
 from homeassistant.config_entries import ConfigEntryState
 from homeassistant.core import HomeAssistant, callback
 
-from .const import CONF_EXCHANGE_URL, DEFAULT_EXCHANGE_URL, DOMAIN
+from .const import DOMAIN
 from .coordinator import CalvalotConfigEntry
+from .exchanges import exchange_type, exchange_url
 from .market import async_markets
 
 
@@ -31,6 +32,6 @@ async def system_health_info(hass: HomeAssistant) -> dict[str, Any]:
     if weights := [weight for coordinator in loaded if (weight := coordinator.exchange.used_weight) is not None]:
         info["used_weight"] = max(weights)
     for entry in entries[:1]:
-        host = entry.data.get(CONF_EXCHANGE_URL, DEFAULT_EXCHANGE_URL)
-        info["can_reach_exchange"] = system_health.async_check_can_reach_url(hass, f"{host}/api/v3/ping")
+        host, ping = exchange_url(entry.data), exchange_type(entry.data).ping
+        info["can_reach_exchange"] = system_health.async_check_can_reach_url(hass, f"{host}{ping}")
     return info

@@ -9,19 +9,21 @@ from homeassistant.util import dt as dt_util
 from .budget import LIMITS, costs, market_of, rates_of
 from .checks import check_coins
 from .const import CONF_API_KEY, CONF_QUOTE_ASSET, MIN_BUDGET
+from .exchanges import exchange_of
 from .form_input import InvalidInput
 from .kinds.base import Fields, SourceType
 from .ledgers import async_accounts, ledger_path
-from .settings import exchange_of, version
+from .settings import version
 from .texts import async_text, figure
-from .trading.decimals import ONE, ZERO
+from .trading.decimals import ZERO
 from .trading.errors import ExchangeError
 from .trading.exchanges.base import Side
 from .trading.exchanges.symbols import symbol_of
+from .trading.funding import proceeds
 from .trading.planner import fund, plan
 from .trading.portfolio import Portfolio, Position
 from .trading.signal import Signal
-from .trading.sizing import FEE_MARGIN, Market, PlannedOrder, Reason
+from .trading.sizing import Market, PlannedOrder, Reason
 from .trading.sources.base import Moment
 from .trading.weights import weights_of
 
@@ -93,8 +95,7 @@ def _first_orders(
         return ()
     blocked = {(coin, side): Reason.FROZEN for coin in frozen for side in Side}
     planned = plan(signal.wants, portfolio, valuation, market, LIMITS, blocked)
-    proceeds = sum((order.amount for order in planned.sells), ZERO) * (ONE - FEE_MARGIN)
-    buys, _ = fund(planned, portfolio.cash + proceeds, valuation.total, market, LIMITS)
+    buys, _ = fund(planned, portfolio.cash + proceeds(planned.sells), valuation.total, market, LIMITS)
     return (*planned.sells, *buys)
 
 

@@ -108,6 +108,8 @@ class Order:
     updated: int = 0
     expiry_reason: str | None = None
     visible_from: int = 0
+    fee_in_base: bool = False
+    fee_beside: Decimal = Decimal(0)
     trades: list[Trade] = field(default_factory=list)
     twins: tuple[Order, ...] = ()
 
@@ -124,7 +126,10 @@ class Order:
     def locks(self) -> Decimal:
         """What the rest of it locks: quote when buying, base when selling."""
         rest = self.quantity - self.executed
-        return down(rest * (self.price or self.stop_price)) if self.side == "BUY" else rest
+        if self.side == "SELL":
+            return rest
+        beside = 0 if self.fee_in_base else self.fee_beside
+        return down(rest * (self.price or self.stop_price) * (1 + beside))
 
     @property
     def ack(self) -> dict[str, object]:

@@ -42,6 +42,8 @@ class Request:
 class Control:
     """The typed switches; the package's docstring lists them."""
 
+    exchange_type: type[Exchange] = Exchange
+
     def __init__(
         self,
         *,
@@ -62,7 +64,7 @@ class Control:
         self.latency = latency
         self.sapi = True
         self.requests: list[Request] = []
-        self._exchange = Exchange(seed, Decimal(volatility), step, clock)
+        self._exchange = self.exchange_type(seed, Decimal(volatility), step, clock)
         self.streams = Streams(self._exchange)
         self.account_streams = AccountStreams(self._exchange)
         self._faults = Faults(seed)
@@ -214,6 +216,10 @@ class Control:
     def open_orders(self, api_key: str | None = None) -> list[Order]:
         """The orders that rest in the book."""
         return [order for order in self.account(api_key).orders if order.open]
+
+    def trade_name(self, trade: Trade) -> str:
+        """What a fill is called in answers."""
+        return str(trade.id)
 
     def trade_against(self, client_order_id: str, quantity: Number) -> None:
         """Let somebody take so much of a resting order, at its price."""

@@ -42,6 +42,7 @@ class OrderRequest:
     response: str
     stop_price: Decimal = Decimal(0)
     trailing: int = 0
+    fee_in_base: bool = False
 
     @property
     def waits(self) -> bool:

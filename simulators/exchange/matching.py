@@ -33,7 +33,12 @@ class Delayed:
 
 
 class Exchange:
-    """All state, changed by whole and uninterrupted calls."""
+    """All state, changed by whole and uninterrupted calls.
+
+    `fee_beside` is the fee (a fraction) that is locked beside what a resting purchase costs.
+    """
+
+    fee_beside = Decimal(0)
 
     def __init__(
         self, seed: int, volatility: Decimal, step: float | None, clock: Callable[[], float] | None = None
@@ -181,6 +186,8 @@ class Exchange:
             time=now,
             updated=now,
             visible_from=now + late if late else 0,
+            fee_in_base=request.fee_in_base,
+            fee_beside=self.fee_beside,
         )
 
     def _keep(self, account: Account, orders: Sequence[Order], now: int) -> None:
@@ -287,8 +294,7 @@ class Exchange:
         base, quote = account.balances[symbol.base], account.balances[symbol.quote]
         base.free += level.quantity if buying else -level.quantity
         quote.free += -amount if buying else amount
-        asset, received = (symbol.base, level.quantity) if buying else (symbol.quote, amount)
-        asset, fee = self._fee(account, asset, received)
+        asset, fee = self._fee(account, order, symbol, level.quantity, amount, maker=maker)
         account.balances[asset].free -= fee
         trade = Trade(
             symbol=symbol.name,
@@ -309,8 +315,11 @@ class Exchange:
         order.updated = account.updated = now
         account.trades.append(trade)
 
-    def _fee(self, account: Account, asset: str, received: Decimal) -> tuple[str, Decimal]:
+    def _fee(
+        self, account: Account, order: Order, symbol: Symbol, quantity: Decimal, amount: Decimal, *, maker: bool
+    ) -> tuple[str, Decimal]:
         """In BNB with the discount where the account wants it and has it, else in what is received."""
+        asset, received = (symbol.base, quantity) if order.side == "BUY" else (symbol.quote, amount)
         if account.bnb_burn:
             worth, bnb = self.market.value(asset), self.market.value("BNB")
             if worth is not None and bnb is not None:

@@ -272,9 +272,12 @@ class ExchangeSimulator(OutsideControl):
                     self._delay(fault, entry, params)
                 case _:
                     if fault.kind is not FaultKind.DROP:
-                        return faulty(fault)
+                        return self._faulty(fault)
             raise NoAnswerError
         return None
+
+    def _faulty(self, fault: Fault) -> web.Response:
+        return faulty(fault)
 
     def _delay(self, fault: Fault, entry: Request, params: Params) -> None:
         """Keep an order that the exchange would accept for later."""

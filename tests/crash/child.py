@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import StrEnum
 import json
+import math
 import os
 from pathlib import Path
 import signal
@@ -22,6 +23,8 @@ from sqlalchemy import Engine as DatabaseEngine, event
 from custom_components.calvalot.trading.engine import Engine
 from custom_components.calvalot.trading.exchanges.base import Exchange, Mode
 from custom_components.calvalot.trading.exchanges.binance import BinanceExchange
+from custom_components.calvalot.trading.exchanges.kraken import KrakenExchange
+from custom_components.calvalot.trading.exchanges.remote import RemoteExchange
 from custom_components.calvalot.trading.ledger.ledger import Ledger
 from custom_components.calvalot.trading.ledger.records import Result
 from harness.engine import exchange_for, make_engine
@@ -48,7 +51,10 @@ QUESTIONS = (
     *("orders_page", "traded_orders"),
 )
 # What orders are sent and ended by.
-SENDING = {"place": ("POST", "/order"), "place_pair": ("POST", "/oco"), "cancel": ("DELETE", "/order")}
+SENDING = {
+    "binance": {"place": ("POST", "/order"), "place_pair": ("POST", "/oco"), "cancel": ("DELETE", "/order")},
+    "kraken": {"place": ("POST", "/AddOrder"), "cancel": ("POST", "/CancelOrder")},
+}
 # Among the calls: from here on orders rest, or something is converted.
 RESTING = "resting"
 CONVERTING = "converting"
@@ -95,6 +101,13 @@ class Scene:
     calls: str
     mode: str
     part: str = ""
+    on: str = "binance"
+
+    def exchange_of(self, session: ClientSession) -> RemoteExchange:
+        """The exchange, which has room for everything."""
+        if self.on == "kraken":
+            return KrakenExchange(session, self.exchange, self.api_key, self.api_secret, most=math.inf)
+        return BinanceExchange(session, self.exchange, self.api_key, self.api_secret)
 
 
 def follow(scene: Scene, point: Point | None) -> None:
@@ -162,7 +175,7 @@ class Tripwire:
 async def _follow(scene: Scene, wire: Tripwire) -> None:
     async with ClientSession() as session:
         ledger = Ledger(Path(scene.ledger), Mode(scene.mode), QUOTE)
-        exchange = exchange_for(ledger, BinanceExchange(session, scene.exchange, scene.api_key, scene.api_secret))
+        exchange = exchange_for(ledger, scene.exchange_of(session))
 
         async def control(url: str, do: str, **arguments: object) -> Any:
             async with session.post(f"{url}/control", json={"do": do, **arguments}) as answer:
@@ -173,7 +186,7 @@ async def _follow(scene: Scene, wire: Tripwire) -> None:
                 return list((await answer.json())["signals"])
 
         async def orders(called: str) -> int:
-            method, path = SENDING[called]
+            method, path = SENDING[scene.on][called]
             return int(await control(scene.exchange, "count", method=method, path=path))
 
         for method in WRITES:

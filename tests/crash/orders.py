@@ -90,7 +90,7 @@ class Owner:
             price = order.stop_price or order.limit_price or 0
             await self._control("set_price", symbol=order.symbol, price=str(price))
         else:
-            name, rest = order.client_order_id, str(quantity.quantize(Decimal("0.0001")))
+            name, rest = order.sent_as or order.client_order_id, str(quantity.quantize(Decimal("0.0001")))
             await self._control("trade_against", client_order_id=name, quantity=rest)
 
     async def _cycle(self) -> None:

@@ -1,8 +1,8 @@
 """SIGKILL at every step of the order path: after the next start the books are those of a run without a crash."""
 
 import asyncio
-from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import asdict, replace
 from decimal import Decimal
 import json
 import os
@@ -19,7 +19,9 @@ from custom_components.calvalot.trading.exchanges.base import Mode
 from custom_components.calvalot.trading.order_names import follower_tag
 from custom_components.calvalot.trading.portfolio import Portfolio
 from simulators.exchange import ExchangeSimulator
+from simulators.exchange.account import Order
 from simulators.exchange.symbols import Symbol
+from simulators.kraken import KrakenSimulator
 from simulators.leader import LeaderSimulator
 from soak.books import read
 from soak.invariants import Account, inspect, inspect_paper
@@ -35,7 +37,18 @@ AT_ONCE = 3
 EACH = int(os.environ.get("CALVALOT_CRASH", "8"))
 CHILD = (sys.executable, "-m", "tests.crash.child")
 OWNER = {"USDC": "1500", "BTC": "0.5", "SOL": "3", "BNB": "0.5"}
-ORDER: dict[str, Any] = {"method": "POST", "path": "/order"}
+# Steps of the pairs at Kraken: finer ones, as it has them, and each fee would move what is bought next.
+STEPS = {"BTCUSDC": "0.0001", "SOLUSDC": "0.1", "XRPUSDC": "1"}
+
+
+def _order(sim: ExchangeSimulator) -> dict[str, Any]:
+    """How orders are asked for."""
+    method, path = SENDING[_name(sim)]["place"]
+    return {"method": method, "path": path}
+
+
+def _name(sim: ExchangeSimulator) -> str:
+    return "kraken" if isinstance(sim, KrakenSimulator) else "binance"
 
 
 def _answered(sim: ExchangeSimulator) -> None:
@@ -44,24 +57,24 @@ def _answered(sim: ExchangeSimulator) -> None:
 
 def _unanswered(sim: ExchangeSimulator) -> None:
     """No order is answered, all are executed."""
-    sim.fault("drop", when="after", count=None, **ORDER)
+    sim.fault("drop", when="after", count=None, **_order(sim))
 
 
 def _lost(sim: ExchangeSimulator) -> None:
     """The first order of each kind is lost on its way."""
     for side in ("BUY", "SELL"):
-        sim.fault("drop", side=side, **ORDER)
+        sim.fault("drop", side=side, **_order(sim))
 
 
 def _orders_unanswered(sim: ExchangeSimulator) -> None:
     """No order that rests is answered, and no end of one; all happens."""
-    for method, path in SENDING.values():
+    for method, path in SENDING[_name(sim)].values():
         sim.fault("status", when="after", count=None, method=method, path=path)
 
 
 def _orders_lost(sim: ExchangeSimulator) -> None:
     """Of each kind of request the first is lost on its way."""
-    for method, path in SENDING.values():
+    for method, path in SENDING[_name(sim)].values():
         sim.fault("status", method=method, path=path)
 
 
@@ -187,34 +200,56 @@ async def test_crash_while_converting(
     await _crash_everywhere(circumstances, methods, tmp_path, capsys, CONVERTING)
 
 
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize(
+    ("circumstances", "methods"),
+    [
+        (_answered, ("add_orders", "update_orders", "book_orders", "place", "fills")),
+        (_unanswered, ("place", "update_orders", "find", "fills", "book_orders")),
+        (_lost, ("update_orders", "find", "orders_page", "traded_orders", "add_orders")),
+        (_on_paper, ("add_orders", "book_orders", "place")),
+    ],
+)
+async def test_crash_on_kraken(
+    circumstances: Circumstances,
+    methods: Sequence[str],
+    tmp_path: Path,
+    socket_enabled: None,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The same where an order has another name, and is answered by the next question."""
+    await _crash_everywhere(circumstances, methods, tmp_path, capsys, on="kraken")
+
+
 async def _crash_everywhere(
     circumstances: Circumstances,
     methods: Sequence[str],
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     part: str = "",
+    on: str = "binance",
 ) -> None:
     with Children() as children:
-        measure = await _run(children, circumstances, tmp_path / "measure", None, part)
+        measure = await _run(children, circumstances, tmp_path / "measure", None, part, on)
         calls = (tmp_path / "measure" / "calls").read_text().split()
-        points = _points(calls, methods, on_paper=circumstances is _on_paper)[:: EACH if part else 1]
+        points = _points(calls, methods, SENDING[on], on_paper=circumstances is _on_paper)[:: EACH if part else 1]
         turns = asyncio.Semaphore(AT_ONCE)
 
         async def crash(number: int, point: Point) -> str:
             async with turns:
                 try:
-                    book = await _run(children, circumstances, tmp_path / f"{number}", point, part)
+                    book = await _run(children, circumstances, tmp_path / f"{number}", point, part, on)
                 except AssertionError as error:
                     return f"{point}: {error}"
             return "" if book == measure else f"{point}: {book} instead of {measure}"
 
         failures = [text for text in await asyncio.gather(*(crash(*item) for item in enumerate(points))) if text]
     with capsys.disabled():
-        print(f"\ncrash points tested, {circumstances.__name__.strip('_')}: {len(points)}")
+        print(f"\ncrash points tested, {circumstances.__name__.strip('_')} on {on}: {len(points)}")
     assert not failures, "\n".join(failures)
 
 
-def _points(calls: list[str], methods: Sequence[str], *, on_paper: bool) -> list[Point]:
+def _points(calls: list[str], methods: Sequence[str], sending: Collection[str], *, on_paper: bool) -> list[Point]:
     """Every moment of every call of these methods."""
     begins = next((calls.index(part) for part in (RESTING, CONVERTING) if part in calls), 0)
     assert on_paper or {*methods} <= {*calls[begins:]} or methods == (*WRITES, *QUESTIONS)
@@ -225,18 +260,23 @@ def _points(calls: list[str], methods: Sequence[str], *, on_paper: bool) -> list
         moments = [When.BEFORE, When.AFTER]
         if method in WRITES:
             moments.append(When.UNCOMMITTED)
-        if method in SENDING and not on_paper:
+        if method in sending and not on_paper:
             moments += [When.ARRIVED, When.MATCHED]
         points += [Point(method, calls[: position + 1].count(method), when) for when in moments]
     return points
 
 
 async def _run(
-    children: Children, circumstances: Circumstances, folder: Path, point: Point | None, part: str
+    children: Children, circumstances: Circumstances, folder: Path, point: Point | None, part: str, on: str
 ) -> Portfolio:
     """Follow everything, with a crash at the point and a second start after it; returns the book."""
     mode = Mode.DRY_RUN if circumstances is _on_paper else Mode.LIVE
-    async with ExchangeSimulator(seed=1, balances=OWNER) as sim, LeaderSimulator() as leader:
+    exchange = KrakenSimulator if on == "kraken" else ExchangeSimulator
+    async with exchange(seed=1, balances=OWNER) as sim, LeaderSimulator() as leader:
+        if isinstance(sim, KrakenSimulator):
+            sim.set_counter(None)
+            for symbol, step in STEPS.items():
+                sim.symbol(symbol).step = Decimal(step)
         scene = Scene(
             leader=leader.url,
             secret=leader.secret,
@@ -247,11 +287,12 @@ async def _run(
             calls=str(folder / "calls"),
             mode=mode,
             part=part,
+            on=on,
         )
         circumstances(sim)
         await asyncio.to_thread(folder.mkdir)
         if point:
-            method, path = SENDING.get(point.method, ("", ""))
+            method, path = SENDING[on].get(point.method, ("", ""))
             where: dict[str, Any] = {"method": method, "path": path, "skip": point.call - 1}
             match point.when:
                 case When.ARRIVED:
@@ -262,19 +303,33 @@ async def _run(
             sim.clear_faults()
         assert await children.follow(scene, None) == 0
         books = read(folder / "ledger.db", mode)
-        names = ("newClientOrderId", "aboveClientOrderId", "belowClientOrderId")
+        names = ("newClientOrderId", "aboveClientOrderId", "belowClientOrderId", "cl_ord_id")
         sent = [
             request.params[name]
             for request in sim.requests
             if request.method == "POST"
             for name in names
-            if name in request.params
+            if name in request.params and request.path.endswith(("order", "oco", "AddOrder"))
         ]
         owner = {asset: Decimal(free) for asset, free in OWNER.items()}
-        account = Account(owner, sim.orders, follower_tag("crash"), sim.balances(), sent)
+        called = {str(row["sent_as"]): str(row["client_order_id"]) for row in books.orders}
+        orders = [_as_in_the_ledger(sim, order, called) for order in sim.orders]
+        account = Account(owner, orders, follower_tag("crash"), sim.balances(), sent)
         if mode is Mode.DRY_RUN:
             assert not sent
             assert not inspect_paper(books).complaints
         else:
             assert not inspect(books, account).complaints
         return books.book.portfolio
+
+
+def _as_in_the_ledger(sim: ExchangeSimulator, order: Order, called: Mapping[str, str]) -> Order:
+    """An order under the names that the ledger has for it and its trades."""
+    if not isinstance(sim, KrakenSimulator):
+        return order
+    named: dict[str, Any] = {
+        "client_order_id": called.get(order.client_order_id, order.client_order_id),
+        "id": sim.order_name(order),
+        "trades": [replace(trade, id=sim.trade_name(trade)) for trade in order.trades],
+    }
+    return replace(order, twins=(), **named)

@@ -14,6 +14,7 @@ from custom_components.calvalot.trading import inputs
 from custom_components.calvalot.trading.exchanges.base import Mode
 from custom_components.calvalot.trading.ledger.ledger import Ledger
 from simulators.exchange import ExchangeSimulator
+from simulators.kraken import KrakenSimulator
 from simulators.leader import LeaderSimulator
 
 from .rig import Clock, Rig
@@ -45,6 +46,18 @@ def fresh_rules(monkeypatch: pytest.MonkeyPatch) -> None:
     """The exchange's rules are asked for in each cycle, as if a day were between two of them."""
     for name in ("RULES_AGE", "HALTED_AGE"):
         monkeypatch.setattr(inputs, name, timedelta())
+
+
+@pytest.fixture
+async def kraken_rig(
+    clock: Clock, kraken: KrakenSimulator, leader: LeaderSimulator, tmp_path: Path
+) -> AsyncGenerator[Rig]:
+    """The same where the exchange is Kraken."""
+    async with ClientSession() as session:
+        rig = Rig(kraken, leader, session, tmp_path, clock, "EUR")
+        yield rig
+        for follower in rig.followers:
+            follower.ledger.close()
 
 
 @pytest.fixture

@@ -14,6 +14,8 @@ from custom_components.calvalot.trading.events import Event
 from custom_components.calvalot.trading.exchanges.base import Mode
 from custom_components.calvalot.trading.exchanges.binance import BinanceExchange
 from custom_components.calvalot.trading.exchanges.host import HostLimits
+from custom_components.calvalot.trading.exchanges.kraken import KrakenExchange
+from custom_components.calvalot.trading.exchanges.remote import RemoteExchange
 from custom_components.calvalot.trading.ledger.ledger import Ledger
 from custom_components.calvalot.trading.ledger.records import OrderRecord, Result
 from custom_components.calvalot.trading.order_names import follower_tag
@@ -26,6 +28,7 @@ from harness.engine import OpenEngine, exchange_for, make_engine
 from harness.portfolio import COINS
 from simulators.exchange import ExchangeSimulator
 from simulators.exchange.account import Order
+from simulators.kraken import KrakenSimulator
 from simulators.leader import LeaderSimulator
 
 from .builders import key
@@ -65,9 +68,16 @@ class Rig:
     """Followers on one leader and one exchange, and what is true of their books."""
 
     def __init__(
-        self, exchange: ExchangeSimulator, leader: LeaderSimulator, session: ClientSession, folder: Path, clock: Clock
+        self,
+        exchange: ExchangeSimulator,
+        leader: LeaderSimulator,
+        session: ClientSession,
+        folder: Path,
+        clock: Clock,
+        quote: str = "USDC",
     ) -> None:
         self.exchange = exchange
+        self.quote = quote
         self.leader = leader
         self.session = session
         self.folder = folder
@@ -102,16 +112,33 @@ class Rig:
             **options,
         )
 
+    def kraken(
+        self, api_key: str | None = None, api_secret: str | None = None, *, limits: HostLimits | None = None
+    ) -> KrakenExchange:
+        """The same where the exchange is Kraken."""
+        sim = self.exchange
+        return KrakenExchange(
+            self.session,
+            sim.url,
+            sim.api_key if api_key is None else api_key,
+            sim.api_secret if api_secret is None else api_secret,
+            limits=limits or self._limits,
+        )
+
+    def connect(self, **options: Any) -> RemoteExchange:
+        """The exchange as a follower knows it, whichever it is."""
+        return self.kraken(**options) if isinstance(self.exchange, KrakenSimulator) else self.binance(**options)
+
     def ledger(self, name: str = ENTRY, mode: Mode = Mode.LIVE) -> Ledger:
         """A ledger file, not opened yet."""
-        return Ledger(self.folder / f"{name}.db", mode, "USDC")
+        return Ledger(self.folder / f"{name}.db", mode, self.quote)
 
     async def start(
         self,
         mode: Mode = Mode.LIVE,
         *,
         entry_id: str = ENTRY,
-        on: BinanceExchange | None = None,
+        on: RemoteExchange | None = None,
         budget: str = "1000",
         **settings: object,
     ) -> OpenEngine:
@@ -119,7 +146,7 @@ class Rig:
         if self.before is None:
             self.before = self.exchange.balances()
         ledger = self.ledger(entry_id, mode)
-        exchange = on or self.binance()
+        exchange = on or self.connect()
         follower = make_engine(
             self.session,
             self.leader,
@@ -188,7 +215,7 @@ class Rig:
 
     def orders(self, entry_id: str = ENTRY, side: str | None = None) -> list[Order]:
         """A follower's orders as the exchange knows them."""
-        tag = follower_tag(entry_id)
+        tag = self.connect().order_name(follower_tag(entry_id))
         return [
             order
             for order in self.exchange.orders
@@ -205,14 +232,16 @@ class Rig:
         assert ledger.replay() == book
         booked = rows(ledger.path, "SELECT symbol, trade_id FROM fills")
         done = [
-            (trade.symbol, str(trade.id)) for order in self.orders(follower.settings.entry_id) for trade in order.trades
+            (trade.symbol, self.exchange.trade_name(trade))
+            for order in self.orders(follower.settings.entry_id)
+            for trade in order.trades
         ]
         assert sorted(booked) == sorted(done)
         there, before = self.exchange.balances(), self.before or {}
         for coin in COINS:
             if coin != "BNB" or not self.exchange.account().bnb_burn:
                 assert there.get(coin, ZERO) - before.get(coin, ZERO) == book.quantity(coin), coin
-        assert there.get("USDC", ZERO) - before.get("USDC", ZERO) == book.cash - book.paid_in + lent
+        assert there.get(self.quote, ZERO) - before.get(self.quote, ZERO) == book.cash - book.paid_in + lent
         return book
 
     def in_flight(self, follower: OpenEngine) -> tuple[OrderRecord, ...]:

@@ -12,7 +12,8 @@ import pytest
 
 from custom_components.calvalot.trading.errors import InvalidKey
 from custom_components.calvalot.trading.exchanges.base import OrderRequest, OrderType, Side
-from custom_components.calvalot.trading.exchanges.binance_account_stream import AccountStream, Hint, account_stream_url
+from custom_components.calvalot.trading.exchanges.binance_account_stream import AccountStream, account_stream_url
+from custom_components.calvalot.trading.exchanges.remote import Hint
 from harness.stream import QUICK
 
 from .rig import Rig

@@ -15,19 +15,12 @@ from random import Random
 import pytest
 
 from custom_components.calvalot.trading.decimals import EXACT, ONE, ZERO, round_down
-from custom_components.calvalot.trading.exchanges.base import Side
+from custom_components.calvalot.trading.exchanges.base import USUAL_FEE, Side
 from custom_components.calvalot.trading.funding import Funded
 from custom_components.calvalot.trading.limits import Limits
 from custom_components.calvalot.trading.planner import Plan, fund, plan
 from custom_components.calvalot.trading.portfolio import Portfolio, Position
-from custom_components.calvalot.trading.sizing import (
-    FEE_MARGIN,
-    Market,
-    PlannedOrder,
-    Reason,
-    least_quantity,
-    worst_factor,
-)
+from custom_components.calvalot.trading.sizing import Market, PlannedOrder, Reason, least_quantity, worst_factor
 from custom_components.calvalot.trading.sources.allocation import AllocationSettings, TradeTo, wanted, whole
 from custom_components.calvalot.trading.wants import Allocation
 
@@ -91,7 +84,7 @@ class World:
         """The same world once orders were filled at the last price, for the fee."""
         portfolio = self.portfolio
         for order in orders:
-            fee = f"{order.amount * FEE_MARGIN:f}"
+            fee = f"{order.amount * USUAL_FEE:f}"
             fill = make_fill(f"{order.quantity:f}", f"{order.price:f}", fee, amount=order.amount)
             portfolio = portfolio.with_fill(fill, order.side, order.coin, QUOTE, ONE)
         return replace(self, portfolio=portfolio)
@@ -137,7 +130,7 @@ class Rebalance:
     @property
     def fees(self) -> Decimal:
         """Fees of the sells, which also lower the capital that the buys are a share of."""
-        return total(order.amount for order in self.sells) * FEE_MARGIN
+        return total(order.amount for order in self.sells) * USUAL_FEE
 
     @property
     def costs(self) -> Decimal:
@@ -238,7 +231,7 @@ def least_distance(rebalance: Rebalance) -> Decimal:
     under = {coin: -amount for coin, amount in off.items() if -amount >= least[coin]}
     rest = total(map(abs, off.values())) - gone
     spare = world.portfolio.cash - (wants.cash or ZERO) * capital + gone
-    room = spare - world.steps - (gone + total(over.values())) * FEE_MARGIN
+    room = spare - world.steps - (gone + total(over.values())) * USUAL_FEE
     found = []
     for bought, sold in product(subsets(list(under)), subsets(list(over))):
         # What buys cost is counted at the worst price, what they bring nearer as if each were as cheap as the cheapest.
@@ -278,7 +271,7 @@ def test_the_turnover_is_the_one_way_need(rebalances: list[Rebalance]) -> None:
             )
             allowed = rebalance.need + rebalance.before.steps
             assert bought <= allowed, seed
-            assert sold <= allowed + (sold + bought) * FEE_MARGIN, seed
+            assert sold <= allowed + (sold + bought) * USUAL_FEE, seed
 
 
 def test_no_more_is_sold_than_is_needed(rebalances: list[Rebalance]) -> None:
@@ -293,7 +286,7 @@ def test_no_more_is_sold_than_is_needed(rebalances: list[Rebalance]) -> None:
             need += (wants.cash or ZERO) * world.capital - world.portfolio.cash
             gone, others = (
                 total(
-                    order.amount * (1 - FEE_MARGIN)
+                    order.amount * (1 - USUAL_FEE)
                     for order in rebalance.sells
                     if bool(wants.shares.get(order.coin)) == held
                 )

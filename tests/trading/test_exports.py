@@ -68,7 +68,7 @@ FLOWS = [
 ]
 # What the account has of each coin in the end, fees of the owner's BNB included.
 BALANCE = {"USDC": Decimal(26787), "BTC": Decimal("0.2995"), "BNB": Decimal("-0.01")}
-ROWS = list(movements([FILLS[:2], FILLS[2:]], FLOWS, QUOTE))
+ROWS = list(movements([FILLS[:2], FILLS[2:]], FLOWS, QUOTE, "binance"))
 
 
 def add_up(changes: Iterable[tuple[str, str]]) -> dict[str, Decimal]:
@@ -314,7 +314,7 @@ def test_stablecoins_are_no_sale() -> None:
 def queries_of(ledger: Ledger, quote: str = QUOTE) -> Queries:
     """What is asked of a ledger."""
     settings = Settings(entry_id="entry", mode=ledger.mode, quote=quote, coins=("BTC",))
-    return Queries(settings, ledger, lambda: NOW)
+    return Queries(settings, ledger, lambda: NOW, "binance")
 
 
 async def exported(ledger: Ledger, wanted: str, year: int | None = None) -> dict[str, Any]:
@@ -382,5 +382,5 @@ async def test_gains_are_gone_on_with(ledger: Ledger) -> None:
 
 def test_movements_know_their_assets() -> None:
     """Whichever there are."""
-    row = Movement(id="x", time=datetime(2026, 1, 1), received=(ONE, "BTC"), fees=((ONE, "BNB"),))  # noqa: DTZ001
+    row = Movement(id="x", time=datetime(2026, 1, 1), exchange="Binance", received=(ONE, "BTC"), fees=((ONE, "BNB"),))  # noqa: DTZ001
     assert (row.assets, row.fee_in("BNB"), row.fee_in("BTC")) == (("BTC",), 1, 0)

@@ -30,7 +30,7 @@ class Book:
     def __init__(self, ledger: Ledger, scope: Scope = Scope.BUDGET) -> None:
         self.ledger = ledger
         self.settings = Settings(entry_id="entry", mode=Mode.DRY_RUN, quote=QUOTE, coins=("BTC",), scope=scope)
-        self.queries = Queries(self.settings, ledger, lambda: NOW)
+        self.queries = Queries(self.settings, ledger, lambda: NOW, "binance")
         self.gaps = Gaps(self.settings, ledger, self.queries.figures, self.working)
         self.asked: list[tuple[str, date, date]] = []
         self.fault: dict[str, Exception] = {}

@@ -9,13 +9,12 @@ from hypothesis import assume, given, strategies as st
 import pytest
 
 from custom_components.calvalot.trading.decimals import EXACT, ONE, ZERO
-from custom_components.calvalot.trading.exchanges.base import Side
+from custom_components.calvalot.trading.exchanges.base import USUAL_FEE, Side
 from custom_components.calvalot.trading.funding import Funded
 from custom_components.calvalot.trading.limits import Limits
 from custom_components.calvalot.trading.planner import Plan, fund, plan
 from custom_components.calvalot.trading.portfolio import Portfolio, Position, Valuation
 from custom_components.calvalot.trading.sizing import (
-    FEE_MARGIN,
     MARKET_MARGIN,
     LeftOut,
     Market,
@@ -166,7 +165,7 @@ def test_buys_never_cost_more_than_the_cash(world: World, wants: Wants) -> None:
     buys, _ = world.fund(world.plan(wants))
     with localcontext(EXACT):
         worst = sum((_worst(order) for order in buys), ZERO)
-        assert worst * (1 + FEE_MARGIN) <= max(world.portfolio.cash, ZERO)
+        assert worst * (1 + USUAL_FEE) <= max(world.portfolio.cash, ZERO)
     assert all(order.side is Side.BUY for order in buys)
 
 
@@ -191,7 +190,7 @@ def test_no_jump_takes_more_than_the_cash(world: World, wants: Wants, jump: Deci
                 quantity = rules.round_quantity(order.quote_amount / price)
             else:
                 quantity, price = order.quantity, min(price, order.price * Decimal("1.05"))
-            cash -= quantity * price * (1 + FEE_MARGIN)
+            cash -= quantity * price * (1 + USUAL_FEE)
         assert cash >= 0
 
 
@@ -280,7 +279,7 @@ def test_where_scaling_would_go_under_the_minimum_the_largest_are_bought() -> No
     wanted = {"BTC": Decimal(6), "ETH": Decimal(8), "BNB": Decimal(20)}
     buys, left_out = world.fund(Plan(wanted=wanted))
     assert [order.coin for order in buys] == ["BNB"]
-    assert buys[0].amount == _quantity(Decimal(12), (1 + MARKET_MARGIN) * (1 + FEE_MARGIN)).quantize(
+    assert buys[0].amount == _quantity(Decimal(12), (1 + MARKET_MARGIN) * (1 + USUAL_FEE)).quantize(
         Decimal("1e-5"), ROUND_DOWN
     )
     assert left_out == tuple(LeftOut(coin, f"{coin}USDC", Side.BUY, Reason.NO_CASH) for coin in ("BTC", "ETH"))

@@ -19,6 +19,7 @@ from custom_components.calvalot.trading.routes import (
     expected,
     order_for,
     symbols_between,
+    takes,
 )
 
 # Random markets; scripts/figures tries ten times as many.
@@ -27,7 +28,8 @@ LIMITS = Limits(coins=None)
 PLAIN = Limits(coins=None, max_slippage=Decimal(0))
 ASSETS = ("BTC", "ETH", "SOL", "XRP", "EUR", "USDC", "BNB")
 START, GOAL = "SOL", "XRP"
-FEE = Decimal("0.001")
+# What exchanges take: of what is received, or in the quote asset.
+FEES = ((Decimal("0.001"), False), (Decimal("0.004"), True))
 
 
 def pair(base: str, quote: str, price: str, step: str = "0.001", least: str = "0", **changes: object) -> Pair:
@@ -62,6 +64,7 @@ class Listing:
 def listings(draw: st.DrawFn) -> Listing:
     """Some pairs of some assets, either way round, at prices that nearly fit each other."""
     worth = {asset: draw(st.decimals("0.01", "100000", places=2)) for asset in ASSETS}
+    fee, in_quote = draw(st.sampled_from(FEES))
     pairs = {}
     for one, other in itertools.permutations(ASSETS, 2):
         if {one, other} == {START, GOAL} or START in (one, other) or GOAL in (one, other):
@@ -74,7 +77,9 @@ def listings(draw: st.DrawFn) -> Listing:
             step = draw(st.sampled_from(("0.00001", "0.001", "0.1", "1", "10")))
             least = draw(st.sampled_from(("0", "0.0001", "1", "5")))
             trading = draw(st.integers(0, 9)) > 0
-            pairs[f"{one}{other}"] = pair(one, other, str(price), step, least, trading=trading)
+            pairs[f"{one}{other}"] = pair(
+                one, other, str(price), step, least, trading=trading, fee=fee, fee_in_quote=in_quote
+            )
     return Listing(pairs, draw(st.decimals("0.01", "10000", places=3)))
 
 
@@ -84,19 +89,22 @@ def floor(value: Decimal, step: Decimal) -> Decimal:
 
 
 def by_hand(found: Pair, asset: str, amount: Decimal) -> Decimal:
-    """What one order brings: prices 0.02 % worse for BTC and ETH and 0.05 % for the others, a fee of 0.1 %."""
+    """What one order brings: prices 0.02 % worse for BTC and ETH and 0.05 % for the others, and the fee."""
     rules = found.rules
     worse = Decimal("0.0002") if rules.base in {"BTC", "ETH"} else Decimal("0.0005")
     guard = Decimal("0.003") if rules.base in {"BTC", "ETH"} else Decimal("0.005")
     sells = asset == rules.base
-    quantity = floor(amount if sells else amount / (found.price * (1 + worse)), rules.step)
+    beside = rules.fee if rules.fee_in_quote else 0
+    quantity = floor(amount if sells else amount / (found.price * (1 + worse) * (1 + beside)), rules.step)
     if (
         not rules.trading
         or quantity < rules.min_quantity
         or quantity * found.price < rules.min_notional * Decimal("1.05") * (1 + guard)
     ):
         return Decimal(0)
-    return (quantity * found.price * (1 - worse) if sells else quantity) * (1 - FEE)
+    if sells:
+        return quantity * found.price * (1 - worse) * (1 - rules.fee)
+    return quantity if rules.fee_in_quote else quantity * (1 - rules.fee)
 
 
 def every_way(market: Mapping[str, Pair], amount: Decimal) -> dict[tuple[str, ...], Decimal]:
@@ -148,9 +156,10 @@ def test_orders_keep_to_the_rules(market: Listing, guarded: bool) -> None:
             assert order.sold == asset
             assert order.quantity % each.rules.step == 0
             assert order.quantity * (order.limit_price or order.price) >= each.rules.min_notional
-            assert costs(order) <= market.amount * Decimal("1.0006")
+            assert costs(order) <= takes(order, each.rules) <= market.amount * Decimal("1.0006")
             if order.side is Side.BUY and order.limit_price:
-                assert order.quantity * order.limit_price <= market.amount
+                beside = each.rules.fee if each.rules.fee_in_quote else 0
+                assert order.quantity * order.limit_price * (1 + beside) <= market.amount
             assert brings(order, each.rules) > 0
 
 

@@ -22,6 +22,7 @@ from custom_components.calvalot.trading.exchanges.binance_stream import (
     read_update,
     stream_url,
 )
+from custom_components.calvalot.trading.exchanges.kraken import market as kraken_market
 from custom_components.calvalot.trading.market.candles import Candle, TimeFrame
 from custom_components.calvalot.trading.market.followers import Closed
 from custom_components.calvalot.trading.market.store import CandleStore, Series
@@ -449,3 +450,28 @@ async def test_unlisted(rig: Rig, stream: MarketStream, seen: Seen) -> None:
     await until(lambda: len(seen.times(SYMBOL, TimeFrame.M1)) >= 7)
     asked = [request for request in rig.exchange.requests if request.params.get("symbol") == "NONEUSDC"]
     assert len(asked) == 1
+
+
+async def test_without_a_stream(kraken_rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An exchange that has none is asked for each candle once it is over; of prices nothing is known."""
+    monkeypatch.setattr(kraken_market, "BETWEEN", 0)
+    stream = MarketStream(
+        kraken_rig.session, None, kraken_rig.kraken("", ""), CandleStore(tmp_path / "market.db"), HOST, QUICK
+    )
+    shown: list[Closed] = []
+    end = stream.follow_candles("BTCEUR", TimeFrame.M1, shown.append)
+    assert stream.connected
+    for _ in range(40):
+        kraken_rig.clock.advance(10)
+        kraken_rig.exchange.walk()
+        await asyncio.sleep(0.02)
+    await until(lambda: len(shown) >= 4)
+    times = [closed.candle.opened for closed in shown]
+    assert joined(times, TimeFrame.M1)
+    assert stream.prices(["BTCEUR"]) is None
+    assert stream.health.sound
+    end()
+    await until(lambda: not stream.followed)
+    again = stream.follow_candles("ETHEUR", TimeFrame.M1, shown.append)
+    again()
+    await stream.stop()

@@ -7,9 +7,9 @@ from hypothesis import given, strategies as st
 import pytest
 
 from custom_components.calvalot.trading.errors import CommandError
-from custom_components.calvalot.trading.exchanges.base import Mode, Side
+from custom_components.calvalot.trading.exchanges.base import USUAL_FEE, Mode, Side
 from custom_components.calvalot.trading.limits import Limits
-from custom_components.calvalot.trading.sizing import FEE_MARGIN, PlannedOrder, least_quantity, make_order
+from custom_components.calvalot.trading.sizing import PlannedOrder, least_quantity, make_order
 from custom_components.calvalot.trading.withdrawals import ROOM, in_proportion
 from harness.engine import OpenEngine
 
@@ -190,5 +190,5 @@ async def test_an_answer_that_is_lost(rig: Rig) -> None:
 def test_fees_are_counted() -> None:
     """What is asked for is there after the fees."""
     sells = whole(BTC="1000")
-    found = in_proportion(sells, Decimal(500) / (1 - FEE_MARGIN), MARKET, LIMITS)
-    assert brings(found) * (1 - FEE_MARGIN) >= 500
+    found = in_proportion(sells, Decimal(500) / (1 - USUAL_FEE), MARKET, LIMITS)
+    assert brings(found) * (1 - USUAL_FEE) >= 500

@@ -158,7 +158,8 @@ async def _test_alert(_hass: HomeAssistant, entry: ConfigEntry[Any], data: Mappi
         raise invalid_input("no_alerts")
     settings = engine.settings
     ticker = symbol_of(settings.coins[0], settings.quote)
-    text = _filled(data.get(ATTR_MESSAGE) or message_for(Message.STRATEGY, ""), ticker)
+    exchange = entry.runtime_data.exchange.name.upper()
+    text = _filled(data.get(ATTR_MESSAGE) or message_for(Message.STRATEGY, ""), ticker, exchange)
     record, verdict, draft = engine.alerts.draft(key, text.encode())
     told = outside_alert(record) | {
         "state": verdict.state.value,
@@ -172,11 +173,11 @@ async def _test_alert(_hass: HomeAssistant, entry: ConfigEntry[Any], data: Mappi
     return told
 
 
-def _filled(text: str, ticker: str) -> str:
+def _filled(text: str, ticker: str, exchange: str) -> str:
     """A text with what TradingView would fill in for a strategy that has just bought."""
     words = {
         "ticker": ticker,
-        "exchange": "BINANCE",
+        "exchange": exchange,
         "timenow": dt_util.utcnow().isoformat(timespec="seconds"),
         "strategy.market_position": "long",
         "strategy.order.action": "buy",

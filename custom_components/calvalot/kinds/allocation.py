@@ -25,10 +25,11 @@ import voluptuous as vol
 from ..actions import Action, invalid_input
 from ..checks import check_coins
 from ..const import CONF_COINS, CONF_QUOTE_ASSET, CONF_SOURCE, DEFAULT_QUOTE_ASSET
+from ..exchanges import exchange_of
 from ..form_input import InvalidInput
 from ..forms import Number, async_ranges, errors_of
 from ..selectors import choice
-from ..settings import amount, exchange_of
+from ..settings import amount
 from ..texts import async_text, figure
 from ..trading.decimals import HUNDRED
 from ..trading.settings import Scope

@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from .decimals import ONE, ZERO
-from .exchanges.base import Balance, Side
+from .exchanges.base import USUAL_FEE, Balance, Side
 from .ledger.records import OrderRecord, OrderState
 from .portfolio import Portfolio
-from .sizing import FEE_MARGIN, MARKET_MARGIN, Market
+from .sizing import MARKET_MARGIN, Market
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,4 +139,5 @@ def _highest_cost(order: OrderRecord, market: Market) -> Decimal:
         amount = order.rest * order.limit_price
     else:
         amount = order.quantity * (order.price or market.prices.get(order.coin, ZERO)) * (ONE + MARKET_MARGIN)
-    return amount * (ONE + FEE_MARGIN)
+    rules = market.rules.get(order.symbol)
+    return amount * (ONE + (rules.fee if rules else USUAL_FEE))

@@ -10,7 +10,7 @@ from .decimals import ONE, ZERO
 from .ledger.ledger import Ledger
 from .ledger.records import SignalRecord, Trade
 from .responses import Json, figure, iso, text, trade
-from .routes import ConversionPlan, Left, brings, costs
+from .routes import ConversionPlan, Left, brings, costs, takes
 from .sizing import PlannedOrder
 from .wants import Orders
 
@@ -42,8 +42,8 @@ def shown(plan: ConversionPlan, plan_id: str, now: datetime) -> Json:
     value = plan.takes * price[plan.start]
     # What the second order cannot take of what the first one brings stays, and costs nothing.
     left = {
-        first.bought: brings(first, pair.rules) - costs(second)
-        for (first, second), pair in zip(pairwise(plan.orders), plan.way, strict=False)
+        first.bought: brings(first, pair.rules) - takes(second, following.rules)
+        for (first, second), (pair, following) in zip(pairwise(plan.orders), pairwise(plan.way), strict=True)
     }
     kept = sum((quantity * price[asset] for asset, quantity in left.items()), ZERO)
     return {

@@ -102,7 +102,7 @@ class Engine:
         )
         self.sources = deciding(self.members, settings, ledger, clock, events)
         self._fetcher = Fetcher(settings, exchange, ledger, clock, events, RankFilter(settings, ranking), live_prices)
-        names = OrderNames(ledger, settings.entry_id)
+        names = OrderNames(ledger, settings.entry_id, exchange.order_name)
         bookings = Bookings(ledger, exchange.fee_coin, clock)
         self._executor = Executor(exchange, ledger, names, bookings, clock, sleep)
         self._risk = Risk(settings, ledger, clock, events, exchange.fee_coin)
@@ -163,7 +163,7 @@ class Engine:
             clock,
         )
         self.publisher = Publisher(settings.mode, self._snapshots, events, publish)
-        self.queries = Queries(settings, ledger, clock)
+        self.queries = Queries(settings, ledger, clock, exchange.name)
         self.commands = Commands(
             settings,
             self.sources,

@@ -88,7 +88,8 @@ class Executor(Settling):
                     side=order.side,
                     leg=leg,
                     attempt=attempt,
-                    client_order_id=f"{start}{attempt}",
+                    client_order_id=(client_order_id := f"{start}{attempt}"),
+                    sent_as=self._names.sent_as(client_order_id),
                     quantity=order.quantity,
                     price=order.price,
                     limit_price=order.limit_price,
@@ -121,9 +122,24 @@ class Executor(Settling):
         )
         if late:
             sent_at = self._exchange.timestamp()
-            fresh = [_next_attempt(record, sent_at) for record in late]
+            fresh = [self._next_attempt(record, sent_at) for record in late]
             done += await self._send(await asyncio.to_thread(self._ledger.add_orders, fresh), again=False)
         return done
+
+    def _next_attempt(self, record: OrderRecord, sent_at: datetime) -> OrderRecord:
+        """The same order to be sent once more, under a name of its own."""
+        start = record.client_order_id.removesuffix(str(record.attempt))
+        attempt = record.attempt + 1
+        name = f"{start}{attempt}"
+        return replace(
+            record,
+            attempt=attempt,
+            client_order_id=name,
+            sent_as=self._names.sent_as(name),
+            state=OrderState.SENDING,
+            reason="",
+            sent_at=sent_at,
+        )
 
     async def _place(self, records: tuple[OrderRecord, ...]) -> list[_Answer]:
         """Send one order, or two as a pair; nothing is written down yet."""
@@ -183,20 +199,6 @@ def _requests(records: Iterable[OrderRecord]) -> Iterable[tuple[OrderRecord, ...
             yield tuple(group)
         else:
             yield from ((record,) for record in group)
-
-
-def _next_attempt(record: OrderRecord, sent_at: datetime) -> OrderRecord:
-    """The same order to be sent once more, under a name of its own."""
-    start = record.client_order_id.removesuffix(str(record.attempt))
-    attempt = record.attempt + 1
-    return replace(
-        record,
-        attempt=attempt,
-        client_order_id=f"{start}{attempt}",
-        state=OrderState.SENDING,
-        reason="",
-        sent_at=sent_at,
-    )
 
 
 def _words(err: BaseException) -> str:

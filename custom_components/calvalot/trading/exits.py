@@ -8,10 +8,11 @@ from decimal import Decimal
 from enum import StrEnum
 
 from . import responses
-from .decimals import ONE, ZERO
+from .decimals import ZERO
 from .errors import CommandError
 from .events import EventQueue
 from .exchanges.symbols import base_of
+from .funding import proceeds
 from .held_back import HeldBack
 from .inputs import Fetcher, Inputs
 from .ledger.ledger import Ledger
@@ -23,7 +24,7 @@ from .rebalance import Rebalancer
 from .responses import Json
 from .risk import Risk
 from .signal import PORTFOLIO, Kind, SignalKey
-from .sizing import FEE_MARGIN, Reason
+from .sizing import Reason
 from .snapshot import Snapshot
 from .wants import EVERYTHING_SOLD
 
@@ -135,7 +136,7 @@ class Exits:
             raise CommandError("no_valuation")
         portfolio = (await asyncio.to_thread(self._ledger.book)).portfolio
         sold = {order.coin: order.quantity for order in order_plan.sells}
-        brings = sum((order.amount for order in order_plan.sells), ZERO) * (ONE - FEE_MARGIN)
+        brings = proceeds(order_plan.sells)
         return {
             "confirmed": False,
             **responses.preview(order_plan.sells, order_plan.left_out),

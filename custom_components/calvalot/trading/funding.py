@@ -8,7 +8,6 @@ from .decimals import ONE, ZERO, round_down, round_up
 from .exchanges.base import Side
 from .limits import Limits
 from .sizing import (
-    FEE_MARGIN,
     FINEST,
     LeftOut,
     Market,
@@ -31,7 +30,7 @@ TIGHTEST = Decimal("0.001")
 
 def proceeds(sells: Iterable[PlannedOrder]) -> Decimal:
     """What sells bring, less their fees."""
-    return sum((order.amount for order in sells), ZERO) * (ONE - FEE_MARGIN)
+    return sum((order.brings for order in sells), ZERO)
 
 
 def needed(
@@ -89,7 +88,7 @@ def as_planned(buys: Sequence[PlannedOrder], cash: Decimal, market: Market, limi
     """
     if sum((_at_most(order, market, limits) for order in buys), ZERO) <= cash:
         return tuple(buys), ()
-    cost = sum((order.amount for order in buys), ZERO) * (ONE + FEE_MARGIN)
+    cost = sum((order.amount * (ONE + order.fee) for order in buys), ZERO)
     guard = cash / cost - ONE
     if guard < TIGHTEST or any(order.limit_price is None for order in buys):
         return scaled_alike({order.coin: order.amount for order in buys}, max(cash, ZERO), market, limits)
@@ -112,7 +111,7 @@ def at_limits(
     left_out: list[LeftOut] = []
     for order in buys:
         limit, rules = order.limit_price or order.price, market.rules[order.symbol]
-        quantity = min(order.quantity, rules.round_quantity(max(cash, ZERO) / (limit * (ONE + FEE_MARGIN))))
+        quantity = min(order.quantity, rules.round_quantity(max(cash, ZERO) / (limit * (ONE + order.fee))))
         if quantity * limit < smallest_order(market, limits, order.coin):
             left_out.append(LeftOut(order.coin, order.symbol, order.side, Reason.NO_CASH))
             continue
@@ -124,9 +123,9 @@ def at_limits(
 def _at_most(order: PlannedOrder, market: Market, limits: Limits) -> Decimal:
     """What a buy costs at most, fee included."""
     if order.quote_amount is not None:
-        return order.quote_amount * (ONE + FEE_MARGIN)
+        return order.quote_amount * (ONE + order.fee)
     if order.limit_price is not None:
-        return order.quantity * order.limit_price * (ONE + FEE_MARGIN)
+        return order.quantity * order.limit_price * (ONE + order.fee)
     return order.amount * worst_factor(limits, order.coin, market.rules[order.symbol])
 
 
@@ -181,7 +180,7 @@ def _enough(need: Decimal, sells: Sequence[PlannedOrder], market: Market, limits
     """Sells that bring what is needed and less than a step more, largest first; less where minimums leave no other way."""
     quantities: dict[str, Decimal] = {}
     least = {order.coin: least_quantity(market, limits, order.coin) for order in sells}
-    values = {order.coin: order.price * (ONE - FEE_MARGIN) for order in sells}
+    values = {order.coin: order.price * (ONE - order.fee) for order in sells}
     for order in sells:
         if need <= 0:
             break

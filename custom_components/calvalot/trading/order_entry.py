@@ -7,7 +7,7 @@ from enum import StrEnum
 from .decimals import HUNDRED, ONE, ZERO, round_down, round_up
 from .errors import CommandError
 from .exchanges.base import OrderType, Side, SymbolRules
-from .exchanges.paper import FEE, slippage
+from .exchanges.paper import slippage
 from .limits import Limits
 from .plans import TOLERANCE
 from .portfolio import Portfolio
@@ -100,7 +100,8 @@ def order_of(ticket: Ticket, market: Market, limits: Limits, free: Portfolio) ->
     margin = ONE if order.type.rests else NOTIONAL_MARGIN
     if not order.quantity or order.quantity * min(worst, price) < rules.min_notional * margin:
         raise CommandError("order_too_small", minimum=f"{rules.min_notional * margin:f}", quote=market.quote)
-    if ticket.side is Side.BUY and order.quantity * worst > free.cash:
+    beside = rules.fee if rules.fee_in_quote else ZERO
+    if ticket.side is Side.BUY and order.quantity * worst * (ONE + beside) > free.cash:
         raise CommandError("not_enough_free", free=f"{max(free.cash, ZERO):f}", asset=market.quote)
     if ticket.side is Side.SELL and order.quantity > free.quantity(ticket.coin):
         raise CommandError("not_enough_free", free=f"{free.quantity(ticket.coin):f}", asset=ticket.coin)
@@ -109,7 +110,7 @@ def order_of(ticket: Ticket, market: Market, limits: Limits, free: Portfolio) ->
 
 def cost_of(order: PlannedOrder, price: Decimal) -> Cost:
     """What an order is expected to cost; one that waits in the book for its price loses nothing to the market."""
-    fee = order.amount * FEE
+    fee = order.amount * order.fee
     return Cost(fee=fee, cost=fee if waits(order, price) else fee + order.amount * slippage(order.coin))
 
 
@@ -157,4 +158,5 @@ def _limited(ticket: Ticket, limit: Decimal, rules: SymbolRules, price: Decimal,
         amount=quantity * limit,
         limit_price=limit,
         type=_TYPES[ticket.time_in_force],
+        fee=rules.fee,
     )

@@ -6,7 +6,7 @@ from decimal import Decimal, localcontext
 
 from .decimals import EXACT, ONE, ZERO
 from .exchanges.base import Side
-from .exchanges.paper import FEE, slippage
+from .exchanges.paper import slippage
 from .portfolio import Portfolio
 from .sizing import LeftOut, Market, PlannedOrder, Reason
 
@@ -64,13 +64,14 @@ def table(
             if market.prices.get(coin)
         }
         total = portfolio.cash + sum((values[coin] for coin in portfolio.positions), ZERO)
-        fees = {coin: order.amount * FEE for coin, order in placed.items()}
+        fees = {coin: order.amount * order.fee for coin, order in placed.items()}
         costs = {coin: fees[coin] + order.amount * slippage(coin) for coin, order in placed.items()}
+        in_coin = {coin: fee for coin, fee in fees.items() if not market.rules[placed[coin].symbol].fee_in_quote}
         left = total - sum(costs.values(), ZERO)
         rows = []
         for coin, value in values.items():
             order = placed.get(coin)
-            held, after = _share(value, total), _share(value + _added(order, fees), left)
+            held, after = _share(value, total), _share(value + _added(order, in_coin.get(coin, ZERO)), left)
             target = None if targets is None else targets.get(coin, ZERO)
             rows.append(
                 Row(
@@ -88,7 +89,8 @@ def table(
             )
         cash = portfolio.cash
         for order in orders:
-            lost = costs[order.coin] if order.side is Side.SELL else order.amount * slippage(order.coin)
+            taken_in_coin = order.side is Side.BUY and order.coin in in_coin
+            lost = order.amount * slippage(order.coin) if taken_in_coin else costs[order.coin]
             cash += (order.amount if order.side is Side.SELL else -order.amount) - lost
         return Table(
             rows=tuple(sorted(rows, key=lambda row: (-max(row.target or ZERO, row.held), row.coin))),
@@ -98,11 +100,11 @@ def table(
         )
 
 
-def _added(order: PlannedOrder | None, fees: Mapping[str, Decimal]) -> Decimal:
-    """What an order adds to the value of its coin; the fee of a purchase is taken in it."""
+def _added(order: PlannedOrder | None, fee: Decimal) -> Decimal:
+    """What an order adds to the value of its coin, less the fee of a purchase as far as it is taken in it."""
     if order is None:
         return ZERO
-    return order.amount - fees[order.coin] if order.side is Side.BUY else -order.amount
+    return order.amount - fee if order.side is Side.BUY else -order.amount
 
 
 def _share(value: Decimal, total: Decimal) -> Decimal:

@@ -28,8 +28,8 @@ from .wants import Moves, Orders, Wants, to_text
 VALID = timedelta(minutes=10)
 # How far a price may have moved since, as a fraction.
 TOLERANCE = Decimal("0.005")
-# Room for fees and for what the fills of sales and of the purchases that they pay for lose, as a fraction of either.
-ROOM = Decimal("0.002")
+# Room for what the fills of sales and of the purchases that they pay for lose beside their fees, as a fraction of either.
+ROOM = Decimal("0.001")
 # Plans that are remembered, those that are not valid any more among them.
 REMEMBERED = 100
 
@@ -172,6 +172,6 @@ def _moved(plan: ShownPlan, cash: Decimal, prices: Mapping[str, Decimal]) -> lis
 def _is_paid(plan: ShownPlan, cash: Decimal, prices: Mapping[str, Decimal]) -> bool:
     """Whether cash and sales pay for the purchases at today's prices, with room for what the fills lose."""
     amounts = [(order, order.quantity * prices[order.coin]) for order in plan.orders]
-    brought = sum((amount for order, amount in amounts if order.side is Side.SELL), ZERO)
-    needed = sum((amount for order, amount in amounts if order.side is Side.BUY), ZERO)
-    return not brought or needed * (ONE + ROOM) <= cash + brought * (ONE - ROOM)
+    brought = [amount * (ONE - order.fee - ROOM) for order, amount in amounts if order.side is Side.SELL]
+    needed = [amount * (ONE + order.fee + ROOM) for order, amount in amounts if order.side is Side.BUY]
+    return not brought or sum(needed, ZERO) <= sum(brought, cash)

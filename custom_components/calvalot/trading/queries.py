@@ -26,10 +26,12 @@ from .statistics.figures import Statistics
 class Queries:
     """Answers questions out of one portfolio's ledger; every one raises CommandError. `figures` are what it adds up as it goes."""
 
-    def __init__(self, settings: Settings, ledger: Ledger, clock: Callable[[], datetime]) -> None:
+    def __init__(self, settings: Settings, ledger: Ledger, clock: Callable[[], datetime], exchange: str) -> None:
+        """`exchange` is the name of that which the portfolio is on."""
         self._settings = settings
         self._ledger = ledger
         self._clock = clock
+        self._exchange = exchange
         self.figures = Statistics(ledger)
 
     def keep_up(self) -> None:
@@ -119,11 +121,11 @@ class Queries:
         if wanted == GAINS:
             figures = self.figures if book is None else Statistics(ledger)
             return gains_told(await guarded(asyncio.to_thread(figures.gains)), ledger.quote, year)
-        return await guarded(asyncio.to_thread(whole, ledger, wanted, year))
+        return await guarded(asyncio.to_thread(whole, ledger, self._exchange, wanted, year))
 
     async def export_file(self, wanted: str, year: int | None) -> File:
         """An export as a file, whose pieces are to be read in a worker thread. Raises CommandError, its pieces LedgerError."""
-        return await guarded(asyncio.to_thread(file, self._ledger, wanted, year))
+        return await guarded(asyncio.to_thread(file, self._ledger, self._exchange, wanted, year))
 
     async def report(self, span: Span) -> Report:
         """The figures of a report. Raises CommandError where nothing is known of that span."""

@@ -118,8 +118,7 @@ class Rebalancer:
             limits = replace(limits, coins=None)
         planned = plan(wants, replace(sellable, cash=cash), valuation, market, limits, blocked)
         if with_proceeds:
-            sold = (order.amount for order in planned.sells if not order.type.rests)
-            cash += sum(sold, ZERO) * (ONE - FEE_RESERVE)
+            cash += sum((order.brings for order in planned.sells if not order.type.rests), ZERO)
         buys, short = fund(planned, cash, valuation.total, market, limits)
         order_plan = OrderPlan(sells=planned.sells, buys=buys, left_out=planned.left_out + short)
         return order_plan if record.kind.sells_out else await self._within_day(order_plan)

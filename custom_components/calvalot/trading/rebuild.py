@@ -131,12 +131,10 @@ class Rebuild:
         for report in page.own:
             if (record := records.get(report.client_order_id)) is None:
                 _LOGGER.warning("Order %s was missing from the ledger", report.client_order_id)
-                record = _record(
-                    self._exchange.name,
-                    report,
-                    coin,
-                    legs.get(report.client_order_id, Leg(SignalKey(PORTFOLIO, RECOVERED), 0)),
-                )
+                name = report.client_order_id
+                leg = legs.get(name, Leg(SignalKey(PORTFOLIO, RECOVERED), 0, name))
+                record = _record(self._exchange.name, report, coin, leg)
+                record = replace(record, sent_as=self._names.sent_as(leg.client_order_id))
                 found.append(_found(record, report))
             elif record.state is OrderState.NOT_PLACED and (report.executed_quantity or not report.done):
                 _LOGGER.warning("Order %s was taken for never placed", report.client_order_id)
@@ -148,13 +146,13 @@ class Rebuild:
         unfinished = UNFINISHED if any(record.reason == RECOVERED for record in found) else None
         self._ledger.write_page(symbol, cursor, found, unfinished)
 
-    def _legs(self, symbol: str, client_order_ids: Collection[str]) -> dict[str, Leg]:
-        """Signal and leg of orders, as far as the ledger knows their signals."""
+    def _legs(self, symbol: str, names: Collection[str]) -> dict[str, Leg]:
+        """Signal and leg of orders by what the exchange calls them, as far as the ledger knows their signals."""
         legs: dict[str, Leg] = {}
-        if client_order_ids:
+        if names:
             signals = self._ledger.signals(limit=EXPLAINED_SIGNALS)
             for signal in {*OWN_SIGNALS, *(record.key for record in signals)}:
-                legs |= self._names.explain(signal, symbol, client_order_ids)
+                legs |= self._names.explain(signal, symbol, names)
         return legs
 
     # Then they are booked
@@ -199,8 +197,8 @@ def _record(exchange: str, report: OrderReport, coin: str, leg: Leg) -> OrderRec
         symbol=report.symbol,
         side=report.side,
         leg=leg.number,
-        attempt=int(report.client_order_id.rpartition("-")[2]),
-        client_order_id=report.client_order_id,
+        attempt=leg.attempt,
+        client_order_id=leg.client_order_id,
         quantity=report.quantity,
         limit_price=report.limit_price,
         type=report.type,

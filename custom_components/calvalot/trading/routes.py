@@ -6,7 +6,7 @@ from decimal import Decimal, localcontext
 
 from .decimals import EXACT, ONE, ZERO, round_down
 from .exchanges.base import Side, SymbolRules
-from .exchanges.paper import FEE, slippage
+from .exchanges.paper import slippage
 from .exchanges.symbols import symbol_of
 from .limits import Limits
 from .sizing import MARKET_MARGIN, NOTIONAL_MARGIN, Market, PlannedOrder
@@ -79,12 +79,12 @@ def order_for(pair: Pair, asset: str, amount: Decimal, limits: Limits) -> Planne
         if side is Side.SELL:
             quantity = amount
         elif limit_price:
-            quantity = amount / limit_price
+            quantity = amount / (limit_price * _with_fee(rules))
         elif rules.quote_step is not None:
-            quote_amount = round_down(amount, rules.quote_step)
+            quote_amount = round_down(amount / _with_fee(rules), rules.quote_step)
             quantity = quote_amount / price
         else:
-            quantity = amount / (price * (ONE + MARKET_MARGIN))
+            quantity = amount / (price * (ONE + MARKET_MARGIN) * _with_fee(rules))
         quantity = rules.round_quantity(quantity)
         if quantity * (limit_price or price) < rules.min_notional * NOTIONAL_MARGIN:
             return None
@@ -97,6 +97,7 @@ def order_for(pair: Pair, asset: str, amount: Decimal, limits: Limits) -> Planne
             amount=quantity * price,
             limit_price=limit_price,
             quote_amount=quote_amount,
+            fee=rules.fee,
         )
         return order if brings(order, rules) else None
 
@@ -111,11 +112,11 @@ def brings(order: PlannedOrder, rules: SymbolRules) -> Decimal:
             gross = order.quantity
         else:
             gross = rules.round_quantity(order.quote_amount / (order.price * (ONE + slipped)))
-        return gross * (ONE - FEE)
+        return gross * _kept(order.side, rules)
 
 
 def costs(order: PlannedOrder) -> Decimal:
-    """What an order is expected to take of the asset that it sells."""
+    """What an order is expected to trade of the asset that it sells; a fee may come beside it."""
     if order.side is Side.SELL:
         return order.quantity
     if order.quote_amount is not None:
@@ -126,16 +127,32 @@ def costs(order: PlannedOrder) -> Decimal:
     return min(expected, EXACT.multiply(order.quantity, order.limit_price))
 
 
+def takes(order: PlannedOrder, rules: SymbolRules) -> Decimal:
+    """What an order is expected to take of the asset that it sells, fee included."""
+    return EXACT.multiply(costs(order), _with_fee(rules)) if order.side is Side.BUY else costs(order)
+
+
+def _with_fee(rules: SymbolRules) -> Decimal:
+    """What a purchase costs as a multiple of its amount: the fee may come beside it."""
+    return ONE + rules.fee if rules.fee_in_quote else ONE
+
+
+def _kept(side: Side, rules: SymbolRules) -> Decimal:
+    """What is left of what is bought, as a fraction: the fee may be taken of it."""
+    return ONE if side is Side.BUY and rules.fee_in_quote else ONE - rules.fee
+
+
 def _expected(pair: Pair, asset: str, amount: Decimal, limits: Limits) -> Decimal:
     """What selling all of an amount brings; the price guard costs nothing, what it leaves over is kept."""
     rules, price, slipped = pair.rules, pair.price, slippage(pair.rules.base)
     least = rules.min_notional * NOTIONAL_MARGIN * (ONE + limits.slippage(rules.base))
     with localcontext(EXACT):
         sells = asset == rules.base
-        quantity = rules.round_quantity(amount if sells else amount / (price * (ONE + slipped)))
+        quantity = rules.round_quantity(amount if sells else amount / (price * (ONE + slipped) * _with_fee(rules)))
         if not rules.trading or quantity * price < least:
             return ZERO
-        return (quantity * price * (ONE - slipped) if sells else quantity) * (ONE - FEE)
+        gross = quantity * price * (ONE - slipped) if sells else quantity
+        return gross * _kept(Side.SELL if sells else Side.BUY, rules)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,7 +169,7 @@ class ConversionPlan:
     @property
     def takes(self) -> Decimal:
         """What is expected to be sold."""
-        return costs(self.orders[0])
+        return takes(self.orders[0], self.way[0].rules)
 
     @property
     def brings(self) -> Decimal:

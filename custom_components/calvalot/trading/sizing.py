@@ -7,7 +7,7 @@ from decimal import Decimal
 from enum import StrEnum
 
 from .decimals import ONE, ZERO, round_down, round_up
-from .exchanges.base import OrderType, Side, SymbolRules
+from .exchanges.base import USUAL_FEE, OrderType, Side, SymbolRules
 from .exchanges.symbols import quote_of, symbol_of
 from .limits import Limits
 
@@ -15,7 +15,6 @@ from .limits import Limits
 NOTIONAL_MARGIN = Decimal("1.05")
 # Room between the last price and what the fills of a MARKET buy may cost, where its quantity is all that can be said.
 MARKET_MARGIN = Decimal("0.06")
-FEE_MARGIN = Decimal("0.001")
 # Step of a quantity where a symbol names none.
 FINEST = Decimal("1e-8")
 
@@ -97,9 +96,9 @@ class Market:
 class PlannedOrder:
     """An order ready to be sent: quantity in the base asset, last price and the amount at it in quote.
 
-    One with a `quote_amount` may cost that much and no more; its quantity is what that buys at the last price. Price and
-    amount of a conversion's are in the pair's own quote asset; where that is not the book's, `sold_price` is what one unit of
-    what it sells is worth in the book's.
+    One with a `quote_amount` may cost that much and no more; its quantity is what that buys at the last price. `fee` is what
+    the exchange takes of it at most, as a fraction of its amount. Price and amount of a conversion's are in the pair's own quote
+    asset; where that is not the book's, `sold_price` is what one unit of what it sells is worth in the book's.
     """
 
     coin: str
@@ -112,7 +111,13 @@ class PlannedOrder:
     quote_amount: Decimal | None = None
     type: OrderType = OrderType.AT_ONCE
     stop_price: Decimal | None = None
+    fee: Decimal = USUAL_FEE
     sold_price: Decimal | None = None
+
+    @property
+    def brings(self) -> Decimal:
+        """What a sale at the last price brings, less its fee."""
+        return self.amount * (ONE - self.fee)
 
     @property
     def quote(self) -> str:
@@ -145,7 +150,7 @@ def worst_factor(limits: Limits, coin: str, rules: SymbolRules | None = None) ->
     slippage = limits.slippage(coin)
     if not slippage and (rules is None or rules.quote_step is None):
         slippage = MARKET_MARGIN
-    return (ONE + slippage) * (ONE + FEE_MARGIN)
+    return (ONE + slippage) * (ONE + (rules.fee if rules else USUAL_FEE))
 
 
 def smallest_order(market: Market, limits: Limits, coin: str) -> Decimal:
@@ -184,4 +189,5 @@ def make_order(market: Market, limits: Limits, coin: str, side: Side, quantity: 
         amount=quantity * price,
         limit_price=rules.limit_price(side, price, slippage) if slippage else None,
         quote_amount=round_down(quantity * price, rules.quote_step or ZERO) if sized_in_quote else None,
+        fee=rules.fee,
     )

@@ -18,7 +18,6 @@ from .cash_flows import SMALLEST
 from .decimals import EXACT, ONE, ZERO
 from .errors import ExchangeError
 from .exchanges.base import AccountId, Balance, Exchange, Mode, RestingOrder
-from .exchanges.symbols import earning
 from .explaining import Explainer
 from .explanation import Explained, Explanation
 from .inputs import Inputs
@@ -155,7 +154,8 @@ class Wallet:
         else:
             known = self._not_counted(inputs.balances, inputs.others or Held(), book, inputs)
         return tuple(
-            Apart(asset=asset, quantity=quantity, earning=earning(asset)) for asset, quantity in sorted(known.items())
+            Apart(asset=asset, quantity=quantity, earning=self._exchange.earning(asset))
+            for asset, quantity in sorted(known.items())
         )
 
     # Inside

@@ -13,6 +13,7 @@ from .decimals import EXACT, ONE, ZERO, round_up
 from .errors import CommandError
 from .events import EventQueue
 from .exchanges.base import Side
+from .funding import proceeds
 from .inputs import Fetcher, Inputs
 from .ledger.ledger import Ledger
 from .ledger.records import SignalRecord
@@ -22,7 +23,7 @@ from .rebalance import Rebalancer
 from .responses import Json
 from .settings import Settings
 from .signal import PORTFOLIO, Kind
-from .sizing import FEE_MARGIN, LeftOut, Market, PlannedOrder, least_quantity, make_order
+from .sizing import LeftOut, Market, PlannedOrder, least_quantity, make_order
 from .wants import EVERYTHING_SOLD, Orders, Wants
 
 # Room for what fills are worse than the last price, as a fraction.
@@ -43,7 +44,7 @@ class Raising:
     @property
     def brings(self) -> Decimal:
         """What the sales bring, fees taken off."""
-        return sum((order.amount for order in self.orders), ZERO) * (ONE - FEE_MARGIN)
+        return proceeds(self.orders)
 
     @property
     def enough(self) -> bool:
@@ -131,10 +132,11 @@ class Withdrawals:
         with localcontext(EXACT):
             wanted = quote_of(amount, inputs.rate)
             cash = max(portfolio.cash - committed(moving, inputs.market).get(inputs.market.quote, ZERO), ZERO)
-            most = sum((order.amount for order in whole.sells), ZERO) * (ONE - FEE_MARGIN)
+            most = proceeds(whole.sells)
+            fee = max((order.fee for order in whole.sells), default=ZERO)
             lacks = wanted - cash
             orders = (
-                in_proportion(whole.sells, lacks / (ONE - FEE_MARGIN), inputs.market, self._settings.limits)
+                in_proportion(whole.sells, lacks / (ONE - fee), inputs.market, self._settings.limits)
                 if lacks > 0
                 else ()
             )

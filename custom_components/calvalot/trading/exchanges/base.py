@@ -11,6 +11,9 @@ from ..decimals import ONE, ZERO, round_down, round_up
 from ..explanation import Explanation, Movement
 from .symbols import Pair
 
+# What an exchange takes of an order where nothing else is known, as a fraction.
+USUAL_FEE = Decimal("0.001")
+
 
 class Mode(StrEnum):
     """Where orders go; anything that is not exactly one of the two is refused."""
@@ -100,7 +103,8 @@ class SymbolRules:
     `min_notional` binds every order of at least one of our kinds (LIMIT always, MARKET where the filter says so).
     `quote_step` is the step of what a MARKET order may cost; None where the symbol takes a quantity only. `closed` means that
     the pair was delisted, or is in a planned pause. `ranges` are how far the price of a limit or a stop may be from the
-    market's, as factors, by side.
+    market's, as factors, by side. `fee` is what the exchange takes of an order at most, as a fraction of its amount; with
+    `fee_in_quote` always in the quote asset, beside what a purchase costs, else of what is received.
     """
 
     symbol: str
@@ -117,6 +121,8 @@ class SymbolRules:
     quote_step: Decimal | None = None
     closed: bool = False
     ranges: Mapping[Side, tuple[Decimal, Decimal]] = field(default_factory=dict[Side, tuple[Decimal, Decimal]])
+    fee: Decimal = USUAL_FEE
+    fee_in_quote: bool = False
 
     def round_quantity(self, quantity: Decimal) -> Decimal:
         """Round a quantity (base asset) down to the step; 0 where it is under the minimum."""
@@ -250,6 +256,17 @@ class Exchange(Protocol):
         """Time stamp (UTC, the exchange's clock) that a request sent now carries."""
         ...
 
+    def order_name(self, client_order_id: str) -> str:
+        """What an order is called there: our own name, or what always becomes of it where the exchange takes no such name.
+
+        The name of one that is called so already is the same.
+        """
+        ...
+
+    def earning(self, asset: str) -> str | None:
+        """Coin that an asset of the account stands for which earns interest and is listed like one of its own."""
+        ...
+
     async def server_time(self) -> datetime:
         """Clock of the exchange (UTC)."""
         ...
@@ -316,7 +333,10 @@ class Exchange(Protocol):
         ...
 
     async def orders_page(self, symbol: str, cursor: str | None, prefix: str) -> OrderPage:
-        """Orders of a symbol from a cursor on, None from the first; ours are those whose client order id starts with `prefix`."""
+        """Orders of a symbol from a cursor on, None from the first; ours are those whose client order id starts with `prefix`.
+
+        That is the tag of a follower, or a whole id. Ours are named as `order_name` says, the one of a whole id as we do.
+        """
         ...
 
     async def traded_orders(self, symbol: str, since: datetime, cursor: str | None) -> frozenset[str]:

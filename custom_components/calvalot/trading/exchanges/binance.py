@@ -23,6 +23,7 @@ from .base import (
     RestingOrder,
     SymbolRules,
 )
+from .binance_account_stream import AccountStream, account_stream_url
 from .binance_client import RECV_WINDOW
 from .binance_connection import UNKNOWN_ORDER
 from .binance_format import (
@@ -40,6 +41,8 @@ from .binance_format import (
     read_rules,
 )
 from .binance_history import BinanceHistory
+from .binance_stream import stream_url
+from .remote import OnHint
 
 UNKNOWN_SYMBOL = -1121
 # More symbols than that are asked for in several questions, or as all that there are: an address must not grow too long.
@@ -59,6 +62,30 @@ class BinanceExchange(BinanceHistory):
     lookups = 3
     keeps_orders = True
     time_frames = frozenset(TimeFrame) - {TimeFrame.M10}
+
+    @property
+    def host(self) -> str:
+        """Which exchange it is: several addresses of Binance are one."""
+        return self._host
+
+    @property
+    def stream_url(self) -> str | None:
+        """Address of its market streams."""
+        return stream_url(self._base_url)
+
+    @property
+    def account_stream(self) -> Callable[[OnHint], AccountStream]:
+        """Makes what calls back with whatever happens to the account."""
+        return lambda on_hint: AccountStream(self._session, account_stream_url(self._base_url), self, on_hint)
+
+    def order_name(self, client_order_id: str) -> str:
+        """Our own name: it is taken as it is."""
+        return client_order_id
+
+    def earning(self, asset: str) -> str | None:
+        """Coin that an asset stands for which is in flexible earn and listed in the account like one of its own."""
+        coin = asset.removeprefix("LD")
+        return coin if coin and coin != asset else None
 
     async def rules(self, symbols: Collection[str]) -> dict[str, SymbolRules]:
         """Trading rules by symbol; symbols that are not listed are missing."""

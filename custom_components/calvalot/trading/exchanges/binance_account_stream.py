@@ -7,7 +7,6 @@ Stream). Nobody replays what was missed, so each new subscription is a hint as w
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
-from enum import StrEnum
 import json
 import logging
 from typing import Any, Protocol
@@ -18,6 +17,7 @@ from aiohttp import ClientError, ClientSession, ClientWebSocketResponse, ClientW
 from ..errors import ExchangeError
 from ..market.timing import Timing
 from .binance_client import host_of
+from .remote import Hint, OnHint
 
 _LOGGER = logging.getLogger(__name__)
 HOSTS = {
@@ -28,18 +28,6 @@ HOSTS = {
 }
 CONNECT_TIMEOUT = 10.0
 SUBSCRIBE = "userDataStream.subscribe.signature"
-
-
-class Hint(StrEnum):
-    """What happened: a subscription began, an order changed, a balance was changed from outside."""
-
-    SUBSCRIBED = "subscribed"
-    ORDER = "order"
-    BALANCE = "balance"
-
-
-# Called with the client order id, where it is about an order.
-type OnHint = Callable[[Hint, str], None]
 
 
 class SigningExchange(Protocol):

@@ -27,7 +27,6 @@ from .base import (
 from .host import LivePrices, no_live_prices
 from .symbols import Pair
 
-FEE = Decimal("0.001")
 SLIPPAGE_MAJORS = Decimal("0.0002")
 SLIPPAGE = Decimal("0.0005")
 SMALLEST = Decimal("1e-8")
@@ -38,7 +37,8 @@ WOULD_TRADE = -2010
 class PaperExchange:
     """An exchange without an account: prices and rules come from a real one, orders fill against them.
 
-    An order and its fill are named by the client order id. Figures of the simulated fills: slippage 0.02 % for BTC and ETH, 0.05 % for the others, fee 0.1 % of what is received.
+    An order and its fill are named by the client order id. Figures of the simulated fills: slippage 0.02 % for BTC and ETH,
+    0.05 % for the others, the fee of the symbol's rules (0.1 % of what is received where these say nothing else).
     """
 
     # A trailing stop is watched by the cycle: here nobody sees more of the prices than it does.
@@ -68,6 +68,14 @@ class PaperExchange:
     def timestamp(self) -> datetime:
         """Our own clock."""
         return self._clock()
+
+    def order_name(self, client_order_id: str) -> str:
+        """Our own name."""
+        return client_order_id
+
+    def earning(self, asset: str) -> str | None:
+        """As on the real exchange, of whose account a wallet is a copy."""
+        return self._market.earning(asset)
 
     async def server_time(self) -> datetime:
         """Our own clock."""
@@ -237,14 +245,15 @@ def is_reached(order: OrderRequest, price: Decimal) -> bool:
 def _fill(order: OrderReport, rules: SymbolRules) -> Fill:
     """The fill of an order that was executed as a whole."""
     buys = order.side is Side.BUY
-    received = order.executed_quantity if buys else order.executed_amount
+    in_coin = buys and not rules.fee_in_quote
+    received = order.executed_quantity if in_coin else order.executed_amount
     return Fill(
         trade_id=order.order_id,
         order_id=order.order_id,
         price=(order.executed_amount / order.executed_quantity).quantize(SMALLEST),
         quantity=order.executed_quantity,
         amount=order.executed_amount,
-        fee=(received * FEE).quantize(SMALLEST, ROUND_DOWN),
-        fee_asset=rules.base if buys else rules.quote,
+        fee=(received * rules.fee).quantize(SMALLEST, ROUND_DOWN),
+        fee_asset=rules.base if in_coin else rules.quote,
         time=order.time,
     )

@@ -27,12 +27,6 @@ class Pair(NamedTuple):
         return symbol_of(self.base, self.quote)
 
 
-def earning(asset: str) -> str | None:
-    """Coin that an asset stands for which is in flexible earn and listed in the account like one of its own."""
-    coin = asset.removeprefix("LD")
-    return coin if coin and coin != asset else None
-
-
 def base_of(symbol: str, quote: str) -> str:
     """Coin of a symbol against this quote asset."""
     return symbol.removesuffix(quote) or symbol

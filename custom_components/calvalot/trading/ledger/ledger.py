@@ -32,7 +32,7 @@ from .tables import accounts, books, cash_flows, closes, facts, fills, orders, p
 DAY = timedelta(days=1)
 # What a booked fill is made of, in the order in which it is read.
 _OF_FILL = (
-    *(fills.c.seq, fills.c.order_seq, fills.c.symbol, fills.c.fee_price),
+    *(fills.c.seq, fills.c.order_seq, orders.c.exchange, fills.c.symbol, fills.c.fee_price),
     *(orders.c.side, fills.c.base, fills.c.quote, fills.c.value),
     *(fills.c.trade_id, orders.c.order_id, fills.c.price, fills.c.quantity, fills.c.amount),
     *(fills.c.fee, fills.c.fee_asset, fills.c.time),
@@ -180,13 +180,14 @@ class Ledger(Succession, FillTable, PastTable, AlertTable):
                 BookedFill(
                     seq=seq,
                     order_seq=order_seq,
+                    exchange=exchange,
                     symbol=symbol,
                     coin=half.coin,
                     side=half.side,
                     fee_price=fee_price,
                     fill=half.fill,
                 )
-                for seq, order_seq, symbol, fee_price, *of_fill in connection.execute(query)
+                for seq, order_seq, exchange, symbol, fee_price, *of_fill in connection.execute(query)
                 for half in self._halves(*of_fill)
             )
 

@@ -94,11 +94,10 @@ class OrderTable(BookStorage):
                 found[key].append(order)
         return found
 
-    def orders_named(self, client_order_ids: Collection[str]) -> dict[str, OrderRecord]:
-        """Orders by their client order id, as far as they are written down."""
-        return {
-            record.client_order_id: record for record in self._orders(orders.c.client_order_id.in_(client_order_ids))
-        }
+    def orders_named(self, names: Collection[str]) -> dict[str, OrderRecord]:
+        """Orders by what the exchange calls them, as far as they are written down."""
+        named = or_(orders.c.client_order_id.in_(names), orders.c.sent_as.in_(names))
+        return {record.sent_as or record.client_order_id: record for record in self._orders(named)}
 
     def cursor(self, symbol: str) -> str | None:
         """Where orders of a symbol begin that may not be known yet; None where that is the first."""

@@ -121,8 +121,9 @@ class OrderRecord:
 
     One with a `quote_amount` was sized by what it may cost: its quantity is what that buys at `price`, and once it is
     executed what the exchange made of it. `pair` names two orders of which one ends the other. `cancel_at` is when its end
-    was asked for, written down before it is. The `stop_price` of a trailing stop is where it begins. `sold_price`: what a unit
-    of what a conversion sells is worth in the book's quote.
+    was asked for, written down before it is. The `stop_price` of a trailing stop is where it begins. `sent_as` is what the exchange
+    calls it where that is not the client order id. `sold_price`: what a unit of what a conversion sells is worth in the book's
+    quote.
     """
 
     seq: int = 0
@@ -135,6 +136,7 @@ class OrderRecord:
     leg: int
     attempt: int
     client_order_id: str
+    sent_as: str = ""
     quantity: Decimal
     price: Decimal | None = None
     limit_price: Decimal | None = None
@@ -240,6 +242,7 @@ class BookedFill:
     side: Side
     fee_price: Decimal
     fill: Fill
+    exchange: str = "binance"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -164,6 +164,7 @@ orders = Table(
     Column("leg", Integer, nullable=False),
     Column("attempt", Integer, nullable=False),
     Column("client_order_id", String(36), nullable=False),
+    Column("sent_as", String(36), nullable=False, server_default=""),
     Column("quantity", DecimalText, nullable=False),
     Column("price", DecimalText),
     Column("limit_price", DecimalText),

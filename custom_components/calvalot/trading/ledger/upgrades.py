@@ -204,5 +204,7 @@ UPGRADES: tuple[tuple[str, ...], ...] = (
     ("ALTER TABLE cash_flows ADD COLUMN explanation VARCHAR(12)",),
     # Conversions: what is sold is worth so much in the book's quote.
     ("ALTER TABLE orders ADD COLUMN sold_price TEXT",),
+    # What an exchange calls an order that takes no names of ours.
+    ("ALTER TABLE orders ADD COLUMN sent_as VARCHAR(36) NOT NULL DEFAULT ''",),
 )
 VERSION = 1 + len(UPGRADES)

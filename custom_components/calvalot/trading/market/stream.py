@@ -42,13 +42,13 @@ class MarketStream:
     def __init__(
         self,
         session: ClientSession,
-        url: str,
+        url: str | None,
         exchange: StreamExchange,
         store: CandleStore,
         host: str,
         timing: Timing | None = None,
     ) -> None:
-        """`url` is the address of the streams; `host` is what its candles are kept under."""
+        """`url` is the address of the streams, None where there are none and all is asked for; `host` is what its candles are kept under."""
         self._session = session
         self._url = url
         self._exchange = exchange
@@ -114,7 +114,7 @@ class MarketStream:
     @property
     def connected(self) -> bool:
         """Whether there is a connection on which something can be heard."""
-        return self._connection is not None and self._connection.alive
+        return self._url is None or (self._connection is not None and self._connection.alive)
 
     @property
     def health(self) -> Health:
@@ -177,6 +177,11 @@ class MarketStream:
     async def _keep_connected(self) -> None:
         """Keep a connection until nobody needs it: a new one is there before the old one goes, where that can be."""
         failures = 0
+        while self._url is None:
+            self._names_changed.clear()
+            if not self._followers:
+                return
+            await self._names_changed.wait()
         while True:
             began = time.monotonic()
             try:
@@ -192,7 +197,7 @@ class MarketStream:
 
     async def _renew(self) -> None:
         """Put another connection in the place of the one there is. Raises ClientError, OSError, TimeoutError."""
-        connection = await StreamConnection.open(self._session, self._url, self._timing.silence, self._take)
+        connection = await StreamConnection.open(self._session, self._url or "", self._timing.silence, self._take)
         self.connections += 1
         before = connection
         try:

@@ -30,23 +30,24 @@ class File:
     pieces: Iterator[str]
 
 
-def file(ledger: Ledger, wanted: str, year: int | None) -> File:
+def file(ledger: Ledger, exchange: str, wanted: str, year: int | None) -> File:
     """A file of a year (UTC) or of all; its pieces are read synchronously. Raises LedgerError, as its pieces do."""
-    return _file(ledger, wanted, year, moved(ledger, year))
+    return _file(ledger, wanted, year, moved(ledger, exchange, year))
 
 
-def whole(ledger: Ledger, wanted: str, year: int | None) -> Json:
+def whole(ledger: Ledger, exchange: str, wanted: str, year: int | None) -> Json:
     """The same at once; synchronous. Raises LedgerError."""
     counter = count()
-    found = _file(ledger, wanted, year, (row for row, _ in zip(moved(ledger, year), counter, strict=False)))
+    rows = zip(moved(ledger, exchange, year), counter, strict=False)
+    found = _file(ledger, wanted, year, (row for row, _ in rows))
     return {"name": found.name, "content": "".join(found.pieces), "rows": next(counter)}
 
 
-def moved(ledger: Ledger, year: int | None) -> Iterator[Movement]:
-    """What came and went in a year (UTC) or ever, oldest first. Raises LedgerError."""
+def moved(ledger: Ledger, exchange: str, year: int | None) -> Iterator[Movement]:
+    """What came and went in a year (UTC) or ever, oldest first, money to and from an exchange. Raises LedgerError."""
     flows = [flow for flow in reversed(ledger.flows(None)) if year in {None, flow.time.year}]
     span = (datetime(year, 1, 1, tzinfo=UTC), datetime(year + 1, 1, 1, tzinfo=UTC)) if year is not None else ()
-    return movements(_orders(ledger, ledger.filled_orders(*span)), flows, ledger.quote)
+    return movements(_orders(ledger, ledger.filled_orders(*span)), flows, ledger.quote, exchange)
 
 
 def gains_told(gains: Mapping[int, Gain], quote: str, year: int | None) -> Json:

@@ -14,7 +14,6 @@ import json
 from ..decimals import decimal_text
 from .movements import Amount, Movement
 
-EXCHANGE = "Binance"
 # So many rows are one piece of text.
 ROWS = 500
 
@@ -59,29 +58,29 @@ def cointracking(row: Movement) -> Iterator[Row]:
         *_pair(row.received and (row.received[0] - row.fee_in(row.received[1]), row.received[1])),
         *_pair(row.sent and (row.sent[0] + row.fee_in(row.sent[1]), row.sent[1])),
         *_pair(_first([fee for fee in row.fees if fee[1] in row.assets])),
-        *(EXCHANGE, "", _note(row) or row.id, date),
+        *(row.exchange, "", _note(row) or row.id, date),
     )
     for fee in row.fees:
         if fee[1] not in row.assets:
-            yield "Other Fee", "", "", *_pair(fee), "", "", EXCHANGE, "", row.id, date
+            yield "Other Fee", "", "", *_pair(fee), "", "", row.exchange, "", row.id, date
 
 
 def blockpit(row: Movement) -> Iterator[Row]:
     """Blockpit's import sheet."""
     date, note = f"{row.time.astimezone(UTC):%d.%m.%Y %H:%M:%S}", _note(row)
     amounts = (*_asset_first(row.sent), *_asset_first(row.received), *_asset_first(_first(row.fees)))
-    yield date, EXCHANGE, _kind(row, "Trade", "Deposit", "Withdrawal"), *amounts, note, row.id
+    yield date, row.exchange, _kind(row, "Trade", "Deposit", "Withdrawal"), *amounts, note, row.id
     for fee in row.fees[1:]:
-        yield date, EXCHANGE, "Fee", *_asset_first(fee), "", "", "", "", note, f"{row.id}-fee"
+        yield date, row.exchange, "Fee", *_asset_first(fee), "", "", "", "", note, f"{row.id}-fee"
 
 
 def waltio(row: Movement) -> Iterator[Row]:
     """Waltio's import sheet: what is sent and received without its fee."""
     date = f"{row.time.astimezone(UTC):%d/%m/%Y %H:%M:%S}"
     amounts = (*_pair(row.received), *_pair(row.sent), *_pair(_first(row.fees)))
-    yield _kind(row, "Échange", "Dépôt", "Retrait"), date, "GMT", *amounts, EXCHANGE, _note(row) or row.id, ""
+    yield _kind(row, "Échange", "Dépôt", "Retrait"), date, "GMT", *amounts, row.exchange, _note(row) or row.id, ""
     for fee in row.fees[1:]:
-        yield "Retrait", date, "GMT", "", "", *_pair(fee), "", "", EXCHANGE, row.id, "Frais"
+        yield "Retrait", date, "GMT", "", "", *_pair(fee), "", "", row.exchange, row.id, "Frais"
 
 
 def generic(row: Movement) -> Iterator[Row]:

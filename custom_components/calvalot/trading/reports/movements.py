@@ -15,10 +15,14 @@ type Amount = tuple[Decimal, str]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Movement:
-    """A trade (received and sent), a deposit (received) or a withdrawal (sent), gross, with the fees that came on top of it."""
+    """A trade (received and sent), a deposit (received) or a withdrawal (sent), gross, with the fees that came on top of it.
+
+    `exchange` is where that was, as the tax programs write it.
+    """
 
     id: str
     time: datetime
+    exchange: str
     received: Amount | None = None
     sent: Amount | None = None
     fees: tuple[Amount, ...] = ()
@@ -34,14 +38,18 @@ class Movement:
         return tuple(asset for _, asset in filter(None, (self.received, self.sent)))
 
 
-def movements(orders: Iterable[Sequence[BookedFill]], flows: Iterable[CashFlow], quote: str) -> Iterator[Movement]:
+def movements(
+    orders: Iterable[Sequence[BookedFill]], flows: Iterable[CashFlow], quote: str, exchange: str
+) -> Iterator[Movement]:
     """What came and went, oldest first, of the fills of each order and of flows, both in that order.
 
-    The fills of one order are one trade, of a coin into another too, at the time of its last one.
+    The fills of one order are one trade, of a coin into another too, at the time of its last one; money came to `exchange`.
     """
     trades = (_trade(each, quote) for each in orders)
     moved = (
-        _flow(flow, quote) for flow in flows if flow.value_before is not None and flow.kind is not FlowKind.CARRIED
+        _flow(flow, quote, exchange)
+        for flow in flows
+        if flow.value_before is not None and flow.kind is not FlowKind.CARRIED
     )
     return merge(moved, trades, key=lambda movement: movement.time)
 
@@ -59,6 +67,7 @@ def _trade(fills: Sequence[BookedFill], quote: str) -> Movement:
         received=received,
         sent=sent,
         fees=tuple((fee, asset) for asset, fee in fees.items() if fee),
+        exchange=first.exchange.capitalize(),
     )
 
 
@@ -70,7 +79,7 @@ def _money(fills: Sequence[BookedFill], quote: str) -> Amount:
     return sum((each.fill.amount for each in fills), ZERO), quote
 
 
-def _flow(flow: CashFlow, quote: str) -> Movement:
+def _flow(flow: CashFlow, quote: str, exchange: str) -> Movement:
     amount = (flow.quantity or ZERO, flow.coin) if flow.coin else (abs(flow.amount_quote), quote)
     return Movement(
         id=f"flow-{flow.seq}",
@@ -78,4 +87,5 @@ def _flow(flow: CashFlow, quote: str) -> Movement:
         received=amount if flow.arrives else None,
         sent=None if flow.arrives else amount,
         note=flow.note,
+        exchange=exchange.capitalize(),
     )
