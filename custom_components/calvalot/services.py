@@ -25,6 +25,7 @@ from .kinds.allocation import ATTR_PLAN_ID, CONF_ALLOCATION, SHARES, draft_of
 from .order_actions import ORDER_ACTIONS
 from .registry import SOURCES
 from .reports import ATTR_YEAR, REPORT_FIELDS, async_create_report
+from .strategy_actions import STRATEGY_ACTIONS
 from .target import async_owners
 from .trading import responses
 from .trading.engine import Engine
@@ -422,6 +423,7 @@ OF_EVERY_PORTFOLIO: Final = (
 ACTIONS: Final = (
     *OF_EVERY_PORTFOLIO,
     *ORDER_ACTIONS,
+    *STRATEGY_ACTIONS,
     *(action for kind in SOURCES.values() for action in kind.actions()),
 )
 

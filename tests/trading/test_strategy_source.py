@@ -187,6 +187,19 @@ async def test_stop_between_two_closes() -> None:
     assert house.source.levels == {}
 
 
+async def test_sold_at_its_owners_word() -> None:
+    """All that it holds, once; it decides anew with the next whole candle."""
+    house = House()
+    await house.show(0, BTC=11)
+    house.source.leaves = True
+    house.now += timedelta(minutes=1)
+    signal = await house.cycle()
+    assert (shares(signal), signal.reasoning, house.source.leaves) == ({}, "by_hand: BTC", False)
+    assert await house.cycle() is signal
+    assert shares(await house.show(1, BTC=11)) == {}
+    assert shares(await house.show(2, BTC=11)) == {"BTC": "1"}
+
+
 async def test_a_share_of_its_part() -> None:
     """Shares are of what its owner lets it use."""
     house = House(HALF, ("BTC", "ETH"), share=Decimal("0.6"))

@@ -150,7 +150,7 @@ class AllocationType(SourceType):
     @override
     async def name(self, hass: HomeAssistant, data: Mapping[str, Any]) -> str:
         """That it is the owner's own."""
-        return await async_text(hass, "setup_own_allocation")
+        return await async_text(hass, "setup_allocation")
 
     @override
     async def first_signal(self, hass: HomeAssistant, stored: Fields, coins: Collection[str]) -> Signal | None:

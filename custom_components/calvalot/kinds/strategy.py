@@ -53,6 +53,11 @@ CONF_UNTIL: Final = "until"
 CONF_PARAMETERS: Final = "parameters"
 # The text as it was when its owner chose it: what happens to the file later changes nothing.
 CONF_RULES: Final = "rules"
+ATTR_LANGUAGE: Final = "language"
+
+# How many of the last trades are looked through for those of a strategy's coins, and how many of them are told.
+TRADES_READ: Final = 200
+TRADES_TOLD: Final = 10
 
 NUMBERS: Final = (Number(key=CONF_SHARE, default=100, minimum=1, maximum=100, unit="%"),)
 
@@ -168,28 +173,34 @@ class StrategyType(SourceType):
                     vol.Optional(CONF_COIN, default=list): vol.All(cv.ensure_list, [coin_code]),
                     vol.Optional(CONF_TIME_FRAME): vol.In([frame.value for frame in TimeFrame]),
                     vol.Optional(CONF_PARAMETERS, default=dict): dict,
+                    vol.Optional(ATTR_LANGUAGE): cv.string,
                 },
                 admin=False,
             ),
-            Action("get_strategies", _get_strategies, admin=False),
+            Action("get_strategies", _get_strategies, {vol.Optional(ATTR_LANGUAGE): cv.string}, admin=False),
         )
 
 
-async def async_problem(hass: HomeAssistant, problem: InvalidStrategy) -> str:
-    """Why a strategy is refused, in Home Assistant's language."""
-    texts = await async_get_translations(hass, hass.config.language, "exceptions", {DOMAIN})
+async def async_problem(hass: HomeAssistant, problem: InvalidStrategy, language: str | None = None) -> str:
+    """Why a strategy is refused, in a language, else in Home Assistant's."""
+    texts = await async_get_translations(hass, language or hass.config.language, "exceptions", {DOMAIN})
     key = f"component.{DOMAIN}.exceptions.strategy_{problem.key}.message"
     return texts[key].format_map(problem.placeholders)
 
 
-async def _sentences(hass: HomeAssistant) -> Sentences:
-    """What says strategies in Home Assistant's language."""
-    texts = await async_get_translations(hass, hass.config.language, "common", {DOMAIN})
+async def async_sentences(hass: HomeAssistant, language: str | None = None) -> Sentences:
+    """What says strategies in a language, else in Home Assistant's."""
+    language = language or hass.config.language
+    texts = await async_get_translations(hass, language, "common", {DOMAIN})
     start = f"component.{DOMAIN}.common."
-    return Sentences(hass.config.language, {key.removeprefix(start): text for key, text in texts.items()})
+    return Sentences(language, {key.removeprefix(start): text for key, text in texts.items()})
 
 
 async def _check_strategy(hass: HomeAssistant, _entry: ConfigEntry[Any], data: Mapping[str, Any]) -> Json:
+    return await async_check(hass, data)
+
+
+async def async_check(hass: HomeAssistant, data: Mapping[str, Any]) -> Json:
     """Whether rules, or a strategy by its name, can be used, and what they say; else why not, and where."""
     try:
         name, folder = data.get(CONF_STRATEGY, ""), strategies_folder(hass)
@@ -198,9 +209,10 @@ async def _check_strategy(hass: HomeAssistant, _entry: ConfigEntry[Any], data: M
         chosen = _parameters(hass, strategy, data[CONF_PARAMETERS])
     except InvalidStrategy as err:
         where = {"line": err.line or None, "column": err.column or None}
-        return {"valid": False, "problem": await async_problem(hass, err), **where}
+        return {"valid": False, "problem": await async_problem(hass, err, data.get(ATTR_LANGUAGE)), **where}
     except InvalidInput as err:
-        texts = await async_get_translations(hass, hass.config.language, "config", {DOMAIN})
+        language = data.get(ATTR_LANGUAGE) or hass.config.language
+        texts = await async_get_translations(hass, language, "config", {DOMAIN})
         said = texts[f"component.{DOMAIN}.config.error.{err.errors[CONF_PARAMETERS]}"]
         return {"valid": False, "problem": said.format_map(err.placeholders), "line": None, "column": None}
     coins = tuple(data[CONF_COIN])
@@ -209,27 +221,33 @@ async def _check_strategy(hass: HomeAssistant, _entry: ConfigEntry[Any], data: M
     return {
         "valid": True,
         "name": strategy.name,
-        "sentence": (await _sentences(hass)).say(strategy, coins, frame, chosen),
+        "sentence": (await async_sentences(hass, data.get(ATTR_LANGUAGE))).say(strategy, coins, frame, chosen),
         "time_frame": frame.value,
         "parameters": strategy.values(chosen),
         "warm_up": evaluator.warm_up,
+        "rules": text,
     }
 
 
-async def _get_strategies(hass: HomeAssistant, entry: ConfigEntry[Any], _data: Mapping[str, Any]) -> Json:
+async def _get_strategies(hass: HomeAssistant, entry: ConfigEntry[Any], data: Mapping[str, Any]) -> Json:
     """The strategies of a portfolio: what each says, how far its indicators are, what it wants and why."""
     states = [
         (state, state.source) for state in entry.runtime_data.engine.members if isinstance(state.source, StrategySource)
     ]
-    words, paused = await _sentences(hass), entry.runtime_data.settings.paused_sources
+    engine = entry.runtime_data.engine
+    words = await async_sentences(hass, data.get(ATTR_LANGUAGE))
+    paused, alone = engine.settings.paused_sources, len(engine.members) == 1
+    trades = await engine.queries.trades(TRADES_READ) if states else []
     return {
         "strategies": [
             {
                 **await hass.async_add_executor_job(_told, state, source, words),
-                "paused": state.key in paused,
+                "paused": state.key in paused or (alone and engine.snapshot.paused),
+                "trades": [trade for trade in trades if trade["coin"] in source.settings.coins][:TRADES_TOLD],
             }
             for state, source in states
-        ]
+        ],
+        "ready_made": [*READY_MADE],
     }
 
 

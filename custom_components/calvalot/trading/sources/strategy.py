@@ -17,7 +17,7 @@ from ..errors import ExchangeError, SourceError
 from ..market.candles import Candle, TimeFrame
 from ..signal import Signal, SourceKind
 from ..strategies.document import InvalidStrategy
-from ..strategies.evaluator import Decision, Evaluator, Levels, State
+from ..strategies.evaluator import BY_HAND, Decision, Evaluator, Levels, State
 from ..strategies.reader import read_strategy
 from ..strategies.tree import Strategy
 from ..wants import Allocation, from_text, to_text
@@ -73,7 +73,10 @@ class Progress:
 
 
 class StrategySource:
-    """The strategy with its settings; `read` gives it candles, and `clock` says what time it is."""
+    """The strategy with its settings; `read` gives it candles, and `clock` says what time it is.
+
+    `leaves`: its owner wants everything sold that it holds, with its next decision.
+    """
 
     kind = SourceKind.STRATEGY
     remote = False
@@ -91,6 +94,7 @@ class StrategySource:
         self._signal: Signal | None = None
         self._is_told = False
         self._manner = ""
+        self.leaves = False
         self.memory: str | None = None
 
     async def fetch(self, coins: Collection[str]) -> None:  # noqa: ARG002  # its own coins are what it looks at
@@ -128,7 +132,8 @@ class StrategySource:
             at = int(moment.now.timestamp())
             over = self._settings.end is not None and moment.now >= self._settings.end
             prices = {coin: float(price) for coin, price in moment.prices.items()}
-            last = evaluator.leave(at, OVER) if over else evaluator.watch(prices, at)
+            sells, self.leaves = over or self.leaves, False
+            last = evaluator.leave(at, OVER if over else BY_HAND) if sells else evaluator.watch(prices, at)
             self._decisions += [last] if last else []
             if self._decisions and not (moment.weights is None and any(each.bought for each in self._decisions)):
                 self._signal = self._said(self._decisions, moment)
