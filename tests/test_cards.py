@@ -24,12 +24,13 @@ from custom_components.calvalot.trading.ledger.records import OVERTAKEN, FlowKin
 from custom_components.calvalot.trading.protection import HeldBy
 from custom_components.calvalot.trading.signal import INITIAL_SYNC, Kind, SourceKind
 from custom_components.calvalot.trading.snapshot import Status
-from custom_components.calvalot.trading.sources.strategy import NoCandles, StrategyInvalid
+from custom_components.calvalot.trading.sources.strategy_settings import NoCandles, StrategyChanged, StrategyInvalid
+from custom_components.calvalot.trading.strategies.script_evaluator import StrategyFailed
 
 from .test_translations import calls, load
 
 # Why a strategy decides nothing.
-UNDECIDED = (NoCandles.key, StrategyInvalid.key, SourceFailed.key)
+UNDECIDED = (NoCandles.key, StrategyChanged.key, StrategyFailed.key, StrategyInvalid.key, SourceFailed.key)
 # What the code puts behind a name to make a key of it.
 ENDS = ("long", "description", "explained", "on", "off", "unknown", *Mode)
 # What a module is loaded with, and what is loaded when a card is first shown: both from beside it.

@@ -16,17 +16,19 @@ import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 from custom_components.calvalot.const import DOMAIN
-from custom_components.calvalot.kinds.strategy import strategies_folder
 from custom_components.calvalot.market import async_market
+from custom_components.calvalot.python_strategies import strategies_folder
 from custom_components.calvalot.trading.market.candles import Candle, TimeFrame
 from custom_components.calvalot.trading.sources.strategy import StrategySource
 from custom_components.calvalot.trading.strategies.library import READY_MADE, strategy_text
+from custom_components.calvalot.trading.strategies.reader import read_strategy
 from simulators.exchange import ExchangeSimulator
 
 from .conftest import add_entry, set_up
 from .entities import poll
 from .test_allocation import answer, put, weights
 from .test_subentry_flow import ask, change
+from .test_translations import load
 
 HOUR = 3600
 RULES = "name: Mine\nenter: {value: price, above: 100}\nexit: {value: price, below: 990}\nsize: 80\nstop_loss: 5\n"
@@ -332,6 +334,7 @@ async def test_told(hass: HomeAssistant, exchange: ExchangeSimulator) -> None:
         "decided": None,
         "reason": "enter: BTC",
         "problem": None,
+        "failure": None,
         "paused": False,
     }
     assert (second["name"], second["paused"], second["shares"], second["decided"]) == ("MACD", True, {}, None)
@@ -527,3 +530,11 @@ async def test_repair_of_rules(hass: HomeAssistant, exchange: ExchangeSimulator)
         for _ in range(3):
             await poll(hass, entry)
         assert (registry.async_get_issue(DOMAIN, name) is None) == (options == known)
+
+
+def test_ready_made_ones_are_described() -> None:
+    """In English as in their files; the other languages have as many words for it."""
+    texts = load("translations/en.json")["common"]
+    for name in READY_MADE:
+        strategy = read_strategy(strategy_text(name, Path()))
+        assert (texts[f"rule_idea_{name}"], texts[f"rule_weak_{name}"]) == (strategy.idea, strategy.weaknesses)

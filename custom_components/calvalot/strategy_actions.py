@@ -1,4 +1,4 @@
-"""Actions of strategies on candles: sell what one holds, stop one and let it go on, add one by its rules."""
+"""Actions of strategies on candles: sell what one holds, stop one and let it go on, draft one, add one by its rules."""
 
 from collections.abc import Mapping
 from itertools import count
@@ -15,18 +15,10 @@ import voluptuous as vol
 
 from .actions import ATTR_CONFIRM, Action, coin_code, invalid_input
 from .const import CONF_PAUSED, CONF_SOURCE, CONF_WEIGHT, DOMAIN
-from .kinds.strategy import (
-    ATTR_LANGUAGE,
-    CONF_COIN,
-    CONF_PARAMETERS,
-    CONF_RULES,
-    CONF_SHARE,
-    CONF_STRATEGY,
-    CONF_TIME_FRAME,
-    async_check,
-    strategies_folder,
-)
+from .kinds.strategy import ATTR_LANGUAGE, CONF_COIN, CONF_SHARE, async_check
+from .python_strategies import CONF_PARAMETERS, CONF_RULES, CONF_STRATEGY, CONF_TIME_FRAME, strategies_folder
 from .registry import type_of
+from .strategy_draft import AI_TASK, ATTR_DESCRIPTION, LONGEST_DESCRIPTION, async_draft
 from .trading.engine import Engine
 from .trading.errors import CommandError
 from .trading.exchanges.base import Mode
@@ -93,6 +85,10 @@ async def _pause(hass: HomeAssistant, entry: ConfigEntry[Any], data: Mapping[str
     await coordinator.async_tune()
 
 
+async def _draft(hass: HomeAssistant, _entry: ConfigEntry[Any], data: Mapping[str, Any]) -> Json:
+    return await async_draft(hass, data)
+
+
 async def _set(hass: HomeAssistant, entry: ConfigEntry[Any], data: Mapping[str, Any]) -> Json:
     """What rules would do as a further strategy of a portfolio on paper; once confirmed they are one. Raises ServiceValidationError."""
     if type_of(entry.data).alone:
@@ -153,6 +149,17 @@ STRATEGY_ACTIONS: Final = (
         "pause_strategy",
         _pause,
         {vol.Optional(CONF_SOURCE): cv.string, vol.Optional(CONF_PAUSED, default=True): cv.boolean},
+    ),
+    Action(
+        "draft_strategy",
+        _draft,
+        {
+            vol.Required(ATTR_DESCRIPTION): vol.All(cv.string, vol.Length(1, LONGEST_DESCRIPTION)),
+            vol.Optional(CONF_COIN, default=list): vol.All(cv.ensure_list, [coin_code]),
+            vol.Optional(AI_TASK): cv.entity_id,
+            vol.Optional(ATTR_LANGUAGE): cv.string,
+        },
+        answers=True,
     ),
     Action(
         "set_strategy",

@@ -86,9 +86,12 @@ def test_written_checked_used_and_stopped(stage: Stage, entry_id: str, page: Pag
     expect(card).to_contain_text(word(stage, "no_strategies"))
     card.locator("summary").click()
     card.locator("select").select_option("macd")
-    rules = card.locator("textarea")
+    rules = card.get_by_role("textbox", name=word(stage, "write_strategy"))
     expect(rules).to_have_value(re.compile("macd"))
     expect(card.locator("form [role=status]")).not_to_be_empty()
+    expect(card).to_contain_text(stage.words["common"]["rule_weak_macd"])
+    # Nobody is there who could write it.
+    expect(card.get_by_label(word(stage, "describe"))).to_be_hidden()
     rules.fill(RULES.replace("enter", "entr"))
     press(card, word(stage, "check"))
     expect(card.locator("form .refused")).to_contain_text("2")
@@ -130,6 +133,43 @@ def test_who_is_no_administrator(stage: Stage, entry_id: str, page: Page) -> Non
     """He reads, and finds neither a button nor the editor."""
     card = open_strategies(page)
     expect(card).to_contain_text(word(stage, "no_strategies"))
-    assert card.evaluate(AS_GUEST) == []
-    expect(card).to_contain_text(word(stage, "no_strategies"))
-    expect(card.locator("details")).to_be_hidden()
+    expect(card.locator("details")).to_be_visible()
+    assert card.evaluate(AS_GUEST.replace('"button"', '"button, details"')) == []
+
+
+def test_loaded_when_it_is_first_shown(stage: Stage, entry_id: str, page: Page) -> None:
+    """Not before; from the address of this version; and what could not be loaded says so, and comes later."""
+    loaded: list[str] = []
+    page.on("request", lambda made: loaded.append(made.url))
+    page.goto("/")
+    page.locator("home-assistant-main").wait_for()
+    page.evaluate("customElements.whenDefined('calvalot-strategies-card')")
+    (first,) = {url for url in loaded if url.endswith("/calvalot.js")}
+    own = first.replace("calvalot.js", "strategies.js")
+    assert own not in loaded
+    page.route(own, lambda route: route.fulfill(status=200, content_type="text/javascript", body="export const x = 1;"))
+    page.goto("/own-rules/own")
+    expect(page.locator("calvalot-strategies-card")).to_contain_text(word(stage, "not_loaded_card"))
+    assert own in loaded
+    expect(page.locator("calvalot-strategies-content")).to_contain_text(word(stage, "no_strategies"))
+    assert f"{own}?1" in loaded
+
+
+@pytest.mark.parametrize("scheme", ["dark"])
+def test_in_the_dark(stage: Stage, entry_id: str, page: Page, camera: Camera) -> None:
+    """It can be read there, too; with a language model in the house it offers to have rules written."""
+    stage.home.post("states/ai_task.house", {"state": "unknown", "attributes": {"supported_features": 1}})
+    try:
+        card = open_strategies(page)
+        card.locator("summary").click()
+        expect(card.get_by_label(word(stage, "describe"))).to_be_visible()
+        card.locator("select").select_option("momentum_rotation")
+        expect(card.locator("form [role=status]")).not_to_be_empty()
+        assert not violations(page)
+        camera.shoot(card, "strategies-editor-dark")
+        # The word of Home Assistant that there is no such model after all is shown as it is.
+        card.get_by_label(word(stage, "describe")).fill("Buy low, sell high")
+        press(card, word(stage, "draft"))
+        expect(card.locator("form .refused")).not_to_be_empty()
+    finally:
+        stage.home.delete("states/ai_task.house")

@@ -12,14 +12,12 @@ import pytest
 from custom_components.calvalot.trading.errors import ExchangeUnavailable
 from custom_components.calvalot.trading.market.candles import Candle, TimeFrame
 from custom_components.calvalot.trading.sources.base import Moment
-from custom_components.calvalot.trading.sources.strategy import (
-    LATE,
-    MADE_UP,
+from custom_components.calvalot.trading.sources.strategy import LATE, MADE_UP, StrategySource
+from custom_components.calvalot.trading.sources.strategy_settings import (
     NoCandles,
     Progress,
     StrategyInvalid,
     StrategySettings,
-    StrategySource,
 )
 from custom_components.calvalot.trading.strategies.evaluator import Levels
 from custom_components.calvalot.trading.wants import Allocation

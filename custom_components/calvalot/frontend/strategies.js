@@ -7,6 +7,15 @@ import { h, setText } from "./dom.js";
 import { because, refusal } from "./wording.js";
 
 const ANEW = 30e3;
+// What an AI task that makes data says of itself.
+const GENERATES = 1;
+
+// Whether a language model of Home Assistant can write rules.
+const models = ({ states }) =>
+  Object.entries(states).some(
+    ([id, { state, attributes }]) =>
+      id.startsWith("ai_task.") && state !== "unavailable" && attributes.supported_features & GENERATES,
+  );
 
 export class StrategiesCard extends CalvalotCard {
   heading = "strategies";
@@ -24,6 +33,16 @@ export class StrategiesCard extends CalvalotCard {
     const [coins, coinsField] = field("traded_coins", "BTC");
     const [weight, weightField] = field("weight_percent", "50", "number");
     Object.assign(this, { _coins: coins, _weight: weight });
+    this._about = h("p", { class: "quiet", hidden: true });
+    this._wish = h("textarea", { rows: 3, maxlength: 2000, "aria-label": word("describe") });
+    this._draft = h("button", { type: "button", class: "act", onclick: () => this._write() }, word("draft"));
+    this._model = h(
+      "div",
+      { class: "order-form" },
+      h("label", {}, h("span", {}, word("describe")), this._wish),
+      h("p", { class: "quiet" }, word("draft_hint")),
+      h("div", { class: "buttons" }, this._draft),
+    );
     this._said = h("p", { role: "status" });
     this._refused = h("p", { class: "refused", role: "alert" });
     this._live = h("p", { class: "quiet" }, word("use_dry_run"));
@@ -33,6 +52,8 @@ export class StrategiesCard extends CalvalotCard {
       "form",
       { class: "allocation order-form", onsubmit: (event) => this._review(event) },
       this._template,
+      this._about,
+      this._model,
       this._rules,
       h("div", { class: "pair" }, coinsField, weightField),
       this._said,
@@ -49,6 +70,7 @@ export class StrategiesCard extends CalvalotCard {
     const { mode, sources, paused, last_signal: signal, last_trade: trade } = this.picture;
     const live = mode === "live";
     this._editor.hidden = !this.hass.user?.is_admin;
+    this._model.hidden = !models(this.hass);
     this._use.hidden = live;
     this._live.hidden = !live;
     const known = JSON.stringify([sources, paused, signal, trade]);
@@ -88,7 +110,7 @@ export class StrategiesCard extends CalvalotCard {
 
   _item(each, parts) {
     const { word, format, tell, picture, hass } = this;
-    const { warm_up: progress, levels, shares, paused, problem, trades } = each;
+    const { warm_up: progress, levels, shares, paused, problem, failure, trades } = each;
     const part = parts?.sources.find(({ source }) => source === each.source)?.contribution;
     const price = (value) => (value === null ? "–" : format.price(value));
     const wanted = Object.entries(shares).filter(([, share]) => share);
@@ -119,7 +141,7 @@ export class StrategiesCard extends CalvalotCard {
         paused && chip("warn", "paused"),
         progress?.count < progress?.needed && chip("warn", "warming_up", progress),
       ),
-      problem && h("p", { class: "refused" }, word(`undecided_${problem}`)),
+      problem && h("p", { class: "refused" }, word(`undecided_${problem}`), failure && ` ${failure}`),
       each.sentence && h("p", {}, each.sentence),
       line(word("wants", { shares: list || "–" })),
       line(points.join(" · ")),
@@ -168,7 +190,11 @@ export class StrategiesCard extends CalvalotCard {
   }
 
   async _start() {
+    const { word, tell } = this;
     const strategy = this._template.value;
+    const weak = tell(`rule_weak_${strategy}`);
+    setText(this._about, weak && `${tell(`rule_idea_${strategy}`)} ${word("weak_in", { weak })}`);
+    this._about.hidden = !weak;
     if (!strategy) return;
     const told = await answer(this.hass, "check_strategy", { ...this._named, strategy });
     this._rules.value = told.rules;
@@ -177,15 +203,28 @@ export class StrategiesCard extends CalvalotCard {
 
   // Whether the rules can be used, and what they say.
   async _check() {
-    let told;
-    try {
-      told = await answer(this.hass, "check_strategy", this._data);
-    } catch (error) {
-      told = { problem: await refusal(this.hass, error) };
-    }
+    return (await this._asked("check_strategy", this._data)).valid;
+  }
+
+  async _asked(service, data) {
+    const told = await answer(this.hass, service, data).catch(async (error) => ({
+      problem: await refusal(this.hass, error),
+    }));
     setText(this._said, told.sentence ?? "");
     setText(this._refused, told.problem ?? "");
-    return told.valid;
+    return told;
+  }
+
+  // Rules that a language model writes; they are looked at like any others.
+  async _write() {
+    const description = this._wish.value.trim();
+    if (!description) return;
+    const { coin } = this._data;
+    this._draft.disabled = true;
+    setText(this._said, this.word("drafting"));
+    const { rules } = await this._asked("draft_strategy", { ...this._named, coin, description });
+    this._draft.disabled = false;
+    if (rules) this._rules.value = rules;
   }
 
   async _review(event) {

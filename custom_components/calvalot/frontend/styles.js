@@ -271,7 +271,7 @@ dialog h2 { font-size: 18px; line-height: 24px; }
 dialog label { display: grid; gap: 4px; font-size: 13px; color: var(--quiet); }
 dialog :is(input, select) { font: inherit; font-size: 16px; padding: 10px 12px; border-radius: 10px; border: 1px solid var(--secondary-text-color); background: transparent; color: var(--primary-text-color); color-scheme: light dark; width: 100%; }
 dialog small { font-size: 12px; }
-dialog .buttons { display: flex; flex-wrap: wrap; justify-content: flex-end; gap: 8px; }
+dialog .buttons, form .buttons, section .buttons { display: flex; flex-wrap: wrap; gap: 8px; } dialog .buttons { justify-content: flex-end; }
 .mode-line { padding: 8px 12px; border-radius: 10px; border: 1px dashed var(--secondary-text-color); } .mode-line.live { border: 1px solid var(--live); color: var(--live); font-weight: 500; }
 .rows li { display: flex; justify-content: space-between; gap: 12px; padding: 5px 0; border-top: 1px solid var(--divider-color); } .rows b { font-weight: 500; } .rows span { text-align: right; }
 .sum { font-weight: 500; font-size: 16px; }

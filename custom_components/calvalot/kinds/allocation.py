@@ -102,7 +102,7 @@ class AllocationType(SourceType):
     hidden = frozenset({"rebalance_threshold", "max_signal_age", "entry_jitter", "silence_alert", "push", "push_url"})
 
     @override
-    def form(self, *, stored: bool) -> vol.Schema:
+    def form(self, *, stored: bool, found: Collection[str] = ()) -> vol.Schema:
         """The same whether it is stored or not."""
         numbers = {number.key: (number.marker, number.selector("")) for number in NUMBERS}
         when = SelectSelector(
