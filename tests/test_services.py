@@ -55,6 +55,7 @@ MONEY: dict[str, dict[str, Any]] = {
     "set_protection": {"coin": "BTC", "stop_loss": "5 %"},
     "sell_strategy": {},
     "pause_strategy": {},
+    "draft_strategy": {"description": "Buy every week"},
     "set_strategy": {"rules": "name: Mine", "coin": "BTC", "weight": 50, "confirm": True},
 }
 READ: dict[str, dict[str, Any]] = {
@@ -87,6 +88,7 @@ ANSWERING = {
     "set_protection",
     "convert",
     "change_quote_asset",
+    "draft_strategy",
     "set_strategy",
 }
 

@@ -8,7 +8,6 @@ import json
 import os
 import resource
 import signal
-import sys
 import traceback
 from typing import Any
 
