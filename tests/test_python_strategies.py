@@ -2,7 +2,6 @@
 
 import hashlib
 from pathlib import Path
-import re
 from typing import Any
 
 from freezegun.api import FrozenDateTimeFactory
@@ -15,7 +14,6 @@ import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 from custom_components.calvalot.const import DOMAIN
-from custom_components.calvalot.trading.strategies import template
 from simulators.exchange import ExchangeSimulator
 
 from .entities import poll
@@ -24,7 +22,6 @@ from .test_repairs import fix, submit
 from .test_strategies import FIELDS, begin, closed, hours, write as write_rules
 from .test_subentry_flow import ask, change
 
-TEMPLATE = Path(template.__file__).read_text(encoding="utf-8")
 PRICE = """
 class ByPrice:
     name = "By its price"
@@ -340,10 +337,3 @@ async def test_checked(
     with pytest.raises(Unauthorized):
         await checked("nobody")
     assert not (await answer(hass, "check_strategy", strategy="gone.py"))["valid"]
-
-
-def test_the_template_of_the_documentation() -> None:
-    """It stands there as it is handed out."""
-    text = Path("docs/strategies.md").read_text(encoding="utf-8")
-    (shown,) = re.findall(r"^```python\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
-    assert shown == TEMPLATE.replace("  # noqa: RUF012", "")

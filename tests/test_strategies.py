@@ -537,4 +537,7 @@ def test_ready_made_ones_are_described() -> None:
     texts = load("translations/en.json")["common"]
     for name in READY_MADE:
         strategy = read_strategy(strategy_text(name, Path()))
-        assert (texts[f"rule_idea_{name}"], texts[f"rule_weak_{name}"]) == (strategy.idea, strategy.weaknesses)
+        assert (texts[f"rule_made_{name}_idea"], texts[f"rule_made_{name}_weak"]) == (
+            strategy.idea,
+            strategy.weaknesses,
+        )

@@ -89,7 +89,7 @@ def test_written_checked_used_and_stopped(stage: Stage, entry_id: str, page: Pag
     rules = card.get_by_role("textbox", name=word(stage, "write_strategy"))
     expect(rules).to_have_value(re.compile("macd"))
     expect(card.locator("form [role=status]")).not_to_be_empty()
-    expect(card).to_contain_text(stage.words["common"]["rule_weak_macd"])
+    expect(card).to_contain_text(stage.words["common"]["rule_made_macd_weak"])
     # Nobody is there who could write it.
     expect(card.get_by_label(word(stage, "describe"))).to_be_hidden()
     rules.fill(RULES.replace("enter", "entr"))

@@ -192,8 +192,8 @@ export class StrategiesCard extends CalvalotCard {
   async _start() {
     const { word, tell } = this;
     const strategy = this._template.value;
-    const weak = tell(`rule_weak_${strategy}`);
-    setText(this._about, weak && `${tell(`rule_idea_${strategy}`)} ${word("weak_in", { weak })}`);
+    const weak = tell(`rule_made_${strategy}_weak`);
+    setText(this._about, weak && `${tell(`rule_made_${strategy}_idea`)} ${word("weak_in", { weak })}`);
     this._about.hidden = !weak;
     if (!strategy) return;
     const told = await answer(this.hass, "check_strategy", { ...this._named, strategy });
