@@ -19,7 +19,10 @@ from yarl import URL
 
 from custom_components.calvalot.condition import CONDITIONS
 from custom_components.calvalot.const import EXAMPLE_LEADER_URL
+from custom_components.calvalot.trading.strategies import template
 from custom_components.calvalot.trading.strategies.reader import read_strategy
+from custom_components.calvalot.trading.strategies.script import read_script
+from custom_components.calvalot.trading.strategies.script_run import tried
 from custom_components.calvalot.trigger import TRIGGERS
 from simulators.exchange import ExchangeSimulator
 from simulators.leader import LeaderSimulator
@@ -49,7 +52,7 @@ CONVERSION = next(block for block in BLOCKS if "action" in block)
 PROMETHEUS = next(block for block in BLOCKS if "prometheus" in block)
 ALERT = next(block for block in BLOCKS if isinstance(block, list))
 STRATEGY = next(example for language, example in EXAMPLES if language == "yaml" and "\nenter:" in example)
-PUSH = next(example for language, example in EXAMPLES if language == "python")
+PUSH, IN_PYTHON = (example for language, example in EXAMPLES if language == "python")
 
 
 # What the set-up calls a dry run that follows the leader of the examples.
@@ -92,13 +95,21 @@ def test_every_example_is_run() -> None:
     assert [alias for alias in AUTOMATIONS if f'"{alias}"' not in source] == []
     others = [block for block in BLOCKS if not ("triggers" in block or "automation" in block)]
     assert others == [SENTENCES, CONVERSION, PROMETHEUS, ALERT, parse_yaml(STRATEGY)]
-    assert [example for language, example in EXAMPLES if language not in {"yaml", "bash"}] == [PUSH]
+    assert [example for language, example in EXAMPLES if language not in {"yaml", "bash"}] == [PUSH, IN_PYTHON]
 
 
 def test_strategy() -> None:
     """The example is read as it stands."""
     strategy = read_strategy(STRATEGY)
     assert (strategy.name, strategy.defaults) == ("Averages crossing", {"short": 20})
+
+
+def test_strategy_in_python() -> None:
+    """The template is shown as it is handed out, and decides."""
+    assert Path(template.__file__).read_text("utf-8").replace("  # noqa: RUF012", "") == IN_PYTHON
+    script = read_script(IN_PYTHON)
+    assert (script.name, script.values({})) == ("Above its average", {"size": 100})
+    assert tried(script, ("BTC", "ETH"), script.time_frame, script.values({})) is None
 
 
 @pytest.mark.parametrize(

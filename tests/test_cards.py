@@ -1,6 +1,7 @@
 """The cards get to the browser, and have words for everything they show."""
 
 import ast
+from collections.abc import Iterable
 import gzip
 import re
 
@@ -16,17 +17,25 @@ from custom_components.calvalot.settings import version
 from custom_components.calvalot.trading import signals as desk
 from custom_components.calvalot.trading.alert import CANCELS, AlertState, Ask, Problem
 from custom_components.calvalot.trading.conversions import NOT_PLACED
+from custom_components.calvalot.trading.errors import SourceFailed
 from custom_components.calvalot.trading.exchanges.base import Mode
 from custom_components.calvalot.trading.explanation import Explanation
 from custom_components.calvalot.trading.ledger.records import OVERTAKEN, FlowKind, OrderState, Result
 from custom_components.calvalot.trading.protection import HeldBy
 from custom_components.calvalot.trading.signal import INITIAL_SYNC, Kind, SourceKind
 from custom_components.calvalot.trading.snapshot import Status
+from custom_components.calvalot.trading.sources.strategy_settings import NoCandles, StrategyChanged, StrategyInvalid
+from custom_components.calvalot.trading.strategies.script_evaluator import StrategyFailed
 
 from .test_translations import calls, load
 
+# Why a strategy decides nothing.
+UNDECIDED = (NoCandles.key, StrategyChanged.key, StrategyFailed.key, StrategyInvalid.key, SourceFailed.key)
 # What the code puts behind a name to make a key of it.
 ENDS = ("long", "description", "explained", "on", "off", "unknown", *Mode)
+# What a module is loaded with, and what is loaded when a card is first shown: both from beside it.
+IMPORTS = re.compile(r'^(?:import|export)\b[^;(]*?"\./([\w.]+)";', re.MULTILINE)
+LATER = re.compile(r"\bimport\(`\./([\w.]+)\$\{again\}`\)")
 MODULES = sorted(file.name for file in FOLDER.iterdir())
 
 
@@ -55,9 +64,37 @@ def reasons() -> set[str]:
     return {*given, *covered, "not sent: no connection", OVERTAKEN, NOT_PLACED, desk.WAITS, desk.TOO_OLD}
 
 
+def closure(module: str) -> set[str]:
+    """A module and all that is loaded with it: what it imports, and what that imports."""
+    found, new = set[str](), {module}
+    while new:
+        found |= new
+        new = {name for each in new for name in IMPORTS.findall((FOLDER / each).read_text(encoding="utf-8"))} - found
+    return found
+
+
+def compressed(modules: Iterable[str]) -> int:
+    """Bytes that a browser is sent for some modules."""
+    return sum(len(gzip.compress((FOLDER / name).read_bytes())) for name in modules)
+
+
 def test_size() -> None:
-    """A phone on a poor line loads them, too: compressed under 80 kB in all."""
-    assert sum(len(gzip.compress((FOLDER / name).read_bytes())) for name in MODULES) < 80_000
+    """A phone on a poor line loads them, too: compressed under 80 kB before the first card is shown, then 20 kB for a page at most."""
+    first = closure("calvalot.js")
+    assert compressed(first) < 80_000
+    pages = set(LATER.findall(scripts()))
+    assert pages
+    for page in pages:
+        assert page not in first
+        assert compressed(closure(page) - first) < 20_000
+    # Nothing lies in the folder that is loaded in no way.
+    assert {*MODULES} == closure("dashboard.js").union(*(closure(page) for page in pages))
+
+
+def test_pages_come_from_beside_the_first_module() -> None:
+    """So that what is loaded later has the address of the same version."""
+    assert re.findall(r"\bimport\(", scripts())
+    assert len(re.findall(r"\bimport\(", scripts())) == len(LATER.findall(scripts()))
 
 
 async def test_cards_are_served(hass: HomeAssistant, hass_client_no_auth: ClientSessionGenerator) -> None:
@@ -122,4 +159,5 @@ def test_no_word_is_left_over() -> None:
     built |= {f"alert_why_{why}" for why in (*Problem, *Ask, CANCELS, AlertState.UNCHANGED, AlertState.WAITING)}
     built |= {f"why_{explanation}" for explanation in Explanation}
     built |= {f"convert_{result}" for result in Result} | {f"proposed_{kind}" for kind in FlowKind}
+    built |= {f"{name}_does" for name in ("sell_now", "stop", "resume")} | {f"undecided_{key}" for key in UNDECIDED}
     assert words() - names - built - values == set()

@@ -39,6 +39,8 @@ INPUT: dict[str, dict[str, Any]] = {
     "cancel_order": {"client_order_id": "cv-1"},
     "close_position": {"coin": "BTC"},
     "set_protection": {"coin": "BTC", "stop_loss": "5 %"},
+    "draft_strategy": {"description": "Buy every week"},
+    "set_strategy": {"rules": "name: Mine", "coin": "BTC", "weight": 50, "confirm": True},
 }
 
 

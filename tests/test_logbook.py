@@ -21,7 +21,19 @@ from custom_components.calvalot import event
 from custom_components.calvalot.logbook import ICONS
 from custom_components.calvalot.trading.errors import ExchangeError, LeaderError
 from custom_components.calvalot.trading.sizing import Reason
-from custom_components.calvalot.wording import WAYS
+from custom_components.calvalot.trading.sources.strategy import OVER, REPLACED
+from custom_components.calvalot.trading.strategies.evaluator import (
+    BUY,
+    BY_HAND,
+    ENTER,
+    EXIT,
+    ROTATE,
+    STOP_LOSS,
+    TAKE_PROFIT,
+    TARGET,
+    TRAILING_STOP,
+)
+from custom_components.calvalot.wording import WAYS, because
 from simulators.exchange import ExchangeSimulator
 from simulators.leader import LeaderSimulator
 
@@ -164,6 +176,10 @@ def test_all_reasons_are_told(language: str) -> None:
     """Whatever the domain says for machines has words, and no word is left over."""
     texts = json.loads((ROOT / f"translations/{language}.json").read_text("utf-8"))["common"]
     own = {re.sub(r"[^a-z0-9]+", "_", reason.partition(": ")[0].lower()) for reason in reasons()}
+    own |= {
+        f"because_{each}"
+        for each in (STOP_LOSS, TAKE_PROFIT, TRAILING_STOP, ENTER, EXIT, TARGET, ROTATE, BUY, BY_HAND, OVER, REPLACED)
+    }
     reasons_ = {*own, *Reason, "refused_by_the_exchange", "insufficient_balance", "unknown_coin", "invalid"}
     assert {key.removeprefix("reason_") for key in texts if key.startswith("reason_")} == reasons_
     leader = {error.key for error in errors(LeaderError) if isinstance(error.key, str)} | {
@@ -175,3 +191,17 @@ def test_all_reasons_are_told(language: str) -> None:
         *(f"leader_{key}" for key in leader),
         *(f"exchange_{key}" for key in exchange),
     }
+
+
+def test_what_a_strategy_says() -> None:
+    """Its codes are words; a text that anybody else wrote is not taken for them."""
+    texts = json.loads((ROOT / "translations/en.json").read_text("utf-8"))["common"]
+
+    def told(reasoning: str) -> str:
+        return because(reasoning, lambda key: texts.get(key, ""))
+
+    assert told("enter: BTC; stop_loss: ETH") == (
+        "its rule to buy holds: BTC; the price has come to the stop loss: ETH"
+    )
+    for reasoning in ("", "BTC looks good", "enter: the market", "enter: BTC; and more"):
+        assert told(reasoning) == ""

@@ -159,6 +159,10 @@ async def test_all_problems_are_tested() -> None:
         "moves_in_blend",  # test_subentry_flow.py
         "conversion_stopped",  # test_repairs_more.py
         "alerts_without_token",  # test_alerts.py
+        "strategy_invalid",  # test_strategies.py
+        "strategy_no_candles",  # test_strategies.py
+        "strategy_changed",  # test_python_strategies.py
+        "strategy_failed",  # test_python_strategies.py
         "alerts_refused",
         "alerts_silent",
     }

@@ -53,6 +53,10 @@ MONEY: dict[str, dict[str, Any]] = {
     "cancel_order": {"client_order_id": "cv-1"},
     "close_position": {"coin": "BTC"},
     "set_protection": {"coin": "BTC", "stop_loss": "5 %"},
+    "sell_strategy": {},
+    "pause_strategy": {},
+    "draft_strategy": {"description": "Buy every week"},
+    "set_strategy": {"rules": "name: Mine", "coin": "BTC", "weight": 50, "confirm": True},
 }
 READ: dict[str, dict[str, Any]] = {
     "preview": {},
@@ -84,6 +88,8 @@ ANSWERING = {
     "set_protection",
     "convert",
     "change_quote_asset",
+    "draft_strategy",
+    "set_strategy",
 }
 
 

@@ -9,20 +9,26 @@ from freezegun.api import FrozenDateTimeFactory
 from homeassistant.config_entries import SOURCE_RECONFIGURE, ConfigEntryState, ConfigFlowResult
 from homeassistant.core import HomeAssistant
 from homeassistant.data_entry_flow import FlowResultType
+from homeassistant.exceptions import HomeAssistantError
+from homeassistant.helpers import issue_registry as ir
 from homeassistant.util import dt as dt_util
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 from custom_components.calvalot.const import DOMAIN
 from custom_components.calvalot.market import async_market
+from custom_components.calvalot.python_strategies import strategies_folder
 from custom_components.calvalot.trading.market.candles import Candle, TimeFrame
 from custom_components.calvalot.trading.sources.strategy import StrategySource
 from custom_components.calvalot.trading.strategies.library import READY_MADE, strategy_text
+from custom_components.calvalot.trading.strategies.reader import read_strategy
 from simulators.exchange import ExchangeSimulator
 
+from .conftest import add_entry, set_up
 from .entities import poll
 from .test_allocation import answer, put, weights
 from .test_subentry_flow import ask, change
+from .test_translations import load
 
 HOUR = 3600
 RULES = "name: Mine\nenter: {value: price, above: 100}\nexit: {value: price, below: 990}\nsize: 80\nstop_loss: 5\n"
@@ -286,6 +292,11 @@ async def test_checked(hass: HomeAssistant, exchange: ExchangeSimulator) -> None
     assert (told["warm_up"], told["parameters"]["short"], told["parameters"]["long"]) == (113, 10, 50)
     told = await answer(hass, "check_strategy", rules=RULES, time_frame="1d")
     assert told["sentence"].endswith("Looks at closed candles of 1d.")
+    told = await answer(hass, "check_strategy", rules=RULES, language="fr")
+    assert told["sentence"].endswith("Regarde les bougies clôturées de 1h.")
+    assert told["rules"] == RULES
+    wrong = await answer(hass, "check_strategy", rules=RULES.replace("size", "sise"), language="fr")
+    assert wrong["problem"].startswith("Ligne 4")
     wrong = await answer(hass, "check_strategy", rules=RULES.replace("size", "sise"))
     assert wrong == {
         "valid": False,
@@ -305,7 +316,10 @@ async def test_told(hass: HomeAssistant, exchange: ExchangeSimulator) -> None:
     entry = await portfolio(hass, exchange)
     await ask(hass, entry, "strategy", weight=40, coin=["ETH"], strategy="macd", share=100, paused=True)
     await poll(hass, entry)
-    first, second = (await answer(hass, "get_strategies"))["strategies"]
+    told = await answer(hass, "get_strategies")
+    assert told["ready_made"] == list(READY_MADE)
+    first, second = told["strategies"]
+    assert [(trade["coin"], trade["side"]) for trade in first.pop("trades")] == [("BTC", "BUY")]
     assert first["decided"]
     assert first | {"decided": None} == {
         "source": "strategy",
@@ -320,9 +334,11 @@ async def test_told(hass: HomeAssistant, exchange: ExchangeSimulator) -> None:
         "decided": None,
         "reason": "enter: BTC",
         "problem": None,
+        "failure": None,
         "paused": False,
     }
     assert (second["name"], second["paused"], second["shares"], second["decided"]) == ("MACD", True, {}, None)
+    assert second["trades"] == []
 
 
 async def test_rules_that_an_older_version_took(hass: HomeAssistant, exchange: ExchangeSimulator) -> None:
@@ -336,3 +352,192 @@ async def test_rules_that_an_older_version_took(hass: HomeAssistant, exchange: E
     (told,) = (await answer(hass, "get_strategies"))["strategies"]
     assert (told["problem"], told["name"], told["sentence"]) == ("strategy_invalid", None, None)
     assert await weights(hass) == {"BTC": pytest.approx(80, abs=1)}
+
+
+async def refused(hass: HomeAssistant, name: str, **data: Any) -> str:
+    """Why an action is refused."""
+    with pytest.raises(HomeAssistantError) as err:
+        await hass.services.async_call(DOMAIN, name, data, blocking=True)
+    return str(err.value)
+
+
+async def act(hass: HomeAssistant, name: str, **data: Any) -> None:
+    """Have an action done."""
+    await hass.services.async_call(DOMAIN, name, data, blocking=True)
+    await hass.async_block_till_done()
+
+
+async def test_sold_now(hass: HomeAssistant, exchange: ExchangeSimulator, freezer: FrozenDateTimeFactory) -> None:
+    """At once, as a signal of its own; with the next whole candle it decides anew."""
+    write(hass)
+    closed(hass, exchange, "BTC", [1000])
+    entry = await portfolio(hass, exchange)
+    assert await weights(hass)
+    freezer.tick(60)
+    await act(hass, "sell_strategy")
+    assert await weights(hass) == {}
+    (signal, _) = (await answer(hass, "get_signals"))["signals"]
+    assert (signal["result"], signal["reasoning"]) == ("executed", "by_hand: BTC")
+    assert "holds nothing" in await refused(hass, "sell_strategy")
+    await poll(hass, entry)
+    assert await weights(hass) == {}
+    # Not in the candle in which it was sold.
+    for held in ({}, {"BTC": pytest.approx(80, abs=1)}):
+        await hours(hass, entry, freezer)
+        closed(hass, exchange, "BTC", [1000])
+        await poll(hass, entry)
+        assert await weights(hass) == held
+
+
+async def test_sold_without_candles(
+    hass: HomeAssistant, exchange: ExchangeSimulator, freezer: FrozenDateTimeFactory
+) -> None:
+    """It cannot be heard: that is said, and nothing is sold then or later."""
+    write(hass)
+    closed(hass, exchange, "BTC", [1000])
+    entry = await portfolio(hass, exchange)
+    await hours(hass, entry, freezer)
+    exchange.fault("error", path="/klines", status=503, count=None)
+    assert "nothing was sold" in await refused(hass, "sell_strategy")
+    exchange.clear_faults()
+    closed(hass, exchange, "BTC", [1000])
+    await poll(hass, entry)
+    assert await weights(hass) == {"BTC": pytest.approx(80, abs=1)}
+
+
+async def test_stopped_alone(hass: HomeAssistant, exchange: ExchangeSimulator) -> None:
+    """The only strategy of a portfolio stops with it."""
+    write(hass)
+    closed(hass, exchange, "BTC", [1000])
+    entry = await portfolio(hass, exchange)
+    await act(hass, "pause_strategy")
+    assert entry.runtime_data.data.paused
+    (told,) = (await answer(hass, "get_strategies"))["strategies"]
+    assert told["paused"]
+    assert "paused" in await refused(hass, "sell_strategy")
+    await act(hass, "pause_strategy", paused=False)
+    assert not entry.runtime_data.data.paused
+
+
+async def test_stopped_among_others(
+    hass: HomeAssistant, exchange: ExchangeSimulator, freezer: FrozenDateTimeFactory
+) -> None:
+    """Each for itself, the first one and a further one, without setting the portfolio up anew."""
+    write(hass)
+    closed(hass, exchange, "BTC", [1000])
+    closed(hass, exchange, "ETH", [1000])
+    entry = await portfolio(hass, exchange)
+    await ask(hass, entry, "strategy", weight=40, coin=["ETH"], strategy="mine", share=100, paused=False)
+    coordinator = entry.runtime_data
+    (key,) = entry.subentries
+    assert "It has: strategy" in await refused(hass, "pause_strategy")
+    for source in ("strategy", key):
+        await act(hass, "pause_strategy", source=source)
+        told = (await answer(hass, "get_strategies"))["strategies"]
+        assert {each["source"]: each["paused"] for each in told}[source]
+    assert "Let it go on first" in await refused(hass, "sell_strategy", source=key)
+    await act(hass, "pause_strategy", source=key, paused=False)
+    held = await weights(hass)
+    freezer.tick(60)
+    await act(hass, "sell_strategy", source=key)
+    assert held.keys() == {"BTC", "ETH"}
+    assert (await weights(hass)).keys() == {"BTC"}
+    assert entry.runtime_data is coordinator
+
+
+async def test_used(hass: HomeAssistant, exchange: ExchangeSimulator) -> None:
+    """Shown first; then it is a file and a further source, and can be chosen by its name."""
+    closed(hass, exchange, "BTC", [1000])
+    closed(hass, exchange, "ETH", [1000])
+    write(hass)
+    entry = await portfolio(hass, exchange)
+    wanted = {"rules": RULES, "coin": ["eth"], "weight": 40}
+    shown = await answer(hass, "set_strategy", **wanted)
+    assert (shown["strategy"], shown["sentence"][:14]) == (None, "Buys ETH for 8")
+    assert not entry.subentries
+    assert "Set confirm" in await refused(hass, "set_strategy", **wanted)
+    done = await answer(hass, "set_strategy", **wanted, confirm=True)
+    await hass.async_block_till_done()
+    assert done == {**shown, "strategy": "mine_2"}
+    assert write(hass, name="mine_2").exists()
+    (subentry,) = entry.subentries.values()
+    assert subentry.title == "mine_2 ETH"
+    assert (subentry.data["rules"], subentry.data["weight"], subentry.data["paused"]) == (RULES, 40, False)
+    await poll(hass, entry)
+    assert (await weights(hass)).keys() == {"BTC", "ETH"}
+
+
+async def test_not_used(hass: HomeAssistant, exchange: ExchangeSimulator) -> None:
+    """What is wrong is said as the form says it, and no file is left behind."""
+    closed(hass, exchange, "BTC", [1000])
+    write(hass)
+    entry = await portfolio(hass, exchange)
+    wrong = await refused(hass, "set_strategy", rules="name: x\n", coin="ETH", weight=40, confirm=True)
+    assert wrong.startswith("The strategy cannot be used. ")
+    named = RULES.replace("Mine", "MACD")
+    for fields in ({"coin": "NOPE", "weight": 40}, {"coin": "ETH", "weight": 100}, {"coin": [], "weight": 40}):
+        said = await refused(hass, "set_strategy", rules=named, **fields, confirm=True)
+        assert said.startswith("The strategy cannot be used. ")
+        assert "{" not in said
+    assert [path.name for path in strategies_folder(hass).iterdir()] == ["mine.yaml"]
+    assert not entry.subentries
+    # A name that a ready-made one has gets a number.
+    done = await answer(hass, "set_strategy", rules=named, coin="ETH", weight=40, confirm=True)
+    assert done["strategy"] == "macd_2"
+    await hass.async_block_till_done()
+
+
+async def test_used_on_paper_only(hass: HomeAssistant, entry_data: dict[str, Any], live_data: dict[str, Any]) -> None:
+    """Not with real money, and not beside trading by hand; and there is nothing to sell without a strategy."""
+    hand = add_entry(hass, {**entry_data, "source": "manual"})
+    assert await set_up(hass, hand)
+    wanted = {"rules": RULES, "coin": "BTC", "weight": 40, "confirm": True}
+    assert "by hand" in await refused(hass, "set_strategy", **wanted)
+    await hass.config_entries.async_remove(hand.entry_id)
+    assert await set_up(hass, add_entry(hass, live_data))
+    assert "real money" in await refused(hass, "set_strategy", **wanted)
+    assert "No strategy decides" in await refused(hass, "sell_strategy")
+
+
+async def test_repairs(hass: HomeAssistant, exchange: ExchangeSimulator) -> None:
+    """A strategy that had no candles three times in a row is a repair, until it has some."""
+    write(hass)
+    exchange.fault("error", path="/klines", status=503, count=None)
+    entry = await portfolio(hass, exchange)
+    registry, name = ir.async_get(hass), f"strategy_no_candles_{entry.entry_id}"
+    await poll(hass, entry)
+    assert registry.async_get_issue(DOMAIN, name) is None
+    await poll(hass, entry)
+    issue = registry.async_get_issue(DOMAIN, name)
+    assert issue
+    assert (issue.translation_placeholders or {})["sources"] == entry.title
+    exchange.clear_faults()
+    closed(hass, exchange, "BTC", [1000])
+    await poll(hass, entry)
+    assert registry.async_get_issue(DOMAIN, name) is None
+
+
+async def test_repair_of_rules(hass: HomeAssistant, exchange: ExchangeSimulator) -> None:
+    """Rules that cannot be read any more are one, until the strategy is chosen anew."""
+    write(hass)
+    closed(hass, exchange, "BTC", [1000])
+    entry = await portfolio(hass, exchange)
+    registry, name = ir.async_get(hass), f"strategy_invalid_{entry.entry_id}"
+    known = entry.options
+    for options in ({**known, "rules": "name: x\n"}, known):
+        hass.config_entries.async_update_entry(entry, options=options)
+        await hass.async_block_till_done()
+        for _ in range(3):
+            await poll(hass, entry)
+        assert (registry.async_get_issue(DOMAIN, name) is None) == (options == known)
+
+
+def test_ready_made_ones_are_described() -> None:
+    """In English as in their files; the other languages have as many words for it."""
+    texts = load("translations/en.json")["common"]
+    for name in READY_MADE:
+        strategy = read_strategy(strategy_text(name, Path()))
+        assert (texts[f"rule_made_{name}_idea"], texts[f"rule_made_{name}_weak"]) == (
+            strategy.idea,
+            strategy.weaknesses,
+        )

@@ -23,7 +23,8 @@ type Run = Callable[[HomeAssistant, ConfigEntry[Any], Mapping[str, Any]], Corout
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """An action; one that only answers is for everyone, one that does something for administrators.
+    """An action; one that only answers is for everyone, one that does something for administrators. With the field `admin_with`
+    it is for administrators too.
 
     One that `previews` answers what it would do until it is confirmed, and what it did afterwards. `rows` names a list of
     records that is the answer. One that `answers` says what it did to who asks for it.
@@ -33,6 +34,7 @@ class Action:
     run: Run
     fields: VolDictType = field(default_factory=dict)
     admin: bool = True
+    admin_with: str = ""
     previews: bool = False
     answers: bool = False
     rows: str = ""

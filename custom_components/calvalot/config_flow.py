@@ -142,7 +142,7 @@ class CalvalotConfigFlow(ConfigFlow, domain=DOMAIN):
         if shown is None:
             shown = dict(self._source.shown(self._fields))
         step_id = f"reconfigure_{kind}" if stored else kind
-        schema = self._source.form(stored=stored)
+        schema = self._source.form(stored=stored, found=await self._source.found(self.hass, self._options))
         if not stored and len(self._source.scopes) > 1:
             schema = schema.extend(forms.scope().schema)
         return self._form(step_id, schema, shown, problem)

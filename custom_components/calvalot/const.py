@@ -23,6 +23,7 @@ CONF_INITIAL_BUDGET: Final = "initial_budget"
 CONF_SCOPE: Final = "scope"
 CONF_QUOTE_ASSET: Final = "quote_asset"
 CONF_ACCEPT_PLAIN_HTTP: Final = "accept_plain_http"
+CONF_ALLOW_PYTHON: Final = "allow_python"
 CONF_ACCEPT_WITHDRAWAL_KEY: Final = "accept_withdrawal_key"
 # Named in a reauthentication: who refused the secret.
 CONF_REFUSED_BY: Final = "refused_by"

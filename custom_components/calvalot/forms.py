@@ -30,7 +30,11 @@ from .trading.market.store import KEPT_LONG, KEPT_SHORT
 from .trading.settings import Approval, DroppedOut, Scope
 
 # What needs the owner's word, by the error that says so.
-CONSENTS = {"plain_http": const.CONF_ACCEPT_PLAIN_HTTP, "key_can_withdraw": const.CONF_ACCEPT_WITHDRAWAL_KEY}
+CONSENTS = {
+    "plain_http": const.CONF_ACCEPT_PLAIN_HTTP,
+    "key_can_withdraw": const.CONF_ACCEPT_WITHDRAWAL_KEY,
+    "python_not_allowed": const.CONF_ALLOW_PYTHON,
+}
 QUOTE_ASSETS = ("USDC", "USDT", "FDUSD", "EUR")
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import ROUND_DOWN, Decimal
+from functools import partial
 from typing import Any
 
 from homeassistant.config_entries import SOURCE_REAUTH, ConfigEntry, ConfigFlowResult
@@ -22,10 +23,12 @@ from .const import (
     UNKNOWN_ORDER_GRACE,
 )
 from .trading.decimals import ZERO, decimal_text
-from .trading.errors import InvalidKey, LeaderForbidden, LeaderSignalsOff
+from .trading.errors import InvalidKey, LeaderForbidden, LeaderSignalsOff, SourceError
 from .trading.ledger.records import CashFlow, OrderRecord
 from .trading.market.coinmarketcap import RankKeyRefused
 from .trading.snapshot import Snapshot, Status
+from .trading.sources.strategy_settings import NoCandles, StrategyChanged, StrategyInvalid
+from .trading.strategies.script_evaluator import StrategyFailed
 from .trading.urls import is_private
 
 CENT = Decimal("0.01")
@@ -164,6 +167,31 @@ def _alerts_silent(snapshot: Snapshot, entry: ConfigEntry[Any]) -> Mapping[str, 
     return {"sources": ", ".join(source_name(entry, key) for key in silent)}
 
 
+def _undecided(kind: type[SourceError], snapshot: Snapshot, entry: ConfigEntry[Any]) -> Mapping[str, str] | None:
+    """The sources that cannot decide for one reason, time and again."""
+    keys = [source.key for source in snapshot.sources if source.lost and isinstance(source.problem, kind)]
+    return {"sources": ", ".join(source_name(entry, key) for key in keys)} if keys else None
+
+
+def _strategy_changed(snapshot: Snapshot, entry: ConfigEntry[Any]) -> Mapping[str, str] | None:
+    """The first source whose file is another one than was allowed."""
+    for source in snapshot.sources:
+        if isinstance(changed := source.problem, StrategyChanged):
+            hashes = {"allowed": changed.allowed, "found": changed.found}
+            return {"source": source.key, "sources": source_name(entry, source.key), "file": changed.file, **hashes}
+    return None
+
+
+def _strategy_failed(snapshot: Snapshot, entry: ConfigEntry[Any]) -> Mapping[str, str] | None:
+    """What the strategies in Python failed for, time and again."""
+    said = [
+        f"- {source_name(entry, source.key)}: `{source.problem.told}`"
+        for source in snapshot.sources
+        if source.lost and isinstance(source.problem, StrategyFailed)
+    ]
+    return {"failures": "\n".join(said)} if said else None
+
+
 def _plain_http(_snapshot: Snapshot, entry: ConfigEntry[Any]) -> Mapping[str, str] | None:
     url = URL(entry.data.get(CONF_LEADER_URL, ""))
     return {"host": url.host or ""} if url.scheme == "http" and not is_private(str(url)) else None
@@ -223,6 +251,10 @@ PROBLEMS = (
     ALERTS_WITHOUT_TOKEN,
     Problem(key="alerts_refused", details=_alerts_refused, severity=ir.IssueSeverity.WARNING),
     Problem(key="alerts_silent", details=_alerts_silent, severity=ir.IssueSeverity.WARNING),
+    Problem(key="strategy_invalid", details=partial(_undecided, StrategyInvalid), severity=ir.IssueSeverity.WARNING),
+    Problem(key="strategy_changed", details=_strategy_changed, severity=ir.IssueSeverity.WARNING, fixable=True),
+    Problem(key="strategy_failed", details=_strategy_failed, severity=ir.IssueSeverity.WARNING),
+    Problem(key="strategy_no_candles", details=partial(_undecided, NoCandles), severity=ir.IssueSeverity.WARNING),
     Problem(
         key="rank_key_refused",
         details=lambda snapshot, _: _when(isinstance(snapshot.rank_problem, RankKeyRefused)),

@@ -28,6 +28,7 @@ from .form_input import InvalidInput
 from .issues import COINS_LEFT, ORDERS_LEFT, movement_text, order_text, unknown_orders
 from .selectors import choice
 from .settings import amount, coin_codes
+from .strategy_repairs import ConfirmScript
 from .trading.bookings import Execution
 from .trading.engine import Engine
 from .trading.errors import CommandError
@@ -316,6 +317,8 @@ async def async_create_fix_flow(
             return GoOn(entry, left, goal)
         case {"problem": "rank_ambiguous"} if listed := entry.runtime_data.data.ambiguous_coins:
             return ConfirmRanks(entry, listed)
+        case {"problem": "strategy_changed", "source": str(key)}:
+            return ConfirmScript(entry, key)
         case {"problem": "dead"}:
             return Revive(entry)
         case {"problem": "order_unknown"} if orders := unknown_orders(entry.runtime_data.data):

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from homeassistant.const import ATTR_CONFIG_ENTRY_ID
 from homeassistant.core import HomeAssistant, ServiceCall, ServiceResponse, SupportsResponse, callback
+from homeassistant.exceptions import Unauthorized
 from homeassistant.helpers import config_validation as cv, service
 from homeassistant.helpers.target import TargetSelection
 from homeassistant.helpers.typing import VolDictType
@@ -25,6 +26,7 @@ from .kinds.allocation import ATTR_PLAN_ID, CONF_ALLOCATION, SHARES, draft_of
 from .order_actions import ORDER_ACTIONS
 from .registry import SOURCES
 from .reports import ATTR_YEAR, REPORT_FIELDS, async_create_report
+from .strategy_actions import STRATEGY_ACTIONS
 from .target import async_owners
 from .trading import responses
 from .trading.engine import Engine
@@ -422,6 +424,7 @@ OF_EVERY_PORTFOLIO: Final = (
 ACTIONS: Final = (
     *OF_EVERY_PORTFOLIO,
     *ORDER_ACTIONS,
+    *STRATEGY_ACTIONS,
     *(action for kind in SOURCES.values() for action in kind.actions()),
 )
 
@@ -442,8 +445,18 @@ def _async_entry(call: ServiceCall) -> CalvalotConfigEntry:
     return service.async_get_config_entry(call.hass, DOMAIN, next(iter(named), None))
 
 
+async def _check_admin(call: ServiceCall) -> None:
+    """See that who calls is an administrator, or an automation. Raises Unauthorized."""
+    if user_id := call.context.user_id:
+        user = await call.hass.auth.async_get_user(user_id)
+        if user is None or not user.is_admin:
+            raise Unauthorized(context=call.context)
+
+
 async def _handle(action: Action, call: ServiceCall) -> ServiceResponse:
     """Run an action on the follower it names."""
+    if action.admin_with and call.data[action.admin_with]:
+        await _check_admin(call)
     entry = _async_entry(call)
     if action.previews and not call.data[ATTR_CONFIRM] and not call.return_response:
         raise invalid_input(f"{action.name}_not_confirmed")

@@ -77,7 +77,7 @@ class SourceSubentryFlow(ConfigSubentryFlow):
         schema = vol.Schema(
             {
                 forms.WEIGHT.marker: forms.WEIGHT.selector(""),
-                **self._kind.form(stored=bool(stored)).schema,
+                **self._kind.form(stored=bool(stored), found=await self._kind.found(self.hass, stored)).schema,
                 vol.Required(CONF_PAUSED, default=False): BooleanSelector(),
             }
         )

@@ -83,10 +83,22 @@ def in_words(reason: str, text: Text, quote: str) -> str:
     return "; ".join(found)
 
 
+def because(reasoning: str, text: Text) -> str:
+    """Why a strategy wants something else, in words; nothing where the reasoning is anybody else's."""
+    found = []
+    for part in filter(None, reasoning.split("; ")):
+        code, _, coin = part.partition(": ")
+        if not (words := text(f"reason_because_{code}")) or not NAMES.fullmatch(coin):
+            return ""
+        found.append(text("logbook_of").format(reason=words, coins=coin))
+    return "; ".join(found)
+
+
 def _why(kind: str, data: Mapping[str, Any], text: Text, quote: str) -> str:
     if cause := data.get("cause"):
         return text(f"problem_{'exchange' if data.get('type') == 'exchange_lost' else 'leader'}_{cause}")
     words = in_words(str(data.get("reason") or ""), text, quote)
+    words = words or because(str(data.get("reasoning") or ""), text)
     return words or (text("reason_invalid") if kind == "signal" and data.get("type") == "rejected" else "")
 
 

@@ -105,7 +105,7 @@ def test_amounts_are_hidden(shown: Shown, page: Page) -> None:
 def test_reports_are_made_and_opened(shown: Shown, page: Page, camera: Camera) -> None:
     """The month so far: listed, opened with a path that is signed for the moment, deleted."""
     open_performance(page)
-    card = page.locator("calvalot-reports-card")
+    card = page.locator("calvalot-reports-content")
     words = shown.words["common"]
     card.locator("select").first.select_option(index=0)
     card.get_by_role("button", name=words["card_create_report"]).click()

@@ -421,3 +421,23 @@ def test_memory_is_flat() -> None:
         assert feed(1130, 2260) - first < 200_000
     finally:
         tracemalloc.stop()
+
+
+@pytest.mark.parametrize("name", ["macd", "momentum_rotation"])
+def test_memory_over_a_year(name: str) -> None:
+    """A year of hours takes no more than its first weeks did: what indicators are computed of is forgotten."""
+    strategy, frame = read_strategy(strategy_text(name, Path())), TimeFrame.H1
+    coins = ("BTC", "ETH")
+    evaluator = Evaluator(strategy, coins, frame)
+    weeks = random_candles(Random(3), frame, 8760)
+    peaks = []
+    tracemalloc.start()
+    try:
+        for part in (weeks[:2920], weeks[2920:5840], weeks[5840:]):
+            tracemalloc.reset_peak()
+            for candle in part:
+                evaluator.step(candle.opened, dict.fromkeys(coins, candle))
+            peaks.append(tracemalloc.get_traced_memory()[1])
+    finally:
+        tracemalloc.stop()
+    assert max(peaks[1:]) < peaks[0] * 1.1

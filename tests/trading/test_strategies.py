@@ -13,7 +13,7 @@ import pytest
 from custom_components.calvalot.trading.market.candles import TimeFrame
 from custom_components.calvalot.trading.strategies.document import LARGEST, InvalidStrategy, read_document
 from custom_components.calvalot.trading.strategies.indicators import KINDS
-from custom_components.calvalot.trading.strategies.library import READY_MADE, strategy_text
+from custom_components.calvalot.trading.strategies.library import READY_MADE, own_files, strategy_text
 from custom_components.calvalot.trading.strategies.reader import read_strategy
 from custom_components.calvalot.trading.strategies.sentence import Sentences
 from custom_components.calvalot.trading.strategies.tree import (
@@ -159,6 +159,10 @@ def test_sentences_have_no_gap(language: str) -> None:
             said = sentences.say(strategy, coins)
             assert not re.search(r"[{}]|None|  |\( |\b(nan|inf)\b", said), said
             assert said.endswith(".")
+    for coins in ((), ("BTC", "ETH")):
+        said = sentences.script("mine.py", coins, TimeFrame.H1)
+        assert "mine.py" in said
+        assert not re.search(r"[{}]|None", said)
     assert {key for key in words if key.startswith("rule_") and not key.startswith("rule_made_")} == asked
 
 
@@ -366,3 +370,12 @@ def test_chosen_parameters() -> None:
     strategy = read_strategy(strategy_text("macd", Path()))
     assert strategy.values({"strength": 30, "unknown": 3}) == {"strength": 30, "trailing": 10}
     assert replace(strategy, parameters={}).defaults == {}
+
+
+def test_own_files(tmp_path: Path) -> None:
+    """Rules by their names, strategies in Python with their ending; what could not be chosen is not listed."""
+    assert own_files(tmp_path / "nowhere") == ()
+    for name in ("b.yaml", "a.yaml", "z.py", "c.py", "macd.yaml", "notes.txt", "two words.yaml", "__pycache__"):
+        (tmp_path / name).touch()
+    (tmp_path / "folder.yaml").mkdir()
+    assert own_files(tmp_path) == ("a", "b", "c.py", "z.py")

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -12,16 +13,18 @@ import pytest
 from custom_components.calvalot.trading.errors import ExchangeUnavailable
 from custom_components.calvalot.trading.market.candles import Candle, TimeFrame
 from custom_components.calvalot.trading.sources.base import Moment
-from custom_components.calvalot.trading.sources.strategy import (
-    LATE,
-    MADE_UP,
+from custom_components.calvalot.trading.sources.strategy import LATE, MADE_UP, StrategySource
+from custom_components.calvalot.trading.sources.strategy_settings import (
     NoCandles,
     Progress,
+    StrategyChanged,
     StrategyInvalid,
     StrategySettings,
-    StrategySource,
+    read_rules,
 )
 from custom_components.calvalot.trading.strategies.evaluator import Levels
+from custom_components.calvalot.trading.strategies.script import Pinned, sha256_of
+from custom_components.calvalot.trading.strategies.script_evaluator import StrategyFailed
 from custom_components.calvalot.trading.wants import Allocation
 
 from .builders import decimals
@@ -187,6 +190,19 @@ async def test_stop_between_two_closes() -> None:
     assert house.source.levels == {}
 
 
+async def test_sold_at_its_owners_word() -> None:
+    """All that it holds, once; it decides anew with the next whole candle."""
+    house = House()
+    await house.show(0, BTC=11)
+    house.source.leaves = True
+    house.now += timedelta(minutes=1)
+    signal = await house.cycle()
+    assert (shares(signal), signal.reasoning, house.source.leaves) == ({}, "by_hand: BTC", False)
+    assert await house.cycle() is signal
+    assert shares(await house.show(1, BTC=11)) == {}
+    assert shares(await house.show(2, BTC=11)) == {"BTC": "1"}
+
+
 async def test_a_share_of_its_part() -> None:
     """Shares are of what its owner lets it use."""
     house = House(HALF, ("BTC", "ETH"), share=Decimal("0.6"))
@@ -308,3 +324,96 @@ async def test_other_numbers_keep_what_it_holds() -> None:
     house.settings = replace(house.settings, text=ABOVE)
     house.restart()
     assert shares(await house.cycle()) == {"BTC": "1"}
+
+
+PYTHON = """
+class It:
+    candles = 2
+    def decide(self, candles, position):
+        if candles["BTC"][-1].close == 13:
+            raise ValueError("unlucky")
+        return {"BTC": 40 if candles["BTC"][-1].close > candles["BTC"][0].close else 0}
+"""
+
+
+def in_python(path: Path, text: str = PYTHON, allowed: str | None = None) -> House:
+    """A source that decides by a file, which was allowed as it is."""
+    path.write_text(text, encoding="utf-8")
+    return House("", pinned=Pinned(path, allowed or sha256_of(text)))
+
+
+async def test_a_file_in_python(tmp_path: Path) -> None:
+    """It decides like rules, goes on after a restart, and is sold from when its owner says so."""
+    house = in_python(tmp_path / "mine.py")
+    assert await house.show(0, BTC=9) is None
+    assert house.source.progress == Progress(1, 2)
+    signal = await house.show(1, BTC=11)
+    assert shares(signal) == {"BTC": "0.4"}
+    assert signal.reasoning == "target: BTC"
+    assert house.source.levels == {}
+    house.restart()
+    assert (await house.show(2, BTC=12)).signal_id == signal.signal_id
+    house.source.leaves = True
+    house.now += timedelta(minutes=5)
+    out = await house.cycle()
+    assert (out.targets, out.reasoning) == ({"BTC": 0}, "by_hand: BTC")
+
+
+async def test_a_file_that_is_another_one(tmp_path: Path) -> None:
+    """Nothing is decided by it, in every cycle, until it is the old one again; a file that is gone says so."""
+    path = tmp_path / "mine.py"
+    house = in_python(path)
+    await house.show(0, BTC=9)
+    path.write_text(PYTHON + "# more\n", encoding="utf-8")
+    for number in (1, 2):
+        house.close(number, BTC=11 + number)
+        with pytest.raises(StrategyChanged) as changed:
+            await house.source.fetch([])
+        assert (changed.value.file, changed.value.allowed) == ("mine.py", sha256_of(PYTHON))
+        assert changed.value.found == sha256_of(PYTHON + "# more\n")
+    path.unlink()
+    with pytest.raises(StrategyInvalid, match="no_file"):
+        await house.source.fetch([])
+    path.write_text(PYTHON, encoding="utf-8")
+    assert shares(await house.cycle()) == {"BTC": "0.4"}
+
+
+async def test_a_file_that_changes_while_it_is_read(tmp_path: Path) -> None:
+    """What is read to decide by is looked at too; what was allowed but is no strategy is refused."""
+    path = tmp_path / "mine.py"
+    house = in_python(path, "x = 1\n")
+    house.close(0, BTC=9)
+    with pytest.raises(StrategyInvalid, match="python_no_class"):
+        await house.source.fetch([])
+    with pytest.raises(StrategyChanged):
+        read_rules(replace(house.settings, pinned=Pinned(path, "other")))
+
+
+async def test_a_failure_stays_until_the_next_close(tmp_path: Path) -> None:
+    """It is not run again for the same candle, and what is wanted stays."""
+    house = in_python(tmp_path / "mine.py")
+    await house.show(0, BTC=9)
+    signal = await house.show(1, BTC=11)
+    house.close(2, BTC=13)
+    problems = []
+    for _ in range(2):
+        with pytest.raises(StrategyFailed) as failed:
+            await house.source.fetch([])
+        problems.append(failed.value)
+    assert problems[0] is problems[1]
+    assert "unlucky" in problems[0].told
+    assert house.source.signal is signal
+    assert (await house.show(3, BTC=12)).targets == {"BTC": 0}
+
+
+async def test_other_rules_than_python(tmp_path: Path) -> None:
+    """What they know nothing of is sold first."""
+    house = in_python(tmp_path / "mine.py")
+    await house.show(0, BTC=9)
+    await house.show(1, BTC=11)
+    house.settings = replace(house.settings, text=ABOVE, pinned=None)
+    house.restart()
+    out = await house.show(2, BTC=9)
+    assert (out.targets, out.reasoning) == ({"BTC": 0}, "replaced: BTC")
+    assert read_rules(house.settings).name == "x"
+    assert read_rules(replace(house.settings, pinned=Pinned(tmp_path / "mine.py", sha256_of(PYTHON)))).name == "It"

@@ -6,7 +6,7 @@ import { cashFlows, page } from "./data.js";
 import { h, setText } from "./dom.js";
 import { sign } from "./icons.js";
 import { changeFlow } from "./money.js";
-import { bare, inWords, ON_THE_WAY } from "./wording.js";
+import { bare, because, inWords, ON_THE_WAY } from "./wording.js";
 
 const PAGE = 20;
 const SETTLE = 150;
@@ -213,7 +213,7 @@ export class ActivityCard extends CalvalotCard {
           h("time", { datetime: signal.time, title: format.dateTime(signal.time) }, format.relative(signal.time)),
         ),
         why && h("p", { class: "why" }, why),
-        signal.reasoning && h("p", { class: "reasoning" }, signal.reasoning),
+        signal.reasoning && h("p", { class: "reasoning" }, because(signal.reasoning, this.tell)),
         tags.length > 0 && h("ul", { class: "tags" }, ...tags),
         h("div", { class: "foot" }, signal.confidence === null ? h("span") : this._meter(signal.confidence), unfold),
       ),

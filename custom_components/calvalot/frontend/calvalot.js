@@ -2,12 +2,12 @@
 
 import { ActivityCard } from "./activity.js";
 import { AlertsCard } from "./alerts.js";
+import { later } from "./later.js";
 import { MarketCard } from "./market.js";
 import { PerformanceCard } from "./performance.js";
 import { PlanCard } from "./plan.js";
 import { PortfolioCard } from "./portfolio.js";
 import { PositionsCard } from "./positions.js";
-import { ReportsCard } from "./reports.js";
 import { Strategy } from "./strategy.js";
 import { TileCard } from "./tile.js";
 import { TradeCard } from "./trade.js";
@@ -23,7 +23,8 @@ const CARDS = {
   alerts: AlertsCard,
   performance: PerformanceCard,
   tile: TileCard,
-  reports: ReportsCard,
+  reports: later("reports", async (again) => (await import(`./reports.js${again}`)).ReportsCard),
+  strategies: later("strategies", async (again) => (await import(`./strategies.js${again}`)).StrategiesCard),
 };
 const DOCS = "https://github.com/cashalot/calvalot-homeassistant#dashboard";
 

@@ -14,6 +14,14 @@ const INTEGRATION = "/config/integrations/integration/calvalot";
 const TICK = 10e3;
 const HOME = () => document.querySelector("home-assistant")?.hass;
 
+// What a card is set to, if it can be set to that.
+export function checked(config) {
+  for (const key of ["follower", "title", "period", "sort", "figure"]) {
+    if (config[key] !== undefined && typeof config[key] !== "string") throw new Error(`${key} must be text`);
+  }
+  return config;
+}
+
 export class CalvalotCard extends HTMLElement {
   // `heading` is the key of the title; `build()` makes the content once, `update()` fills it from `this.picture`.
   // `asks` says that a signal which waits is shown first of all.
@@ -42,11 +50,8 @@ export class CalvalotCard extends HTMLElement {
   }
 
   setConfig(config) {
-    for (const key of ["follower", "title", "period", "sort", "figure"]) {
-      if (config[key] !== undefined && typeof config[key] !== "string") throw new Error(`${key} must be text`);
-    }
     const other = this.config?.follower !== config.follower;
-    this.config = config;
+    this.config = checked(config);
     if (this._content) this._build();
     if (other) this._follow();
   }

@@ -12,7 +12,6 @@ export function convert(card) {
   const { word, format, hass, picture, follower } = card;
   const title = `${word("convert").replace(/\s*…$/, "")} · ${picture.title}`;
   const dialog = new Dialog(card, title);
-  card.dialog = dialog;
   const held = [
     ...picture.positions.filter(({ quantity }) => Number(quantity)).map(({ coin, quantity }) => [coin, quantity]),
     [picture.quote, picture.cash],

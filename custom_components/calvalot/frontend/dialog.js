@@ -1,6 +1,7 @@
 // A dialog over the page: a title, something to fill in or to read, buttons.
 
 import { h, setText } from "./dom.js";
+import { refusal } from "./wording.js";
 
 export class Dialog {
   constructor(card, title) {
@@ -18,6 +19,7 @@ export class Dialog {
       this._buttons,
     );
     this.element = h("dialog", { "aria-labelledby": "dialog-title", onclose: () => this._closed() }, this._form);
+    card.dialog = this;
     card.shadowRoot.append(this.element);
     this.element.showModal();
   }
@@ -72,4 +74,19 @@ export class Dialog {
     this.element.remove();
     if (this.card.dialog === this) this.card.dialog = undefined;
   }
+}
+
+// Asks once more whether something is to be done; what it is refused for is shown, else the title is said.
+export function sure(card, title, content, button, send, look = "strong") {
+  const dialog = new Dialog(card, title);
+  const go = async () => {
+    try {
+      await send();
+    } catch (error) {
+      return dialog.refuse(await refusal(card.hass, error));
+    }
+    card.live.textContent = title;
+    dialog.close();
+  };
+  dialog.show(content, [button, go, look], [card.word("cancel")]);
 }

@@ -1,7 +1,7 @@
 // Money in and out, and the way out: dialogs for administrators.
 
 import { act, answer, page } from "./data.js";
-import { Dialog } from "./dialog.js";
+import { Dialog, sure } from "./dialog.js";
 import { h } from "./dom.js";
 import { bare, capital, inWords, ON_THE_WAY, refusal } from "./wording.js";
 
@@ -13,7 +13,6 @@ export function moveMoney(card, kind) {
   const { word, amounts: format, hass, picture, follower } = card;
   const verb = word(kind === "deposit" ? "pay_in" : "withdraw");
   const dialog = new Dialog(card, `${verb} · ${picture.title}`);
-  card.dialog = dialog;
   const amount = h("input", {
     type: "number",
     name: "amount",
@@ -100,7 +99,6 @@ async function sellFirst(card, dialog, data) {
 export function changeFlow(card, flow, renew) {
   const { word, format, hass, follower } = card;
   const dialog = new Dialog(card, `${word(flow.kind)} · ${format.dateTime(flow.at)}`);
-  card.dialog = dialog;
   const known = { amount: String(Math.abs(flow.amount)), note: flow.note, at: localTime(flow.at) };
   const field = (name, options, label = name) => {
     const input = h("input", { name, ...options });
@@ -155,36 +153,22 @@ function localTime(at) {
 // A coin that is not listed any more leaves the book, at its last price or at what its owner says it is worth.
 export function writeOff(card, coin) {
   const { word, amounts: format, hass, picture, follower } = card;
-  const dialog = new Dialog(card, `${word("write_off")} · ${coin}`);
-  card.dialog = dialog;
   const { value } = picture.positions.find((row) => row.coin === coin);
   const worth = value === null || !picture.rate ? null : value * picture.rate;
   const input = h("input", { type: "number", name: "value", min: "0", step: "0.01", inputmode: "decimal" });
-  const send = async () => {
-    const data = { config_entry_id: follower.entry_id, coin, ...(input.value === "" ? {} : { value: input.value }) };
-    try {
-      await act(hass, "write_off", data);
-    } catch (error) {
-      dialog.refuse(await refusal(hass, error));
-      return;
-    }
-    card.live.textContent = `${word("write_off")}: ${coin}`;
-    dialog.close();
-  };
-  dialog.show(
-    [
-      h("p", {}, word("write_off_does", { coin })),
-      h(
-        "label",
-        {},
-        h("span", {}, word("worth")),
-        input,
-        h("small", {}, word("worth_hint", { amount: format.eur(worth) })),
-      ),
-    ],
-    [word("write_off"), send, "danger"],
-    [word("cancel")],
+  const field = h(
+    "label",
+    {},
+    h("span", {}, word("worth")),
+    input,
+    h("small", {}, word("worth_hint", { amount: format.eur(worth) })),
   );
+  const send = () => {
+    const data = { config_entry_id: follower.entry_id, coin, ...(input.value === "" ? {} : { value: input.value }) };
+    return act(hass, "write_off", data);
+  };
+  const content = [h("p", {}, word("write_off_does", { coin })), field];
+  sure(card, `${word("write_off")} · ${coin}`, content, word("write_off"), send, "danger");
 }
 
 // What may be moved: the cash of the portfolio, or what is free in the wallet.
@@ -201,7 +185,6 @@ function free({ word, amounts: format, picture }, kind) {
 export async function sellEverything(card) {
   const { word, hass, picture, follower } = card;
   const dialog = new Dialog(card, `${word("sell_all")} · ${picture.title}`);
-  card.dialog = dialog;
   const data = { config_entry_id: follower.entry_id };
   const ask = async (confirm) => {
     try {

@@ -231,7 +231,7 @@ export class PerformanceCard extends CalvalotCard {
       parts.push(
         h("h3", {}, word("by_source", { day: format.day(since, true) })),
         bars([
-          ...sources.map((each) => [each.name ?? this.tell("setup_own_allocation"), Number(each.contribution)]),
+          ...sources.map((each) => [each.name ?? this.tell(`setup_${each.kind}`), Number(each.contribution)]),
           ...Object.entries(rest).map(([name, value]) => [word(name), Number(value)]),
         ]),
       );

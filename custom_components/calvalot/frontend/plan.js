@@ -8,7 +8,7 @@ import { coin, sign } from "./icons.js";
 import { Shares, same } from "./shares.js";
 import { bare, capital, inWords, refusal } from "./wording.js";
 
-const verb = ({ side }) => (side === "BUY" ? "buy" : "sell");
+const verb = ({ side }) => side.toLowerCase();
 
 export class PlanCard extends CalvalotCard {
   heading = "plan";
@@ -98,7 +98,7 @@ export class PlanCard extends CalvalotCard {
   _which() {
     const own = this.picture.sources.filter(({ kind }) => kind === "allocation");
     const title = ({ name, weight }) =>
-      `${capital(name ?? this.tell("setup_own_allocation"))} · ${this.format.percent(weight, false, 0)}`;
+      `${capital(name ?? this.tell("setup_allocation"))} · ${this.format.percent(weight, false, 0)}`;
     const options = own.map((each) =>
       h("option", { value: each.key, selected: each.key === this._chosen }, title(each)),
     );
@@ -211,7 +211,6 @@ export class PlanCard extends CalvalotCard {
     const { word, amounts: format, picture, _plan: plan } = this;
     const { quote, mode } = picture;
     const dialog = new Dialog(this, word(plan.orders.length ? "trade_plan" : "keep_shares"));
-    this.dialog = dialog;
     const line = (order) =>
       h(
         "li",

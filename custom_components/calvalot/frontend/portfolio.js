@@ -334,8 +334,8 @@ export class PortfolioCard extends CalvalotCard {
     const { word, format, tell } = this;
     if (sources.length === 1 && sources[0].weight === 100)
       return word(`follows_${sources[0].kind}`, { name: sources[0].name });
-    const part = ({ name, weight, paused }) =>
-      `${format.percent(weight, false, 0)} ${name ?? tell("setup_own_allocation")}${paused ? ` (${word("paused")})` : ""}`;
+    const part = ({ name, kind, weight, paused }) =>
+      `${format.percent(weight, false, 0)} ${name ?? tell(`setup_${kind}`)}${paused ? ` (${word("paused")})` : ""}`;
     return sources.map(part).join(" · ");
   }
 

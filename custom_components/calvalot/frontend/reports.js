@@ -2,7 +2,7 @@
 
 import { CalvalotCard } from "./card.js";
 import { answer, deleteReport, exportPath, reports, signed } from "./data.js";
-import { Dialog } from "./dialog.js";
+import { sure } from "./dialog.js";
 import { h, setText } from "./dom.js";
 import { refusal } from "./wording.js";
 
@@ -117,18 +117,10 @@ export class ReportsCard extends CalvalotCard {
     const row = (report) => {
       const open = (text, path) => h("button", { type: "button", class: "act", onclick: () => this._open(path) }, text);
       const remove = () => {
-        const dialog = new Dialog(this, `${word("delete_report")} · ${name(report)}`);
-        this.dialog = dialog;
-        const send = async () => {
-          const { period, language } = report;
-          this._fill(await deleteReport(hass, follower.entry_id, period, language));
-          dialog.close();
-        };
-        dialog.show(
-          [h("p", {}, word("delete_report_sure"))],
-          [word("delete_report"), send, "danger"],
-          [word("cancel")],
-        );
+        const title = `${word("delete_report")} · ${name(report)}`;
+        const send = async () =>
+          this._fill(await deleteReport(hass, follower.entry_id, report.period, report.language));
+        sure(this, title, [h("p", {}, word("delete_report_sure"))], word("delete_report"), send, "danger");
       };
       return h(
         "li",

@@ -56,6 +56,15 @@ export class Strategy extends HTMLElement {
         ...(hass.user?.is_admin ? [section([card("reports", id)], 2)] : []),
       ]),
     };
+    const strategies = {
+      title: word("strategies"),
+      path: "strategies",
+      type: "sections",
+      max_columns: 2,
+      sections: list.map(({ entry_id: id, title }) =>
+        section([card("strategies", id, list.length > 1 ? { title: `${word("strategies")} · ${title}` } : {})], 2),
+      ),
+    };
     const pages = list.map((follower, index) => pageOf(follower, index, list.length === 1));
     // Each in a column of its own, one below the other on a phone.
     const trade = {
@@ -67,7 +76,7 @@ export class Strategy extends HTMLElement {
         section([card("trade", id, list.length > 1 ? { title: `${word("trade")} · ${title}` } : {})]),
       ),
     };
-    if (list.length === 1) return { title: "Calv-a-lot", views: [...pages, trade, performance, market] };
+    if (list.length === 1) return { title: "Calv-a-lot", views: [...pages, trade, strategies, performance, market] };
     const overview = {
       title: word("overview"),
       path: "portfolio",
@@ -75,7 +84,7 @@ export class Strategy extends HTMLElement {
       max_columns: Math.min(list.length, 3),
       sections: list.map(({ entry_id: id }) => section([card("portfolio", id), card("positions", id)])),
     };
-    return { title: "Calv-a-lot", views: [overview, ...pages, trade, performance, market] };
+    return { title: "Calv-a-lot", views: [overview, ...pages, trade, strategies, performance, market] };
   }
 
   static getCreateSuggestions() {

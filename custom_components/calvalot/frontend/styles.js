@@ -44,7 +44,6 @@ button:disabled { cursor: default; opacity: 0.55; }
 .chips { display: flex; flex-wrap: wrap; gap: 6px; }
 .chip { display: inline-flex; align-items: center; gap: 6px; padding: 3px 10px; border-radius: 999px; background: var(--soft); font-size: 12px; line-height: 18px; white-space: nowrap; }
 .chip::before { content: ""; width: 8px; height: 8px; border-radius: 50%; background: var(--dot, var(--disabled-color, #bdbdbd)); }
-.chip.plain::before { display: none; }
 .chip.good { --dot: var(--success-color, #43a047); }
 .chip.bad { --dot: var(--error-color, #db4437); }
 .chip.warn { --dot: var(--warning-color, #ffa600); }
@@ -227,8 +226,8 @@ tfoot td small { font-weight: 400; }
 .remove { width: 36px; height: 36px; border-radius: 50%; font-size: 20px; color: var(--quiet); } .remove:hover { background: var(--soft); }
 .share-sum { font-weight: 500; padding-top: 8px; border-top: 2px solid var(--divider-color); }
 .tools { display: flex; flex-wrap: wrap; gap: 8px; align-items: center; padding-top: 10px; } .add { display: flex; gap: 8px; } .add input { width: 12em; }
-.allocation :is(input:not([type="range"]), select), .money select, dialog textarea { font: inherit; min-height: 36px; padding: 4px 10px; border-radius: 10px; border: 1px solid var(--secondary-text-color); background: var(--ha-card-background, var(--card-background-color, #fff)); color: var(--primary-text-color); color-scheme: light dark; min-width: 0; }
-dialog textarea { width: 100%; font-family: var(--code-font-family, monospace); resize: vertical; }
+.allocation :is(input:not([type="range"]), select), .money select, textarea { font: inherit; min-height: 36px; padding: 4px 10px; border-radius: 10px; border: 1px solid var(--secondary-text-color); background: var(--ha-card-background, var(--card-background-color, #fff)); color: var(--primary-text-color); color-scheme: light dark; min-width: 0; }
+textarea { width: 100%; font-family: var(--code-font-family, monospace); resize: vertical; }
 .plan-table .coin { width: 26px; height: 26px; } .plan-table .order { white-space: normal; } .plan-table td small { white-space: nowrap; }
 @container (max-width: 520px) {
   .plan-table thead { position: absolute; clip-path: inset(50%); }
@@ -254,6 +253,8 @@ dialog textarea { width: 100%; font-family: var(--code-font-family, monospace); 
 .ticker .closed { color: var(--up); font-weight: 500; background: color-mix(in srgb, var(--success-color, #43a047) 12%, transparent); } .ticker li span:nth-child(n+4) { text-align: right; }
 @container (max-width: 640px) { .market-below { grid-template-columns: minmax(0, 1fr); } .candles { height: 240px; } .picks .periods button { padding: 0 7px; } .ticker li { grid-template-columns: 5.2em 3em 2.6em minmax(0, 1fr) auto; gap: 4px; } }
 
+summary { cursor: pointer; padding: 8px 0; font-weight: 500; }
+
 /* Trade */
 .order-form { display: grid; gap: 12px; } .order-form label { display: grid; gap: 4px; font-size: 13px; color: var(--quiet); min-width: 0; }
 .pair { display: grid; grid-template-columns: 1fr 1fr; gap: 12px; align-items: end; } .order-form :is(input, select) { width: 100%; font-size: 16px; }
@@ -270,7 +271,7 @@ dialog h2 { font-size: 18px; line-height: 24px; }
 dialog label { display: grid; gap: 4px; font-size: 13px; color: var(--quiet); }
 dialog :is(input, select) { font: inherit; font-size: 16px; padding: 10px 12px; border-radius: 10px; border: 1px solid var(--secondary-text-color); background: transparent; color: var(--primary-text-color); color-scheme: light dark; width: 100%; }
 dialog small { font-size: 12px; }
-dialog .buttons { display: flex; flex-wrap: wrap; justify-content: flex-end; gap: 8px; }
+dialog .buttons, form .buttons, section .buttons { display: flex; flex-wrap: wrap; gap: 8px; } dialog .buttons { justify-content: flex-end; }
 .mode-line { padding: 8px 12px; border-radius: 10px; border: 1px dashed var(--secondary-text-color); } .mode-line.live { border: 1px solid var(--live); color: var(--live); font-weight: 500; }
 .rows li { display: flex; justify-content: space-between; gap: 12px; padding: 5px 0; border-top: 1px solid var(--divider-color); } .rows b { font-weight: 500; } .rows span { text-align: right; }
 .sum { font-weight: 500; font-size: 16px; }

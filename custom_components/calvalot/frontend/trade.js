@@ -2,7 +2,7 @@
 
 import { CalvalotCard } from "./card.js";
 import { act, answer } from "./data.js";
-import { Dialog } from "./dialog.js";
+import { Dialog, sure } from "./dialog.js";
 import { h, setText } from "./dom.js";
 import { coin } from "./icons.js";
 import { refusal } from "./wording.js";
@@ -10,7 +10,7 @@ import { refusal } from "./wording.js";
 const FEE = 0.001;
 // Where the sliders of take profit and stop loss end, in %; more can be typed.
 const MOST = 30;
-const verb = ({ side }) => (side === "BUY" ? "buy" : "sell");
+const verb = ({ side }) => side.toLowerCase();
 
 export class TradeCard extends CalvalotCard {
   heading = "trade";
@@ -189,7 +189,6 @@ export class TradeCard extends CalvalotCard {
     }
     const { quote } = order;
     const dialog = new Dialog(this, `${word(verb(order))} ${order.coin}`);
-    this.dialog = dialog;
     const money = (amount, eur) => [format.amount(amount, quote), eur && format.eur(eur)].filter(Boolean).join(" · ");
     const row = (name, value) => h("li", {}, h("b", {}, word(name)), h("span", {}, value));
     const level = (name) => {
@@ -288,21 +287,9 @@ export class TradeCard extends CalvalotCard {
 
   _sure(title, text, button, service, data, fields = []) {
     const { word, hass, follower, picture } = this;
-    const dialog = new Dialog(this, title);
-    this.dialog = dialog;
-    const send = async () => {
-      try {
-        await act(hass, service, { config_entry_id: follower.entry_id, ...data() });
-      } catch (error) {
-        return dialog.refuse(await refusal(hass, error));
-      }
-      this.live.textContent = title;
-      dialog.close();
-    };
-    dialog.show(
-      [h("p", { class: `mode-line ${picture.mode}` }, word(`order_${picture.mode}`)), h("p", {}, text), ...fields],
-      [button, send, "strong"],
-      [word("cancel")],
+    const mode = h("p", { class: `mode-line ${picture.mode}` }, word(`order_${picture.mode}`));
+    sure(this, title, [mode, h("p", {}, text), ...fields], button, () =>
+      act(hass, service, { config_entry_id: follower.entry_id, ...data() }),
     );
   }
 

@@ -77,3 +77,13 @@ export const inWords = (reason, tell, quote) =>
       .map(([words, coins]) => (coins.length ? tell("logbook_of", { reason: words, coins: coins.join(", ") }) : words))
       .join("; "),
   );
+
+// Why a strategy wants something else, in words; the reasoning of anybody else is told as it is.
+export function because(reasoning, tell) {
+  const parts = (reasoning ?? "").split("; ").map((part) => {
+    const [code, coins = ""] = part.split(": ");
+    const reason = NAMES.test(coins) && tell(`reason_because_${code}`);
+    return reason && tell("logbook_of", { reason, coins });
+  });
+  return parts.every(Boolean) ? capital(parts.join("; ")) : reasoning;
+}

@@ -89,7 +89,7 @@ class AlertsType(SourceType):
     hidden = frozenset({"rebalance_threshold", "entry_jitter", "silence_alert", "push", "push_url"})
 
     @override
-    def form(self, *, stored: bool) -> vol.Schema:
+    def form(self, *, stored: bool, found: Collection[str] = ()) -> vol.Schema:
         """With a box for a new address and token, where there are some."""
         numbers = {number.key: (number.marker, number.selector("")) for number in NUMBERS}
         allow = SelectSelector(

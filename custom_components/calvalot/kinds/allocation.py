@@ -103,7 +103,7 @@ class AllocationType(SourceType):
     hidden = frozenset({"rebalance_threshold", "max_signal_age", "entry_jitter", "silence_alert", "push", "push_url"})
 
     @override
-    def form(self, *, stored: bool) -> vol.Schema:
+    def form(self, *, stored: bool, found: Collection[str] = ()) -> vol.Schema:
         """The same whether it is stored or not."""
         numbers = {number.key: (number.marker, number.selector("")) for number in NUMBERS}
         when = SelectSelector(
@@ -151,7 +151,7 @@ class AllocationType(SourceType):
     @override
     async def name(self, hass: HomeAssistant, data: Mapping[str, Any]) -> str:
         """That it is the owner's own."""
-        return await async_text(hass, "setup_own_allocation")
+        return await async_text(hass, "setup_allocation")
 
     @override
     async def first_signal(self, hass: HomeAssistant, stored: Fields, coins: Collection[str]) -> Signal | None:

@@ -43,8 +43,12 @@ class SourceType(ABC):
     alone: ClassVar[bool] = False
 
     @abstractmethod
-    def form(self, *, stored: bool) -> vol.Schema:
-        """Form of its step; `stored`: an entry has it already."""
+    def form(self, *, stored: bool, found: Collection[str] = ()) -> vol.Schema:
+        """Form of its step; `stored`: an entry has it already. `found` is what there is to choose from."""
+
+    async def found(self, hass: HomeAssistant, options: Mapping[str, Any]) -> Collection[str]:  # noqa: ARG002
+        """What there is to choose from, with what is chosen already."""
+        return ()
 
     @abstractmethod
     async def check(self, hass: HomeAssistant, known: Fields, user_input: Mapping[str, Any]) -> Fields:

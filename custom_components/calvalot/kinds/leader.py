@@ -25,7 +25,7 @@ class LeaderType(SourceType):
     secrets = (CONF_SIGNAL_SECRET,)
 
     @override
-    def form(self, *, stored: bool) -> vol.Schema:
+    def form(self, *, stored: bool, found: Collection[str] = ()) -> vol.Schema:
         """A secret that is stored may be left empty."""
         secret = vol.Optional if stored else vol.Required
         return vol.Schema({vol.Required(CONF_LEADER_URL): URL_FIELD, secret(CONF_SIGNAL_SECRET): PASSWORD_FIELD})

@@ -22,7 +22,7 @@ class ManualType(SourceType):
     )
 
     @override
-    def form(self, *, stored: bool) -> vol.Schema:
+    def form(self, *, stored: bool, found: Collection[str] = ()) -> vol.Schema:
         """Without a field."""
         return vol.Schema({})
 

@@ -3,7 +3,6 @@
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
 from typing import Any, Final, override
 
 from homeassistant.config_entries import ConfigEntry
@@ -21,10 +20,24 @@ from homeassistant.util import dt as dt_util
 import voluptuous as vol
 
 from ..actions import Action, coin_code
-from ..const import CONF_QUOTE_ASSET, DEFAULT_COINS, DEFAULT_QUOTE_ASSET, DOMAIN
+from ..const import CONF_ALLOW_PYTHON, CONF_QUOTE_ASSET, DEFAULT_COINS, DEFAULT_QUOTE_ASSET, DOMAIN
 from ..form_input import InvalidInput
 from ..forms import Number, async_ranges, errors_of
 from ..market import async_market
+from ..python_strategies import (
+    CONF_PARAMETERS,
+    CONF_RULES,
+    CONF_SHA256,
+    CONF_STRATEGY,
+    CONF_TIME_FRAME,
+    async_pinned,
+    async_problem,
+    async_script,
+    async_try,
+    pinned_of,
+    script_parameters,
+    strategies_folder,
+)
 from ..selectors import choice, coin_list
 from ..settings import amount, coin_codes
 from ..texts import async_text, figure
@@ -35,31 +48,44 @@ from ..trading.market.history import closed_candles
 from ..trading.responses import Json, iso
 from ..trading.signal import SourceKind
 from ..trading.sources.state import SourceState
-from ..trading.sources.strategy import ReadCandles, StrategySettings, StrategySource
+from ..trading.sources.strategy import StrategySource
+from ..trading.sources.strategy_settings import (
+    ReadCandles,
+    StrategyChanged,
+    StrategyInvalid,
+    StrategySettings,
+    read_rules,
+)
 from ..trading.strategies.document import InvalidStrategy
 from ..trading.strategies.evaluator import Evaluator
-from ..trading.strategies.library import READY_MADE, strategy_text
+from ..trading.strategies.library import READY_MADE, own_files, strategy_text
 from ..trading.strategies.reader import read_strategy
+from ..trading.strategies.script import ENDING as SCRIPT_ENDING, Script, sha256_of
+from ..trading.strategies.script_evaluator import StrategyFailed
 from ..trading.strategies.sentence import Sentences
 from ..trading.strategies.tree import Strategy
 from .base import Fields, SourceType
 
 CONF_COIN: Final = "coin"
-CONF_STRATEGY: Final = "strategy"
-CONF_TIME_FRAME: Final = "time_frame"
 CONF_SHARE: Final = "share"
 CONF_FROM: Final = "from"
 CONF_UNTIL: Final = "until"
-CONF_PARAMETERS: Final = "parameters"
-# The text as it was when its owner chose it: what happens to the file later changes nothing.
-CONF_RULES: Final = "rules"
+ATTR_LANGUAGE: Final = "language"
+
+# How many of the last trades are looked through for those of a strategy's coins, and how many of them are told.
+TRADES_READ: Final = 200
+TRADES_TOLD: Final = 10
 
 NUMBERS: Final = (Number(key=CONF_SHARE, default=100, minimum=1, maximum=100, unit="%"),)
 
 
-def strategies_folder(hass: HomeAssistant) -> Path:
-    """Where the owner's own strategies lie."""
-    return Path(hass.config.path(DOMAIN, "strategies"))
+class _Names(SelectSelector):
+    """Shows names; whether there still is such a file is seen when the form is checked, and said in words."""
+
+    @override
+    def __call__(self, data: Any) -> str:
+        """Any name."""
+        return str(data)
 
 
 class StrategyType(SourceType):
@@ -69,11 +95,9 @@ class StrategyType(SourceType):
     hidden = frozenset({"entry_jitter", "silence_alert", "push", "push_url"})
 
     @override
-    def form(self, *, stored: bool) -> vol.Schema:
+    def form(self, *, stored: bool, found: Collection[str] = ()) -> vol.Schema:
         """The same whether it is stored or not."""
-        strategies = SelectSelector(
-            SelectSelectorConfig(options=[*READY_MADE], custom_value=True, translation_key=CONF_STRATEGY)
-        )
+        strategies = _Names(SelectSelectorConfig(options=[*READY_MADE, *found], translation_key=CONF_STRATEGY))
         (share,) = NUMBERS
         return vol.Schema(
             {
@@ -88,6 +112,13 @@ class StrategyType(SourceType):
         )
 
     @override
+    async def found(self, hass: HomeAssistant, options: Mapping[str, Any]) -> Collection[str]:
+        """The owner's own files, and the one that is chosen."""
+        files = await hass.async_add_executor_job(own_files, strategies_folder(hass))
+        chosen = options.get(CONF_STRATEGY)
+        return files if chosen is None or chosen in {*files, *READY_MADE} else (*files, chosen)
+
+    @override
     async def check(self, hass: HomeAssistant, known: Fields, user_input: Mapping[str, Any]) -> Fields:
         """Read the rules, and see that what was chosen fits them. Raises InvalidInput."""
         coins = coin_codes(user_input[CONF_COIN])
@@ -99,15 +130,20 @@ class StrategyType(SourceType):
         if begin and end and end < begin:
             raise InvalidInput({CONF_UNTIL: "until_before_from"})
         name = str(user_input[CONF_STRATEGY]).strip()
+        options = {
+            CONF_COIN: [*coins],
+            CONF_STRATEGY: name,
+            CONF_SHARE: user_input[CONF_SHARE],
+            CONF_FROM: begin,
+            CONF_UNTIL: end,
+        }
+        if name.endswith(SCRIPT_ENDING):
+            return Fields(options={**options, **await async_pinned(hass, name, coins, known.options, user_input)})
         text, strategy = await _read(hass, name)
         return Fields(
             options={
-                CONF_COIN: [*coins],
-                CONF_STRATEGY: name,
+                **options,
                 CONF_TIME_FRAME: user_input.get(CONF_TIME_FRAME) or strategy.time_frame.value,
-                CONF_SHARE: user_input[CONF_SHARE],
-                CONF_FROM: begin,
-                CONF_UNTIL: end,
                 CONF_PARAMETERS: _parameters(hass, strategy, user_input.get(CONF_PARAMETERS)),
                 CONF_RULES: text,
             }
@@ -121,6 +157,7 @@ class StrategyType(SourceType):
         return StrategySource(
             StrategySettings(
                 text=options[CONF_RULES],
+                pinned=pinned_of(hass, options),
                 coins=tuple(options[CONF_COIN]),
                 frame=TimeFrame(options[CONF_TIME_FRAME]),
                 share=amount(options[CONF_SHARE]) / HUNDRED,
@@ -153,7 +190,8 @@ class StrategyType(SourceType):
     @override
     def shown(self, stored: Fields) -> Mapping[str, Any]:
         """With the rules: other ones are another strategy, though the form shows their name only."""
-        return {**super().shown(stored), CONF_RULES: stored.options.get(CONF_RULES)}
+        rules = {key: stored.options.get(key) for key in (CONF_RULES, CONF_SHA256)}
+        return {**super().shown(stored), **rules}
 
     @override
     def actions(self) -> tuple[Action, ...]:
@@ -168,39 +206,43 @@ class StrategyType(SourceType):
                     vol.Optional(CONF_COIN, default=list): vol.All(cv.ensure_list, [coin_code]),
                     vol.Optional(CONF_TIME_FRAME): vol.In([frame.value for frame in TimeFrame]),
                     vol.Optional(CONF_PARAMETERS, default=dict): dict,
+                    vol.Optional(CONF_ALLOW_PYTHON, default=False): cv.boolean,
+                    vol.Optional(ATTR_LANGUAGE): cv.string,
                 },
                 admin=False,
+                admin_with=CONF_ALLOW_PYTHON,
             ),
-            Action("get_strategies", _get_strategies, admin=False),
+            Action("get_strategies", _get_strategies, {vol.Optional(ATTR_LANGUAGE): cv.string}, admin=False),
         )
 
 
-async def async_problem(hass: HomeAssistant, problem: InvalidStrategy) -> str:
-    """Why a strategy is refused, in Home Assistant's language."""
-    texts = await async_get_translations(hass, hass.config.language, "exceptions", {DOMAIN})
-    key = f"component.{DOMAIN}.exceptions.strategy_{problem.key}.message"
-    return texts[key].format_map(problem.placeholders)
-
-
-async def _sentences(hass: HomeAssistant) -> Sentences:
-    """What says strategies in Home Assistant's language."""
-    texts = await async_get_translations(hass, hass.config.language, "common", {DOMAIN})
+async def async_sentences(hass: HomeAssistant, language: str | None = None) -> Sentences:
+    """What says strategies in a language, else in Home Assistant's."""
+    language = language or hass.config.language
+    texts = await async_get_translations(hass, language, "common", {DOMAIN})
     start = f"component.{DOMAIN}.common."
-    return Sentences(hass.config.language, {key.removeprefix(start): text for key, text in texts.items()})
+    return Sentences(language, {key.removeprefix(start): text for key, text in texts.items()})
 
 
 async def _check_strategy(hass: HomeAssistant, _entry: ConfigEntry[Any], data: Mapping[str, Any]) -> Json:
+    return await async_check(hass, data)
+
+
+async def async_check(hass: HomeAssistant, data: Mapping[str, Any]) -> Json:
     """Whether rules, or a strategy by its name, can be used, and what they say; else why not, and where."""
     try:
         name, folder = data.get(CONF_STRATEGY, ""), strategies_folder(hass)
+        if name.endswith(SCRIPT_ENDING):
+            return await _check_script(hass, name, data)
         text: str = data.get(CONF_RULES, "") or await hass.async_add_executor_job(strategy_text, name, folder)
         strategy = await hass.async_add_executor_job(read_strategy, text)
         chosen = _parameters(hass, strategy, data[CONF_PARAMETERS])
     except InvalidStrategy as err:
         where = {"line": err.line or None, "column": err.column or None}
-        return {"valid": False, "problem": await async_problem(hass, err), **where}
+        return {"valid": False, "problem": await async_problem(hass, err, data.get(ATTR_LANGUAGE)), **where}
     except InvalidInput as err:
-        texts = await async_get_translations(hass, hass.config.language, "config", {DOMAIN})
+        language = data.get(ATTR_LANGUAGE) or hass.config.language
+        texts = await async_get_translations(hass, language, "config", {DOMAIN})
         said = texts[f"component.{DOMAIN}.config.error.{err.errors[CONF_PARAMETERS]}"]
         return {"valid": False, "problem": said.format_map(err.placeholders), "line": None, "column": None}
     coins = tuple(data[CONF_COIN])
@@ -209,27 +251,60 @@ async def _check_strategy(hass: HomeAssistant, _entry: ConfigEntry[Any], data: M
     return {
         "valid": True,
         "name": strategy.name,
-        "sentence": (await _sentences(hass)).say(strategy, coins, frame, chosen),
+        "sentence": (await async_sentences(hass, data.get(ATTR_LANGUAGE))).say(strategy, coins, frame, chosen),
         "time_frame": frame.value,
         "parameters": strategy.values(chosen),
         "warm_up": evaluator.warm_up,
+        "rules": text,
     }
 
 
-async def _get_strategies(hass: HomeAssistant, entry: ConfigEntry[Any], _data: Mapping[str, Any]) -> Json:
+async def _check_script(hass: HomeAssistant, name: str, data: Mapping[str, Any]) -> Json:
+    """The same of a file in Python, which is tried only where that is allowed. Raises InvalidStrategy, InvalidInput."""
+    script = await async_script(hass, name)
+    coins = tuple(data[CONF_COIN])
+    frame = TimeFrame(data.get(CONF_TIME_FRAME, script.time_frame))
+    chosen = script_parameters(script, data[CONF_PARAMETERS])
+    if data[CONF_ALLOW_PYTHON]:
+        await async_try(hass, script, coins or ("BTC",), frame, chosen)
+    words = await async_sentences(hass, data.get(ATTR_LANGUAGE))
+    return {
+        "valid": True,
+        "name": script.name,
+        "sentence": words.script(name, coins, frame),
+        "time_frame": frame.value,
+        "parameters": script.values(chosen),
+        "warm_up": script.count,
+        "rules": script.text,
+        CONF_SHA256: sha256_of(script.text),
+        "tried": data[CONF_ALLOW_PYTHON],
+    }
+
+
+async def _get_strategies(hass: HomeAssistant, entry: ConfigEntry[Any], data: Mapping[str, Any]) -> Json:
     """The strategies of a portfolio: what each says, how far its indicators are, what it wants and why."""
     states = [
         (state, state.source) for state in entry.runtime_data.engine.members if isinstance(state.source, StrategySource)
     ]
-    words, paused = await _sentences(hass), entry.runtime_data.settings.paused_sources
+    engine = entry.runtime_data.engine
+    words = await async_sentences(hass, data.get(ATTR_LANGUAGE))
+    paused, alone = engine.settings.paused_sources, len(engine.members) == 1
+    trades = await engine.queries.trades(TRADES_READ) if states else []
     return {
         "strategies": [
             {
                 **await hass.async_add_executor_job(_told, state, source, words),
-                "paused": state.key in paused,
+                "failure": (
+                    await async_problem(hass, state.problem.reason, data.get(ATTR_LANGUAGE))
+                    if isinstance(state.problem, StrategyFailed)
+                    else None
+                ),
+                "paused": state.key in paused or (alone and engine.snapshot.paused),
+                "trades": [trade for trade in trades if trade["coin"] in source.settings.coins][:TRADES_TOLD],
             }
             for state, source in states
-        ]
+        ],
+        "ready_made": [*READY_MADE],
     }
 
 
@@ -237,10 +312,14 @@ def _told(state: SourceState, source: StrategySource, words: Sentences) -> Json:
     """One strategy as it is now."""
     settings, progress, signal = source.settings, source.progress, source.signal
     told: Json = {"source": state.key, "name": None, "sentence": None}
-    with suppress(InvalidStrategy):
-        strategy = read_strategy(settings.text)
-        said = words.say(strategy, settings.coins, settings.frame, settings.parameters)
-        told |= {"name": strategy.name, "sentence": said}
+    with suppress(StrategyInvalid, StrategyChanged):
+        match read_rules(settings).read:
+            case Script() as read:
+                file = settings.pinned.path.name if settings.pinned else ""
+                said = words.script(file, settings.coins, settings.frame)
+            case read:
+                said = words.say(read, settings.coins, settings.frame, settings.parameters)
+        told |= {"name": read.name, "sentence": said}
     return told | {
         "coins": list(settings.coins),
         "time_frame": settings.frame.value,

@@ -84,7 +84,7 @@ class Figures:
 class SourceFigures:
     """One source: its weight and what it wants of its own part, as fractions; `connected` None where it is not asked.
 
-    One that is `stale` was not heard for too long.
+    One that is `stale` was not heard for too long; one that is `lost` failed several times in a row.
     """
 
     key: str
@@ -94,6 +94,7 @@ class SourceFigures:
     stale: bool = False
     connected: bool | None = None
     problem: SourceError | None = None
+    lost: bool = False
     targets: Mapping[str, Decimal] | None = None
 
 

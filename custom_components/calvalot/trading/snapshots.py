@@ -259,6 +259,7 @@ class SnapshotBuilder:
             stale=part is not None and part.is_stale,
             connected=source.connected,
             problem=source.problem,
+            lost=source.is_lost,
             targets=part.shares if part else source.source.targets,
         )
 

@@ -7,9 +7,9 @@ import os
 from pathlib import Path
 import re
 import subprocess
-import sys
 from typing import Literal
 
+from ..apart import command, search_path
 from .document import Document, to_text
 from .page import page
 from .spans import Span, span_of
@@ -56,14 +56,10 @@ def write(folder: Path, span: Span, document: Document) -> None:
 
 def write_apart(folder: Path, span: Span, document: Document) -> None:
     """The same in a process of its own, which nobody shares an interpreter with; synchronous. Raises OSError."""
-    package = Path(__file__).parents[1]
-    # What can be imported here can be there, and the package last: no module beside it hides one of Python's own.
-    found = os.pathsep.join([*sys.path, str(package.parent)])
-    run = f"import sys; from {package.name}.reports.job import main; main(sys.argv[1:], sys.stdin.read())"
     done = subprocess.run(  # noqa: S603  # this Python, on a file of ours
-        [sys.executable, "-P", "-c", run, str(folder), span.name],
+        command("reports.job", str(folder), span.name),
         input=to_text(document),
-        env={**os.environ, "PYTHONPATH": found, "PYTHONUTF8": "1"},
+        env={**os.environ, **search_path()},
         capture_output=True,
         encoding="utf-8",
         timeout=TIMEOUT,

@@ -75,6 +75,11 @@ class SourceState:
         return min(filter(None, (self.turn, own)), default=None)
 
     @property
+    def is_lost(self) -> bool:
+        """Whether it failed several times in a row."""
+        return self._failed >= LOST_AFTER
+
+    @property
     def goes_stale(self) -> bool:
         """Whether it is to be heard from time to time."""
         return self.source.remote
@@ -218,7 +223,7 @@ class SourceState:
 
     def _recover(self) -> None:
         if self.source.remote:
-            if self._failed >= LOST_AFTER:
+            if self.is_lost:
                 self._events.alert(f"{self.source.kind}_back")
             self.connected = True
         self._failed = 0

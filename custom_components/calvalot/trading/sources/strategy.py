@@ -5,23 +5,20 @@ indicators are computed anew from candles of the past, which gives the same as i
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, localcontext
 import json
 from typing import Any
 
 from ..decimals import EXACT, HUNDRED, ONE, ZERO
-from ..errors import ExchangeError, SourceError
-from ..market.candles import Candle, TimeFrame
+from ..errors import ExchangeError
+from ..market.candles import Candle
 from ..signal import Signal, SourceKind
-from ..strategies.document import InvalidStrategy
-from ..strategies.evaluator import Decision, Evaluator, Levels, State
-from ..strategies.reader import read_strategy
-from ..strategies.tree import Strategy
+from ..strategies.evaluator import BY_HAND, Decider, Decision, Levels, State
 from ..wants import Allocation, from_text, to_text
 from .base import Moment
+from .strategy_settings import NoCandles, Progress, ReadCandles, StrategySettings, read_rules, see_that_it_is
 
 # Seconds after a close before its candle is asked for, between two looks for one that is late, and after which it is not waited for.
 GRACE = 2
@@ -32,48 +29,12 @@ MADE_UP = 5000
 # Why everything is sold when a strategy is over, or another one has taken its place.
 OVER, REPLACED = "over", "replaced"
 
-# Closed candles of a coin that opened from one time to before another (Unix seconds), oldest first. Raises ExchangeError.
-type ReadCandles = Callable[[str, TimeFrame, int, int], Awaitable[Sequence[Candle]]]
-
-
-class StrategyInvalid(SourceError):
-    """The rules cannot be read, or not with these parameters."""
-
-    key = "strategy_invalid"
-
-
-class NoCandles(SourceError):
-    """The exchange does not give the candles that are needed."""
-
-    key = "no_candles"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StrategySettings:
-    """A strategy's `text` with what was chosen for its parameters; `share` is the part of what its source decides on (a fraction).
-
-    It decides from `begin` to before `end` (UTC), where such are given, and sells what it holds at the end.
-    """
-
-    text: str
-    coins: tuple[str, ...]
-    frame: TimeFrame
-    share: Decimal = ONE
-    begin: datetime | None = None
-    end: datetime | None = None
-    parameters: Mapping[str, float] = field(default_factory=dict[str, float])
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far its indicators are: so many candles of those that are needed."""
-
-    count: int
-    needed: int
-
 
 class StrategySource:
-    """The strategy with its settings; `read` gives it candles, and `clock` says what time it is."""
+    """The strategy with its settings; `read` gives it candles, and `clock` says what time it is.
+
+    `leaves`: its owner wants everything sold that it holds, with its next decision.
+    """
 
     kind = SourceKind.STRATEGY
     remote = False
@@ -84,19 +45,22 @@ class StrategySource:
         self._settings = settings
         self._read = read
         self._clock = clock
-        self._evaluator: Evaluator | None = None
+        self._evaluator: Decider | None = None
         self._next = 0
         self._waits = False
         self._decisions: list[Decision] = []
         self._signal: Signal | None = None
         self._is_told = False
         self._manner = ""
+        self.leaves = False
         self.memory: str | None = None
 
     async def fetch(self, coins: Collection[str]) -> None:  # noqa: ARG002  # its own coins are what it looks at
-        """Look at the candles that have closed. Raises StrategyInvalid, NoCandles."""
+        """Look at the candles that have closed. Raises StrategyInvalid, StrategyChanged, StrategyFailed, NoCandles."""
         now = self._clock()
         self._recall()
+        if self._settings.pinned:
+            await asyncio.to_thread(see_that_it_is, self._settings)
         if not self._is_time(now):
             return
         if self._evaluator is None:
@@ -107,18 +71,12 @@ class StrategySource:
         self._waits = False
         last = min(until - seconds, evaluator.state.last or until)
         begin = self._next or evaluator.start(max(last, until - MADE_UP * seconds))
-        if begin >= until:
-            return
-        try:
-            read = await asyncio.gather(
-                *(self._read(coin, self._settings.frame, begin, until) for coin in self._settings.coins)
-            )
-        except ExchangeError as err:
-            raise NoCandles(f"the candles cannot be had: {err}") from err
-        shown = self._joined(dict(zip(self._settings.coins, read, strict=True)), now)
-        if shown:
-            self._decisions += await asyncio.to_thread(_shown, evaluator, shown, seconds)
-            self._next = max(shown) + seconds
+        shown = await self._read_from(begin, until, now) if begin < until else {}
+        if shown or evaluator.is_behind:
+            self._next = max(shown, default=begin - seconds) + seconds
+            self._decisions += await asyncio.to_thread(evaluator.advance, shown)
+        elif evaluator.problem:
+            raise evaluator.problem
 
     def decide(self, moment: Moment) -> Signal | None:
         """What it wants now; the same signal until it wants something else."""
@@ -128,7 +86,8 @@ class StrategySource:
             at = int(moment.now.timestamp())
             over = self._settings.end is not None and moment.now >= self._settings.end
             prices = {coin: float(price) for coin, price in moment.prices.items()}
-            last = evaluator.leave(at, OVER) if over else evaluator.watch(prices, at)
+            sells, self.leaves = over or self.leaves, False
+            last = evaluator.leave(at, OVER if over else BY_HAND) if sells else evaluator.watch(prices, at)
             self._decisions += [last] if last else []
             if self._decisions and not (moment.weights is None and any(each.bought for each in self._decisions)):
                 self._signal = self._said(self._decisions, moment)
@@ -188,21 +147,26 @@ class StrategySource:
             settings.end is None or now < settings.end or self._evaluator is None
         )
 
-    def _begin(self) -> Evaluator:
-        """The evaluator where it stopped, or anew. Raises StrategyInvalid."""
-        settings = self._settings
-        try:
-            strategy = read_strategy(settings.text)
-        except InvalidStrategy as err:
-            raise StrategyInvalid(f"the strategy cannot be read: {err}") from err
+    def _begin(self) -> Decider:
+        """What decides, where it stopped, or anew. Raises StrategyInvalid, StrategyChanged."""
         known = self._known()
         state = State.from_json(json.dumps(known["state"])) if known.get("state") else State()
-        if known.get("manner", _manner(strategy)) != _manner(strategy):
+        rules = read_rules(self._settings)
+        if known.get("manner", rules.manner) != rules.manner:
             # Other rules know nothing of how the coins stand.
             self._decisions = [_sold(state)] if any(stand.share for stand in state.stands.values()) else []
             state = State()
-        self._manner = _manner(strategy)
-        return Evaluator(strategy, settings.coins, settings.frame, settings.parameters, state)
+        self._manner = rules.manner
+        return rules.decider(self._settings, state)
+
+    async def _read_from(self, begin: int, until: int, now: datetime) -> dict[int, dict[str, Candle]]:
+        """Candles of its coins by when they opened. Raises NoCandles."""
+        settings = self._settings
+        try:
+            read = await asyncio.gather(*(self._read(coin, settings.frame, begin, until) for coin in settings.coins))
+        except ExchangeError as err:
+            raise NoCandles(f"the candles cannot be had: {err}") from err
+        return self._joined(dict(zip(settings.coins, read, strict=True)), now)
 
     def _joined(self, read: Mapping[str, Sequence[Candle]], now: datetime) -> dict[int, dict[str, Candle]]:
         """Candles by when they opened, in order, up to the first time of which one may still come."""
@@ -259,7 +223,7 @@ class StrategySource:
                 reasoning=said["reasoning"],
             )
 
-    def _remember(self, evaluator: Evaluator) -> None:
+    def _remember(self, evaluator: Decider) -> None:
         known: dict[str, Any] = {"manner": self._manner, "state": evaluator.state.to_json()}
         if (signal := self._signal) and signal.created_at and signal.targets is not None:
             known["signal"] = {
@@ -270,14 +234,6 @@ class StrategySource:
                 "reasoning": signal.reasoning,
             }
         self.memory = json.dumps(known)
-
-
-def _shown(evaluator: Evaluator, candles: Mapping[int, Mapping[str, Candle]], seconds: int) -> list[Decision]:
-    """What is decided on candles; a strategy that never decided begins with the last of them."""
-    if evaluator.state.last is None:
-        evaluator.state.last = max(candles) - seconds
-    found = [evaluator.step(opened, each) for opened, each in candles.items()]
-    return [each for each in found if each]
 
 
 def _bought(decisions: Sequence[Decision]) -> dict[str, Decimal]:
@@ -295,10 +251,6 @@ def _bought(decisions: Sequence[Decision]) -> dict[str, Decimal]:
 def _sold(state: State) -> Decision:
     coins = dict.fromkeys(state.stands, 0.0)
     return Decision(at=state.last or 0, shares=coins, bought={}, reasons=dict.fromkeys(coins, REPLACED), prices={})
-
-
-def _manner(strategy: Strategy) -> str:
-    return type(strategy.manner).__name__
 
 
 def _fraction(percent: float) -> Decimal:

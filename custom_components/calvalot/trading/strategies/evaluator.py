@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 import json
+from typing import Protocol
 
 from ..market.candles import Candle, TimeFrame
 from .conditions import Conditions
@@ -81,12 +82,56 @@ class Levels:
         return TAKE_PROFIT if self.profit is not None and high >= self.profit else None
 
 
+class Decider(Protocol):
+    """What decides on closed candles: rules, or a strategy in Python. `state` outlasts a restart.
+
+    `warmed` candles of the `warm_up` that are needed are there. `problem` is why nothing could be decided on the last ones.
+    """
+
+    state: State
+
+    @property
+    def warm_up(self) -> int: ...
+    @property
+    def warmed(self) -> int: ...
+    @property
+    def is_behind(self) -> bool:
+        """Whether it has candles that it did not come to yet."""
+        ...
+
+    @property
+    def problem(self) -> Exception | None: ...
+
+    def start(self, opened: int) -> int:
+        """When the first candle opened (Unix seconds) that one that opened then depends on."""
+        ...
+
+    def advance(self, shown: Mapping[int, Mapping[str, Candle]]) -> list[Decision]:
+        """Take candles by when they opened, in order; it may be for a worker only. Raises SourceError."""
+        ...
+
+    def watch(self, prices: Mapping[str, float], at: int) -> Decision | None:
+        """Look at prices (quote) between two closes."""
+        ...
+
+    def leave(self, at: int, reason: str = BY_HAND) -> Decision | None:
+        """Want nothing any more of what is held."""
+        ...
+
+    def levels(self, coin: str) -> Levels:
+        """Where a coin is sold between two closes."""
+        ...
+
+
 class Evaluator:
     """A strategy for some coins, with what its owner has chosen for its parameters.
 
     Candles have to come in order of time, those of `start` of the first that is to be decided on at least; what is older than the
     state was decided on already, and only warms the indicators up.
     """
+
+    is_behind = False
+    problem: Exception | None = None
 
     def __init__(
         self,
@@ -134,6 +179,12 @@ class Evaluator:
     def shares(self) -> Mapping[str, float]:
         """Shares of the strategy's part (%) that are wanted of its coins."""
         return {coin: self.state.stands[coin].share for coin in self._coins}
+
+    def advance(self, shown: Mapping[int, Mapping[str, Candle]]) -> list[Decision]:
+        """Decide on candles by when they opened, in order; one that never decided begins with the last of them."""
+        if self.state.last is None:
+            self.state.last = max(shown) - self._frame.seconds
+        return [decision for opened, candles in shown.items() if (decision := self.step(opened, candles))]
 
     def step(self, opened: int, candles: Mapping[str, Candle]) -> Decision | None:
         """Take the candles that opened at a time, of the coins that have one; None where nothing changes."""

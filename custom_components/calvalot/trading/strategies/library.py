@@ -5,6 +5,7 @@ import re
 from typing import Final
 
 from .document import LARGEST, InvalidStrategy
+from .script import ENDING as SCRIPT_ENDING
 
 FOLDER: Final = Path(__file__).parent / "ready_made"
 READY_MADE: Final = (
@@ -13,6 +14,13 @@ READY_MADE: Final = (
 )
 ENDING: Final = ".yaml"
 _FILE = re.compile(r"[\w-]{1,60}")
+
+
+def own_files(folder: Path) -> tuple[str, ...]:
+    """The names by which files of a folder are chosen: rules without their ending, strategies in Python with it."""
+    found = [path for path in folder.glob("*") if path.is_file() and _FILE.fullmatch(path.stem)]
+    rules = [path.stem for path in found if path.suffix == ENDING and path.stem not in READY_MADE]
+    return (*sorted(rules), *sorted(path.name for path in found if path.suffix == SCRIPT_ENDING))
 
 
 def strategy_text(name: str, folder: Path) -> str:

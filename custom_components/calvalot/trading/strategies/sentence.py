@@ -46,6 +46,11 @@ class Sentences:
         """What a strategy does with some coins, with what was chosen for its parameters."""
         return _Saying(self, strategy, tuple(coins), frame or strategy.time_frame, chosen or {}).whole()
 
+    def script(self, file: str, coins: Iterable[str], frame: TimeFrame) -> str:
+        """What is to be said of a strategy in Python."""
+        named = ", ".join(coins) or self.text("the_coin")
+        return f"{self.text('python', file=file, coins=named)} {self.text('frame', frame=frame.value)}"
+
     def text(self, key: str, **facts: str) -> str:
         """One of the texts."""
         return self._texts[f"rule_{key}"].format_map(facts)
