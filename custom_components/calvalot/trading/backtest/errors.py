@@ -7,7 +7,7 @@ WORDS = {
     "backtest_range": "the time has to begin before it ends, and to end before now",
     "backtest_no_candles": "there are no candles of {coin} in that time",
     "backtest_too_few": "{have} candles are there before the first decision, {needed} are needed",
-    "candles_disordered": "the candles of {coin} are not in order of time",
+    "backtest_candles_disordered": "the candles of {coin} are not in order of time",
     "backtest_csv": "line {line} of the file is no candle: {reason}",
     "backtest_no_file": "the file {path} cannot be read: {error}",
     "backtest_strategy_failed": "the strategy failed at the candle of {time}: {error}",

@@ -49,7 +49,7 @@ def _in_order(coin: str, candles: Iterable[Candle]) -> Iterator[Candle]:
     last = None
     for candle in candles:
         if last is not None and candle.opened <= last:
-            raise BacktestError("candles_disordered", coin=coin)
+            raise BacktestError("backtest_candles_disordered", coin=coin)
         last = candle.opened
         yield candle
 
