@@ -23,9 +23,10 @@ from ..strategies.library import READY_MADE, strategy_text
 from ..strategies.reader import read_strategy
 from .errors import Aborted, BacktestError
 from .fetch import fetch, spans_of, store_at, symbols_of
+from .many import add_arguments, lines as many_lines, shuffled, try_many
 from .page import html
 from .perform import perform
-from .run import DAY, Report
+from .run import DAY
 from .spec import Spec, prepare, rules_row
 from .table import lines
 
@@ -57,6 +58,7 @@ def parser() -> argparse.ArgumentParser:
     source.add_argument("--simulated", type=int, metavar="SEED", help="candles of a random walk")
     source.add_argument("--exchange", default=EXCHANGE, metavar="URL", help=f"candles from there ({EXCHANGE})")
     add("--cache", type=Path, default=CACHE, help=f"where candles of the exchange are kept ({CACHE})")
+    add_arguments(add)
     add("--no-checks", action="store_true", help="leave out what speaks against it; faster")
     add("--json", metavar="FILE", help="write everything there, - for the standard output")
     add("--html", type=Path, metavar="FILE", help="write a page with charts there")
@@ -72,7 +74,9 @@ def main(arguments: Sequence[str], out: TextIO | None = None, err: TextIO | None
         spec = spec_of(asked, datetime.now(UTC))
         if spec.candles["kind"] == "store":
             spec = asyncio.run(_fetched(spec, asked, bar))
-        result = perform(spec, bar, checked=not asked.no_checks)
+        many = try_many(spec, asked, bar.say)
+        result = perform(many.spec, bar, checked=not asked.no_checks, known=many.findings) | many.told
+        result |= shuffled(result, asked.monte_carlo)
     except KeyboardInterrupt, Aborted:
         bar.clear()
         print("aborted", file=err)
@@ -144,6 +148,12 @@ class Bar:
         line = f"\r{'█' * full}{'·' * (WIDTH - full)} {done * 100:3.0f} %  {self.what or f'{count} orders'}  {left:.0f} s left "
         print(line, end="", file=self._file, flush=True)
 
+    def say(self, done: float, what: str) -> None:
+        """Show how far something else is."""
+        self.what = what
+        self(done, 0)
+        self.what = "" if done >= 1 else what
+
     def clear(self) -> None:
         """Leave nothing of it behind."""
         if self._shown:
@@ -163,14 +173,12 @@ async def _fetched(spec: Spec, asked: argparse.Namespace, bar: Bar) -> Spec:
         spec = Spec.from_json({**spec.to_json(), "rules": found, "candles": candles, "fee_coin": exchange.fee_coin})
 
         async def report(done: float) -> None:
-            bar.what = "fetching candles"
-            bar(done, 0)
+            bar.say(done, "fetching candles")
 
         prepared = prepare(spec, warm_up_factor=2)
         spans = spans_of(spec.frame, prepared.first, spec.inside, prepared.setup.begin, spec.end)
         store = store_at(Path(spec.candles["path"]))
         await fetch(exchange, store, spec.candles["host"], symbols, spans, report)
-        bar.what = ""
     return spec
 
 
@@ -184,7 +192,7 @@ def _write(result: Json, asked: argparse.Namespace, out: TextIO) -> None:
     if asked.html:
         asked.html.write_text(html(result, result["spec"]["name"]), encoding="utf-8")
     if asked.json != "-":
-        print("\n".join(lines(result)), file=out)
+        print("\n".join([*lines(result), *many_lines(result)]), file=out)
 
 
 def _day(text: str) -> datetime:

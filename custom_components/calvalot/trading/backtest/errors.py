@@ -17,6 +17,12 @@ WORDS = {
     "backtest_aborted": "it was aborted",
     "backtest_no_rules": "{symbol} is not listed on the exchange",
     "backtest_number": "{said} is not NAME=NUMBER",
+    "backtest_no_sweep": "walk-forward chooses among the numbers of a sweep: name some with --sweep",
+    "backtest_parameter_range": "{name} has to lie between {minimum} and {maximum}",
+    "backtest_sweep": "{said} is neither NAME=FIRST:LAST:STEP nor NAME=ONE,ANOTHER",
+    "backtest_too_many": "{count} combinations are more than {most}",
+    "backtest_none_known": "no combination has a {figure}",
+    "backtest_scheduler": "the scheduler {address} cannot be used: {error}",
     "backtest_parameter": "there is no parameter {name}",
 }
 

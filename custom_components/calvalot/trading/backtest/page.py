@@ -7,6 +7,7 @@ from ..reports.charts import curve
 from ..reports.document import Document, Figures, Section, Table
 from ..reports.page import page
 from ..responses import Json
+from .many import sections as many_sections
 from .spec import Spec
 from .table import rows, short
 
@@ -25,6 +26,7 @@ def html(result: Json, title: str) -> str:
     sections = [
         Section(title="What speaks against it", parts=[_findings(result)] if result["findings"] else [], note=result["verdict"]),
         *([_curves(result, spec)] if result["equity"] else []),
+        *many_sections(result),
         *([_months(result)] if result["months"] else []),
         *(
             Section(title=f"By {name[:-1]}", parts=[_groups(result[name], name[:-1])])

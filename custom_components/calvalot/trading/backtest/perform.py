@@ -1,7 +1,7 @@
 """One backtest from its spec to its result."""
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from ..responses import Json
 from ..strategies.evaluator import Decision
@@ -16,21 +16,26 @@ from .walk import Slot
 RUN = 0.4
 
 
-def perform(spec: Spec, report: Report | None = None, *, checked: bool = True) -> Json:
+def perform(
+    spec: Spec, report: Report | None = None, *, checked: bool = True, known: Sequence[Finding] = ()
+) -> Json:
     """The result of a backtest with its findings, synchronous. Raises BacktestError, InvalidStrategy.
 
-    `report` is told how far it is, and may raise Aborted.
+    `report` is told how far it is, and may raise Aborted. `known` is what speaks against it already.
     """
-    return asyncio.run(performed(spec, report, checked=checked))
+    return asyncio.run(performed(spec, report, checked=checked, known=known))
 
 
-async def performed(spec: Spec, report: Report | None = None, *, checked: bool = True) -> Json:
+async def performed(
+    spec: Spec, report: Report | None = None, *, checked: bool = True, known: Sequence[Finding] = ()
+) -> Json:
     """The same where a loop runs already; nothing in here waits for anything."""
     share = RUN if checked else 1.0
     outcome, prepared, warm = await run(spec, report and (lambda done, count: report(done * share, count)))
     findings = look_at(outcome, warm=warm, needed=prepared.warm_up)
     if checked:
         findings = [*_compared(spec, outcome, prepared, report), *findings]
+    findings = [*known, *findings]
     return {**told(spec, findings), **result_of(outcome), "orders": fills_of(outcome.book.fills)}
 
 

@@ -203,6 +203,10 @@ def _strategy(spec: Spec, said: Mapping[str, Any], begin: int, *, keep: bool) ->
     chosen = {name: float(value) for name, value in said.get("parameters", {}).items()}
     if unknown := chosen.keys() - strategy.parameters.keys():
         raise BacktestError("backtest_parameter", name=", ".join(sorted(unknown)))
+    for name, value in chosen.items():
+        if not (allowed := strategy.parameters[name]).allows(value):
+            bounds = {"minimum": f"{allowed.minimum:g}", "maximum": f"{allowed.maximum:g}"}
+            raise BacktestError("backtest_parameter_range", name=name, **bounds)
     # The first candle that it decides on closes when the backtest begins.
     state = State(last=begin - 2 * seconds)
     rules = Evaluator(strategy, spec.coins, spec.frame, chosen, state)
