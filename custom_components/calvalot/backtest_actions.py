@@ -1,6 +1,7 @@
 """Actions of backtests: begin one, end it, and what they came to."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from homeassistant.config_entries import ConfigEntry
@@ -33,6 +34,12 @@ def _backtests(hass: HomeAssistant) -> Backtests:
     from .backtests import async_backtests  # noqa: PLC0415
 
     return async_backtests(hass)
+
+
+async def async_recover_backtests(hass: HomeAssistant) -> None:
+    """Say of a backtest that was cut off with the last run of Home Assistant that it was."""
+    if await hass.async_add_executor_job(Path(hass.config.path(DOMAIN, "backtests")).is_dir):
+        await _backtests(hass).async_recover()
 
 
 async def _run_backtest(hass: HomeAssistant, entry: ConfigEntry[Any], data: Mapping[str, Any]) -> Json:

@@ -1,8 +1,10 @@
 """Backtests in a terminal and as a job, in processes where Home Assistant cannot be imported; what is kept of them."""
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
+from decimal import Decimal
 import io
 import json
 from pathlib import Path
@@ -15,10 +17,15 @@ from typing import Any
 import pytest
 
 from custom_components.calvalot.trading.backtest import cli, job, kept
+from custom_components.calvalot.trading.backtest.data import simulated
 from custom_components.calvalot.trading.backtest.errors import WORDS, Aborted, BacktestError, time_text
+from custom_components.calvalot.trading.backtest.fetch import store_at
 from custom_components.calvalot.trading.backtest.kept import Kept, State, begun, summed_up, write_whole
 from custom_components.calvalot.trading.backtest.perform import perform
 from custom_components.calvalot.trading.backtest.spec import Spec
+from custom_components.calvalot.trading.exchanges.binance_client import host_of
+from custom_components.calvalot.trading.market.candles import TimeFrame
+from custom_components.calvalot.trading.market.store import Series
 from simulators.exchange import ExchangeSimulator
 
 from .backtests import BEGIN, HOUR, spec_of
@@ -99,22 +106,25 @@ def test_csv(tmp_path: Path) -> None:
 
 
 async def test_from_an_exchange(exchange: ExchangeSimulator, tmp_path: Path) -> None:
-    """Rules and candles of the exchange; a second time they come from the store."""
-    import asyncio
-
-    end = datetime.now(UTC).date().isoformat()
+    """Rules of the exchange, and candles that were asked for before from the store."""
     cache = tmp_path / "cache.db"
+    now = int(time.time()) // 86_400 * 86_400
+    candles = [*simulated(1, "BTC", TimeFrame.H1, now - 90 * 86_400, now)]
+    series = Series(host_of(exchange.url), "BTCUSDC", TimeFrame.H1)
+    store_at(cache).write([(series, candle) for candle in candles], now)
+    begin, end = (datetime.fromtimestamp(at, UTC).date().isoformat() for at in (now - 60 * 86_400, now))
 
-    def run(*more: str) -> tuple[int, str, str]:
-        return told(
-            f"{mine(tmp_path)}", "--exchange", exchange.url, "--cache", f"{cache}", "--to", end, "--json", "-", *more
-        )
+    def run(*more: str, err: io.StringIO | None = None) -> tuple[int, str, str]:
+        span = ("--from", begin, "--to", end, "--cache", f"{cache}", "--json", "-")
+        return told(f"{mine(tmp_path)}", "--exchange", exchange.url, *span, *more, err=err)
 
-    code, out, err = await asyncio.to_thread(run)
+    code, out, err = await asyncio.to_thread(run, err=Terminal())
     assert code == 0, err
+    assert "fetching candles" in err
     result = json.loads(out)
-    assert result["spec"]["rules"]["BTCUSDC"]["step"] != "0"
-    assert result["figures"]["candles"] > 0
+    assert Decimal(result["spec"]["rules"]["BTCUSDC"]["step"]) > 0
+    assert result["figures"]["candles"] == 60 * 24
+    assert result["orders"]
     code, _, err = await asyncio.to_thread(run, "--coin", "NONE")
     assert code == 1
     assert "NONEUSDC is not listed" in err
@@ -351,4 +361,3 @@ def test_errors_in_words() -> None:
     assert f"{err}" == "there are no candles of BTC in that time"
     assert Aborted().key in WORDS
     assert time_text(BEGIN) == "2023-11-14 00:00"
-    assert time.monotonic() > 0
