@@ -194,7 +194,9 @@ async def test_killed(hass: HomeAssistant, entry: MockConfigEntry, exchange: Exc
 
     def running() -> bool:
         found[:] = [
-            int(child) for child in children.read_text().split() if b"backtest.job" in Path(f"/proc/{child}/cmdline").read_bytes()
+            int(child)
+            for child in children.read_text().split()
+            if b"backtest.job" in Path(f"/proc/{child}/cmdline").read_bytes()
         ]
         return bool(found)
 
@@ -279,5 +281,3 @@ async def test_in_french(hass: HomeAssistant, entry: MockConfigEntry, exchange: 
     assert "trades clos" in latest["verdict"] or "jours" in latest["verdict"]
     await ask(hass, "run_backtest", rules=RULES, parameters={"other": 1})
     assert "paramètre other" in (await over(hass))["problem"]
-
-

@@ -319,5 +319,3 @@ def _span(data: Mapping[str, Any], frame: TimeFrame, now: datetime) -> tuple[int
 
 def _day(day: date) -> int:
     return int(dt_util.start_of_local_day(day).timestamp())
-
-

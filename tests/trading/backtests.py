@@ -64,8 +64,11 @@ def replay(text: str, setup: Setup, **chosen: float) -> StrategyReplay:
     return StrategyReplay(rules=evaluator, coins=setup.coins, seconds=setup.frame.seconds, keep=True)
 
 
-async def tested(
-    source: Replayed, setup: Setup, candles: Mapping[str, Sequence[Candle]], inside: Mapping[str, Sequence[Candle]] | None = None
+async def outcome_of(
+    source: Replayed,
+    setup: Setup,
+    candles: Mapping[str, Sequence[Candle]],
+    inside: Mapping[str, Sequence[Candle]] | None = None,
 ) -> Outcome:
     """The outcome of a run."""
     return await Backtest(setup, source).run(walk(candles), Inside(walk(inside)) if inside else None)
@@ -74,7 +77,7 @@ async def tested(
 async def run(text: str, *candles: Candle, inside: Sequence[Candle] = (), **others: Any) -> Outcome:
     """The outcome of a strategy on candles of BTC."""
     setup = setup_of({"BTC": candles}, **others)
-    return await tested(replay(text, setup), setup, {"BTC": candles}, {"BTC": inside} if inside else None)
+    return await outcome_of(replay(text, setup), setup, {"BTC": candles}, {"BTC": inside} if inside else None)
 
 
 def fills(outcome: Outcome) -> list[tuple[object, ...]]:
@@ -145,6 +148,7 @@ class Living:
         self.portfolio = self.ledger.book().portfolio
         await engine.stop()
         return traded
+
     # Inside
 
     async def _slot(
@@ -174,4 +178,3 @@ class Living:
         self.now = datetime.fromtimestamp(at, UTC)
         shown = {f"{coin}USDC": Decimal(repr(price)) for coin, price in prices.items()}
         self.exchange.show(self.now, {**shown, "EURUSDC": Decimal(1)})
-

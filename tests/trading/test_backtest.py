@@ -1,7 +1,8 @@
 """Backtests: what is traded when and at which price, by hand; what is always true; and the same as a portfolio that lived."""
 
+import asyncio
 from dataclasses import replace
-from datetime import UTC, timedelta
+from datetime import UTC
 from decimal import Decimal
 import os
 from pathlib import Path
@@ -23,11 +24,13 @@ from custom_components.calvalot.trading.market.candles import TimeFrame
 from custom_components.calvalot.trading.signal import Signal
 from custom_components.calvalot.trading.sources.allocation import AllocationSettings, AllocationSource, When
 from custom_components.calvalot.trading.strategies.evaluator import Evaluator, State
+from custom_components.calvalot.trading.strategies.reader import read_strategy
+from custom_components.calvalot.trading.strategies.tree import Strategy
 from custom_components.calvalot.trading.strategies.writer import write_strategy
 from custom_components.calvalot.trading.terms import Terms
 from custom_components.calvalot.trading.wants import Allocation, Move, Moves
 
-from .backtests import BEGIN, FRAME, HOUR, Living, fills, flat, made, replay, rules, run, setup_of, tested
+from .backtests import BEGIN, FRAME, HOUR, Living, fills, flat, made, replay, rules, run, setup_of, outcome_of
 from .random_strategies import RandomStrategy, random_candles
 
 WALKS = int(os.environ.get("CALVALOT_BACKTESTS", "10"))
@@ -36,12 +39,8 @@ STOPS = "enter: {value: price, above: 10}\nstop_loss: 10\ntake_profit: 20\n"
 BUY, SELL = Side.BUY, Side.SELL
 
 
-def test_decides_at_the_close_and_trades_at_the_next_open() -> None:
-    """By hand: 1000 USDC less what the price guard and the fee may take, at the open after the close, with slippage."""
-
-
 async def test_by_hand() -> None:
-    """A purchase and a sale, to the last digit."""
+    """A purchase and a sale at the opens after the closes that decided, to the last digit."""
     candles = made((9, 9, 9, 9), (9, 11, 9, 11), (12, 12, 12, 12), (12, 12, 7, 7), (6, 6, 6, 6))
     outcome = await run(ABOVE, *candles)
     # 1000 / (12 × 1.003 × 1.001) on the step, filled at 12 × 1.0002; the fee is taken from the coins.
@@ -50,7 +49,7 @@ async def test_by_hand() -> None:
     # What is left of the coins is sold as a whole, on the step: 83.00108 × 0.999 = 82.91807892.
     sold = Decimal("82.91807")
     # At 6 × 0.9998.
-    brought = Decimal("497.40891831")
+    brought = Decimal("497.40891832")
     assert fills(outcome) == [("BTC", BUY, bought, amount), ("BTC", SELL, sold, brought)]
     assert [each.time for each in outcome.book.fills] == [BEGIN + 2 * HOUR + 2, BEGIN + 4 * HOUR + 2]
     fee = Decimal("0.49740891")
@@ -132,7 +131,7 @@ async def test_what_cannot_be_placed_is_told() -> None:
     # Two coins for one purchase: the larger part is placed, the rest says why not.
     candles = {"BTC": flat(9, 9, 11, 11, 11), "ETH": flat(9, 9, 11, 11, 11)}
     setup = setup_of(candles, rules={**rules("BTC"), **rules("ETH", min_notional=Decimal(900))})
-    outcome = await tested(replay(ABOVE, setup), setup, candles)
+    outcome = await outcome_of(replay(ABOVE, setup), setup, candles)
     assert {each.coin for each in outcome.book.fills} == {"BTC"}
     assert [record.result for record in outcome.trader.failed] == [Result.PARTIAL]
 
@@ -190,11 +189,11 @@ async def test_a_strategy_that_raises() -> None:
     for error, words in ((ZeroDivisionError("by nothing"), "2023-11-14 02:00: ZeroDivisionError: by nothing"),):
         source = StrategyReplay(rules=Breaks(error), coins=("BTC",), seconds=HOUR)
         with pytest.raises(BacktestError, match=words):
-            await tested(source, setup, candles)
+            await outcome_of(source, setup, candles)
     ours = BacktestError("backtest_aborted")
     source = StrategyReplay(rules=Breaks(ours), coins=("BTC",), seconds=HOUR)
     with pytest.raises(BacktestError, match="aborted"):
-        await tested(source, setup, candles)
+        await outcome_of(source, setup, candles)
 
 
 async def test_coins_of_others_are_not_its_own() -> None:
@@ -203,16 +202,12 @@ async def test_coins_of_others_are_not_its_own() -> None:
     setup = setup_of(candles)
     state = State(last=setup.begin - 2 * HOUR)
     source = replay(ABOVE, setup)
-    own = StrategyReplay(
-        rules=Evaluator(_strategy(ABOVE), ("BTC",), FRAME, {}, state), coins=("BTC",), seconds=HOUR
-    )
-    assert {each.coin for each in (await tested(source, setup, candles)).book.fills} == {"BTC", "ETH"}
-    assert {each.coin for each in (await tested(own, setup, candles)).book.fills} == {"BTC"}
+    own = StrategyReplay(rules=Evaluator(_strategy(ABOVE), ("BTC",), FRAME, {}, state), coins=("BTC",), seconds=HOUR)
+    assert {each.coin for each in (await outcome_of(source, setup, candles)).book.fills} == {"BTC", "ETH"}
+    assert {each.coin for each in (await outcome_of(own, setup, candles)).book.fills} == {"BTC"}
 
 
-def _strategy(text: str):
-    from custom_components.calvalot.trading.strategies.reader import read_strategy
-
+def _strategy(text: str) -> Strategy:
     return read_strategy(f"name: x\n{text}")
 
 
@@ -234,7 +229,7 @@ async def test_recorded_signals() -> None:
         (BEGIN + 5 * HOUR - 60, _signal(3, Allocation(), none)),
     ]
     source = RecordedReplay(signals=rows)
-    outcome = await tested(source, setup, candles)
+    outcome = await outcome_of(source, setup, candles)
     assert [(each.side, each.time) for each in outcome.book.fills] == [
         (BUY, BEGIN + 3 * HOUR + 2),
         (SELL, BEGIN + 5 * HOUR + 2),
@@ -243,15 +238,15 @@ async def test_recorded_signals() -> None:
 
 
 async def test_moves_are_placed_once() -> None:
-    """A move buys its share once; with terms of its own it cannot be tested."""
+    """A move buys its share once; with terms of its own it cannot be outcome_of."""
     candles = {"BTC": flat(*([10.0] * 8))}
     setup = setup_of(candles)
     moves = Moves((Move("BTC", BUY, Decimal("0.5")),))
-    outcome = await tested(RecordedReplay(signals=[(BEGIN, _signal(1, moves))]), setup, candles)
+    outcome = await outcome_of(RecordedReplay(signals=[(BEGIN, _signal(1, moves))]), setup, candles)
     assert len(outcome.book.fills) == 1
     terms = Moves((Move("BTC", BUY, Decimal("0.5"), Terms(limit=Decimal(9))),))
     with pytest.raises(BacktestError, match="terms"):
-        await tested(RecordedReplay(signals=[(BEGIN, _signal(1, terms))]), setup, candles)
+        await outcome_of(RecordedReplay(signals=[(BEGIN, _signal(1, terms))]), setup, candles)
 
 
 async def test_moves_that_are_too_old() -> None:
@@ -259,10 +254,10 @@ async def test_moves_that_are_too_old() -> None:
     candles = {"BTC": flat(*([10.0] * 8))}
     setup = setup_of(candles, limits=Limits(max_slippage=Decimal("0.0001")))
     moves = Moves((Move("BTC", BUY, Decimal("0.5")),))
-    outcome = await tested(RecordedReplay(signals=[(BEGIN, _signal(1, moves))]), setup, candles)
+    outcome = await outcome_of(RecordedReplay(signals=[(BEGIN, _signal(1, moves))]), setup, candles)
     assert [record.left_out[0].reason for record in outcome.trader.failed] == ["unfilled"]
     setup = setup_of(candles, rules=rules("BTC", trading=False))
-    outcome = await tested(RecordedReplay(signals=[(BEGIN, _signal(1, moves))]), setup, candles)
+    outcome = await outcome_of(RecordedReplay(signals=[(BEGIN, _signal(1, moves))]), setup, candles)
     assert [record.result for record in outcome.trader.failed] == [Result.SKIPPED]
 
 
@@ -276,7 +271,7 @@ async def test_an_allocation_of_the_owner() -> None:
     """It buys its shares at the first open, and trades again once a coin has left its band."""
     candles = {"BTC": flat(*([10.0] * 3), 10, 16, 16), "ETH": flat(*([10.0] * 6))}
     setup = setup_of(candles, limits=Limits(rebalance_threshold=Decimal(0)))
-    outcome = await tested(_kept(BTC="0.5", ETH="0.5"), setup, candles)
+    outcome = await outcome_of(_kept(BTC="0.5", ETH="0.5"), setup, candles)
     sides = [(each.coin, each.side) for each in outcome.book.fills]
     assert sides[:2] == [("BTC", BUY), ("ETH", BUY)]
     assert ("BTC", SELL) in sides[2:]
@@ -291,15 +286,17 @@ async def test_a_blend() -> None:
     first.weight = second.weight = Decimal("0.5")
     blend = BlendReplay([first, second])
     assert blend.targets is None or blend.targets
-    outcome = await tested(blend, setup, candles)
+    outcome = await outcome_of(blend, setup, candles)
     btc = [each for each in outcome.book.fills if each.coin == "BTC"]
     assert btc[0].amount > Decimal(400)
     stop = next(each for each in btc if each.reason == "stop_loss")
     assert stop.side is SELL
     assert outcome.book.portfolio.quantity("BTC") > 0
-    moves = RecordedReplay(signals=[(BEGIN, _signal(1, Moves((Move("BTC", BUY, Decimal("0.5")),))))], weight=Decimal("0.5"))
+    moves = RecordedReplay(
+        signals=[(BEGIN, _signal(1, Moves((Move("BTC", BUY, Decimal("0.5")),))))], weight=Decimal("0.5")
+    )
     with pytest.raises(BacktestError, match="only allocations"):
-        await tested(BlendReplay([_kept(ETH="0.5"), moves]), setup, candles)
+        await outcome_of(BlendReplay([_kept(ETH="0.5"), moves]), setup, candles)
 
 
 # What is always true
@@ -319,11 +316,11 @@ def _random(seed: int) -> tuple[str, Setup, dict[str, list]]:
 async def test_always(seed: int) -> None:
     """The money adds up, no cash is lent, and nothing is filled outside of its candle."""
     text, setup, candles = _random(seed)
-    strategy = _written(text)
+    strategy = read_strategy(text)
     state = State(last=setup.begin - 2 * setup.frame.seconds)
     rules_ = Evaluator(strategy, setup.coins, setup.frame, {}, state)
     source = StrategyReplay(rules=rules_, coins=setup.coins, seconds=setup.frame.seconds)
-    outcome = await tested(source, setup, candles)
+    outcome = await outcome_of(source, setup, candles)
     book, portfolio = outcome.book, outcome.book.portfolio
     cost = sum((held.cost for held in portfolio.positions.values()), Decimal(0))
     assert portfolio.cash + cost == setup.budget + portfolio.realised
@@ -337,18 +334,10 @@ async def test_always(seed: int) -> None:
         assert candle.low * (1 - slipped) <= float(fill.price) <= candle.high * (1 + slipped)
 
 
-def _written(text: str):
-    from custom_components.calvalot.trading.strategies.reader import read_strategy
-
-    return read_strategy(text)
-
-
 @given(st.lists(st.floats(0.5, 2.0), min_size=8, max_size=40), st.integers(0, 50))
 @settings(max_examples=25)
 def test_costs_never_help(path: list[float], fee: int) -> None:
     """The same decisions with dearer trades end with less, or the same."""
-    import asyncio
-
     price, closes = 10.0, []
     for factor in path:
         price = round(min(max(price * factor, 1.0), 1000.0), 4)
@@ -382,7 +371,7 @@ async def test_live_is_backtest(name: str, tmp_path: Path) -> None:
     random = Random(name)
     candles = {coin: random_candles(random, FRAME, 160) for coin in coins}
     setup = setup_of(candles, first=40)
-    outcome = await tested(replay(LIVED[name], setup), setup, candles)
+    outcome = await outcome_of(replay(LIVED[name], setup), setup, candles)
     living = Living(setup, candles, tmp_path)
     assert await living.live({"strategy": living.strategy(LIVED[name])}) == fills(outcome)
     assert living.portfolio == outcome.book.portfolio
@@ -397,7 +386,7 @@ async def test_living_with_an_allocation(tmp_path: Path) -> None:
     own = AllocationSettings(
         shares={"BTC": Decimal("0.5"), "SOL": Decimal("0.3")}, when=frozenset({When.DRIFT}), drift=Decimal("0.05")
     )
-    outcome = await tested(SourceReplay(source=AllocationSource(own, UTC), key="allocation"), setup, candles)
+    outcome = await outcome_of(SourceReplay(source=AllocationSource(own, UTC), key="allocation"), setup, candles)
     living = Living(setup, candles, tmp_path)
     assert await living.live({"allocation": AllocationSource(own, UTC)}) == fills(outcome)
     assert living.portfolio == outcome.book.portfolio
@@ -415,7 +404,7 @@ async def test_living_with_a_blend(tmp_path: Path) -> None:
     first = replay(LIVED["in and out"], setup)
     first.weight = Decimal("0.6")
     second = SourceReplay(source=AllocationSource(own, UTC), key="allocation", weight=Decimal("0.4"))
-    outcome = await tested(BlendReplay([first, second]), setup, candles)
+    outcome = await outcome_of(BlendReplay([first, second]), setup, candles)
     living = Living(setup, candles, tmp_path)
     sources = {"strategy": living.strategy(LIVED["in and out"]), "allocation": AllocationSource(own, UTC)}
     weights = {"strategy": Decimal("0.6"), "allocation": Decimal("0.4")}
@@ -429,10 +418,8 @@ async def test_the_coin_that_pays_fees(tmp_path: Path) -> None:
     random = Random(9)
     candles = {coin: random_candles(random, FRAME, 120) for coin in ("BNB", "SOL")}
     setup = setup_of(candles, first=40, fee_coin="BNB")
-    outcome = await tested(replay(LIVED["in and out"], setup), setup, candles)
+    outcome = await outcome_of(replay(LIVED["in and out"], setup), setup, candles)
     living = Living(setup, candles, tmp_path)
     assert await living.live({"strategy": living.strategy(LIVED["in and out"])}) == fills(outcome)
     assert living.portfolio == outcome.book.portfolio
 
-
-_ = timedelta

@@ -275,7 +275,9 @@ async def test_every_kind_of_source(tmp_path: Path) -> None:
     signals = {"kind": "signals", "signals": [{"time": BEGIN + 60, "shares": {"BTC": "80"}, "reason": "up"}]}
     strategy = spec_of("enter: {value: price, above: 1}\nstop_loss: 50\n").sources[0]
     weights = ("40", "40", "20")
-    sources = tuple({**each, "weight": weight} for each, weight in zip((strategy, allocation, signals), weights, strict=True))
+    sources = tuple(
+        {**each, "weight": weight} for each, weight in zip((strategy, allocation, signals), weights, strict=True)
+    )
     blended, prepared, _ = await run_spec(spec_of(ABOVE, sources=sources))
     assert len(prepared.strategies) == 1
     assert blended.book.fills

@@ -134,7 +134,10 @@ async def test_from_an_exchange(exchange: ExchangeSimulator, tmp_path: Path) -> 
     ("arguments", "words"),
     [
         (("none", "--simulated", "1"), "no_file"),
-        (("averages_crossing", "--simulated", "1", "--from", "2024-02-01", "--to", "2024-01-01"), "begin before it ends"),
+        (
+            ("averages_crossing", "--simulated", "1", "--from", "2024-02-01", "--to", "2024-01-01"),
+            "begin before it ends",
+        ),
         (("averages_crossing", "--simulated", "1", "--from", "2999-01-01"), "begin before it ends"),
         (("averages_crossing", "--simulated", "1", *SPAN, "--set", "short"), "NAME=NUMBER"),
         (("averages_crossing", "--simulated", "1", *SPAN, "--set", "other=1"), "no parameter other"),
@@ -157,7 +160,9 @@ def test_refused(arguments: tuple[str, ...], words: str) -> None:
 
 def test_without_an_exchange(tmp_path: Path) -> None:
     """Nobody answers there."""
-    code, _, err = told(f"{mine(tmp_path)}", "--exchange", "http://127.0.0.1:9", "--cache", f"{tmp_path / 'c.db'}", *SPAN)
+    code, _, err = told(
+        f"{mine(tmp_path)}", "--exchange", "http://127.0.0.1:9", "--cache", f"{tmp_path / 'c.db'}", *SPAN
+    )
     assert code == 1
     assert err.startswith("no backtest: ")
 

@@ -45,7 +45,13 @@ def ignore(done: float) -> None:
 
 @pytest.mark.parametrize(
     ("said", "values"),
-    [("a=1:2:0.5", [1, 1.5, 2]), ("a = 1:2:3", [1]), ("a=0.1:0.3:0.1", [0.1, 0.2, 0.3]), ("a=5,3", [5, 3]), ("a=7", [7])],
+    [
+        ("a=1:2:0.5", [1, 1.5, 2]),
+        ("a = 1:2:3", [1]),
+        ("a=0.1:0.3:0.1", [0.1, 0.2, 0.3]),
+        ("a=5,3", [5, 3]),
+        ("a=7", [7]),
+    ],
 )
 def test_ranges(said: str, values: list[float]) -> None:
     """A range with its step, or a list."""
@@ -235,7 +241,9 @@ class Client:
     def __enter__(self) -> Client:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, err: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, err: BaseException | None, trace: TracebackType | None
+    ) -> None:
         Client.closed += 1
 
     def submit(self, work: Any, document: Any, *, pure: bool) -> Future:
@@ -270,5 +278,3 @@ def test_on_a_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
     assert Client.closed == 1
     with pytest.raises(BacktestError, match="nobody there"):
         sweep.sweep(spec, combinations, on_cluster("tcp://none:1"), ignore)
-
-

@@ -19,7 +19,7 @@ from custom_components.calvalot.trading.limits import Limits
 from custom_components.calvalot.trading.market.candles import Candle
 
 from ..rivals import ask_rivals
-from .backtests import BEGIN, FRAME, HOUR, replay, rules, setup_of, tested
+from .backtests import BEGIN, FRAME, HOUR, replay, rules, setup_of, outcome_of
 from .random_strategies import random_candles
 
 WALKS = int(os.environ.get("CALVALOT_ORACLE_WALKS", "2"))
@@ -57,7 +57,7 @@ async def ours(text: str, candles: list[Candle]) -> Outcome:
         limits=Limits(min_order=Decimal(0), dust_threshold=Decimal(0), max_slippage=Decimal(0)),
         costs=Costs(fee=Decimal(0), slip=Decimal(0)),
     )
-    return await tested(replay(text, setup), setup, {"BTC": candles})
+    return await outcome_of(replay(text, setup), setup, {"BTC": candles})
 
 
 @pytest.mark.parametrize("name", STRATEGIES)
@@ -77,7 +77,13 @@ async def test_same_trades(name: str) -> None:
     for walk, theirs in zip(walks, ask_rivals(cases), strict=True):
         outcome = await ours(STRATEGIES[name], walk)
         trades = [
-            (trade.opened, trade.closed, float(trade.quantity), float(trade.entry_price or 0), float(trade.exit_price or 0))
+            (
+                trade.opened,
+                trade.closed,
+                float(trade.quantity),
+                float(trade.entry_price or 0),
+                float(trade.exit_price or 0),
+            )
             for trade in outcome.book.trades
         ]
         assert len(trades) > 10

@@ -68,7 +68,11 @@ class BlendReplay:
         self.reasons = {coin: reason for member in self.members for coin, reason in member.reasons.items()}
         wants = blended(parts, moment.weights)
         return Signal(
-            signal_id=blend_id(parts), wants=wants, targets=targets_of(parts), created_at=moment.now, reasoning=new[0].reasoning
+            signal_id=blend_id(parts),
+            wants=wants,
+            targets=targets_of(parts),
+            created_at=moment.now,
+            reasoning=new[0].reasoning,
         )
 
     @property

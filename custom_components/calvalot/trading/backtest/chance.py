@@ -62,4 +62,6 @@ def chances(results: Sequence[Decimal], budget: Decimal, rounds: int = ROUNDS, s
         random.shuffle(shares)
         falls.append(deepest(shares))
     falls.sort()
-    return Chances(rounds=rounds, real=real, median=falls[rounds // 2], worst=falls[min(rounds * 95 // 100, rounds - 1)])
+    return Chances(
+        rounds=rounds, real=real, median=falls[rounds // 2], worst=falls[min(rounds * 95 // 100, rounds - 1)]
+    )

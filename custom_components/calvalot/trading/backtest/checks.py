@@ -115,7 +115,9 @@ def look_at(outcome: Outcome, *, warm: int, needed: int) -> list[Finding]:
 # The same signals from less, and from other beginnings
 
 
-def look_ahead(decisions: Sequence[Decision], decide: Callable[[int], Iterable[Decision]], look: Callable[[], None]) -> None:
+def look_ahead(
+    decisions: Sequence[Decision], decide: Callable[[int], Iterable[Decision]], look: Callable[[], None]
+) -> None:
     """Cut runs off right after some of the decisions: each has to be there all the same.
 
     `decide` gives the decisions of a run on candles that closed by a time (Unix seconds); `look` is called before each one.

@@ -96,7 +96,9 @@ def spec_of(asked: argparse.Namespace, now: datetime) -> Spec:
     known = asked.strategy in READY_MADE or not path.suffix
     text = strategy_text(asked.strategy if known else path.stem, Path() if known else path.parent)
     strategy = read_strategy(text)
-    coins = tuple(dict.fromkeys(coin.strip().upper() for each in asked.coin for coin in each.split(",") if coin.strip()))
+    coins = tuple(
+        dict.fromkeys(coin.strip().upper() for each in asked.coin for coin in each.split(",") if coin.strip())
+    )
     files = dict(_file(each, coins) for each in asked.csv)
     coins = coins or tuple(files) or ("BTC",)
     frame = TimeFrame(asked.time_frame or strategy.time_frame)

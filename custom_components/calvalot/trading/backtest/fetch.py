@@ -53,7 +53,9 @@ async def fetch(
     await report(1.0)
 
 
-def spans_of(frame: TimeFrame, first: int, inside: TimeFrame | None, begin: int, end: int) -> list[tuple[TimeFrame, int, int]]:
+def spans_of(
+    frame: TimeFrame, first: int, inside: TimeFrame | None, begin: int, end: int
+) -> list[tuple[TimeFrame, int, int]]:
     """What is needed of each time frame: from the warm-up on, and shorter ones from the beginning on."""
     shorter = [(inside, begin, end)] if inside else []
     return [(frame, first // frame.seconds * frame.seconds, end), *shorter]

@@ -39,7 +39,9 @@ def main(said: TextIO, out: TextIO, path: Path) -> None:
         progress.say({"problem": problem("there is not enough memory", "backtest_memory")})
     except OSError as err:
         reason = err.strerror or type(err).__name__
-        progress.say({"problem": problem(f"the result cannot be written: {reason}", "backtest_disk", {"error": reason})})
+        progress.say(
+            {"problem": problem(f"the result cannot be written: {reason}", "backtest_disk", {"error": reason})}
+        )
     else:
         progress.say({"done": True})
 

@@ -19,7 +19,18 @@ from .spec import Spec
 MOST = 200
 _ID = re.compile(r"[0-9a-f]{16}")
 # Figures that stand in the list of runs.
-SHOWN = ("return", "cagr", "hold_return", "max_drawdown", "sharpe", "trades", "profit_factor", "win_rate", "days", "value")
+SHOWN = (
+    "return",
+    "cagr",
+    "hold_return",
+    "max_drawdown",
+    "sharpe",
+    "trades",
+    "profit_factor",
+    "win_rate",
+    "days",
+    "value",
+)
 
 
 class State(StrEnum):

@@ -30,12 +30,27 @@ class Many:
 
 def add_arguments(add: Callable[..., argparse.Action]) -> None:
     """What may be asked for."""
-    add("--sweep", action="append", default=[], metavar="NAME=FIRST:LAST:STEP", help="try these numbers of a parameter; several are combined")
+    add(
+        "--sweep",
+        action="append",
+        default=[],
+        metavar="NAME=FIRST:LAST:STEP",
+        help="try these numbers of a parameter; several are combined",
+    )
     add("--by", choices=FIGURES, default="sharpe", help="the figure that the best numbers are chosen by (sharpe)")
-    add("--walk-forward", type=int, metavar="STEPS", help="choose the numbers on one stretch, try them on the next, so many times")
+    add(
+        "--walk-forward",
+        type=int,
+        metavar="STEPS",
+        help="choose the numbers on one stretch, try them on the next, so many times",
+    )
     add("--monte-carlo", type=int, metavar="ROUNDS", help="shuffle the trades so many times")
     add("--jobs", type=int, metavar="COUNT", help="processes at once (one for each core)")
-    add("--scheduler", metavar="ADDRESS", help="spread them over a Dask cluster, as tcp://host:8786; needs `distributed`")
+    add(
+        "--scheduler",
+        metavar="ADDRESS",
+        help="spread them over a Dask cluster, as tcp://host:8786; needs `distributed`",
+    )
 
 
 def try_many(spec: Spec, asked: argparse.Namespace, report: Callable[[float, str], None]) -> Many:
@@ -72,7 +87,11 @@ def try_many(spec: Spec, asked: argparse.Namespace, report: Callable[[float, str
 def shuffled(result: Json, rounds: int | None) -> Json:
     """The falls of the trades of a result in other orders; nothing where that is not asked for, or there are no trades."""
     spec = Spec.from_json(result["spec"])
-    found = chances([Decimal(each["result"]) for each in result["trades"]], Decimal(spec.budget), rounds) if rounds else None
+    found = (
+        chances([Decimal(each["result"]) for each in result["trades"]], Decimal(spec.budget), rounds)
+        if rounds
+        else None
+    )
     return {"monte_carlo": found.to_json()} if found else {}
 
 
@@ -85,7 +104,11 @@ def lines(result: Json) -> Iterator[str]:
         yield "  " + "".join(f"{name[:14]:>15}" for name in (*names, told["by"], "return", "max_drawdown", "trades"))
         for point in _ranked(told)[:LISTED]:
             numbers = "".join(f"{point['parameters'][name]:>15g}" for name in names)
-            yield "  " + numbers + "".join(f"{_figure(point, name):>15}" for name in (told["by"], "return", "max_drawdown", "trades"))
+            yield (
+                "  "
+                + numbers
+                + "".join(f"{_figure(point, name):>15}" for name in (told["by"], "return", "max_drawdown", "trades"))
+            )
     if steps := result.get("walk_forward"):
         yield ""
         yield f"  {'chosen on':<26}{'tried until':<14}{'before %':>10}{'after %':>10}  numbers"
@@ -117,7 +140,10 @@ def sections(result: Json) -> Iterator[Section]:
             ]
             for step in steps
         ]
-        yield Section(title="Walk-forward", parts=[Table(head=["chosen on", "tried until", "before %", "after %", "numbers"], rows=rows)])
+        yield Section(
+            title="Walk-forward",
+            parts=[Table(head=["chosen on", "tried until", "before %", "after %", "numbers"], rows=rows)],
+        )
     if result.get("monte_carlo"):
         yield Section(title="In another order", note=[*lines({"monte_carlo": result["monte_carlo"]})][-1].strip())
 
@@ -135,10 +161,15 @@ def _figure(point: Json, name: str) -> str:
 def _list(told: Json) -> Section:
     names = [*told["ranges"]]
     rows = [
-        [*(f"{point['parameters'][name]:g}" for name in names), *(_figure(point, name) for name in (told["by"], "return", "trades"))]
+        [
+            *(f"{point['parameters'][name]:g}" for name in names),
+            *(_figure(point, name) for name in (told["by"], "return", "trades")),
+        ]
         for point in _ranked(told)
     ]
-    return Section(title=f"Sweep by {told['by']}", parts=[Table(head=[*names, told["by"], "return %", "trades"], rows=rows)])
+    return Section(
+        title=f"Sweep by {told['by']}", parts=[Table(head=[*names, told["by"], "return %", "trades"], rows=rows)]
+    )
 
 
 def _heat_map(told: Json) -> Section:

@@ -24,7 +24,11 @@ def html(result: Json, title: str) -> str:
     figures = rows(result["figures"], spec.quote)
     facts = [(name, value) for name, value in figures if len(value) < 24]  # noqa: PLR2004  # the widest that fits
     sections = [
-        Section(title="What speaks against it", parts=[_findings(result)] if result["findings"] else [], note=result["verdict"]),
+        Section(
+            title="What speaks against it",
+            parts=[_findings(result)] if result["findings"] else [],
+            note=result["verdict"],
+        ),
         *([_curves(result, spec)] if result["equity"] else []),
         *many_sections(result),
         *([_months(result)] if result["months"] else []),
@@ -80,10 +84,15 @@ def _months(result: Json) -> Section:
     rows_, heat = [], []
     for year in result["months"]:
         cells = [*year["months"].values()]
-        rows_.append([f"{year['year']}", *("" if each is None else short(each, 1) for each in cells), short(year["total"], 1)])
+        rows_.append(
+            [f"{year['year']}", *("" if each is None else short(each, 1) for each in cells), short(year["total"], 1)]
+        )
         shades = [None if each is None else max(-1.0, min(1.0, float(each) / DEEPEST_COLOUR)) for each in cells]
         heat.append([None, *shades, None])
-    return Section(title="Return by month (%)", parts=[Table(head=["", *(f"{n}" for n in range(1, 13)), "year"], rows=rows_, heat=heat)])
+    return Section(
+        title="Return by month (%)",
+        parts=[Table(head=["", *(f"{n}" for n in range(1, 13)), "year"], rows=rows_, heat=heat)],
+    )
 
 
 def _groups(groups: list[Json], name: str) -> Table:
@@ -112,7 +121,16 @@ def _trades(result: Json, spec: Spec) -> Section:
         for each in listed
     ]
     still = [
-        [each["coin"], each["opened"][:16], "open", "", short(each["entry_price"], 4), short(each["price"], 4), "", short(each["result"])]
+        [
+            each["coin"],
+            each["opened"][:16],
+            "open",
+            "",
+            short(each["entry_price"], 4),
+            short(each["price"], 4),
+            "",
+            short(each["result"]),
+        ]
         for each in result["open"]
     ]
     head = ["coin", "from", "to", "left for", "entry", "exit", "return %", f"result ({spec.quote})"]

@@ -16,9 +16,7 @@ from .walk import Slot
 RUN = 0.4
 
 
-def perform(
-    spec: Spec, report: Report | None = None, *, checked: bool = True, known: Sequence[Finding] = ()
-) -> Json:
+def perform(spec: Spec, report: Report | None = None, *, checked: bool = True, known: Sequence[Finding] = ()) -> Json:
     """The result of a backtest with its findings, synchronous. Raises BacktestError, InvalidStrategy.
 
     `report` is told how far it is, and may raise Aborted. `known` is what speaks against it already.

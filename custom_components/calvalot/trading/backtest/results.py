@@ -196,7 +196,9 @@ def _of_trades(outcome: Outcome) -> Json:
             "worst_trade": worst and _trade(worst),
             "longest_wins": _longest(each > 0 for each in results),
             "longest_losses": _longest(each < 0 for each in results),
-            "holding_hours": plain(fmean((trade.closed or 0) - trade.opened for trade in trades) / 3600) if trades else None,
+            "holding_hours": plain(fmean((trade.closed or 0) - trade.opened for trade in trades) / 3600)
+            if trades
+            else None,
             "orders": len(book.fills),
             "fees": text(fees, PLACES),
             "turnover": figure(turned * HUNDRED) if turned is not None else None,
@@ -313,5 +315,3 @@ def time(seconds: int) -> str:
 
 def _date(number: int) -> date:
     return EPOCH + timedelta(days=number)
-
-

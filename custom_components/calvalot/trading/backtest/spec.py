@@ -74,7 +74,11 @@ class Spec:
     def from_json(cls, document: Mapping[str, Any]) -> Spec:
         """What `to_json` gave. Raises KeyError, TypeError, ValueError."""
         known = {name: document[name] for name in (each.name for each in fields(cls)) if name in document}
-        known |= {"frame": TimeFrame(known["frame"]), "coins": tuple(known["coins"]), "sources": tuple(known["sources"])}
+        known |= {
+            "frame": TimeFrame(known["frame"]),
+            "coins": tuple(known["coins"]),
+            "sources": tuple(known["sources"]),
+        }
         known["inside"] = TimeFrame(known["inside"]) if known.get("inside") else None
         return cls(**known)
 
@@ -117,7 +121,9 @@ def prepare(spec: Spec, *, warm_up_factor: float = 1, keep: bool = False) -> Pre
         quote=spec.quote,
         budget=Decimal(spec.budget),
         limits=Limits(**{name: Decimal(value) for name, value in spec.limits.items()}),
-        costs=Costs(fee=Decimal(spec.fee) / HUNDRED, slip=None if spec.slippage is None else Decimal(spec.slippage) / HUNDRED),
+        costs=Costs(
+            fee=Decimal(spec.fee) / HUNDRED, slip=None if spec.slippage is None else Decimal(spec.slippage) / HUNDRED
+        ),
         rules=rules_of(spec),
         fee_coin=spec.fee_coin,
     )

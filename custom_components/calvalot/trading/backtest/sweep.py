@@ -22,7 +22,18 @@ MOST = 10_000
 # Share of the neighbours that lose from which on the best is luck.
 LUCK = 0.5
 # Figures of each combination, by one of which the best is chosen.
-FIGURES = ("return", "cagr", "max_drawdown", "sharpe", "sortino", "calmar", "profit_factor", "trades", "value", "hold_return")
+FIGURES = (
+    "return",
+    "cagr",
+    "max_drawdown",
+    "sharpe",
+    "sortino",
+    "calmar",
+    "profit_factor",
+    "trades",
+    "value",
+    "hold_return",
+)
 
 type Numbers = Mapping[str, float]
 type Ranges = Mapping[str, Sequence[float]]

@@ -119,7 +119,9 @@ class Trader:
         await self._execute(record, others, market, at)
         if len(others) < len(order_plan.sells):
             again = self._plan(record, market) if others else order_plan
-            await self._execute(record, [order for order in again.sells if order.coin == paying] if again else [], market, at)
+            await self._execute(
+                record, [order for order in again.sells if order.coin == paying] if again else [], market, at
+            )
         return self._plan(record, market)
 
     @property
