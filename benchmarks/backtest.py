@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 import subprocess
 import sys
@@ -13,9 +14,11 @@ from custom_components.calvalot.trading.backtest.perform import run
 from custom_components.calvalot.trading.backtest.spec import Spec
 from custom_components.calvalot.trading.backtest.sweep import grid, on_cores, sweep
 from custom_components.calvalot.trading.market.candles import Candle, TimeFrame
-from tests.rivals import ask_rivals
 
 from .figure import Figure, middle
+
+# Types of what it talks to are not there.
+ask_rivals = import_module("tests.rivals").ask_rivals
 
 ROOT = Path(__file__).parent.parent
 FRAME = TimeFrame.H1

@@ -95,7 +95,8 @@ async def test_to_its_end(hass: HomeAssistant, entry: MockConfigEntry, exchange:
     result = one["result"]
     assert result["figures"]["trades"] == latest["figures"]["trades"]
     assert result["spec"]["sources"][0]["parameters"] == {"short": 4}
-    assert result["equity"] and result["trades"]
+    assert result["equity"]
+    assert result["trades"]
     again = await ask(hass, "run_backtest", **said)
     assert (again["id"], again["state"]) == (latest["id"], "done")
     assert KEY in hass.data
@@ -218,11 +219,13 @@ async def test_told_after_a_restart(hass: HomeAssistant, entry: MockConfigEntry,
     await hass.async_block_till_done()
     kept = Kept(backtests_folder(hass))
     run = kept.run(begun["id"])
-    assert run and not run.state.is_over
+    assert run
+    assert not run.state.is_over
     again = Backtests(hass)
     await again.async_recover()
     run = kept.run(begun["id"])
-    assert run and run.state is State.INTERRUPTED
+    assert run
+    assert run.state is State.INTERRUPTED
 
 
 async def test_renamed_and_deleted(hass: HomeAssistant, entry: MockConfigEntry, exchange: ExchangeSimulator) -> None:

@@ -133,7 +133,7 @@ class Backtests:
         settings, market = coordinator.settings, coordinator.market
         try:
             name, folder = data.get("strategy", ""), strategies_folder(hass)
-            text: str = data.get("rules") or await hass.async_add_executor_job(strategy_text, name, folder)
+            text: str = data.get("rules", "") or await hass.async_add_executor_job(strategy_text, name, folder)
             strategy = await hass.async_add_executor_job(read_strategy, text)
         except InvalidStrategy as err:
             raise CommandError("backtest_strategy", problem=await async_problem(hass, err)) from err

@@ -71,7 +71,7 @@ async def outcome_of(
     inside: Mapping[str, Sequence[Candle]] | None = None,
 ) -> Outcome:
     """The outcome of a run."""
-    return await Backtest(setup, source).run(walk(candles), Inside(walk(inside)) if inside else None)
+    return await Backtest(setup, source).run(walk(candles), Inside(walk(inside), 900) if inside else None)
 
 
 async def run(text: str, *candles: Candle, inside: Sequence[Candle] = (), **others: Any) -> Outcome:

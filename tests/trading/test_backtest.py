@@ -30,7 +30,7 @@ from custom_components.calvalot.trading.strategies.writer import write_strategy
 from custom_components.calvalot.trading.terms import Terms
 from custom_components.calvalot.trading.wants import Allocation, Move, Moves
 
-from .backtests import BEGIN, FRAME, HOUR, Living, fills, flat, made, replay, rules, run, setup_of, outcome_of
+from .backtests import BEGIN, FRAME, HOUR, Living, fills, flat, made, outcome_of, replay, rules, run, setup_of
 from .random_strategies import RandomStrategy, random_candles
 
 WALKS = int(os.environ.get("CALVALOT_BACKTESTS", "10"))
@@ -106,10 +106,10 @@ async def test_a_shorter_time_frame_tells_the_order() -> None:
     up = made((11, 14, 11, 14), (14, 14, 9, 9), begin=first, frame=TimeFrame.M15)
     free = Costs(fee=Decimal(0), slip=Decimal(0))
     sale = (await run(STOPS, *candles, inside=up, costs=free)).book.fills[1]
-    assert (sale.price, sale.reason, sale.time) == (Decimal("13.2"), "take_profit", first)
+    assert (sale.price, sale.reason, sale.time) == (Decimal("13.2"), "take_profit", first + 899)
     down = made((11, 11, 10.5, 10.5), (9.5, 9.6, 9, 9), (9, 14, 9, 14), begin=first, frame=TimeFrame.M15)
     sale = (await run(STOPS, *candles, inside=down, costs=free)).book.fills[1]
-    assert (sale.price, sale.reason, sale.time) == (Decimal("9.5"), "stop_loss", first + 900)
+    assert (sale.price, sale.reason, sale.time) == (Decimal("9.5"), "stop_loss", first + 1799)
 
 
 async def test_what_is_open_in_the_end_is_told_apart() -> None:
@@ -422,4 +422,3 @@ async def test_the_coin_that_pays_fees(tmp_path: Path) -> None:
     living = Living(setup, candles, tmp_path)
     assert await living.live({"strategy": living.strategy(LIVED["in and out"])}) == fills(outcome)
     assert living.portfolio == outcome.book.portfolio
-

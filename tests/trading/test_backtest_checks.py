@@ -33,10 +33,14 @@ def keys(outcome: Outcome, warm: int = 1, needed: int = 1) -> set[str]:
     return {each.key for each in look_at(outcome, warm=warm, needed=needed)}
 
 
+EARNS = "enter: {value: price, below: 10}\nexit: {value: price, above: 10.5}\n"
+LOSES = "enter: {value: price, below: 10}\nexit: {value: price, above: 20}\nstop_loss: 5\n"
+
+
 async def trades(count: int, *last: float) -> Outcome:
-    """So many round trips, each of which earns, and what comes then; a candle a day."""
-    path = [9.0, *([11.0, 12.0, 7.0, 11.5, 9.0] * count), *last]
-    return await run(ABOVE, *flat(*path, frame=D1), frame=D1)
+    """So many round trips, each of which earns a little, and what comes then; a candle a day."""
+    path = [10.2, *([9.9, 9.9, 10.6, 10.6, 10.2] * count), *last]
+    return await run(EARNS, *flat(*path, frame=D1), frame=D1)
 
 
 async def test_few_and_short() -> None:
@@ -48,18 +52,16 @@ async def test_few_and_short() -> None:
 
 async def test_one_trade_makes_it_all() -> None:
     """One large gain among small losses."""
-    lone = await trades(5, 11, 11, 40, 60, 7, 60, 60)
+    lone = await run(LOSES, *flat(15.0, *([9.9, 9.9, 9.0, 15.0] * 5), 9.9, 9.9, 21, 21, 15, frame=D1), frame=D1)
     assert lone.value > lone.setup.budget
-    assert "one_trade" in keys(lone)
     found = next(each for each in look_at(lone, warm=1, needed=1) if each.key == "one_trade")
     assert "BTC" in str(found)
-    steady = await run(ABOVE, *flat(9.0, *([11.0, 11.0, 14.0, 7.0, 14.0, 9.0] * 5), frame=D1), frame=D1)
-    assert "one_trade" not in keys(steady)
+    assert "one_trade" not in keys(await trades(5))
 
 
 async def test_what_is_open_makes_it_all() -> None:
     """Sales lost; the profit is on paper."""
-    outcome = await trades(1, 11, 11, 40)
+    outcome = await run(ABOVE, *flat(9, 11, 11, 7, 7, 11, 11, 40, frame=D1), frame=D1)
     sold = sum((trade.result for trade in outcome.book.trades), Decimal(0))
     assert outcome.value > outcome.setup.budget
     assert ("open_profit" in keys(outcome)) is (sold <= 0)

@@ -37,7 +37,7 @@ def write(folder: Path, *lines: str) -> Path:
 
 def read(path: Path, begin: int = 0, end: int = 10**11) -> list[Candle]:
     """Its candles of an hour."""
-    return [*from_csv(path, "BTC", FRAME, begin, end)]
+    return [*from_csv(path, FRAME, begin, end)]
 
 
 @pytest.mark.parametrize(
@@ -149,7 +149,8 @@ async def test_fetch(tmp_path: Path) -> None:
     spans = spans_of(FRAME, BEGIN + 60, None, BEGIN, BEGIN + 1500 * HOUR)
     assert spans == [(FRAME, BEGIN, BEGIN + 1500 * HOUR)]
     await fetch(exchange, store, "host", symbols_of(["BTC"], "USDC"), spans, report)
-    assert told[0] == 0 and told[-1] == 1
+    assert told[0] == 0
+    assert told[-1] == 1
     asked = exchange.asked
     await fetch(exchange, store, "host", ["BTCUSDC"], spans, report)
     assert exchange.asked == asked
@@ -187,7 +188,7 @@ def test_inside() -> None:
     def slots() -> Iterator[Slot]:
         yield from (Slot(number, {}) for number in range(10))
 
-    inside = Inside(slots())
+    inside = Inside(slots(), 60)
     assert [slot.opened for slot in inside.between(2, 4)] == [2, 3]
     assert [slot.opened for slot in inside.between(2, 5)] == [4]
     assert [slot.opened for slot in inside.between(8, 20)] == [8, 9]

@@ -89,8 +89,10 @@ def test_ready_made_ones_and_what_may_be_said(tmp_path: Path) -> None:
         err=err,
     )
     assert code == 0
-    assert "500.00 EUR" not in out and "EUR" in out
-    assert "%" in err.getvalue() and err.getvalue().endswith("\033[K")
+    assert "500.00 EUR" not in out
+    assert "EUR" in out
+    assert "%" in err.getvalue()
+    assert err.getvalue().endswith("\033[K")
 
 
 def test_csv(tmp_path: Path) -> None:
@@ -144,21 +146,18 @@ async def test_from_an_exchange(exchange: ExchangeSimulator, tmp_path: Path) -> 
         (("averages_crossing", "--csv", "none.csv", *SPAN), "cannot be read"),
         (("averages_crossing", "--coin", "BTC,ETH", "--csv", "none.csv", *SPAN), "no candles of ETH"),
         (("averages_crossing", "--simulated", "1", *SPAN, "--walk-forward", "3"), "name some with --sweep"),
-        (("averages_crossing", "--simulated", "1", *SPAN, "--sweep", "short=1"), "between"),
+        (("averages_crossing", "--simulated", "1", *SPAN, "--sweep", "short=1", "--jobs", "1"), "no combination"),
     ],
 )
 def test_refused(arguments: tuple[str, ...], words: str) -> None:
     """A plain reason, and nothing else."""
     code, out, err = told(*arguments)
-    if code == 0:  # numbers that do not fit stand in the sweep
-        assert words in out or "no combination" in err
-        return
     assert (code, out) == (1, "")
     assert err.startswith("no backtest: ")
-    assert words in err or "no combination" in err
+    assert words in err
 
 
-def test_without_an_exchange(tmp_path: Path) -> None:
+def test_without_an_exchange(socket_enabled: None, tmp_path: Path) -> None:
     """Nobody answers there."""
     code, _, err = told(
         f"{mine(tmp_path)}", "--exchange", "http://127.0.0.1:9", "--cache", f"{tmp_path / 'c.db'}", *SPAN
@@ -273,7 +272,8 @@ def test_killed(tmp_path: Path) -> None:
     with subprocess.Popen(
         arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
     ) as process:
-        assert process.stdin and process.stdout
+        assert process.stdin
+        assert process.stdout
         process.stdin.write(json.dumps(spec.to_json()))
         process.stdin.close()
         assert "progress" in process.stdout.readline()
@@ -302,7 +302,8 @@ def test_kept(tmp_path: Path) -> None:
     store.write(done)
     assert store.run(run.id) == done
     assert store.result(run.id) == json.loads(json.dumps(result))
-    assert done.figures and done.figures["trades"] == len(result["trades"])
+    assert done.figures
+    assert done.figures["trades"] == len(result["trades"])
     assert "text" not in done.to_json()["spec"]["sources"][0]
     (tmp_path / "backtests" / "0000000000000000.run.json").write_text("{")
     (tmp_path / "backtests" / "1111111111111111.run.json").write_text(json.dumps({"state": "done"}))

@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping
 from decimal import Decimal
-from itertools import permutations
 import io
+from itertools import pairwise, permutations
 import json
 from pathlib import Path
 import sys
 from types import ModuleType, TracebackType
-from typing import Any
+from typing import Any, Self
 
 import pytest
 
@@ -72,7 +72,7 @@ def test_grid() -> None:
         grid({"a": range(200), "b": range(200)})
 
 
-def test_sweep_on_cores() -> None:
+def test_sweep_on_cores(socket_enabled: None) -> None:
     """Two processes find what one does, in the same order; how far it is goes up."""
     spec, told = spec_of(TEXT), []
     combinations = grid(RANGES)
@@ -97,7 +97,7 @@ def test_what_cannot_be_measured() -> None:
     assert "problem" in measure(spec_of("enter: 1\n").to_json())
 
 
-def test_a_sweep_that_is_aborted() -> None:
+def test_a_sweep_that_is_aborted(socket_enabled: None) -> None:
     """What waits is not begun any more."""
 
     def stop(done: float) -> None:
@@ -136,7 +136,7 @@ def test_stretches() -> None:
     spec = spec_of(TEXT, end=BEGIN + 60 * DAY)
     found = stretches(spec, 3)
     assert found[0] == (BEGIN, BEGIN + 30 * DAY, BEGIN + 40 * DAY)
-    assert all(one[2] == next_[1] for one, next_ in zip(found, found[1:], strict=False))
+    assert all(one[2] == next_[1] for one, next_ in pairwise(found))
     assert found[-1][2] == spec.end
     with pytest.raises(BacktestError, match="begin before"):
         stretches(spec_of(TEXT, end=BEGIN + 3600), 5)
@@ -146,7 +146,8 @@ def test_walk_forward() -> None:
     """Numbers chosen on one stretch are those that are tried on the next."""
     spec, told = spec_of(TEXT, end=BEGIN + 60 * DAY), []
     steps = walk_forward(spec, grid(RANGES), 2, "return", on_cores(1), told.append)
-    assert told == sorted(told) and told[-1] == 1
+    assert told == sorted(told)
+    assert told[-1] == 1
     for step in steps:
         points = sweep.sweep(spec.between(step.begin, step.split), grid(RANGES), on_cores(1), ignore)
         assert step.chosen == best_of(points, "return")
@@ -238,7 +239,7 @@ class Client:
         if "none" in address:
             raise OSError("nobody there")
 
-    def __enter__(self) -> Client:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

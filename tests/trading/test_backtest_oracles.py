@@ -19,7 +19,7 @@ from custom_components.calvalot.trading.limits import Limits
 from custom_components.calvalot.trading.market.candles import Candle
 
 from ..rivals import ask_rivals
-from .backtests import BEGIN, FRAME, HOUR, replay, rules, setup_of, outcome_of
+from .backtests import BEGIN, FRAME, HOUR, outcome_of, replay, rules, setup_of
 from .random_strategies import random_candles
 
 WALKS = int(os.environ.get("CALVALOT_ORACLE_WALKS", "2"))

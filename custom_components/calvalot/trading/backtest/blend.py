@@ -30,13 +30,14 @@ class BlendReplay:
         """Have each take the candles."""
         return _merged([member.close(slot) for member in self.members])
 
-    def within(self, slot: Slot) -> Stop | None:
+    def within(self, slot: Slot, at: int) -> Stop | None:
         """Have each look at shorter candles."""
-        return _merged([member.within(slot) for member in self.members])
+        return _merged([member.within(slot, at) for member in self.members])
 
     def wakes(self, prices: Mapping[str, float], at: int) -> bool:
         """Whether one of them may want something."""
-        return any([member.wakes(prices, at) for member in self.members])
+        woken = [member.wakes(prices, at) for member in self.members]
+        return any(woken)
 
     def decide(self, moment: Moment) -> Signal | None:
         """What they want together, where one of them has said something new. Raises BacktestError."""

@@ -8,8 +8,8 @@ from typing import Literal
 from ..responses import Json
 from ..strategies.evaluator import Decision
 from .errors import BacktestError, time_text
-from .run import Outcome
 from .results import days_of
+from .run import Outcome
 
 # Fewer closed trades, or days, than these say little.
 ENOUGH_TRADES = 30

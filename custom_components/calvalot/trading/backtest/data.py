@@ -29,7 +29,7 @@ def from_store(store: CandleStore, series: Series, basis: TimeFrame, begin: int,
         yield from merged((found[opened] for opened in sorted(found)), basis, series.frame)
 
 
-def from_csv(path: Path, coin: str, frame: TimeFrame, begin: int, end: int) -> Iterator[Candle]:
+def from_csv(path: Path, frame: TimeFrame, begin: int, end: int) -> Iterator[Candle]:
     """The candles of a file that opened in a span of time: time, open, high, low, close, volume; more columns are ignored.
 
     A time is ISO 8601 (in UTC where it says nothing else) or Unix time in seconds, milliseconds or microseconds; a first line of

@@ -128,7 +128,7 @@ def lines(result: Json) -> Iterator[str]:
 def sections(result: Json) -> Iterator[Section]:
     """As parts of a page."""
     if told := result.get("sweep"):
-        yield _heat_map(told) if len(told["ranges"]) == 2 else _list(told)  # noqa: PLR2004  # a map has two sides
+        yield _heat_map(told) if len(told["ranges"]) == 2 else _list(told)  # a map has two sides
     if steps := result.get("walk_forward"):
         rows = [
             [

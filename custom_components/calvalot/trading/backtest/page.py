@@ -22,7 +22,7 @@ def html(result: Json, title: str) -> str:
     """The page of a result."""
     spec = Spec.from_json(result["spec"])
     figures = rows(result["figures"], spec.quote)
-    facts = [(name, value) for name, value in figures if len(value) < 24]  # noqa: PLR2004  # the widest that fits
+    facts = [(name, value) for name, value in figures if len(value) < 24]  # the widest that fits
     sections = [
         Section(
             title="What speaks against it",

@@ -91,7 +91,7 @@ def _compared(spec: Spec, outcome: Outcome, prepared: Prepared, report: Report |
         decisions = strategy.decisions
         look_ahead(decisions, _cut_off(spec, number), look)
         look()
-        end = decisions[2].at if len(decisions) > 2 else spec.end  # noqa: PLR2004
+        end = decisions[2].at if len(decisions) > 2 else spec.end
         others = [_decided(spec, number, end, factor) for factor in (0.5, 2)]
         found += other_warm_up(decisions, others)
     return found
@@ -113,8 +113,12 @@ def _decided(spec: Spec, number: int, end: int, warm_up_factor: float) -> list[D
         if opened >= begin:
             prices.update({coin: candle.open for coin, candle in slot.candles.items()})
             strategy.wakes(prices, opened + AFTER_CLOSE)
-            for shorter in inside.between(opened, min(opened + seconds, end + 1)) if inside else ():
-                strategy.within(shorter)
+            if inside:
+                shorter = [
+                    each for each in inside.between(opened, opened + seconds) if each.opened + inside.seconds - 1 <= end
+                ]
+                for each in shorter:
+                    strategy.within(each, each.opened + inside.seconds - 1)
         if opened + seconds > end:
             break
         strategy.close(slot)

@@ -29,7 +29,7 @@ def result_of(outcome: Outcome) -> Json:
     known, held = marks_of(outcome, lambda day: day.value), marks_of(outcome, lambda day: day.hold)
     trades = outcome.book.trades
     return {
-        "figures": {**_whole(outcome, known, held), **_risk(known), **_of_trades(outcome)},
+        "figures": {**_whole(outcome, held), **_risk(known), **_of_trades(outcome)},
         "equity": _equity(outcome, known, held),
         "months": _months(known),
         "coins": [_group(coin, each) for coin, each in _grouped(trades, lambda trade: trade.coin)],
@@ -55,7 +55,7 @@ def growth_a_year(whole: float, days: float) -> float | None:
     if whole <= 0 or days <= 0:
         return None
     try:
-        return whole ** (365 / days) - 1
+        return float(whole ** (365 / days)) - 1
     except OverflowError:
         return None
 
@@ -70,7 +70,7 @@ def days_of(outcome: Outcome) -> float:
 # The whole
 
 
-def _whole(outcome: Outcome, known: Sequence[Mark], held: Sequence[Mark]) -> Json:
+def _whole(outcome: Outcome, held: Sequence[Mark]) -> Json:
     budget, days = outcome.setup.budget, days_of(outcome)
     began, ended = outcome.began, outcome.ended
     hold = float(held[-1].price) if held else 1.0

@@ -19,8 +19,8 @@ from ..limits import Limits
 from ..market.candles import TimeFrame
 from ..portfolio import Portfolio
 from ..signal import Signal
-from ..sources.base import Moment
 from ..sizing import Market
+from ..sources.base import Moment
 from ..wants import Allocation
 from ..weights import weights_of
 from .book import Book
@@ -126,8 +126,9 @@ class Backtest:
                 outcome.invested += bool(self._book.open)
                 if inside is not None:
                     for shorter in inside.between(opened, opened + seconds):
-                        if stop := source.within(shorter):
-                            await self._stop(stop, shorter.opened)
+                        at = shorter.opened + inside.seconds - 1
+                        if stop := source.within(shorter, at):
+                            await self._stop(stop, at)
             stop = source.close(slot)
             if stop is not None and opened >= setup.begin:
                 await self._stop(stop, opened + seconds - 1)

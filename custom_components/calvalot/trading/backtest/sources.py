@@ -49,8 +49,8 @@ class Replayed(Protocol):
         """Take the candles of a slot; what was sold within it. Raises BacktestError."""
         ...
 
-    def within(self, slot: Slot) -> Stop | None:
-        """Look at shorter candles inside of those that have not closed yet."""
+    def within(self, slot: Slot, at: int) -> Stop | None:
+        """Look at shorter candles inside of those that have not closed yet, in the second (Unix) before they close."""
         ...
 
     def wakes(self, prices: Mapping[str, float], at: int) -> bool:
@@ -91,12 +91,17 @@ class StrategyReplay:
     reasons: Mapping[str, str] = field(default_factory=dict[str, str])
     targets: Mapping[str, Decimal] | None = None
     _pending: list[Decision] = field(default_factory=list[Decision])
+    _own: frozenset[str] = frozenset()
+
+    def __post_init__(self) -> None:
+        """Know its coins."""
+        self._own = frozenset(self.coins)
 
     def close(self, slot: Slot) -> Stop | None:
         """Decide on the candles of a slot."""
         candles = slot.candles
-        if len(candles) > len(self.coins) or not candles.keys() <= {*self.coins}:
-            candles = {coin: candle for coin, candle in candles.items() if coin in self.coins}
+        if not self._own.issuperset(candles):
+            candles = {coin: candle for coin, candle in candles.items() if coin in self._own}
         try:
             decision = self.rules.step(slot.opened, candles)
         except BacktestError:
@@ -110,7 +115,7 @@ class StrategyReplay:
             self._pending.append(decision)
         return self._stop(decision, decision.prices)
 
-    def within(self, slot: Slot) -> Stop | None:
+    def within(self, slot: Slot, at: int) -> Stop | None:
         """Sell what comes to its stop or profit in a shorter candle."""
         prices: dict[str, float] = {}
         for coin, candle in slot.candles.items():
@@ -119,7 +124,7 @@ class StrategyReplay:
                 prices[coin] = min(levels.stop, candle.open)
             elif levels.profit is not None and candle.high >= levels.profit:
                 prices[coin] = max(levels.profit, candle.open)
-        decision = self.rules.watch(prices, slot.opened) if prices else None
+        decision = self.rules.watch(prices, at) if prices else None
         if decision is None:
             return None
         self._note(decision)
@@ -168,7 +173,7 @@ class SourceReplay:
         """Nothing happens at the close."""
         return None
 
-    def within(self, slot: Slot) -> Stop | None:  # noqa: ARG002
+    def within(self, slot: Slot, at: int) -> Stop | None:  # noqa: ARG002
         """It has no stops."""
         return None
 
@@ -178,7 +183,8 @@ class SourceReplay:
 
     def decide(self, moment: Moment) -> Signal | None:
         """What it wants."""
-        return self.source.decide(moment)
+        signal = self.source.decide(moment)
+        return signal if isinstance(signal, Signal) else None
 
     @property
     def targets(self) -> Mapping[str, Decimal] | None:
@@ -206,7 +212,7 @@ class RecordedReplay:
         """Nothing happens at the close."""
         return None
 
-    def within(self, slot: Slot) -> Stop | None:  # noqa: ARG002
+    def within(self, slot: Slot, at: int) -> Stop | None:  # noqa: ARG002
         """It has no stops."""
         return None
 

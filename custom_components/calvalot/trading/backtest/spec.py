@@ -113,6 +113,7 @@ def prepare(spec: Spec, *, warm_up_factor: float = 1, keep: bool = False) -> Pre
         raise BacktestError("backtest_range")
     seconds = spec.frame.seconds
     begin = -(-spec.begin // seconds) * seconds
+    limits: dict[str, Any] = {name: Decimal(value) for name, value in spec.limits.items()}
     setup = Setup(
         coins=spec.coins,
         frame=spec.frame,
@@ -120,7 +121,7 @@ def prepare(spec: Spec, *, warm_up_factor: float = 1, keep: bool = False) -> Pre
         end=spec.end,
         quote=spec.quote,
         budget=Decimal(spec.budget),
-        limits=Limits(**{name: Decimal(value) for name, value in spec.limits.items()}),
+        limits=Limits(**limits),
         costs=Costs(
             fee=Decimal(spec.fee) / HUNDRED, slip=None if spec.slippage is None else Decimal(spec.slippage) / HUNDRED
         ),
@@ -158,7 +159,7 @@ def candles_of(spec: Spec, coin: str, frame: TimeFrame, begin: int, end: int) ->
             basis = frame.basis([TimeFrame(each) for each in spec.candles["frames"]])
             return from_store(CandleStore(Path(spec.candles["path"])), series, basis, begin, end)
         case "csv":
-            return from_csv(Path(spec.candles["files"][coin]), coin, frame, begin, end)
+            return from_csv(Path(spec.candles["files"][coin]), frame, begin, end)
         case _:
             # From one fixed time on, so that a longer warm-up is one of the same walk.
             origin = spec.candles["origin"]
@@ -175,7 +176,8 @@ def inside_of(spec: Spec, begin: int) -> Inside | None:
     """Shorter candles, where they are to be looked into."""
     if spec.inside is None:
         return None
-    return Inside(walk({coin: candles_of(spec, coin, spec.inside, begin, spec.end) for coin in spec.coins}))
+    shorter = walk({coin: candles_of(spec, coin, spec.inside, begin, spec.end) for coin in spec.coins})
+    return Inside(shorter, spec.inside.seconds)
 
 
 def rules_of(spec: Spec) -> dict[str, SymbolRules]:
@@ -184,8 +186,9 @@ def rules_of(spec: Spec) -> dict[str, SymbolRules]:
     for coin in spec.coins:
         symbol = symbol_of(coin, spec.quote)
         told = spec.rules.get(symbol)
-        amounts = {name: None if value is None else Decimal(value) for name, value in (told or DEFAULT_RULES).items()}
-        found[symbol] = SymbolRules(symbol=symbol, base=coin, quote=spec.quote, **amounts)  # type: ignore[arg-type]
+        rows = (told or DEFAULT_RULES).items()
+        amounts: dict[str, Any] = {name: None if value is None else Decimal(value) for name, value in rows}
+        found[symbol] = SymbolRules(symbol=symbol, base=coin, quote=spec.quote, **amounts)
     return found
 
 

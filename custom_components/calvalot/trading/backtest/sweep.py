@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 import itertools
+from multiprocessing import get_context
 import os
 from typing import Any
 
@@ -152,13 +153,13 @@ def on_cores(workers: int | None = None) -> Callable[[Sequence[Json]], Iterator[
         if count == 1:
             yield from ((number, measure(document)) for number, document in enumerate(documents))
             return
-        with ProcessPoolExecutor(min(count, len(documents))) as pool:
+        with ProcessPoolExecutor(min(count, len(documents)), get_context("spawn")) as pool:
             futures = {pool.submit(measure, document): number for number, document in enumerate(documents)}
             try:
                 for future in as_completed(futures):
                     yield futures[future], future.result()
             except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
+                pool.shutdown(cancel_futures=True)
                 raise
 
     return run

@@ -38,7 +38,6 @@ class Record:
     traded: bool = False
     done: dict[tuple[str, Side], Reason] = field(default_factory=dict[tuple[str, Side], Reason])
 
-    @property
     def is_open(self) -> bool:
         """Whether something of it may still be placed."""
         return self.result is Result.OPEN
@@ -71,7 +70,7 @@ class Trader:
         """Place nothing more of the last signal, and remember it where it could not be placed as a whole."""
         if (record := self.record) is None:
             return
-        if record.is_open:
+        if record.is_open():
             record.result = Result.PARTIAL if record.traded else Result.SKIPPED
         if record.left_out or record.result is not Result.EXECUTED:
             self.failed.append(record)
@@ -80,7 +79,7 @@ class Trader:
     async def pursue(self, market: Market, at: int) -> None:
         """Place what can be placed of the open signal at these prices, in so many passes as it takes."""
         record = self.record
-        if record is None or not record.is_open:
+        if record is None or not record.is_open():
             return
         old = at - record.at > self._max_age.total_seconds()
         if old and isinstance(record.wants, Moves):
@@ -88,9 +87,9 @@ class Trader:
             return
         for _ in range(PASSES):
             traded = await self._pass(record, market, at, last=old)
-            if not (traded and record.is_open):
+            if not (traded and record.is_open()):
                 break
-        if not record.is_open:
+        if not record.is_open():
             self.close()
 
     # Inside

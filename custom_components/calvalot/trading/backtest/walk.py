@@ -31,9 +31,10 @@ def walk(series: Mapping[str, Iterable[Candle]]) -> Iterator[Slot]:
 
 
 class Inside:
-    """Candles of a shorter time frame, handed out span by span as the walk goes on."""
+    """Candles of a shorter time frame (`seconds`), handed out span by span as the walk goes on."""
 
-    def __init__(self, slots: Iterator[Slot]) -> None:
+    def __init__(self, slots: Iterator[Slot], seconds: int) -> None:
+        self.seconds = seconds
         self._slots = slots
         self._next = next(slots, None)
 
