@@ -178,7 +178,7 @@ async def test_one_at_a_time_and_ended_within_a_second(
 async def test_ended_while_it_loads(hass: HomeAssistant, entry: MockConfigEntry, exchange: ExchangeSimulator) -> None:
     """Before there is any process."""
     assert await set_up(hass, entry)
-    exchange.fault("delay", method="GET", path="/klines", seconds=60, count=None)
+    exchange.fault("hang", method="GET", path="/klines", count=None)
     await ask(hass, "run_backtest", rules=RULES, **{"from": day(30)})
     await asyncio.sleep(0.2)
     assert (await ask(hass, "abort_backtest"))["state"] == "aborted"

@@ -169,16 +169,16 @@ class Breaks:
         self.error = error
         self.shown = 0
 
-    def step(self, opened: int, candles: object) -> None:
+    def step(self, _opened: int, _candles: object) -> None:
         """Fail with the third candle."""
         self.shown += 1
         if self.shown == 3:
             raise self.error
 
-    def watch(self, prices: object, at: int) -> None:
+    def watch(self, _prices: object, _at: int) -> None:
         """Sell nothing."""
 
-    def levels(self, coin: str) -> None:
+    def levels(self, _coin: str) -> None:
         """Know none."""
 
 

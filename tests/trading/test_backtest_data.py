@@ -130,7 +130,7 @@ class Exchange:
         """Its clock."""
         return datetime.fromtimestamp(self.now, UTC)
 
-    async def candles(self, symbol: str, frame: TimeFrame, start: int, end: int) -> list[Candle]:
+    async def candles(self, symbol: str, _frame: TimeFrame, start: int, end: int) -> list[Candle]:
         """A page."""
         self.asked += 1
         return [each for each in self.known.get(symbol, ()) if start <= each.opened < end][:1000]
