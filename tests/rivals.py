@@ -86,16 +86,18 @@ def _by_backtesting(case: Mapping[str, Any]) -> dict[str, Any]:
 
     class Rules(Strategy):
         def init(self) -> None:
-            self.closed = 0
+            self.closed, self.asked = 0, False
 
         def next(self) -> None:
             number = len(self.data) - 1
-            left = len(self.closed_trades) > self.closed
-            self.closed = len(self.closed_trades)
+            # What it sold itself was sold at the open, before this candle: only after a stop it rests.
+            left = len(self.closed_trades) > self.closed and not self.asked
+            self.closed, self.asked = len(self.closed_trades), False
             if number < warm - 1:
                 return
             if self.position:
                 if leave[number]:
+                    self.asked = True
                     self.position.close()
             elif enter[number] and not leave[number] and not left:
                 close = frame["Close"].iloc[number] * UNIT

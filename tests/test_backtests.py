@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from datetime import timedelta
+import json
 import os
 from pathlib import Path
 import signal
@@ -15,8 +16,10 @@ from homeassistant.util import dt as dt_util
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry, MockUser
 
+from custom_components.calvalot import backtest_actions
 from custom_components.calvalot.backtests import KEY, Backtests, async_backtests, backtests_folder
 from custom_components.calvalot.const import DOMAIN
+from custom_components.calvalot.trading.backtest import checks
 from custom_components.calvalot.trading.backtest.data import simulated
 from custom_components.calvalot.trading.backtest.fetch import store_at
 from custom_components.calvalot.trading.backtest.kept import Kept, State
@@ -281,6 +284,16 @@ async def test_in_french(hass: HomeAssistant, entry: MockConfigEntry, exchange: 
     history(hass, exchange, 40)
     await ask(hass, "run_backtest", rules=RULES, **{"from": day(20)})
     latest = await over(hass)
-    assert "trades clos" in latest["verdict"] or "jours" in latest["verdict"]
+    assert "positions clôturées" in latest["verdict"] or "jours" in latest["verdict"]
     await ask(hass, "run_backtest", rules=RULES, parameters={"other": 1})
     assert "paramètre other" in (await over(hass))["problem"]
+
+
+def test_texts() -> None:
+    """Whatever speaks against a result has its words in each language, and there are no others."""
+    for language in ("en", "fr"):
+        path = Path(backtest_actions.__file__).parent / "translations" / f"{language}.json"
+        common = json.loads(path.read_text("utf-8"))["common"]
+        assert {key for key in common if key.startswith("backtest_")} == {
+            f"backtest_{key}" for key in (*checks.WORDS, "clean")
+        }

@@ -112,6 +112,6 @@ class Book:
         trade.sold += fill.amount
         trade.sold_quantity += fill.quantity
         trade.result += fill.result or ZERO
-        if held < least:
+        if not held or held < least:
             trade.closed, trade.left_for = fill.time, fill.reason
             self.trades.append(self.open.pop(fill.coin))
