@@ -32,6 +32,7 @@ NAMES = (
     "report",
     "market",
     "questions",
+    "backtest",
 )
 TIMEOUT = 900
 

@@ -154,6 +154,16 @@ async def test_big_move(hass: HomeAssistant, entry: MockConfigEntry, exchange: E
     assert await hass.config_entries.async_unload(entry.entry_id)
 
 
+async def test_a_backtest_is_over(hass: HomeAssistant, entry: MockConfigEntry) -> None:
+    """Whatever became of it: here there were no candles."""
+    assert await set_up(hass, entry)
+    calls = await run(hass, "A backtest is over")
+    data = {"strategy": "long_trend", "from": "2001-01-01", "until": "2001-06-01", "name": "Mine"}
+    await hass.services.async_call("calvalot", "run_backtest", data, blocking=True)
+    await until(hass, lambda: calls)
+    assert [call.data["title"] for call in calls] == ["Mine: failed"]
+
+
 @pytest.mark.parametrize(("day", "deposits"), [(1, 2), (2, 1)])
 async def test_monthly_savings(
     hass: HomeAssistant, entry: MockConfigEntry, freezer: FrozenDateTimeFactory, day: int, deposits: int

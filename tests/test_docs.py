@@ -167,10 +167,10 @@ def test_triggers_and_conditions() -> None:
         for name in kind:
             assert described[name].get("fields", {}).keys() <= code(found[f"calvalot.{name}"][2]), name
     for page, language, heading, count in (
-        (README, "en", "Automations", "Sixteen triggers and four conditions"),
-        (FRENCH, "fr", "Automatisations", "Seize déclencheurs et quatre conditions"),
+        (README, "en", "Automations", "Seventeen triggers and four conditions"),
+        (FRENCH, "fr", "Automatisations", "Dix-sept déclencheurs et quatre conditions"),
     ):
-        assert (len(TRIGGERS), len(CONDITIONS)) == (16, 4)
+        assert (len(TRIGGERS), len(CONDITIONS)) == (17, 4)
         texts = load(f"translations/{language}.json")
         listed = [row[1].split(" · ") for row in rows(section(page, heading))[2:4]]
         for names, kind in zip(listed, ("triggers", "conditions"), strict=True):

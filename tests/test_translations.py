@@ -25,6 +25,7 @@ from custom_components.calvalot.selectors import choice
 from custom_components.calvalot.trading import responses
 from custom_components.calvalot.trading.alert import AlertRecord, AlertState, Problem
 from custom_components.calvalot.trading.alert_responses import outside_alert
+from custom_components.calvalot.trading.backtest import errors
 from custom_components.calvalot.trading.events import EventQueue
 from custom_components.calvalot.trading.exchanges.base import Mode, Side
 from custom_components.calvalot.trading.explanation import SAID
@@ -304,9 +305,9 @@ def test_categories() -> None:
         *("triggers", "conditions", "device_automation", "system_health"),
         "common",
     }
-    # test_logbook.py, test_intent.py, test_config_flow.py, test_cards.py, test_reports.py, trading/test_strategies.py
+    # test_logbook.py, test_intent.py, test_config_flow.py, test_cards.py, test_reports.py, test_backtests.py, trading/test_strategies.py
     common = load("translations/en.json")["common"]
-    starts = ("logbook_", "answer_", "setup_", "reason_", "problem_", "card_", "report_", "rule_")
+    starts = ("logbook_", "answer_", "setup_", "reason_", "problem_", "card_", "report_", "rule_", "backtest_")
     assert [key for key in common if not key.startswith(starts)] == []
 
 
@@ -381,6 +382,7 @@ def test_exceptions() -> None:
         *allocation.EXCEPTIONS.values(),
         *(f"{each.name}_not_confirmed" for each in services.ACTIONS if each.previews),
         *(f"strategy_{key}" for key in strategy_refusals()),
+        *errors.WORDS,
     }
     for language in ("en", "fr"):
         assert all(each.keys() == {"message"} for each in load(f"translations/{language}.json")["exceptions"].values())

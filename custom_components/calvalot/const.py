@@ -9,6 +9,8 @@ DOMAIN: Final = "calvalot"
 MINOR_VERSION: Final = 2
 # What the logbook shows of a signal that has come to something.
 EVENT_SIGNAL_TOLD: Final = f"{DOMAIN}_signal_told"
+# What is sent within Home Assistant when a backtest is over.
+BACKTEST_FINISHED: Final = f"{DOMAIN}_backtest_finished"
 LOGGER = logging.getLogger(__package__)
 
 CONF_SOURCE: Final = "source"

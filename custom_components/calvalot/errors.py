@@ -13,7 +13,15 @@ from .trading.errors import CommandError
 
 # Not the owner's doing: the same call may succeed later.
 FAILURES: Final = frozenset(
-    {"no_candles", "no_valuation", "coin_unclear", "ledger_unavailable", "order_unclear", "signal_unheard"}
+    {
+        "backtest_disk",
+        "no_candles",
+        "no_valuation",
+        "coin_unclear",
+        "ledger_unavailable",
+        "order_unclear",
+        "signal_unheard",
+    }
 )
 
 

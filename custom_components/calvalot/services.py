@@ -17,6 +17,7 @@ from homeassistant.util import dt as dt_util
 import voluptuous as vol
 
 from .actions import ATTR_COIN, ATTR_CONFIRM, Action, amount_of, coin_code, invalid_input, of_engine, positive_amount
+from .backtest_actions import BACKTEST_ACTIONS
 from .candles import async_candles, async_fill
 from .const import CONF_QUOTE_ASSET, DOMAIN
 from .coordinator import CalvalotConfigEntry
@@ -425,6 +426,7 @@ ACTIONS: Final = (
     *OF_EVERY_PORTFOLIO,
     *ORDER_ACTIONS,
     *STRATEGY_ACTIONS,
+    *BACKTEST_ACTIONS,
     *(action for kind in SOURCES.values() for action in kind.actions()),
 )
 

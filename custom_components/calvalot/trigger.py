@@ -21,6 +21,7 @@ from homeassistant.helpers.trigger import (
 from homeassistant.helpers.typing import ConfigType
 import voluptuous as vol
 
+from .backtest_trigger import BacktestFinishedTrigger
 from .candle_trigger import CandleClosedTrigger
 from .target import CONF_LEVEL, CONF_UNIT, PROFIT_LEVEL_FIELDS, async_entities_of, async_profit_sensors_of, figure
 from .trading.signal import BY_HAND, PROTECTION
@@ -254,6 +255,7 @@ TRIGGERS: Final[dict[str, type[Trigger]]] = {
     "exchange_back": ExchangeBackTrigger,
     "became_dead": BecameDeadTrigger,
     "candle_closed": CandleClosedTrigger,
+    "backtest_finished": BacktestFinishedTrigger,
 }
 
 

@@ -1,7 +1,7 @@
 """Dry run: live prices and rules, fills simulated on paper. Nothing is ever sent."""
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import ROUND_DOWN, Decimal
 
@@ -34,6 +34,24 @@ SMALLEST = Decimal("1e-8")
 WOULD_TRADE = -2010
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Costs:
+    """What simulated fills cost, as fractions: `fee` of what is received, `slip` from the last price.
+
+    None: the fee of the symbol's rules, the slippage of the coin.
+    """
+
+    fee: Decimal | None = None
+    slip: Decimal | None = None
+
+    def slippage(self, coin: str) -> Decimal:
+        """How much worse than the last price a fill of a coin is."""
+        return slippage(coin) if self.slip is None else self.slip
+
+
+USUAL = Costs()
+
+
 class PaperExchange:
     """An exchange without an account: prices and rules come from a real one, orders fill against them.
 
@@ -49,9 +67,14 @@ class PaperExchange:
     keeps_orders = False
 
     def __init__(
-        self, market: Exchange, clock: Callable[[], datetime], live_prices: LivePrices = no_live_prices
+        self,
+        market: Exchange,
+        clock: Callable[[], datetime],
+        live_prices: LivePrices = no_live_prices,
+        costs: Costs = USUAL,
     ) -> None:
         """Orders fill at `live_prices` where there are some, else at the last ones that were asked for."""
+        self._costs = costs
         self._market = market
         self.name = market.name
         self.fee_coin = market.fee_coin
@@ -120,7 +143,7 @@ class PaperExchange:
     async def place(self, order: OrderRequest) -> OrderReport:
         """Fill an order at the last price plus slippage, or up to its limit not at all. Raises NotSent without a price."""
         price, rules = self._known(order)
-        slipped = _slipped(price, order.side, rules)
+        slipped = self._slipped(price, order.side, rules)
         buys = order.side is Side.BUY
         quantity = order.quantity if order.quote_amount is None else rules.round_quantity(order.quote_amount / slipped)
         if order.type is OrderType.STOP_LOSS and is_reached(order, price):
@@ -154,7 +177,7 @@ class PaperExchange:
             if report.pair in ended or not price or not rules or not rules.trading or not is_reached(request, price):
                 continue
             stops = request.type is OrderType.STOP_LOSS
-            at = _slipped(price, request.side, rules) if stops else request.limit_price or price
+            at = self._slipped(price, request.side, rules) if stops else request.limit_price or price
             found[report.client_order_id] = self._filled(report, rules, at)
             ended |= {report.pair} - {""}
         for name, report in found.items():
@@ -170,7 +193,7 @@ class PaperExchange:
         """The one fill of an order, as it was made. Raises ExchangeUnavailable while the symbol's rules are unknown."""
         if (rules := self._rules.get(order.symbol)) is None:
             raise ExchangeUnavailable(f"no rules for {order.symbol}")
-        return (_fill(order, rules),)
+        return (self._fill(order, rules),)
 
     async def orders_page(self, symbol: str, cursor: str | None, prefix: str) -> OrderPage:
         """None: paper keeps no orders."""
@@ -220,18 +243,33 @@ class PaperExchange:
             executed_amount=(price * order.quantity).quantize(SMALLEST),
             time=self._clock(),
         )
-        return replace(report, fills=(_fill(report, rules),))
+        return replace(report, fills=(self._fill(report, rules),))
+
+    def _slipped(self, price: Decimal, side: Side, rules: SymbolRules) -> Decimal:
+        """What an order that takes the market is filled at."""
+        slipped = self._costs.slippage(rules.base)
+        return price * (ONE + slipped if side is Side.BUY else ONE - slipped)
+
+    def _fill(self, order: OrderReport, rules: SymbolRules) -> Fill:
+        """The fill of an order that was executed as a whole."""
+        in_coin = order.side is Side.BUY and not rules.fee_in_quote
+        received = order.executed_quantity if in_coin else order.executed_amount
+        fee = rules.fee if self._costs.fee is None else self._costs.fee
+        return Fill(
+            trade_id=order.order_id,
+            order_id=order.order_id,
+            price=(order.executed_amount / order.executed_quantity).quantize(SMALLEST),
+            quantity=order.executed_quantity,
+            amount=order.executed_amount,
+            fee=(received * fee).quantize(SMALLEST, ROUND_DOWN),
+            fee_asset=rules.base if in_coin else rules.quote,
+            time=order.time,
+        )
 
 
 def slippage(coin: str) -> Decimal:
     """How much worse than the last price a fill of a coin is expected to be, as a fraction."""
     return SLIPPAGE_MAJORS if coin in MAJORS else SLIPPAGE
-
-
-def _slipped(price: Decimal, side: Side, rules: SymbolRules) -> Decimal:
-    """What an order that takes the market is filled at."""
-    slipped = slippage(rules.base)
-    return price * (ONE + slipped if side is Side.BUY else ONE - slipped)
 
 
 def is_reached(order: OrderRequest, price: Decimal) -> bool:
@@ -240,20 +278,3 @@ def is_reached(order: OrderRequest, price: Decimal) -> bool:
         return price <= (order.stop_price or ZERO)
     limit = order.limit_price or ZERO
     return price <= limit if order.side is Side.BUY else price >= limit
-
-
-def _fill(order: OrderReport, rules: SymbolRules) -> Fill:
-    """The fill of an order that was executed as a whole."""
-    buys = order.side is Side.BUY
-    in_coin = buys and not rules.fee_in_quote
-    received = order.executed_quantity if in_coin else order.executed_amount
-    return Fill(
-        trade_id=order.order_id,
-        order_id=order.order_id,
-        price=(order.executed_amount / order.executed_quantity).quantize(SMALLEST),
-        quantity=order.executed_quantity,
-        amount=order.executed_amount,
-        fee=(received * rules.fee).quantize(SMALLEST, ROUND_DOWN),
-        fee_asset=rules.base if in_coin else rules.quote,
-        time=order.time,
-    )

@@ -1,0 +1,82 @@
+"""A backtest in a process of its own, that nobody shares an interpreter with: a spec comes in, lines of progress go out.
+
+What it came to is a file, which is there as a whole or not at all; so it may be ended at any time.
+"""
+
+from collections.abc import Mapping
+import json
+import os
+from pathlib import Path
+import sys
+import time
+from typing import TextIO
+
+from ..responses import Json
+from ..strategies.document import InvalidStrategy
+from .errors import BacktestError
+from .kept import write_whole
+from .perform import perform
+from .spec import Spec
+
+# How much less than Home Assistant it gets of a busy processor.
+NICE = 10
+# Seconds between two lines.
+EVERY = 0.2
+
+
+def main(said: TextIO, out: TextIO, path: Path) -> None:
+    """Run the backtest that is asked for, and write its result; each line is told as JSON, the last one says how it ended."""
+    os.nice(NICE)
+    progress = _Progress(out)
+    try:
+        result = perform(Spec.from_json(json.loads(said.read())), progress)
+        write_whole(path, json.dumps(result))
+    except BacktestError as err:
+        progress.say({"problem": problem(f"{err}", err.key, err.placeholders)})
+    except InvalidStrategy as err:
+        progress.say({"problem": problem(f"{err}", f"strategy_{err.key}", err.placeholders)})
+    except MemoryError:
+        progress.say({"problem": problem("there is not enough memory", "backtest_memory")})
+    except OSError as err:
+        reason = err.strerror or type(err).__name__
+        progress.say(
+            {"problem": problem(f"the result cannot be written: {reason}", "backtest_disk", {"error": reason})}
+        )
+    else:
+        progress.say({"done": True})
+
+
+def problem(text: str, key: str, placeholders: Mapping[str, str] | None = None) -> Json:
+    """Why there is no result."""
+    return {"key": key, "placeholders": dict(placeholders or {}), "text": text}
+
+
+def command(path: Path) -> tuple[list[str], dict[str, str]]:
+    """What starts it, and the environment for that; the package comes last, so that it hides none of Python's own."""
+    package = Path(__file__).parents[1]
+    found = os.pathsep.join([*sys.path, str(package.parent)])
+    run = (
+        f"import sys; from pathlib import Path; from {package.name}.backtest.job import main; "
+        "main(sys.stdin, sys.stdout, Path(sys.argv[1]))"
+    )
+    return [sys.executable, "-P", "-c", run, str(path)], {**os.environ, "PYTHONPATH": found, "PYTHONUTF8": "1"}
+
+
+class _Progress:
+    """Tells how far it is, now and then."""
+
+    def __init__(self, out: TextIO) -> None:
+        self._out = out
+        self._began = self._last = time.monotonic()
+
+    def __call__(self, done: float, orders: int) -> None:
+        now = time.monotonic()
+        if now - self._last < EVERY:
+            return
+        self._last = now
+        left = (now - self._began) * (1 - done) / done if done else None
+        self.say({"progress": round(done, 4), "orders": orders, "left": left and round(left, 1)})
+
+    def say(self, line: Json) -> None:
+        """Tell a line."""
+        print(json.dumps(line), file=self._out, flush=True)
