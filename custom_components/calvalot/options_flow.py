@@ -23,7 +23,7 @@ from .const import (
 from .coordinator import CalvalotCoordinator
 from .form_input import InvalidInput
 from .registry import type_of
-from .settings import coin_codes, exchange_of, quiet_hours, weights_of
+from .settings import coin_codes, exchange_of, further_sources, quiet_hours, weights_of
 from .texts import figure
 from .trading.decimals import HUNDRED, ZERO
 from .webhook import webhook_url
@@ -39,7 +39,7 @@ class CalvalotOptionsFlow(OptionsFlow):
         known = coin_codes(entry.options.get(CONF_COINS, DEFAULT_COINS))
         source = type_of(entry.data)
         hidden = source.hidden | ({CONF_COINS} if source.coins(entry.options) is not None else set())
-        blended = entry.subentries or CONF_WEIGHT in entry.options
+        blended = further_sources(entry) or CONF_WEIGHT in entry.options
         hidden |= set() if blended else set(forms.SECTIONS[forms.BLEND])
         url = webhook_url(self.hass, entry)
         weights = weights_of(entry)

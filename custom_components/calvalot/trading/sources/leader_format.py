@@ -27,6 +27,8 @@ QUOTES = (
 _ACTIONS = {"BUY": Side.BUY, "SELL": Side.SELL, "HOLD": None}
 _MAX_PAIR = 40
 _MAX_NAMED = 20
+_MAX_LEADER = 64
+_MAX_ORIGIN = 100
 _PLACES = Decimal("1E-18")
 _EXACT = Context(prec=60, rounding=ROUND_DOWN)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -71,6 +73,7 @@ def _signal(document: Object, signal_id: str, pairs: _Pairs) -> Signal:
     moves = _moves(document, pairs) if version == 1 else None
     if pairs.unknown:
         raise UnknownCoin(tuple(sorted(pairs.unknown)[:_MAX_NAMED]))
+    origin = _origin(document.shown("origin"))
     update = document.shown("update")
     if not isinstance(update, Object):
         update = Object([])
@@ -83,6 +86,8 @@ def _signal(document: Object, signal_id: str, pairs: _Pairs) -> Signal:
         created_at=_time(document.get("timestamp")) or _time(document.get("created_at")),
         update_required=update.get("required") is True,
         latest_version=_text(update.get("latest_version"), 100),
+        origin=origin,
+        hops=_hops(document.shown("hops"), origin),
     )
 
 
@@ -196,3 +201,15 @@ def _time(value: Any) -> datetime | None:
 
 def _text(value: Any, length: int) -> str | None:
     return clean(value[:length]).strip() if isinstance(value, str) else None
+
+
+def _origin(value: Any) -> tuple[str, ...]:
+    """Ids of the leaders that a signal came through; none where they are not told as texts."""
+    if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
+        return ()
+    return tuple(clean(each[:_MAX_LEADER]) for each in value[:_MAX_ORIGIN])
+
+
+def _hops(value: Any, origin: tuple[str, ...]) -> int:
+    """How many leaders a signal came through one after the other; without a word on it all of them."""
+    return value if type(value) is int and 0 < value <= len(origin) else len(origin)
