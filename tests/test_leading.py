@@ -18,8 +18,8 @@ from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
 from custom_components.calvalot.const import DOMAIN
 from custom_components.calvalot.publishers.settings import published_path
 from custom_components.calvalot.trading.errors import LeaderError, LeaderForbidden, LeaderSignalsOff
-from custom_components.calvalot.trading.leading.link import read_link
 from custom_components.calvalot.trading.leading.keys import leader_id
+from custom_components.calvalot.trading.leading.link import read_link
 from custom_components.calvalot.trading.sources.leader import Leader
 from custom_components.calvalot.trading.sources.leader_format import parse_signal
 from harness.portfolio import entry_data

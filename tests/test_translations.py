@@ -41,7 +41,7 @@ DESCRIPTIONS = {
     "binary_sensor": (*binary_sensor.BINARY_SENSORS, binary_sensor.MARKET_DATA),
     "button": (button.POLL, button.TEST_ALERT, *button.APPROVAL),
     "event": (*event.EVENTS, event.OUTSIDE_ALERT, event.CANDLE),
-    "sensor": (*sensor.SENSORS, *sensor.coin_sensors("BTC")),
+    "sensor": (*sensor.SENSORS, sensor.FOLLOWERS, *sensor.coin_sensors("BTC")),
     "switch": (switch.PAUSE,),
 }
 

@@ -44,7 +44,9 @@ def kinds_of(entry: ConfigEntry[Any]) -> Mapping[str, SourceType]:
 def stored_of(entry: ConfigEntry[Any], key: str) -> Fields:
     """What an entry stores of one of its sources."""
     if (subentry := entry.subentries.get(key)) is not None:
-        return Fields(data=subentry.data, options=subentry.data, portfolio=entry.data, leader_id=leader_id(entry.entry_id))
+        return Fields(
+            data=subentry.data, options=subentry.data, portfolio=entry.data, leader_id=leader_id(entry.entry_id)
+        )
     return Fields(data=entry.data, options=entry.options, portfolio=entry.data, leader_id=leader_id(entry.entry_id))
 
 

@@ -116,7 +116,7 @@ async def test_held_by_hand(rig: Rig, clock: Clock, tmp_path: Path) -> None:
     follower = await rig.following(Mode.DRY_RUN)
     rig.leader.publish_v2({"BTC": ".4"})
     await rig.cycle(follower)
-    await follower.orders.close_position("BTC")
+    await follower.orders.close("BTC")
     await rig.cycle(follower)
     leading = leading_of(follower, tmp_path, clock)
     await leading.open()
@@ -124,9 +124,8 @@ async def test_held_by_hand(rig: Rig, clock: Clock, tmp_path: Path) -> None:
     rig.leader.publish_v2({"ETH": ".4", "SOL": ".2"})
     await rig.cycle(follower)
     assert shares(await take(leading, follower)) == {"ETH": 0.4, "SOL": 0.2}
-    await follower.orders.close_position("ETH")
-    assert await take(leading, follower, open_orders=follower.ledger.orders_named(())) is not None
-    last = leading.last
+    await follower.orders.close("ETH")
+    last = await take(leading, follower)
     assert shares(last) == {"SOL": pytest.approx(0.2, abs=0.01)}
     assert moves(last) == {"ETH": pytest.approx(-0.4, abs=0.01)}
 
@@ -139,7 +138,7 @@ async def test_what_is_not_known_is_not_published(rig: Rig, clock: Clock, tmp_pa
     leading = leading_of(follower, tmp_path, clock)
     await leading.open()
     assert await take(leading, follower)
-    await follower.orders.close_position("ETH")
+    await follower.orders.close("ETH")
     assert await take(leading, follower, total_value_quote=None) is None
     assert shares(await take(leading, follower)) == {"BTC": pytest.approx(0.4, abs=0.01)}
 
@@ -150,7 +149,7 @@ async def test_first_of_what_was_traded_by_hand(rig: Rig, clock: Clock, tmp_path
     rig.leader.publish_v2({"BTC": ".4", "ETH": ".2"})
     await rig.cycle(follower)
     clock.advance(60)
-    await follower.orders.close_position("ETH")
+    await follower.orders.close("ETH")
     leading = leading_of(follower, tmp_path, clock)
     await leading.open()
     first = await take(leading, follower)
@@ -166,7 +165,7 @@ async def test_held_back(rig: Rig, clock: Clock, tmp_path: Path) -> None:
     leading = leading_of(follower, tmp_path, clock)
     await leading.open()
     assert await take(leading, follower)
-    await follower.orders.close_position("ETH")
+    await follower.orders.close("ETH")
     assert await take(leading, follower)
     rig.leader.publish_v2({"BTC": ".3", "ETH": ".2"})
     await rig.cycle(follower)
@@ -185,12 +184,12 @@ async def test_waiting_for_approval(rig: Rig, clock: Clock, tmp_path: Path) -> N
     rig.leader.publish_v2({"BTC": ".4"})
     await rig.cycle(follower)
     assert await take(leading, follower) is None
-    await follower.commands.reject(None)
+    await follower.commands.reject()
     assert await take(leading, follower) is None
     assert leading.last == before
     rig.leader.publish_v2({"BTC": ".2"})
     await rig.cycle(follower)
-    await follower.commands.approve(None)
+    await follower.commands.approve()
     assert shares(await take(leading, follower)) == {"BTC": 0.2}
 
 
@@ -221,7 +220,7 @@ async def test_origin(rig: Rig, clock: Clock, tmp_path: Path) -> None:
     published = await take(leading, follower)
     assert published
     assert (published.origin, published.hops) == (("far", "near", LEADER), 3)
-    await follower.orders.close_position("BTC")
+    await follower.orders.close("BTC")
     published = await leading.take(follower.snapshot, ())
     assert published
     assert (published.origin, published.hops) == (("far", "near", LEADER), 3)
@@ -243,24 +242,6 @@ async def test_renewal(rig: Rig, clock: Clock, tmp_path: Path) -> None:
     again = await take(leading, follower)
     assert again
     assert (again.sequence, again.signal_id, again.previous) == (2, first.signal_id, first.hash)
-
-
-async def test_begin_anew(rig: Rig, clock: Clock, tmp_path: Path) -> None:
-    """With another key what stands is published as the first link of another chain, under another name."""
-    follower = await rig.following(Mode.DRY_RUN)
-    rig.leader.publish_v2({"BTC": ".4"})
-    await rig.cycle(follower)
-    leading = leading_of(follower, tmp_path, clock)
-    await leading.open()
-    first, key = await take(leading, follower), leading.public_key
-    await leading.begin_anew()
-    clock.advance(1)
-    again = await take(leading, follower)
-    assert first
-    assert again
-    assert (again.sequence, again.shares) == (1, first.shares)
-    assert again.signal_id != first.signal_id
-    assert leading.public_key != key
 
 
 # How followers are answered

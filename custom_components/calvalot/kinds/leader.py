@@ -54,7 +54,9 @@ class LeaderType(SourceType):
             if not async_has_mqtt(hass):
                 raise InvalidInput({CONF_LEADER_URL: "mqtt_missing"})
             kept = {key: known.data.get(key, "") for key in (CONF_LEADER_ID, CONF_LEADER_KEY)}
-            return Fields(data={CONF_LEADER_URL: "", CONF_SIGNAL_SECRET: "", **kept, **linked, CONF_LEADER_TOPIC: topic})
+            return Fields(
+                data={CONF_LEADER_URL: "", CONF_SIGNAL_SECRET: "", **kept, **linked, CONF_LEADER_TOPIC: topic}
+            )
         # What is stored already was consented to.
         accepts = user_input.get(CONF_ACCEPT_PLAIN_HTTP, False) or url == known.data.get(CONF_LEADER_URL)
         data = {
@@ -68,7 +70,11 @@ class LeaderType(SourceType):
         if not linked and known.data.get(CONF_LEADER_KEY):
             # A key belongs to one leader.
             same = data[CONF_LEADER_URL] == known.data[CONF_LEADER_URL]
-            data |= {key: known.data[key] if same else "" for key in (CONF_LEADER_ID, CONF_LEADER_KEY, CONF_LEADER_TOPIC) if key in known.data}
+            data |= {
+                key: known.data[key] if same else ""
+                for key in (CONF_LEADER_ID, CONF_LEADER_KEY, CONF_LEADER_TOPIC)
+                if key in known.data
+            }
         await check_leader(hass, data, known.leader_id)
         return Fields(data=data)
 

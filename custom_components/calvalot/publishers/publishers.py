@@ -39,7 +39,7 @@ class Publishers:
         """Take an entry that is set up; nothing is published before `async_sync`."""
         self._hass = hass
         self._entry = entry
-        self._pusher = Pusher(async_get_clientsession(hass))
+        self.pusher = Pusher(async_get_clientsession(hass))
         self._timers: set[CALLBACK_TYPE] = set()
         self._stop: CALLBACK_TYPE | None = None
         self._broker: CALLBACK_TYPE | None = None
@@ -116,7 +116,7 @@ class Publishers:
             if follower.webhook:
                 pushed.setdefault(follower.delay, []).append(follower)
         for delay, followers in pushed.items():
-            self._after(delay, partial(self._pusher.push, followers, published.signal_id))
+            self._after(delay, partial(self.pusher.push, followers, published.signal_id))
         is_new = published.decided >= published.issued - timedelta(seconds=1)
         for topic, delay in topics_of(self._entry):
             self._after(delay, partial(async_publish, self._hass, topic, published, is_new=is_new))

@@ -77,8 +77,8 @@ def decide(
         draft = _of_record(record, snapshot, weights, upstream, now)
         if draft is None:
             return None, seen
-        moved = _from_before(draft.shares, _before(weights, _traded(recent.fills, snapshot, ledger.quote), last))
-        return _with_moves(draft, moved), here
+        before = _before(weights, _traded(recent.fills, snapshot, ledger.quote), last) if seen else {}
+        return _with_moves(draft, _from_before(draft.shares, before)), here
     if seen is None and not any(position.quantity for position in snapshot.positions.values()):
         return None, None
     if seen is not None and not recent.others:
@@ -135,8 +135,7 @@ def _of_record(
     now: datetime,
 ) -> Draft | None:
     """An allocation as it is published; None while it is not known how much of coins is held that stay as they are."""
-    wants = record.wants
-    assert isinstance(wants, Allocation)
+    wants = record.wants if isinstance(record.wants, Allocation) else Allocation()
     stays = wants.keep | (frozenset(snapshot.held_back) & wants.coins)
     if stays and weights is None:
         return None

@@ -20,9 +20,7 @@ _FILL = "seen_fill"
 class Leading:
     """The chain of one portfolio; `id` is what it is called there."""
 
-    def __init__(
-        self, leader: str, ledger: Ledger, store: PublicationStore, clock: Callable[[], datetime]
-    ) -> None:
+    def __init__(self, leader: str, ledger: Ledger, store: PublicationStore, clock: Callable[[], datetime]) -> None:
         self.id = leader
         self._ledger = ledger
         self._store = store
@@ -44,11 +42,6 @@ class Leading:
         async with self._lock:
             if self._store.key is None:
                 await asyncio.to_thread(self._store.open)
-
-    async def begin_anew(self) -> None:
-        """Another key and another chain. Raises PublicationError."""
-        async with self._lock:
-            await asyncio.to_thread(self._store.begin_anew)
 
     async def take(self, snapshot: Snapshot, heard: Iterable[Signal]) -> Publication | None:
         """Publish what is new in a snapshot; None where nothing is. `heard` is what the leaders that it follows said last.

@@ -62,15 +62,6 @@ class PublicationStore:
             raise PublicationError("the publications are not open")
         return self.key
 
-    def begin_anew(self) -> None:
-        """Another key and another chain: who follows has to be given the new link. Raises PublicationError."""
-        key = SigningKey()
-        with self._working() as connection:
-            connection.execute("DELETE FROM links")
-            connection.execute("DELETE FROM facts")
-            connection.execute("INSERT INTO facts VALUES (?, ?)", (_KEY, key.text))
-        self.key, self.last = key, None
-
     def write(self, publication: Publication, facts: dict[str, str]) -> None:
         """Commit a link together with what is to be remembered. Raises PublicationError."""
         with self._working() as connection:

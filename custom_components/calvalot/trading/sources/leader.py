@@ -225,9 +225,7 @@ class LeaderSource:
             raise LeaderInvalidResponse(err.reason) from None
         return rebuilt(link)
 
-    async def _missing(
-        self, check: ChainCheck, known: Mark, link: Publication
-    ) -> tuple[bool, list[Publication]]:
+    async def _missing(self, check: ChainCheck, known: Mark, link: Publication) -> tuple[bool, list[Publication]]:
         """The links up to one, and whether they could be asked for. Raises LeaderError, InvalidSignal."""
         links: list[Publication] = []
         at = known.sequence

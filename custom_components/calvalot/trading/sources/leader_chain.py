@@ -12,7 +12,6 @@ from ..signal import InvalidSignal
 from .leader_format import MAX_BODY
 from .strict_json import Object, checked, decode, load
 
-
 # Characters of a key that tell one chain from another.
 _NAME = 16
 
@@ -80,13 +79,12 @@ def go_on(mark: Mark | None, links: Sequence[Publication], now: datetime, *, who
                 raise InvalidSignal("the leader's publication is older than one that was seen")
             same = link.sequence == mark.sequence
             next_ = link.sequence == mark.sequence + 1
-            if same and link.hash != mark.hash or next_ and link.previous != mark.hash:
+            if (same and link.hash != mark.hash) or (next_ and link.previous != mark.hash):
                 raise InvalidSignal("the leader's chain is forked")
             if whole and not same and not next_:
                 raise InvalidSignal("links are missing in the leader's chain")
         mark = Mark(link.sequence, link.hash)
-    assert mark is not None
-    return mark
+    return Mark(last.sequence, last.hash)
 
 
 def rebuilt(publication: Publication) -> bytes:
