@@ -1,13 +1,14 @@
 """A portfolio that leads and one that follows it, in one Home Assistant, over its real HTTP server."""
 
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 import json
 import time
 from typing import Any
 
 from aiohttp import ClientSession
 from aiohttp.test_utils import TestClient
-from homeassistant.config_entries import SOURCE_RECONFIGURE, SubentryFlowResult
+from homeassistant.config_entries import SOURCE_RECONFIGURE, ConfigEntryState, SubentryFlowResult
 from homeassistant.core import HomeAssistant
 from homeassistant.data_entry_flow import FlowResultType
 from homeassistant.helpers.aiohttp_client import async_get_clientsession
@@ -16,9 +17,10 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry
 from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
 
 from custom_components.calvalot.const import DOMAIN
+from custom_components.calvalot.diagnostics import async_get_config_entry_diagnostics
 from custom_components.calvalot.publishers.settings import published_path
 from custom_components.calvalot.trading.errors import LeaderError, LeaderForbidden, LeaderSignalsOff
-from custom_components.calvalot.trading.leading.keys import leader_id
+from custom_components.calvalot.trading.leading.keys import SigningKey, leader_id
 from custom_components.calvalot.trading.leading.link import read_link
 from custom_components.calvalot.trading.sources.leader import Leader
 from custom_components.calvalot.trading.sources.leader_format import parse_signal
@@ -27,7 +29,7 @@ from simulators.exchange import ExchangeSimulator
 from simulators.leader import LeaderSimulator
 
 from .conftest import add_entry, set_up
-from .entities import poll
+from .entities import keys, poll, state_of
 
 FIELDS = {"follower": "Alice", "version": "2", "delay": 0}
 type Client = TestClient[Any, Any]
@@ -254,7 +256,7 @@ async def test_contract_address(hass: HomeAssistant, told: tuple[str, str]) -> N
     """A wrong address is no leader."""
     url, secret = told
     with pytest.raises(LeaderError):
-        await asking(hass, f"{url}x", secret).fetch()
+        await asking(hass, f"{url}/x", secret).fetch()
 
 
 # The view
@@ -355,3 +357,116 @@ async def test_removed(hass: HomeAssistant, leads: MockConfigEntry) -> None:
     await settle(hass)
     assert not path.exists()
     assert DOMAIN not in hass.config_entries.async_domains(include_disabled=True)
+
+
+# The link
+
+
+async def start(hass: HomeAssistant) -> str:
+    """Begin to follow; the flow's id."""
+    flow = await hass.config_entries.flow.async_init(DOMAIN, context={"source": "user"})
+    flow = await hass.config_entries.flow.async_configure(flow["flow_id"], {"next_step_id": "leader"})
+    return flow["flow_id"]
+
+
+async def follow(hass: HomeAssistant, exchange: ExchangeSimulator, link: str) -> MockConfigEntry:
+    """Follow a link, through the whole flow on paper."""
+    flow_id = await start(hass)
+    for answers in (
+        {"leader_url": link},
+        {"trading_mode": "dry_run", "exchange_url": exchange.url},
+        {"initial_budget": 1000},
+    ):
+        step = await hass.config_entries.flow.async_configure(flow_id, answers)
+        assert not step.get("errors"), step
+    await settle(hass)
+    assert step["type"] is FlowResultType.CREATE_ENTRY
+    entry: MockConfigEntry = step["result"]  # type: ignore[assignment]
+    return entry
+
+
+async def test_link_as_a_whole(
+    hass: HomeAssistant, leads: MockConfigEntry, leader: LeaderSimulator, exchange: ExchangeSimulator, client: Client
+) -> None:
+    """The link is all that a follower needs; what he missed meanwhile is asked for and checked."""
+    given = read_link((await allow(hass, leads))["link"])
+    second = await follow(hass, exchange, replace(given, url=local(client, leads)).text)
+    assert second.data["leader_key"] == given.key
+    assert second.data["leader_id"] == given.leader
+    assert weights(second) == {"BTC": pytest.approx(0.4, abs=0.005)}
+    for share in ("0.3", "0.2", "0.1"):
+        leader.publish_v2({"ETH": share})
+        await poll(hass, leads)
+        await settle(hass)
+    await poll(hass, second)
+    assert weights(second) == {"ETH": pytest.approx(0.1, abs=0.005)}
+    # The address changes: the key belongs to the leader that it was given for.
+    flow = await hass.config_entries.flow.async_init(
+        DOMAIN, context={"source": SOURCE_RECONFIGURE, "entry_id": second.entry_id}
+    )
+    await hass.config_entries.flow.async_configure(flow["flow_id"], {"next_step_id": "leader"})
+    same = await hass.config_entries.flow.async_configure(flow["flow_id"], {"leader_url": local(client, leads)})
+    assert same["reason"] == "reconfigure_successful"
+    await settle(hass)
+    assert second.data["leader_key"] == given.key
+    flow = await hass.config_entries.flow.async_init(
+        DOMAIN, context={"source": SOURCE_RECONFIGURE, "entry_id": second.entry_id}
+    )
+    await hass.config_entries.flow.async_configure(flow["flow_id"], {"next_step_id": "leader"})
+    other = {"leader_url": leader.url, "signal_secret": leader.secret}
+    changed = await hass.config_entries.flow.async_configure(flow["flow_id"], other)
+    assert changed["reason"] == "reconfigure_successful"
+    await settle(hass)
+    assert second.data["leader_key"] == ""
+
+
+async def test_links_that_do_not_hold(
+    hass: HomeAssistant, leads: MockConfigEntry, leader: LeaderSimulator, client: Client
+) -> None:
+    """What was cut off, and a key that the leader does not sign with, are refused; without a secret it is asked for."""
+    given = read_link((await allow(hass, leads))["link"])
+    here = replace(given, url=local(client, leads))
+    flow_id = await start(hass)
+    for link, error in (
+        (here.text[:-4], {"leader_url": "invalid_link"}),
+        (replace(here, key=SigningKey().public).text, {"leader_url": "invalid_response"}),
+        (replace(here, leader="0" * 32).text.replace(here.leader, "0" * 32), {"leader_url": "invalid_response"}),
+        (replace(here, secret="wrong").text, {"signal_secret": "invalid_auth"}),
+        (here.url, {"signal_secret": "secret_missing"}),
+    ):
+        form = await hass.config_entries.flow.async_configure(flow_id, {"leader_url": link})
+        assert form["errors"] in (error, {"leader_url": "signal_disabled"} if "0" * 32 in link else error), link
+
+
+async def test_key_that_is_none(hass: HomeAssistant, leads: MockConfigEntry) -> None:
+    """A stored key that cannot be used stops the set-up, and nothing is followed unchecked."""
+    hass.config_entries.async_update_entry(leads, data={**leads.data, "leader_id": "a" * 32, "leader_key": "broken"})
+    await settle(hass)
+    assert leads.state is ConfigEntryState.SETUP_ERROR
+
+
+# What is shown
+
+
+async def test_followers_are_counted(hass: HomeAssistant, leads: MockConfigEntry, client: Client) -> None:
+    """The sensor is there while somebody may follow, and counts who asks; the diagnostics tell no secret."""
+    assert "leader_followers" not in keys(hass, leads, "sensor")
+    given = await allow(hass, leads)
+    await poll(hass, leads)
+    state = state_of(hass, leads, "sensor", "leader_followers")
+    assert (state.state, state.attributes["allowed"]) == ("0", 1)
+    await asking(hass, local(client, leads), given["secret"]).fetch()
+    await poll(hass, leads)
+    assert state_of(hass, leads, "sensor", "leader_followers").state == "1"
+    shown = await async_get_config_entry_diagnostics(hass, leads)
+    assert shown["publishers"]["followers"] == shown["publishers"]["following"] == 1
+    assert shown["publishers"]["sequence"] == 1
+    text = json.dumps(shown, default=str)
+    for secret in (given["secret"], leads.runtime_data.publishers.leading.public_key, "Alice"):
+        assert secret not in text
+    (key,) = leads.subentries
+    hass.config_entries.async_remove_subentry(leads, key)
+    await settle(hass)
+    await poll(hass, leads)
+    assert "leader_followers" not in keys(hass, leads, "sensor")
+    assert (await async_get_config_entry_diagnostics(hass, leads))["publishers"] is None

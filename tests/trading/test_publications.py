@@ -298,6 +298,7 @@ def test_link() -> None:
     assert is_link(http.text)
     assert is_link(mqtt.text)
     assert not is_link(url)
+    assert not is_link(f"{url}#top")
 
 
 @pytest.mark.parametrize(

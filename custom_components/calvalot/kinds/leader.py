@@ -25,7 +25,7 @@ from ..trading.leading.link import is_link, read_link
 from ..trading.signal import InvalidSignal, Signal, SignalLoop, SourceKind
 from ..trading.sources.feed import Feed
 from ..trading.sources.feed_leader import FeedLeader
-from ..trading.sources.leader import AsksLeader, LeaderSource, refuse_loop
+from ..trading.sources.leader import AsksLeader, LeaderSource
 from ..trading.sources.leader_chain import ChainCheck, go_on
 from ..trading.sources.leader_format import parse_signal
 from .base import Fields, SourceType
@@ -140,7 +140,7 @@ async def check_leader(hass: HomeAssistant, data: Mapping[str, Any], own_id: str
         if (body := await leader.fetch()) is not None:
             if check := chain_of(data):
                 go_on(None, [check.link(body)], dt_util.utcnow(), whole=False)
-            refuse_loop(parse_signal(body, ()), own_id)
+            parse_signal(body, (), own_id)
     except SignalLoop as err:
         raise InvalidInput({CONF_LEADER_URL: "signal_loop"}) from err
     except LeaderForbidden as err:

@@ -66,6 +66,11 @@ class Publishers:
         if self._broker is None and topics_of(self._entry):
             self._broker = async_on_connection(self._hass, self._publish_again)
         self._publish_again()
+        last, now = self.leading.last if self.leading else None, dt_util.utcnow()
+        for topic, delay in topics_of(self._entry):
+            # What was waited with before a start is still to come.
+            if last and (left := last.issued + delay - now) > timedelta():
+                self._after(left, partial(self._hold, topic, delay))
 
     @callback
     def async_end(self) -> None:

@@ -17,10 +17,10 @@ from .publication import Draft, Publication, PublishedMove
 
 # Signals among which the orders of an allocation are looked for.
 RECENT = 20
-# Shares are told to so many places; a smaller move than that is none.
+# Shares are told to so many places; less than that is neither held nor moved.
 PLACES = Decimal("0.000001")
 HELD_PLACES = Decimal("0.0001")
-LEAST_MOVE = Decimal("0.001")
+LEAST = Decimal("0.001")
 _SAID = frozenset({Kind.SIGNAL, Kind.JOINING, Kind.SYNC})
 _UNDECIDED = frozenset({Result.WAITING, Result.REJECTED, Result.BLENDED})
 
@@ -79,16 +79,14 @@ def decide(
             return None, seen
         before = _before(weights, _traded(recent.fills, snapshot, ledger.quote), last) if seen else {}
         return _with_moves(draft, _from_before(draft.shares, before)), here
-    if seen is None and not any(position.quantity for position in snapshot.positions.values()):
-        return None, None
     if seen is not None and not recent.others:
         return None, here
     if weights is None or snapshot.open_orders:
         return None, seen  # published once it is known what is held
-    shares = {coin: share for coin, share in weights.items() if share}
-    draft = Draft(decided=now, shares=shares, origin=upstream.origin, hops=upstream.hops)
-    traded = _traded(recent.fills, snapshot, ledger.quote) if seen else None
-    return _with_moves(draft, shares if seen is None else traded), here
+    if seen is None and not weights:
+        return None, None
+    draft = Draft(decided=now, shares=weights, origin=upstream.origin, hops=upstream.hops)
+    return _with_moves(draft, _traded(recent.fills, snapshot, ledger.quote) if seen else weights), here
 
 
 def _read(ledger: Ledger, seen: Seen | None) -> _Recent:
@@ -121,10 +119,12 @@ def _key(record: SignalRecord) -> str:
 
 
 def _weights(snapshot: Snapshot) -> dict[str, Decimal] | None:
-    """What is held as shares; None where not all of it can be valued."""
+    """What is held as shares, dust left out; None where not all of it can be valued."""
     held = {coin: each.weight for coin, each in snapshot.positions.items() if each.quantity}
-    weights = {coin: weight.quantize(HELD_PLACES, ROUND_DOWN) for coin, weight in held.items() if weight is not None}
-    return weights if weights.keys() == held.keys() and snapshot.total_value_quote is not None else None
+    if snapshot.total_value_quote is None or None in held.values():
+        return None
+    known = {coin: weight.quantize(HELD_PLACES, ROUND_DOWN) for coin, weight in held.items() if weight}
+    return {coin: weight for coin, weight in known.items() if weight >= LEAST}
 
 
 def _of_record(
@@ -182,6 +182,6 @@ def _with_moves(draft: Draft, moved: Mapping[str, Decimal] | None) -> Draft:
     moves = tuple(
         PublishedMove(coin, Side.BUY if share > 0 else Side.SELL, min(abs(share), Decimal(1)).quantize(PLACES))
         for coin, share in sorted(moved.items())
-        if abs(share) >= LEAST_MOVE
+        if abs(share) >= LEAST
     )
     return replace(draft, moves=moves)

@@ -42,7 +42,8 @@ def address(base: str, leader: str) -> str:
 
 def is_link(text: str) -> bool:
     """Whether a text is meant as a link rather than as the address of a leader."""
-    return "#" in text or text.strip().startswith(SCHEME)
+    shown = text.partition("#")[2]
+    return text.strip().startswith(SCHEME) or any(f"{name}=" in shown for name in ("secret", "key", "topic"))
 
 
 def read_link(text: str) -> Link:

@@ -16,7 +16,7 @@ from yarl import URL
 
 from ..errors import LeaderForbidden, LeaderInvalidResponse, LeaderSignalsOff, LeaderUnreachable
 from ..leading.publication import Publication
-from ..signal import MAX_HOPS, InvalidSignal, Signal, SignalLoop, SourceKind
+from ..signal import InvalidSignal, Signal, SourceKind
 from .base import Moment
 from .feed import Feed
 from .leader_chain import ChainCheck, Mark, go_on, rebuilt
@@ -262,15 +262,6 @@ class LeaderSource:
 
 def _parse(body: bytes, coins: frozenset[str], own_id: str) -> Signal | InvalidSignal:
     try:
-        return refuse_loop(parse_signal(body, coins), own_id)
+        return parse_signal(body, coins, own_id)
     except InvalidSignal as err:
         return err
-
-
-def refuse_loop(signal: Signal, own_id: str) -> Signal:
-    """The signal, unless it came through the portfolio that reads it, or through too many. Raises SignalLoop."""
-    if own_id in signal.origin:
-        raise SignalLoop("signal_loop: it came through this portfolio", signal.signal_id)
-    if signal.hops > MAX_HOPS:
-        raise SignalLoop(f"signal_loop: it came through {signal.hops} portfolios", signal.signal_id)
-    return signal
