@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Callable
 import json
+from pathlib import Path
 from typing import Any
 
 from homeassistant.config_entries import SOURCE_RECONFIGURE
@@ -33,8 +34,9 @@ async def broker(socket_enabled: None) -> AsyncGenerator[BrokerSimulator]:
 
 
 @pytest.fixture
-async def mqtt(hass: HomeAssistant, broker: BrokerSimulator) -> AsyncGenerator[MockConfigEntry]:
+async def mqtt(hass: HomeAssistant, broker: BrokerSimulator, tmp_path: Path) -> AsyncGenerator[MockConfigEntry]:
     """Home Assistant's MQTT, connected."""
+    (tmp_path / "configuration.yaml").touch()
     entry = MockConfigEntry(
         domain="mqtt",
         data={"broker": "127.0.0.1", "port": broker.port, "protocol": "3.1.1"},

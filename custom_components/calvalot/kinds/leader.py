@@ -46,7 +46,8 @@ class LeaderType(SourceType):
     @override
     async def check(self, hass: HomeAssistant, known: Fields, user_input: Mapping[str, Any]) -> Fields:
         """Ask the leader for its signal. Raises InvalidInput."""
-        url, linked = user_input[CONF_LEADER_URL].strip(), {}
+        url: str = user_input[CONF_LEADER_URL].strip()
+        linked: dict[str, str] = {}
         if is_link(url):
             url, linked = _of_link(url)
         if not url and (topic := linked.get(CONF_LEADER_TOPIC) or known.data.get(CONF_LEADER_TOPIC)):

@@ -134,7 +134,8 @@ class Answers:
         follower = self.admitted(headers)
         if not isinstance(follower, Follower):
             return follower
-        size, links = 0, []
+        size = 0
+        links: list[dict[str, str]] = []
         for link in await self._leading.links(after, PIECE, follower.delay):
             size += len(link.canonical)
             if links and size > PIECE_BYTES:

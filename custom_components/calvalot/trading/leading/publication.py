@@ -5,7 +5,7 @@ Never in it: amounts, balances, names. Shares are fractions of the leader's capi
 
 from base64 import urlsafe_b64encode
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 import hashlib
@@ -151,13 +151,14 @@ def issue(
 ) -> Publication:
     """Sign a draft as the next link of a chain."""
     sequence = before.sequence + 1 if before else 1
-    decided = draft.decided.astimezone(UTC).replace(microsecond=0)
+    decided, issued = _whole(draft.decided), _whole(now)
     return _signed(
         Publication(
             leader=leader,
             sequence=sequence,
             previous=before.hash if before else NOTHING_BEFORE,
-            **_times(now),
+            issued=issued,
+            expires=issued + STANDS_FOR,
             decided=decided,
             mode=mode,
             signal_id=f"{decided:%Y-%m-%dT%H:%M:%S}-{leader[:8]}-{sequence}",
@@ -175,11 +176,9 @@ def issue(
 
 def renew(last: Publication, key: SigningKey, now: datetime) -> Publication:
     """Sign again what still holds, as the next link: the same signal, for longer."""
-    fields = {name: getattr(last, name) for name in Publication.__slots__}
-    return _signed(
-        Publication(**fields | {"sequence": last.sequence + 1, "previous": last.hash, **_times(now)}),
-        key,
-    )
+    issued = _whole(now)
+    again = replace(last, sequence=last.sequence + 1, previous=last.hash, issued=issued, expires=issued + STANDS_FOR)
+    return _signed(again, key)
 
 
 def parse(canonical: bytes, signature: str) -> Publication:
@@ -233,13 +232,11 @@ def follows(later: Publication, earlier: Publication) -> bool:
 
 
 def _signed(publication: Publication, key: SigningKey) -> Publication:
-    fields = {name: getattr(publication, name) for name in Publication.__slots__}
-    return Publication(**fields | {"signature": key.sign(publication.canonical)})
+    return replace(publication, signature=key.sign(publication.canonical))
 
 
-def _times(now: datetime) -> dict[str, datetime]:
-    issued = now.astimezone(UTC).replace(microsecond=0)
-    return {"issued": issued, "expires": issued + STANDS_FOR}
+def _whole(time: datetime) -> datetime:
+    return time.astimezone(UTC).replace(microsecond=0)
 
 
 def _iso(time: datetime) -> str:
