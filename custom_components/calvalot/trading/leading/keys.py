@@ -37,16 +37,16 @@ class SigningKey:
     @property
     def text(self) -> str:
         """The private key, to be stored: it is shown to nobody."""
-        return _text(self._key.private_bytes(Encoding.Raw, PrivateFormat.Raw, NoEncryption()))
+        return to_text(self._key.private_bytes(Encoding.Raw, PrivateFormat.Raw, NoEncryption()))
 
     @property
     def public(self) -> str:
         """The public key, which followers hold."""
-        return _text(self._key.public_key().public_bytes(*_RAW))
+        return to_text(self._key.public_key().public_bytes(*_RAW))
 
     def sign(self, message: bytes) -> str:
         """Signature of a message."""
-        return _text(self._key.sign(message))
+        return to_text(self._key.sign(message))
 
 
 class PublicKey:
@@ -65,13 +65,21 @@ class PublicKey:
         return True
 
 
-def _text(data: bytes) -> str:
+def to_text(data: bytes) -> str:
+    """Bytes as base64url without padding."""
     return urlsafe_b64encode(data).decode().rstrip("=")
 
 
-def _bytes(text: str, length: int) -> bytes:
-    """Bytes of a text; one text only stands for them. Raises ValueError."""
+def from_text(text: str) -> bytes:
+    """What `to_text` wrote: one text only stands for some bytes. Raises ValueError."""
     data = urlsafe_b64decode(text.encode("ascii") + b"=" * (-len(text) % 4))
-    if len(data) != length or _text(data) != text:
+    if to_text(data) != text:
+        raise ValueError("another text stands for these bytes")
+    return data
+
+
+def _bytes(text: str, length: int) -> bytes:
+    """Bytes of a key or a signature. Raises ValueError."""
+    if len(data := from_text(text)) != length:
         raise ValueError("neither a key nor a signature")
     return data

@@ -3,7 +3,6 @@
 Never in it: amounts, balances, names. Shares are fractions of the leader's capital.
 """
 
-from base64 import urlsafe_b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -16,7 +15,7 @@ from ..exchanges.base import Side
 from ..exchanges.symbols import symbol_of
 from ..signal import InvalidSignal
 from ..sources.strict_json import checked, decode, load
-from .keys import PublicKey, SigningKey
+from .keys import PublicKey, SigningKey, to_text
 
 FORMAT = 1
 # What the first publication of a chain follows.
@@ -143,7 +142,7 @@ class Publication:
     @property
     def link(self) -> dict[str, str]:
         """The link of the chain as it goes over the wire."""
-        return {"signed": urlsafe_b64encode(self.canonical).decode().rstrip("="), "signature": self.signature}
+        return {"signed": to_text(self.canonical), "signature": self.signature}
 
 
 def issue(

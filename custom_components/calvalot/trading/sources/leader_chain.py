@@ -1,12 +1,11 @@
 """What a follower checks who holds his leader's public key: who signed, that nothing is old, and that the chain goes on."""
 
-from base64 import urlsafe_b64decode
 from collections.abc import Sequence
 from datetime import datetime
 import json
 from typing import Any, NamedTuple
 
-from ..leading.keys import PublicKey
+from ..leading.keys import PublicKey, from_text
 from ..leading.publication import Publication, verified
 from ..signal import InvalidSignal
 from .leader_format import MAX_BODY
@@ -59,7 +58,7 @@ class ChainCheck:
         if not isinstance(signed, str) or not isinstance(signature, str):
             raise InvalidSignal("the link is not signed")
         try:
-            canonical = urlsafe_b64decode(signed.encode("ascii") + b"=" * (-len(signed) % 4))
+            canonical = from_text(signed)
         except ValueError:
             raise InvalidSignal("the link is not signed") from None
         return verified(canonical, signature, self._key, self._leader)
