@@ -105,7 +105,7 @@ async def test_set_up(hass: HomeAssistant, exchange: ExchangeSimulator) -> None:
     entry = flow["result"]
     await hass.async_block_till_done()
     assert entry.title == "Calv-a-lot by hand (dry run)"
-    assert entry.supported_subentry_types == {}
+    assert entry.supported_subentry_types.keys() == {"publisher"}
     again = {"source": "reconfigure", "entry_id": entry.entry_id}
     menu = await hass.config_entries.flow.async_init(DOMAIN, context=again)
     assert menu["menu_options"] == ["exchange"]

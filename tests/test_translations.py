@@ -17,7 +17,17 @@ from homeassistant.util.yaml import load_yaml_dict
 import pytest
 
 from custom_components import calvalot
-from custom_components.calvalot import binary_sensor, button, candle_trigger, event, forms, sensor, services, switch
+from custom_components.calvalot import (
+    binary_sensor,
+    button,
+    candle_trigger,
+    event,
+    forms,
+    publisher_flow,
+    sensor,
+    services,
+    switch,
+)
 from custom_components.calvalot.issues import PROBLEMS
 from custom_components.calvalot.kinds import allocation
 from custom_components.calvalot.registry import SOURCES
@@ -42,7 +52,7 @@ DESCRIPTIONS = {
     "binary_sensor": (*binary_sensor.BINARY_SENSORS, binary_sensor.MARKET_DATA),
     "button": (button.POLL, button.TEST_ALERT, *button.APPROVAL),
     "event": (*event.EVENTS, event.OUTSIDE_ALERT, event.CANDLE),
-    "sensor": (*sensor.SENSORS, *sensor.coin_sensors("BTC")),
+    "sensor": (*sensor.SENSORS, sensor.FOLLOWERS, *sensor.coin_sensors("BTC")),
     "switch": (switch.PAUSE,),
 }
 
@@ -329,6 +339,7 @@ def test_selectors() -> None:
     sections = [section.schema for section in forms.options((), "USDC").schema.values()]
     of_kinds = [kind.form(stored=False) for kind in SOURCES.values()]
     collect(choice(SAID, "explanation").config)
+    collect(publisher_flow.VERSION_FIELD.config)
     for schema in (forms.exchange(""), forms.budget("EUR", with_coins=True), forms.scope(), *of_kinds, *sections):
         for selector in schema.schema.values():
             if isinstance(selector, SelectSelector):

@@ -28,10 +28,13 @@ from .issues import (
 )
 from .ledgers import ledger_path
 from .market import async_keep
+from .publishers.http import async_setup_publishers
+from .publishers.publishers import Publishers
+from .publishers.settings import published_path
 from .registry import sources_of
 from .reports import async_setup_reports, reports_folder
 from .services import async_setup_services
-from .settings import InvalidSettings, first_key, version, weights_of
+from .settings import InvalidSettings, first_key, further_sources, version, weights_of
 from .trading.errors import CommandError
 from .trading.ledger.copies import live_coins, live_orders, paper_only, quote_in_use
 from .trading.ledger.storage import LedgerError, LedgerNewer
@@ -50,6 +53,7 @@ async def async_setup(hass: HomeAssistant, _config: ConfigType) -> bool:
     async_setup_websocket_api(hass)
     async_setup_reports(hass)
     async_setup_exports(hass)
+    async_setup_publishers(hass)
     await async_setup_cards(hass, await version(hass))
     await async_recover_backtests(hass)
     return True
@@ -87,7 +91,9 @@ async def async_setup_entry(hass: HomeAssistant, entry: CalvalotConfigEntry) -> 
     entry.async_on_unload(lambda: async_remove_webhook(hass, entry))
     entry.async_on_unload(lambda: async_remove_alert_webhooks(hass, entry))
     entry.async_on_unload(entry.add_update_listener(_async_updated))
+    coordinator.publishers = Publishers(hass, entry)
     await coordinator.async_begin()
+    await coordinator.async_sync_publishers()
     return True
 
 
@@ -110,7 +116,7 @@ async def _async_settle_quote(hass: HomeAssistant, entry: CalvalotConfigEntry) -
 @callback
 def _settle_weight(hass: HomeAssistant, entry: CalvalotConfigEntry) -> None:
     """Write down what the first source is left with beside others: when one of those goes, its share goes to cash."""
-    if entry.subentries and CONF_WEIGHT not in entry.options:
+    if further_sources(entry) and CONF_WEIGHT not in entry.options:
         weight = float(weights_of(entry)[first_key(entry.data)])
         hass.config_entries.async_update_entry(entry, options={**entry.options, CONF_WEIGHT: weight})
 
@@ -123,6 +129,7 @@ async def _async_updated(hass: HomeAssistant, entry: CalvalotConfigEntry) -> Non
             await entry.runtime_data.async_tune()
             async_sync_webhook(hass, entry)
             async_sync_alert_webhooks(hass, entry)
+            await entry.runtime_data.async_sync_publishers()
             return
     hass.config_entries.async_schedule_reload(entry.entry_id)
 
@@ -146,6 +153,7 @@ async def async_remove_entry(hass: HomeAssistant, entry: CalvalotConfigEntry) ->
         async_raise_issue(hass, entry, ORDERS_LEFT, {"orders": ", ".join(orders)})
     if coins := await hass.async_add_executor_job(live_coins, path):
         async_raise_issue(hass, entry, COINS_LEFT, {"coins": coins_text(coins), "path": str(path)})
+    await hass.async_add_executor_job(published_path(hass, entry.entry_id).unlink, True)
     await hass.async_add_executor_job(_delete_paper, path, reports_folder(hass, entry.entry_id))
 
 

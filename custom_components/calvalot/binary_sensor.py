@@ -66,7 +66,7 @@ async def async_setup_entry(
     _hass: HomeAssistant, entry: CalvalotConfigEntry, async_add_entities: AddConfigEntryEntitiesCallback
 ) -> None:
     """Set up the follower's binary sensors."""
-    remote = type_of(entry.data).address(entry.data) is not None
+    remote = type_of(entry.data).remote
     async_add_entities(
         CalvalotBinarySensor(entry.runtime_data, description)
         for description in BINARY_SENSORS

@@ -34,6 +34,7 @@ from .const import (
     EXAMPLE_LEADER_URL,
     MIN_BUDGET,
     MINOR_VERSION,
+    PUBLISHER,
     SECRETS,
 )
 from .dashboard import DASHBOARD_URL
@@ -42,11 +43,13 @@ from .form_input import InvalidInput, checked_url
 from .going_live import async_budget_facts, async_summary
 from .kinds.base import Fields
 from .options_flow import CalvalotOptionsFlow
+from .publisher_flow import PublisherSubentryFlow
 from .registry import SOURCES, type_of
 from .settings import coin_codes, scope_of
 from .subentry_flow import SourceSubentryFlow
 from .texts import async_text, figure
 from .trading.exchanges.base import Mode
+from .trading.leading.keys import leader_id
 from .trading.settings import Scope
 from .trading.signal import SourceKind
 from .wallet_setup import async_wallet_summary
@@ -97,9 +100,10 @@ class CalvalotConfigFlow(ConfigFlow, domain=DOMAIN):
     @callback
     @override
     def async_get_supported_subentry_types(cls, config_entry: ConfigEntry) -> dict[str, type[ConfigSubentryFlow]]:
-        """Get the flow for further sources, of every kind that may stand beside others."""
+        """Get the flows for further sources, of every kind that may stand beside others, and for those who follow."""
         beside = [kind for kind, source in SOURCES.items() if not source.alone]
-        return {} if type_of(config_entry.data).alone else dict.fromkeys(beside, SourceSubentryFlow)
+        further = {} if type_of(config_entry.data).alone else dict.fromkeys(beside, SourceSubentryFlow)
+        return {**further, PUBLISHER: PublisherSubentryFlow}
 
     @override
     async def async_step_user(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
@@ -347,7 +351,8 @@ class CalvalotConfigFlow(ConfigFlow, domain=DOMAIN):
     @property
     def _fields(self) -> Fields:
         """What is known so far, as it is stored."""
-        return Fields(data=self._data, options=self._options)
+        own_id = leader_id(self._entry.entry_id) if self._entry else ""
+        return Fields(data=self._data, options=self._options, leader_id=own_id)
 
     def _on_source(self, problem: InvalidInput) -> InvalidInput:
         """A problem with coins as one of the source's first field, which names them."""

@@ -13,9 +13,16 @@ EVENT_SIGNAL_TOLD: Final = f"{DOMAIN}_signal_told"
 BACKTEST_FINISHED: Final = f"{DOMAIN}_backtest_finished"
 LOGGER = logging.getLogger(__package__)
 
+# The type of the subentries that publish.
+PUBLISHER: Final = "publisher"
+
 CONF_SOURCE: Final = "source"
 CONF_LEADER_URL: Final = "leader_url"
 CONF_SIGNAL_SECRET: Final = "signal_secret"  # noqa: S105
+# Of a leader whose chain is checked: what he is called there, and his public key.
+CONF_LEADER_ID: Final = "leader_id"
+CONF_LEADER_KEY: Final = "leader_key"
+CONF_LEADER_TOPIC: Final = "topic"
 CONF_TRADING_MODE: Final = "trading_mode"
 CONF_EXCHANGE: Final = "exchange"
 CONF_EXCHANGE_URL: Final = "exchange_url"

@@ -21,6 +21,7 @@ from .const import DOMAIN, EVENT_SIGNAL_TOLD, LOGGER, STOP_TIMEOUT
 from .exchanges import exchange_of
 from .hints import AccountHints
 from .issues import Reauthentication, async_sync_issues
+from .leader_feeds import LeaderFeeds
 from .ledgers import async_accounts, ledger_path
 from .live import LivePrices
 from .market import async_market
@@ -45,6 +46,7 @@ from .wording import async_sentence
 
 if TYPE_CHECKING:
     from .alert_webhook import AlertWebhook
+    from .publishers.publishers import Publishers
 
 type CalvalotConfigEntry = ConfigEntry[CalvalotCoordinator]
 
@@ -69,7 +71,7 @@ class CalvalotCoordinator(DataUpdateCoordinator[Snapshot]):
         self._prices: dict[str, Decimal] = {}
         self._reached: frozenset[str] = frozenset()
         self.exchange.live_prices = self.live.prices
-        ledger = Ledger(ledger_path(hass, entry.entry_id), self.settings.mode, self.settings.quote)
+        self.ledger = Ledger(ledger_path(hass, entry.entry_id), self.settings.mode, self.settings.quote)
         exchange: Exchange = self.exchange
         if self.settings.mode is Mode.DRY_RUN:
             exchange = PaperExchange(self.exchange, dt_util.utcnow, self.live.prices)
@@ -77,7 +79,7 @@ class CalvalotCoordinator(DataUpdateCoordinator[Snapshot]):
             self.settings,
             sources=sources,
             exchange=exchange,
-            ledger=ledger,
+            ledger=self.ledger,
             clock=dt_util.utcnow,
             publish=self._publish,
             accounts=async_accounts(hass),
@@ -102,6 +104,8 @@ class CalvalotCoordinator(DataUpdateCoordinator[Snapshot]):
         self._told: dict[str, Exception] = {}
         self.verifier: PushVerifier | None = None
         self.alert_webhooks: dict[str, AlertWebhook] = {}
+        self.publishers: Publishers | None = None
+        self.feeds = LeaderFeeds(hass, entry)
         self.scheduler = Scheduler(
             hass,
             entry.title,
@@ -154,6 +158,12 @@ class CalvalotCoordinator(DataUpdateCoordinator[Snapshot]):
             self.interval, self._fields = interval, fields
             self.scheduler.queue_anew()
 
+    async def async_sync_publishers(self) -> None:
+        """Publish to those whom the entry names now, and hear those who are followed over a broker."""
+        await self.feeds.async_sync()
+        if self.publishers:
+            await self.publishers.async_sync()
+
     async def async_poll(self) -> None:
         """Run a cycle now, or join the one that runs; returns when it is over."""
         await self._async_update_data()
@@ -168,6 +178,9 @@ class CalvalotCoordinator(DataUpdateCoordinator[Snapshot]):
             self._stop_listening()
             self._stop_listening = None
         self.scheduler.stop()
+        self.feeds.async_end()
+        if self.publishers:
+            self.publishers.async_end()
         self.live.async_end()
         self.strategies.async_end()
         if self.hints:

@@ -13,6 +13,7 @@ from yarl import URL
 from .const import CONF_DUST_THRESHOLD, CONF_MIN_ORDER, CONF_RANK_KEY, CONF_SURVIVAL_FLOOR
 from .coordinator import CalvalotConfigEntry
 from .market import Market
+from .publishers.publishers import Publishers
 from .registry import type_of
 from .settings import version
 from .trading.errors import CommandError
@@ -63,6 +64,7 @@ async def async_get_config_entry_diagnostics(hass: HomeAssistant, entry: Calvalo
             {"accepted": each.accepted, "refused": each.refused, "postponed": each.postponed}
             for each in coordinator.alert_webhooks.values()
         ],
+        "publishers": _publishers(coordinator.publishers),
         "ranks": {"at": snapshot.ranks_at, "problem": _kind(snapshot.rank_problem)},
         "last_signal": {"time": snapshot.last_signal, "result": snapshot.last_signal_result},
         "last_trade": snapshot.last_trade,
@@ -95,6 +97,23 @@ async def async_get_config_entry_diagnostics(hass: HomeAssistant, entry: Calvalo
         },
         "cycles": [{"started": cycle.started, "seconds": round(cycle.seconds, 3)} for cycle in health.cycles],
         "last_errors": [asdict(trouble) for trouble in health.troubles],
+    }
+
+
+def _publishers(publishers: Publishers | None) -> dict[str, Any] | None:
+    """How publishing goes; None while nobody may follow. Neither names, addresses, topics nor anything of a key."""
+    if publishers is None or publishers.leading is None or publishers.answers is None:
+        return None
+    last = publishers.leading.last
+    return {
+        "problem": _kind(publishers.problem),
+        "sequence": last.sequence if last else None,
+        "issued": last.issued if last else None,
+        "hops": last.hops if last else None,
+        "followers": len(publishers.answers.followers),
+        "following": publishers.answers.following,
+        "refused": publishers.answers.refused,
+        "pushes": {"heard": publishers.pusher.heard, "missed": publishers.pusher.missed},
     }
 
 

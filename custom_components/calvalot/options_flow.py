@@ -25,7 +25,7 @@ from .coordinator import CalvalotCoordinator
 from .exchanges import exchange_of
 from .form_input import InvalidInput
 from .registry import type_of
-from .settings import coin_codes, quiet_hours, weights_of
+from .settings import coin_codes, further_sources, quiet_hours, weights_of
 from .texts import figure
 from .trading.decimals import HUNDRED, ZERO
 from .webhook import webhook_url
@@ -41,7 +41,7 @@ class CalvalotOptionsFlow(OptionsFlow):
         known = coin_codes(entry.options.get(CONF_COINS, DEFAULT_COINS))
         source = type_of(entry.data)
         hidden = source.hidden | ({CONF_COINS} if source.coins(entry.options) is not None else set())
-        blended = entry.subentries or CONF_WEIGHT in entry.options
+        blended = further_sources(entry) or CONF_WEIGHT in entry.options
         hidden |= set() if blended else set(forms.SECTIONS[forms.BLEND])
         if exchange_of(self.hass, entry.data).stream_url is None:
             hidden |= {CONF_LIVE_PRICES}

@@ -13,8 +13,9 @@ from .kinds.base import Fields, SourceType
 from .kinds.leader import LeaderType
 from .kinds.manual import ManualType
 from .kinds.strategy import StrategyType
-from .settings import first_key, weights_of
+from .settings import first_key, further_sources, weights_of
 from .trading.decimals import HUNDRED
+from .trading.leading.keys import leader_id
 from .trading.sources.base import Source
 
 _TYPES: tuple[SourceType, ...] = (
@@ -36,15 +37,17 @@ def kinds_of(entry: ConfigEntry[Any]) -> Mapping[str, SourceType]:
     """Kinds of the sources of an entry by their keys, the first one first."""
     first = type_of(entry.data)
     return {first.kind: first} | {
-        subentry_id: SOURCES[subentry.subentry_type] for subentry_id, subentry in entry.subentries.items()
+        subentry_id: SOURCES[subentry.subentry_type] for subentry_id, subentry in further_sources(entry).items()
     }
 
 
 def stored_of(entry: ConfigEntry[Any], key: str) -> Fields:
     """What an entry stores of one of its sources."""
     if (subentry := entry.subentries.get(key)) is not None:
-        return Fields(data=subentry.data, options=subentry.data, portfolio=entry.data)
-    return Fields(data=entry.data, options=entry.options, portfolio=entry.data)
+        return Fields(
+            data=subentry.data, options=subentry.data, portfolio=entry.data, leader_id=leader_id(entry.entry_id)
+        )
+    return Fields(data=entry.data, options=entry.options, portfolio=entry.data, leader_id=leader_id(entry.entry_id))
 
 
 def connection_of(entry: ConfigEntry[Any]) -> Mapping[str, Any]:
@@ -63,7 +66,7 @@ def fields_of(entry: ConfigEntry[Any]) -> Mapping[str, Mapping[str, Any]]:
     own = {CONF_WEIGHT, CONF_PAUSED, CONF_COINS}
     further = {
         key: {name: value for name, value in subentry.data.items() if name not in own}
-        for key, subentry in entry.subentries.items()
+        for key, subentry in further_sources(entry).items()
     }
     return {first.kind: first.shown(Fields(options=entry.options)), **further}
 

@@ -21,6 +21,7 @@ from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 from .coordinator import CalvalotConfigEntry, CalvalotCoordinator
 from .entity import CalvalotEntity
 from .forms import QUOTE_ASSETS
+from .publishers.settings import publishers_of
 from .trading.decimals import decimal_text
 from .trading.ledger.records import Result
 from .trading.snapshot import PositionFigures, Snapshot, Status
@@ -158,6 +159,12 @@ SENSORS: Final[tuple[CalvalotSensorDescription, ...]] = (
 )
 
 
+# There while somebody may follow.
+FOLLOWERS: Final = CalvalotSensorDescription(
+    key="leader_followers", state_class=SensorStateClass.MEASUREMENT, value_fn=lambda _snapshot: None
+)
+
+
 def coin_sensors(coin: str) -> tuple[CalvalotSensorDescription, ...]:
     """Sensors of one coin."""
 
@@ -218,6 +225,18 @@ async def async_setup_entry(
     coordinator = entry.runtime_data
     async_add_entities(CalvalotSensor(coordinator, description) for description in SENSORS)
     coins: set[str] = set()
+    leads = False
+
+    @callback
+    def follow_publishers() -> None:
+        nonlocal leads
+        if leads == bool(publishers_of(entry)):
+            return
+        leads = not leads
+        if leads:
+            async_add_entities([FollowersSensor(coordinator, FOLLOWERS)])
+        else:
+            _remove_stale_sensors(hass, coordinator)
 
     @callback
     def follow_coins() -> None:
@@ -232,15 +251,17 @@ async def async_setup_entry(
             for description in coin_sensors(coin)
         )
 
-    follow_coins()
-    entry.async_on_unload(coordinator.async_add_listener(follow_coins))
+    for follow in (follow_coins, follow_publishers):
+        follow()
+        entry.async_on_unload(coordinator.async_add_listener(follow))
 
 
 @callback
 def _remove_stale_sensors(hass: HomeAssistant, coordinator: CalvalotCoordinator) -> None:
     """Remove the sensors of coins that are neither wanted nor held any more."""
     entry_id = coordinator.config_entry.entry_id
-    descriptions = [*SENSORS, *(sensor for coin in coordinator.data.positions for sensor in coin_sensors(coin))]
+    leads = [FOLLOWERS] if publishers_of(coordinator.config_entry) else []
+    descriptions = [*SENSORS, *leads, *(sensor for coin in coordinator.data.positions for sensor in coin_sensors(coin))]
     unique_ids = {f"{entry_id}_{description.key}" for description in descriptions}
     registry = er.async_get(hass)
     for entity in er.async_entries_for_config_entry(registry, entry_id):
@@ -300,3 +321,21 @@ class CalvalotSensor(CalvalotEntity, SensorEntity):
         """Return the few texts that explain the state."""
         explain = self.entity_description.attributes_fn
         return explain(self.coordinator.data) if explain else None
+
+
+class FollowersSensor(CalvalotEntity, SensorEntity):
+    """How many have asked a portfolio for its signals lately, of those who may ask over HTTP."""
+
+    @property
+    @override
+    def native_value(self) -> int | None:
+        """Return how many follow; none are known of those who follow over MQTT."""
+        answers = self.coordinator.publishers and self.coordinator.publishers.answers
+        return answers.following if answers else None
+
+    @property
+    @override
+    def extra_state_attributes(self) -> dict[str, int] | None:
+        """Return how many may ask."""
+        answers = self.coordinator.publishers and self.coordinator.publishers.answers
+        return {"allowed": len(answers.followers)} if answers else None

@@ -5,7 +5,7 @@ from datetime import time, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from homeassistant.config_entries import ConfigEntry
+from homeassistant.config_entries import ConfigEntry, ConfigSubentry
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers.aiohttp_client import async_get_clientsession
 from homeassistant.loader import async_get_integration
@@ -125,9 +125,14 @@ def scope_of(data: Mapping[str, Any]) -> Scope:
     return Scope(data.get(const.CONF_SCOPE, Scope.BUDGET))
 
 
+def further_sources(entry: ConfigEntry[Any]) -> Mapping[str, ConfigSubentry]:
+    """The subentries of an entry that decide, by their keys: all but its publishers."""
+    return {key: each for key, each in entry.subentries.items() if each.subentry_type != const.PUBLISHER}
+
+
 def weights_of(entry: ConfigEntry[Any]) -> Mapping[str, Decimal]:
     """Weights of the sources of an entry (%) by their keys; the first has what the others leave, where nothing else is said."""
-    further = {key: Decimal(str(subentry.data[const.CONF_WEIGHT])) for key, subentry in entry.subentries.items()}
+    further = {key: Decimal(str(subentry.data[const.CONF_WEIGHT])) for key, subentry in further_sources(entry).items()}
     left = max(HUNDRED - sum(further.values(), ZERO), ZERO)
     first = Decimal(str(entry.options.get(const.CONF_WEIGHT, left)))
     return {first_key(entry.data): first, **further}
@@ -136,7 +141,7 @@ def weights_of(entry: ConfigEntry[Any]) -> Mapping[str, Decimal]:
 def entry_settings(entry: ConfigEntry[Any]) -> Settings:
     """Settings of the follower of an entry. Raises InvalidSettings."""
     data = entry.data
-    further = {key: subentry.data for key, subentry in entry.subentries.items()}
+    further = {key: subentry.data for key, subentry in further_sources(entry).items()}
     named = [stored.get(const.CONF_COINS, ()) for stored in further.values()]
     return Settings(
         entry_id=entry.entry_id,
@@ -151,7 +156,7 @@ def entry_settings(entry: ConfigEntry[Any]) -> Settings:
         paused_sources=frozenset(
             key for key, stored in {first_key(data): entry.options, **further}.items() if stored.get(const.CONF_PAUSED)
         ),
-        names={key: subentry.title for key, subentry in entry.subentries.items()},
+        names={key: subentry.title for key, subentry in further_sources(entry).items()},
         **{
             key: _read(entry.options, key, convert)
             for key, convert in _OPTIONS.items()

@@ -20,6 +20,7 @@ from .settings import entry_settings, scope_of, weights_of
 from .texts import figure
 from .trading.decimals import HUNDRED, ZERO
 from .trading.errors import SourceError
+from .trading.leading.keys import leader_id
 from .trading.signal import InvalidSignal
 from .trading.wants import Moves
 
@@ -100,7 +101,9 @@ class SourceSubentryFlow(ConfigSubentryFlow):
     ) -> dict[str, Any]:
         """What was put in, as it is stored. Raises InvalidInput."""
         kind = self._kind
-        fields = await kind.check(self.hass, Fields(data=stored, options=stored), user_input)
+        fields = await kind.check(
+            self.hass, Fields(data=stored, options=stored, leader_id=leader_id(entry.entry_id)), user_input
+        )
         self._made = fields.made
         if (coins := kind.coins(fields.options)) is not None:
             quote = entry.data.get(CONF_QUOTE_ASSET, DEFAULT_QUOTE_ASSET)

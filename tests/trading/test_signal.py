@@ -9,7 +9,7 @@ from hypothesis import given, strategies as st
 import pytest
 
 from custom_components.calvalot.trading.exchanges.base import Side
-from custom_components.calvalot.trading.signal import InvalidSignal, Signal, UnknownCoin
+from custom_components.calvalot.trading.signal import InvalidSignal, Signal, SignalLoop, UnknownCoin
 from custom_components.calvalot.trading.sources.leader_format import MAX_BODY, QUOTES, parse_signal
 from custom_components.calvalot.trading.wants import Allocation, Moves, from_text, to_text
 
@@ -515,3 +515,44 @@ def test_every_valid_allocation_is_read_to_the_last_digit(weights: dict[str, Dec
         assert targets == weights
     else:
         assert all(abs(targets[coin] - weights[coin] / total) < Decimal("1E-17") for coin in weights)
+
+
+# Where it came through
+
+
+def through(**fields: Any) -> bytes:
+    """A signal that came through others."""
+    return json.dumps({"version": 2, "signal_id": "one", "portfolio_state": {"positions": []}, **fields}).encode()
+
+
+@pytest.mark.parametrize(
+    ("fields", "origin", "hops"),
+    [
+        ({}, (), 0),
+        ({"origin": "far"}, (), 0),
+        ({"origin": [1]}, (), 0),
+        ({"origin": ["far", "near"]}, ("far", "near"), 2),
+        ({"origin": ["far", "near"], "hops": 1}, ("far", "near"), 1),
+        ({"origin": ["far", "near"], "hops": 3}, ("far", "near"), 2),
+        ({"origin": ["far", "near"], "hops": True}, ("far", "near"), 2),
+        ({"origin": ["a", "b", "c", "d", "e"], "hops": 2}, ("a", "b", "c", "d", "e"), 2),
+    ],
+)
+def test_origin(fields: dict[str, Any], origin: tuple[str, ...], hops: int) -> None:
+    """The leaders that it came through are told; what is told otherwise is nothing."""
+    signal = parse_signal(through(**fields), [], "own")
+    assert (signal.origin, signal.hops) == (origin, hops)
+
+
+@pytest.mark.parametrize("origin", [["own"], ["far", "own", "near"], ["a", "b", "c", "d"]])
+def test_loop(origin: list[str]) -> None:
+    """What came through the follower itself, or through more than three, is refused, whichever coins it names."""
+    body = through(origin=origin, portfolio_state={"positions": [{"coin": "XYZUSDC", "pct_of_portfolio": 0.1}]})
+    with pytest.raises(SignalLoop, match="signal_loop") as caught:
+        parse_signal(body, [], "own")
+    assert caught.value.signal_id == "one"
+
+
+def test_own_id_may_be_none() -> None:
+    """Who does not lead is in no circle."""
+    assert parse_signal(through(origin=[""]), []).origin == ("",)

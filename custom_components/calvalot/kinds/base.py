@@ -19,13 +19,14 @@ class Fields:
     """What a source's form is stored as: what connects in the entry's data, what may be tuned in its options.
 
     What was `made` is shown to be copied, once: it cannot be read from what is stored. `portfolio` is what connects the
-    portfolio, where a source's own fields stand beside it.
+    portfolio, where a source's own fields stand beside it, and `leader_id` what it is called where it leads.
     """
 
     data: Mapping[str, Any] = field(default_factory=dict[str, Any])
     options: Mapping[str, Any] = field(default_factory=dict[str, Any])
     made: Mapping[str, str] = field(default_factory=dict[str, str])
     portfolio: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    leader_id: str = ""
 
 
 class SourceType(ABC):
@@ -33,7 +34,7 @@ class SourceType(ABC):
 
     `secrets` are those of its fields that a form never shows. `hidden` are options that mean nothing to it, `scopes` what may
     belong to a portfolio with it. One that is `alone` decides
-    alone: it stands beside no other source.
+    alone: it stands beside no other source. One that is `remote` can be lost and come back.
     """
 
     kind: ClassVar[SourceKind]
@@ -41,6 +42,7 @@ class SourceType(ABC):
     hidden: ClassVar[frozenset[str]] = frozenset()
     scopes: ClassVar[tuple[Scope, ...]] = (Scope.BUDGET,)
     alone: ClassVar[bool] = False
+    remote: ClassVar[bool] = False
 
     @abstractmethod
     def form(self, *, stored: bool, found: Collection[str] = ()) -> vol.Schema:

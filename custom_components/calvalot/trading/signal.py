@@ -17,6 +17,8 @@ RECOVERED = "recovered"
 # Orders that the owner places himself, and those that protect what is held.
 BY_HAND = "by_hand"
 PROTECTION = "protection"
+# Portfolios that a signal may have come through.
+MAX_HOPS = 3
 RESERVED_IDS = frozenset({INITIAL_SYNC, RECOVERED, BY_HAND, PROTECTION})
 
 
@@ -79,7 +81,8 @@ class Signal:
     """A valid signal.
 
     `targets` is the source's own allocation by coin (fractions of its capital, the rest is cash): None where moves come
-    without one, empty for all cash. `created_at` is UTC, None where the source does not say.
+    without one, empty for all cash. `created_at` is UTC, None where the source does not say. `origin` are the ids of the leaders
+    that it came through, as far as they say so, `hops` how many one after the other.
     """
 
     signal_id: str
@@ -90,6 +93,8 @@ class Signal:
     reasoning: str = ""
     update_required: bool = False
     latest_version: str | None = None
+    origin: tuple[str, ...] = ()
+    hops: int = 0
 
 
 class InvalidSignal(ValueError):
@@ -107,3 +112,7 @@ class UnknownCoin(InvalidSignal):
     def __init__(self, coins: tuple[str, ...]) -> None:
         super().__init__(f"unknown coin: {', '.join(coins)}")
         self.coins = coins
+
+
+class SignalLoop(InvalidSignal):
+    """A signal that came through the portfolio itself, or through too many others."""

@@ -12,6 +12,7 @@ from decimal import Decimal
 
 from ..decimals import ZERO
 from ..exchanges.base import SymbolRules
+from ..exchanges.base import USUAL_FEE
 from ..exchanges.paper import USUAL, Costs
 from ..exchanges.replay import ReplayExchange
 from ..exchanges.symbols import symbol_of
@@ -163,7 +164,8 @@ class Backtest:
         """What an even part of the money buys of a coin, with the same costs."""
         costs = self._setup.costs
         part = float(self._setup.budget) / len(self._setup.coins)
-        return part / (price * (1 + float(costs.slippage(coin)))) * (1 - float(costs.fee))
+        fee = USUAL_FEE if costs.fee is None else costs.fee
+        return part / (price * (1 + float(costs.slippage(coin)))) * (1 - float(fee))
 
     def _end_day(self, outcome: Outcome) -> None:
         portfolio, prices = self._book.portfolio, self._prices

@@ -9,18 +9,46 @@ from email.utils import parsedate_to_datetime
 import hashlib
 import hmac
 import time
+from typing import Protocol
 
 from aiohttp import ClientConnectionError, ClientError, ClientResponse, ClientSession
 from yarl import URL
 
 from ..errors import LeaderForbidden, LeaderInvalidResponse, LeaderSignalsOff, LeaderUnreachable
+from ..leading.publication import Publication
 from ..signal import InvalidSignal, Signal, SourceKind
 from .base import Moment
+from .feed import Feed
+from .leader_chain import ChainCheck, Mark, go_on, rebuilt
 from .leader_format import MAX_BODY, parse_signal
 
 PATH = "api/signal/latest"
+CHAIN_PATH = "api/signal/chain"
 TIMEOUT = 10.0
 MAX_REDIRECTS = 3
+# Pieces of the chain that are asked for at most.
+MAX_PIECES = 100
+
+
+class AsksLeader(Protocol):
+    """Whoever can be asked for a leader's signal, whichever way it comes."""
+
+    async def fetch(self) -> bytes | None:
+        """Raw body of the latest signal; None while there is none. Raises LeaderError."""
+        ...
+
+    async def chain(self, after: int) -> bytes | None:
+        """A piece of the leader's chain after a number; None where it cannot be asked for. Raises LeaderError."""
+        ...
+
+    def judge(self, body: bytes, *, sound: bool) -> None:
+        """Take note whether a body was what the leader has signed."""
+        ...
+
+    @property
+    def feed(self) -> Feed | None:
+        """What a broker holds of the leader; None where he is asked only."""
+        ...
 
 
 class Leader:
@@ -32,6 +60,7 @@ class Leader:
     def __init__(self, session: ClientSession, url: str, secret: str, version: str) -> None:
         self._session = session
         self._url = URL(f"{url}/{PATH}")
+        self._chain_url = URL(f"{url}/{CHAIN_PATH}")
         self._secret = secret.encode()
         self._version = version
 
@@ -40,17 +69,28 @@ class Leader:
 
         Raises LeaderUnreachable, LeaderForbidden, LeaderSignalsOff or LeaderInvalidResponse.
         """
+        return await self._ask(self._url)
+
+    async def chain(self, after: int) -> bytes | None:
+        """A piece of the leader's chain after a number; None where there is none. Raises as `fetch`."""
+        return await self._ask(self._chain_url.with_query(after=after))
+
+    feed: Feed | None = None
+
+    def judge(self, body: bytes, *, sound: bool) -> None:
+        """Nothing: it is asked anew each time."""
+
+    async def _ask(self, url: URL) -> bytes | None:
         try:
             async with timeout(TIMEOUT):
-                return await self._follow()
+                return await self._follow(url)
         except TimeoutError:
             raise LeaderUnreachable("the leader did not answer in time") from None
         except (ClientError, OSError, UnicodeError) as error:
             # The cause is left out of the chain: some of aiohttp's errors show the signed request.
             raise LeaderUnreachable(f"no answer from the leader: {_cause(error)}") from None
 
-    async def _follow(self) -> bytes | None:
-        url = self._url
+    async def _follow(self, url: URL) -> bytes | None:
         headers = self._headers()
         for _ in range(MAX_REDIRECTS + 1):
             async with self._session.get(url, headers=headers, allow_redirects=False, auto_decompress=False) as answer:
@@ -136,8 +176,12 @@ class LeaderSource:
     jitter = True
     band: Decimal | None = None
 
-    def __init__(self, leader: Leader) -> None:
+    def __init__(self, leader: AsksLeader, own_id: str = "", check: ChainCheck | None = None) -> None:
+        """`own_id` is what the portfolio is called where it leads itself; `check` is there where the leader's key is held."""
         self._leader = leader
+        self._own_id = own_id
+        self._check = check
+        self._mark: Mark | None = None
         self._parsed: tuple[bytes, frozenset[str], Signal | InvalidSignal] | None = None
         self._said: Signal | InvalidSignal | None = None
         self._latest: Signal | None = None
@@ -149,9 +193,11 @@ class LeaderSource:
         body = await self._leader.fetch()
         if body is None:
             return
+        if self._check:
+            body = await self._checked(self._check, body)
         asked = body, frozenset(coins)
         if self._parsed is None or self._parsed[:2] != asked:
-            self._parsed = *asked, await asyncio.to_thread(_parse, *asked)
+            self._parsed = *asked, await asyncio.to_thread(_parse, *asked, self._own_id)
         self._said = self._parsed[2]
         if isinstance(self._said, InvalidSignal):
             if self._said.signal_id is None:
@@ -159,8 +205,45 @@ class LeaderSource:
         else:
             self._latest = self._said
 
+    @property
+    def feed(self) -> Feed | None:
+        """What a broker holds of the leader, where he is followed over one."""
+        return self._leader.feed
+
+    async def _checked(self, check: ChainCheck, body: bytes) -> bytes:
+        """What the leader has signed of a signal. Raises LeaderError, LeaderInvalidResponse where that does not hold."""
+        try:
+            link = await asyncio.to_thread(check.link, body)
+            known, links = check.known(self.memory), [link]
+            whole = known is not None and link.sequence > known.sequence + 1
+            if known and whole:
+                whole, links = await self._missing(check, known, link)
+            self._mark = go_on(known, links, datetime.now(UTC), whole=whole)
+            self._leader.judge(body, sound=True)
+        except InvalidSignal as err:
+            self._leader.judge(body, sound=False)
+            raise LeaderInvalidResponse(err.reason) from None
+        return rebuilt(link)
+
+    async def _missing(self, check: ChainCheck, known: Mark, link: Publication) -> tuple[bool, list[Publication]]:
+        """The links up to one, and whether they could be asked for. Raises LeaderError, InvalidSignal."""
+        links: list[Publication] = []
+        at = known.sequence
+        for _ in range(MAX_PIECES):
+            piece = await self._leader.chain(at)
+            if piece is None:
+                return False, [link]
+            found = [each for each in await asyncio.to_thread(check.links, piece) if at < each.sequence < link.sequence]
+            if not found:
+                break
+            links += found
+            at = found[-1].sequence
+        return True, [*links, link]
+
     def decide(self, moment: Moment) -> Signal | InvalidSignal | None:  # noqa: ARG002  # a leader decides by itself
         """The signal that was fetched."""
+        if self._mark and self._check:
+            self.memory = self._check.memory(self._mark)
         return self._said
 
     def current(self, moment: Moment) -> Signal | None:  # noqa: ARG002
@@ -177,8 +260,8 @@ class LeaderSource:
         return None
 
 
-def _parse(body: bytes, coins: frozenset[str]) -> Signal | InvalidSignal:
+def _parse(body: bytes, coins: frozenset[str], own_id: str) -> Signal | InvalidSignal:
     try:
-        return parse_signal(body, coins)
+        return parse_signal(body, coins, own_id)
     except InvalidSignal as err:
         return err

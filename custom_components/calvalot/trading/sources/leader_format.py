@@ -11,7 +11,7 @@ from decimal import ROUND_DOWN, Context, Decimal
 from typing import Any
 
 from ..exchanges.base import Side
-from ..signal import RESERVED_IDS, RESERVED_STARTS, InvalidSignal, Signal, UnknownCoin
+from ..signal import MAX_HOPS, RESERVED_IDS, RESERVED_STARTS, InvalidSignal, Signal, SignalLoop, UnknownCoin
 from ..wants import Allocation, Move, Moves
 from .strict_json import Object, checked, clean, decode, load, show
 
@@ -27,15 +27,16 @@ QUOTES = (
 _ACTIONS = {"BUY": Side.BUY, "SELL": Side.SELL, "HOLD": None}
 _MAX_PAIR = 40
 _MAX_NAMED = 20
+_MAX_LEADER = 64
 _PLACES = Decimal("1E-18")
 _EXACT = Context(prec=60, rounding=ROUND_DOWN)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def parse_signal(body: bytes, coins: Collection[str]) -> Signal:
-    """Read a leader's answer; `coins` are the codes the follower trades, in upper case.
+def parse_signal(body: bytes, coins: Collection[str], own_id: str = "") -> Signal:
+    """Read a leader's answer; `coins` are the codes the follower trades, in upper case, `own_id` what it is called where it leads.
 
-    Raises UnknownCoin for a signal that is right but for coins that are not in `coins`, InvalidSignal for all else.
+    Raises SignalLoop for a signal that came through the follower itself or through too many others, UnknownCoin for a signal that is right but for coins that are not in `coins`, InvalidSignal for all else.
     """
     text = decode(body, MAX_BODY)
     document = load(text)
@@ -45,7 +46,7 @@ def parse_signal(body: bytes, coins: Collection[str]) -> Signal:
     document.refuse_twice("signal_id")
     try:
         document.refuse_twice("version", "portfolio_state", "actions", "timestamp", "created_at")
-        return _signal(document, signal_id, _Pairs(coins))
+        return _signal(document, signal_id, _Pairs(coins), own_id)
     except InvalidSignal as error:
         error.signal_id = signal_id
         raise
@@ -63,12 +64,18 @@ def _signal_id(value: Any) -> str:
     return value
 
 
-def _signal(document: Object, signal_id: str, pairs: _Pairs) -> Signal:
+def _signal(document: Object, signal_id: str, pairs: _Pairs, own_id: str) -> Signal:
     version = document.get("version", 1)
     if type(version) is not int or version not in {1, 2}:
         raise InvalidSignal(f"unknown version: {show(version)}")
     targets = _targets(document, version, pairs)
     moves = _moves(document, pairs) if version == 1 else None
+    origin = _origin(document.shown("origin"))
+    hops = _hops(document.shown("hops"), origin)
+    if own_id and own_id in origin:
+        raise SignalLoop("signal_loop: it came through this portfolio")
+    if hops > MAX_HOPS:
+        raise SignalLoop(f"signal_loop: it came through {hops} portfolios")
     if pairs.unknown:
         raise UnknownCoin(tuple(sorted(pairs.unknown)[:_MAX_NAMED]))
     update = document.shown("update")
@@ -83,6 +90,8 @@ def _signal(document: Object, signal_id: str, pairs: _Pairs) -> Signal:
         created_at=_time(document.get("timestamp")) or _time(document.get("created_at")),
         update_required=update.get("required") is True,
         latest_version=_text(update.get("latest_version"), 100),
+        origin=origin,
+        hops=hops,
     )
 
 
@@ -196,3 +205,15 @@ def _time(value: Any) -> datetime | None:
 
 def _text(value: Any, length: int) -> str | None:
     return clean(value[:length]).strip() if isinstance(value, str) else None
+
+
+def _origin(value: Any) -> tuple[str, ...]:
+    """Ids of the leaders that a signal came through; none where they are not told as texts."""
+    if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
+        return ()
+    return tuple(clean(each[:_MAX_LEADER]) for each in value)
+
+
+def _hops(value: Any, origin: tuple[str, ...]) -> int:
+    """How many leaders a signal came through one after the other; without a word on it all of them."""
+    return value if type(value) is int and 0 < value <= len(origin) else len(origin)

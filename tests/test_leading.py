@@ -1,0 +1,472 @@
+"""A portfolio that leads and one that follows it, in one Home Assistant, over its real HTTP server."""
+
+from collections.abc import AsyncGenerator
+from dataclasses import replace
+import json
+import time
+from typing import Any
+
+from aiohttp import ClientSession
+from aiohttp.test_utils import TestClient
+from homeassistant.config_entries import SOURCE_RECONFIGURE, ConfigEntryState, SubentryFlowResult
+from homeassistant.core import HomeAssistant
+from homeassistant.data_entry_flow import FlowResultType
+from homeassistant.helpers.aiohttp_client import async_get_clientsession
+import pytest
+from pytest_homeassistant_custom_component.common import MockConfigEntry
+from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
+
+from custom_components.calvalot.const import DOMAIN
+from custom_components.calvalot.diagnostics import async_get_config_entry_diagnostics
+from custom_components.calvalot.publishers.settings import published_path
+from custom_components.calvalot.trading.errors import LeaderError, LeaderForbidden, LeaderSignalsOff
+from custom_components.calvalot.trading.leading.keys import SigningKey, leader_id
+from custom_components.calvalot.trading.leading.link import read_link
+from custom_components.calvalot.trading.sources.leader import Leader
+from custom_components.calvalot.trading.sources.leader_format import parse_signal
+from harness.portfolio import entry_data
+from simulators.exchange import ExchangeSimulator
+from simulators.leader import LeaderSimulator
+
+from .conftest import add_entry, set_up
+from .entities import keys, poll, state_of
+
+FIELDS = {"follower": "Alice", "version": "2", "delay": 0}
+type Client = TestClient[Any, Any]
+
+
+@pytest.fixture
+async def leads(hass: HomeAssistant, entry: MockConfigEntry, leader: LeaderSimulator) -> MockConfigEntry:
+    """A portfolio on paper that holds 40 % BTC and may be followed by nobody yet."""
+    leader.publish_v2({"BTC": "0.4"})
+    assert await set_up(hass, entry)
+    return entry
+
+
+@pytest.fixture
+async def client(leads: MockConfigEntry, hass_client_no_auth: ClientSessionGenerator) -> Client:
+    """Somebody on the network, without a login; Home Assistant's own server answers."""
+    return await hass_client_no_auth()
+
+
+async def settle(hass: HomeAssistant) -> None:
+    """Let everything happen, also what nobody waits for."""
+    await hass.async_block_till_done(wait_background_tasks=True)
+
+
+async def configure(hass: HomeAssistant, flow: SubentryFlowResult, **fields: Any) -> SubentryFlowResult:
+    """Fill in the form that is shown."""
+    result = await hass.config_entries.subentries.async_configure(flow["flow_id"], fields)
+    await settle(hass)
+    return result
+
+
+async def begin(hass: HomeAssistant, entry: MockConfigEntry, transport: str = "http") -> SubentryFlowResult:
+    """The form of a new publisher."""
+    menu = await hass.config_entries.subentries.async_init((entry.entry_id, "publisher"), context={"source": "user"})
+    assert (menu["type"], menu["menu_options"]) == (FlowResultType.MENU, ["http", "mqtt"])
+    return await configure(hass, menu, next_step_id=transport)
+
+
+async def allow(hass: HomeAssistant, entry: MockConfigEntry, **fields: Any) -> dict[str, str]:
+    """Let somebody follow; what he is given."""
+    flow = await configure(hass, await begin(hass, entry), **{**FIELDS, **fields})
+    assert (flow["type"], flow["step_id"]) == (FlowResultType.FORM, "copy"), flow["errors"]
+    given = made(flow)
+    assert (await configure(hass, flow))["type"] is FlowResultType.CREATE_ENTRY
+    return given
+
+
+def made(flow: SubentryFlowResult) -> dict[str, str]:
+    """What a form shows to be copied."""
+    schema = flow["data_schema"]
+    assert schema
+    return {
+        str(marker): marker.description["suggested_value"]
+        for marker in schema.schema
+        if marker.description and "suggested_value" in marker.description
+    }
+
+
+def local(client: Client, entry: MockConfigEntry) -> str:
+    """Where a portfolio is followed on loopback."""
+    return str(client.make_url(f"/api/calvalot/{leader_id(entry.entry_id)}"))
+
+
+def asking(hass: HomeAssistant, url: str, secret: str) -> Leader:
+    """The ordinary client of a follower."""
+    return Leader(async_get_clientsession(hass), url, secret, "1.2.3")
+
+
+# End to end
+
+
+async def test_followed(
+    hass: HomeAssistant,
+    leads: MockConfigEntry,
+    leader: LeaderSimulator,
+    exchange: ExchangeSimulator,
+    client: Client,
+) -> None:
+    """A second portfolio follows the first over HTTP as it follows every leader, and holds the same shares."""
+    given = await allow(hass, leads)
+    data = entry_data(leader, exchange, live=False) | {
+        "leader_url": local(client, leads),
+        "signal_secret": given["secret"],
+    }
+    second = add_entry(hass, data, title="second")
+    assert await set_up(hass, second)
+    await settle(hass)
+    assert weights(second) == {"BTC": pytest.approx(0.4, abs=0.005)}
+    assert second.runtime_data.data.leader_connected is True
+    leader.publish_v2({"ETH": "0.3", "SOL": "0.2"})
+    await poll(hass, leads)
+    await settle(hass)
+    await poll(hass, second)
+    assert weights(second) == {"ETH": pytest.approx(0.3, abs=0.005), "SOL": pytest.approx(0.2, abs=0.005)}
+    assert weights(second) == {coin: pytest.approx(share, abs=0.005) for coin, share in weights(leads).items()}
+    # What was taken back holds no more.
+    (publisher,) = leads.subentries
+    assert hass.config_entries.async_remove_subentry(leads, publisher)
+    await settle(hass)
+    await poll(hass, second)
+    assert second.runtime_data.data.leader_connected is False
+    assert isinstance(second.runtime_data.data.leader_problem, LeaderSignalsOff)
+
+
+async def test_pushed(
+    hass: HomeAssistant,
+    leads: MockConfigEntry,
+    leader: LeaderSimulator,
+    exchange: ExchangeSimulator,
+    client: Client,
+) -> None:
+    """A follower whose webhook is known hears of a signal at once."""
+    second = add_entry(hass, {}, title="second", push=True)
+    webhook = str(client.make_url(f"/api/webhook/{second.data.get('webhook_id')}"))
+    given = await allow(hass, leads, webhook=webhook)
+    data = entry_data(leader, exchange, live=False) | {
+        "leader_url": local(client, leads),
+        "signal_secret": given["secret"],
+        "webhook_id": second.data.get("webhook_id"),
+    }
+    hass.config_entries.async_update_entry(second, data=data)
+    assert await set_up(hass, second)
+    await settle(hass)
+    # Nothing signed up to the second of its own start is heard.
+    started = int(time.time())
+    while int(time.time()) <= started:
+        pass
+    leader.publish_v2({"ETH": "0.3"})
+    await poll(hass, leads)
+    await settle(hass)
+    assert weights(second) == {"ETH": pytest.approx(0.3, abs=0.005)}
+
+
+async def test_loop(
+    hass: HomeAssistant,
+    leads: MockConfigEntry,
+    leader: LeaderSimulator,
+    exchange: ExchangeSimulator,
+    client: Client,
+) -> None:
+    """Two portfolios that follow each other trade nothing of what comes back."""
+    given = await allow(hass, leads)
+    data = entry_data(leader, exchange, live=False) | {
+        "leader_url": local(client, leads),
+        "signal_secret": given["secret"],
+    }
+    second = add_entry(hass, data, title="second")
+    assert await set_up(hass, second)
+    await settle(hass)
+    back = await allow(hass, second, follower="Bob")
+    hass.config_entries.async_update_entry(
+        leads, data={**leads.data, "leader_url": local(client, second), "signal_secret": back["secret"]}
+    )
+    await settle(hass)
+    await poll(hass, leads)
+    newest = (await leads.runtime_data.engine.queries.signals(1))[0]
+    assert (newest["result"], newest["reason"]) == ("rejected", "signal_loop: it came through this portfolio")
+    form = await hass.config_entries.subentries.async_init((leads.entry_id, "leader"), context={"source": "user"})
+    form = await configure(
+        hass, form, weight=10, paused=False, leader_url=local(client, second), signal_secret=back["secret"]
+    )
+    assert form["errors"] == {"leader_url": "signal_loop"}
+
+
+def weights(entry: MockConfigEntry) -> dict[str, float]:
+    """Shares of what is held but for dust."""
+    positions = entry.runtime_data.data.positions.values()
+    return {each.coin: float(each.weight) for each in positions if each.weight and each.weight > 0.001}
+
+
+# The same protocol as the leader's
+
+
+@pytest.fixture(params=["simulator", "home_assistant"])
+async def told(
+    request: pytest.FixtureRequest,
+    hass: HomeAssistant,
+    leads: MockConfigEntry,
+    leader: LeaderSimulator,
+    client: Client,
+) -> AsyncGenerator[tuple[str, str]]:
+    """Address and secret of a leader that wants 40 % BTC: the stand-in of the first Calv-a-lot, and ours."""
+    if request.param == "simulator":
+        yield leader.url, leader.secret
+    else:
+        given = await allow(hass, leads)
+        yield local(client, leads), given["secret"]
+
+
+async def test_contract(hass: HomeAssistant, told: tuple[str, str]) -> None:
+    """The follower's own client reads a signal, again and again the same."""
+    url, secret = told
+    body = await asking(hass, url, secret).fetch()
+    assert body
+    signal = parse_signal(body, ["BTC"])
+    assert {coin: float(share) for coin, share in (signal.targets or {}).items()} == {"BTC": 0.4}
+    assert await asking(hass, url, secret).fetch() == body
+
+
+async def test_contract_secret(hass: HomeAssistant, told: tuple[str, str]) -> None:
+    """Another secret is refused, with a Date that says that the clocks agree."""
+    url, _ = told
+    with pytest.raises(LeaderForbidden) as caught:
+        await asking(hass, url, "wrong").fetch()
+    assert not caught.value.clocks_differ
+
+
+async def test_contract_clock(hass: HomeAssistant, told: tuple[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A follower whose clock is an hour off is refused."""
+    url, secret = told
+    real = time.time
+    asked = asking(hass, url, secret)
+    monkeypatch.setattr("custom_components.calvalot.trading.sources.leader.time.time", lambda: real() - 3600)
+    timestamp = str(int(time.time()))
+    monkeypatch.undo()
+    async with ClientSession() as session, session.get(f"{url}/api/signal/latest") as answer:
+        assert answer.status == 403
+        assert "Date" in answer.headers
+    assert int(timestamp) < real() - 3000
+    assert await asked.fetch()
+
+
+async def test_contract_address(hass: HomeAssistant, told: tuple[str, str]) -> None:
+    """A wrong address is no leader."""
+    url, secret = told
+    with pytest.raises(LeaderError):
+        await asking(hass, f"{url}/x", secret).fetch()
+
+
+# The view
+
+
+async def test_nobody_follows(hass: HomeAssistant, leads: MockConfigEntry, client: Client) -> None:
+    """A portfolio that nobody may follow, and one that is not there, are told apart by nobody."""
+    for name in (leader_id(leads.entry_id), "0" * 32, leads.entry_id):
+        async with client.get(f"/api/calvalot/{name}/api/signal/latest") as answer:
+            assert (answer.status, await answer.read()) == (404, b"")
+    async with client.post(f"/api/calvalot/{'0' * 32}/api/signal/latest") as answer:
+        assert answer.status == 405
+
+
+async def test_not_writable(hass: HomeAssistant, leads: MockConfigEntry, client: Client, caplog: Any) -> None:
+    """Where publications cannot be written down nothing is published: the form says so, and the log."""
+    path = published_path(hass, leads.entry_id)
+    path.mkdir(parents=True)
+    flow = await configure(hass, await begin(hass, leads), **FIELDS)
+    assert flow["errors"] == {"base": "not_writable"}
+
+
+# The flow
+
+
+async def test_what_is_given(hass: HomeAssistant, leads: MockConfigEntry) -> None:
+    """Link, address and secret are shown once; the link holds all of it, and the key."""
+    given = await allow(hass, leads)
+    assert given.keys() == {"link", "address", "secret"}
+    link = read_link(given["link"])
+    assert (link.url, link.secret, link.leader) == (given["address"], given["secret"], leader_id(leads.entry_id))
+    assert link.key == leads.runtime_data.publishers.leading.public_key
+    (subentry,) = leads.subentries.values()
+    assert subentry.title == "Alice"
+    assert subentry.data == {
+        "transport": "http",
+        "follower": "Alice",
+        "version": "2",
+        "delay": 0,
+        "webhook": "",
+        "secret": given["secret"],
+    }
+    other = await allow(hass, leads, follower="Bob", version="1")
+    assert other["secret"] != given["secret"]
+    assert read_link(other["link"]).key == ""
+
+
+async def test_change(hass: HomeAssistant, leads: MockConfigEntry, client: Client) -> None:
+    """What is changed is taken up in place; a new secret ends the old one."""
+    given = await allow(hass, leads)
+    coordinator = leads.runtime_data
+    (key,) = leads.subentries
+    context = {"source": SOURCE_RECONFIGURE, "subentry_id": key}
+    flow = await hass.config_entries.subentries.async_init((leads.entry_id, "publisher"), context=context)
+    assert flow["step_id"] == "reconfigure"
+    assert "secret" not in made(flow)
+    flow = await configure(hass, flow, follower="Carol", version="2", delay=0, renew=False)
+    assert (flow["type"], flow["reason"]) == (FlowResultType.ABORT, "reconfigure_successful")
+    assert leads.subentries[key].title == "Carol"
+    assert await asking(hass, local(client, leads), given["secret"]).fetch()
+    flow = await hass.config_entries.subentries.async_init((leads.entry_id, "publisher"), context=context)
+    flow = await configure(hass, flow, follower="Carol", version="2", delay=0, renew=True)
+    assert flow["step_id"] == "copy"
+    secret = made(flow)["secret"]
+    await configure(hass, flow)
+    assert leads.runtime_data is coordinator
+    with pytest.raises(LeaderForbidden):
+        await asking(hass, local(client, leads), given["secret"]).fetch()
+    body = await asking(hass, local(client, leads), secret).fetch()
+    assert body
+    assert json.loads(body)["dry_run"] is True
+
+
+@pytest.mark.parametrize(
+    ("fields", "errors"),
+    [
+        ({"follower": " "}, {"follower": "name_missing"}),
+        ({"delay": 1441}, {"delay": "out_of_range"}),
+        ({"webhook": "nowhere"}, {"webhook": "url_without_scheme"}),
+        ({"webhook": "ftp://there"}, {"webhook": "url_scheme"}),
+        ({"webhook": "https://there/?a=b"}, {"webhook": "invalid_url"}),
+    ],
+)
+async def test_refused_input(
+    hass: HomeAssistant, leads: MockConfigEntry, fields: dict[str, Any], errors: dict[str, str]
+) -> None:
+    """What cannot be is said at its field."""
+    flow = await configure(hass, await begin(hass, leads), **{**FIELDS, **fields})
+    assert flow["errors"] == errors
+
+
+async def test_removed(hass: HomeAssistant, leads: MockConfigEntry) -> None:
+    """With the portfolio its publications and its key go."""
+    await allow(hass, leads)
+    path = published_path(hass, leads.entry_id)
+    assert path.is_file()
+    await hass.config_entries.async_remove(leads.entry_id)
+    await settle(hass)
+    assert not path.exists()
+    assert DOMAIN not in hass.config_entries.async_domains(include_disabled=True)
+
+
+# The link
+
+
+async def start(hass: HomeAssistant) -> str:
+    """Begin to follow; the flow's id."""
+    flow = await hass.config_entries.flow.async_init(DOMAIN, context={"source": "user"})
+    flow = await hass.config_entries.flow.async_configure(flow["flow_id"], {"next_step_id": "leader"})
+    return flow["flow_id"]
+
+
+async def follow(hass: HomeAssistant, exchange: ExchangeSimulator, link: str) -> MockConfigEntry:
+    """Follow a link, through the whole flow on paper."""
+    flow_id = await start(hass)
+    for answers in (
+        {"leader_url": link},
+        {"trading_mode": "dry_run", "exchange_url": exchange.url},
+        {"initial_budget": 1000},
+    ):
+        step = await hass.config_entries.flow.async_configure(flow_id, answers)
+        assert not step.get("errors"), step
+    await settle(hass)
+    assert step["type"] is FlowResultType.CREATE_ENTRY
+    entry: MockConfigEntry = step["result"]  # type: ignore[assignment]
+    return entry
+
+
+async def test_link_as_a_whole(
+    hass: HomeAssistant, leads: MockConfigEntry, leader: LeaderSimulator, exchange: ExchangeSimulator, client: Client
+) -> None:
+    """The link is all that a follower needs; what he missed meanwhile is asked for and checked."""
+    given = read_link((await allow(hass, leads))["link"])
+    second = await follow(hass, exchange, replace(given, url=local(client, leads)).text)
+    assert second.data["leader_key"] == given.key
+    assert second.data["leader_id"] == given.leader
+    assert weights(second) == {"BTC": pytest.approx(0.4, abs=0.005)}
+    for share in ("0.3", "0.2", "0.1"):
+        leader.publish_v2({"ETH": share})
+        await poll(hass, leads)
+        await settle(hass)
+    await poll(hass, second)
+    assert weights(second) == {"ETH": pytest.approx(0.1, abs=0.005)}
+    # The address changes: the key belongs to the leader that it was given for.
+    flow = await hass.config_entries.flow.async_init(
+        DOMAIN, context={"source": SOURCE_RECONFIGURE, "entry_id": second.entry_id}
+    )
+    await hass.config_entries.flow.async_configure(flow["flow_id"], {"next_step_id": "leader"})
+    same = await hass.config_entries.flow.async_configure(flow["flow_id"], {"leader_url": local(client, leads)})
+    assert same["reason"] == "reconfigure_successful"
+    await settle(hass)
+    assert second.data["leader_key"] == given.key
+    flow = await hass.config_entries.flow.async_init(
+        DOMAIN, context={"source": SOURCE_RECONFIGURE, "entry_id": second.entry_id}
+    )
+    await hass.config_entries.flow.async_configure(flow["flow_id"], {"next_step_id": "leader"})
+    other = {"leader_url": leader.url, "signal_secret": leader.secret}
+    changed = await hass.config_entries.flow.async_configure(flow["flow_id"], other)
+    assert changed["reason"] == "reconfigure_successful"
+    await settle(hass)
+    assert second.data["leader_key"] == ""
+
+
+async def test_links_that_do_not_hold(
+    hass: HomeAssistant, leads: MockConfigEntry, leader: LeaderSimulator, client: Client
+) -> None:
+    """What was cut off, and a key that the leader does not sign with, are refused; without a secret it is asked for."""
+    given = read_link((await allow(hass, leads))["link"])
+    here = replace(given, url=local(client, leads))
+    flow_id = await start(hass)
+    for link, error in (
+        (here.text[:-4], {"leader_url": "invalid_link"}),
+        (replace(here, key=SigningKey().public).text, {"leader_url": "invalid_response"}),
+        (replace(here, leader="0" * 32).text.replace(here.leader, "0" * 32), {"leader_url": "invalid_response"}),
+        (replace(here, secret="wrong").text, {"signal_secret": "invalid_auth"}),
+        (here.url, {"signal_secret": "secret_missing"}),
+    ):
+        form = await hass.config_entries.flow.async_configure(flow_id, {"leader_url": link})
+        assert form["errors"] in (error, {"leader_url": "signal_disabled"} if "0" * 32 in link else error), link
+
+
+async def test_key_that_is_none(hass: HomeAssistant, leads: MockConfigEntry) -> None:
+    """A stored key that cannot be used stops the set-up, and nothing is followed unchecked."""
+    hass.config_entries.async_update_entry(leads, data={**leads.data, "leader_id": "a" * 32, "leader_key": "broken"})
+    await settle(hass)
+    assert leads.state is ConfigEntryState.SETUP_ERROR
+
+
+# What is shown
+
+
+async def test_followers_are_counted(hass: HomeAssistant, leads: MockConfigEntry, client: Client) -> None:
+    """The sensor is there while somebody may follow, and counts who asks; the diagnostics tell no secret."""
+    assert "leader_followers" not in keys(hass, leads, "sensor")
+    given = await allow(hass, leads)
+    await poll(hass, leads)
+    state = state_of(hass, leads, "sensor", "leader_followers")
+    assert (state.state, state.attributes["allowed"]) == ("0", 1)
+    await asking(hass, local(client, leads), given["secret"]).fetch()
+    await poll(hass, leads)
+    assert state_of(hass, leads, "sensor", "leader_followers").state == "1"
+    shown = await async_get_config_entry_diagnostics(hass, leads)
+    assert shown["publishers"]["followers"] == shown["publishers"]["following"] == 1
+    assert shown["publishers"]["sequence"] == 1
+    text = json.dumps(shown, default=str)
+    for secret in (given["secret"], leads.runtime_data.publishers.leading.public_key, "Alice"):
+        assert secret not in text
+    (key,) = leads.subentries
+    hass.config_entries.async_remove_subentry(leads, key)
+    await settle(hass)
+    await poll(hass, leads)
+    assert "leader_followers" not in keys(hass, leads, "sensor")
+    assert (await async_get_config_entry_diagnostics(hass, leads))["publishers"] is None
