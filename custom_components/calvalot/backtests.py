@@ -16,7 +16,7 @@ from homeassistant.util.hass_dict import HassKey
 
 from .const import BACKTEST_FINISHED, DOMAIN, LOGGER
 from .coordinator import CalvalotConfigEntry
-from .kinds.strategy import async_problem, strategies_folder
+from .python_strategies import async_problem, strategies_folder
 from .trading.backtest.errors import BacktestError
 from .trading.backtest.fetch import fetch, spans_of, store_at, symbols_of
 from .trading.backtest.job import command, problem

@@ -11,8 +11,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 from ..decimals import ZERO
-from ..exchanges.base import SymbolRules
-from ..exchanges.base import USUAL_FEE
+from ..exchanges.base import USUAL_FEE, SymbolRules
 from ..exchanges.paper import USUAL, Costs
 from ..exchanges.replay import ReplayExchange
 from ..exchanges.symbols import symbol_of
