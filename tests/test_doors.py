@@ -107,6 +107,7 @@ def test_what_is_for_everybody_only_reads() -> None:
         "get_strategies",
         "get_cash_flows",
         "get_candles",
+        "get_backtests",
         "get_history",
         "get_performance",
         "get_statistics",
@@ -136,7 +137,7 @@ async def test_http_needs_authentication(
 
 @pytest.mark.parametrize("push", [False, True])
 async def test_every_door(hass: HomeAssistant, entry_data: dict[str, Any], push: bool) -> None:
-    """What is opened: the cards' code, and one webhook where it is wanted. Whatever else comes has to be listed here."""
+    """What is opened: the cards' code, the address for followers, and one webhook where it is wanted. Whatever else comes has to be listed here."""
     for component in ("frontend", "webhook", "websocket_api"):
         assert await async_setup_component(hass, component, {})
     # Home Assistant's own parts are there before.
@@ -148,6 +149,8 @@ async def test_every_door(hass: HomeAssistant, entry_data: dict[str, Any], push:
     assert {path.rpartition("/")[0] for path in served} == {
         f"/{DOMAIN}_frontend",
         f"/api/{DOMAIN}/exports/{{entry_id}}/{{year}}",
+        # Where followers ask: 404 for everybody where a portfolio has none.
+        f"/api/{DOMAIN}/{{leader}}/api/signal",
         f"/api/{DOMAIN}/reports/{{entry_id}}",
     }
     assert set(hass.data.get("webhook", ())) - hooks == ({entry.data["webhook_id"]} if push else set())
