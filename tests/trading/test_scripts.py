@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from random import Random
 import resource
+import select
 from typing import Any
 
 import pytest
@@ -290,6 +291,7 @@ def test_what_it_starts_ends_with_it(tmp_path: Path) -> None:
     start = f"import os, subprocess; subprocess.Popen(['sleep', '600'], stdin=os.open({str(pipe)!r}, os.O_RDWR)); return None"
     assert run(request(script(start))).problem is None
     # Nobody holds the other end any more once it reads the end of the file.
+    assert select.select([reading], [], [], 60)[0]
     assert os.read(reading, 1) == b""
     os.close(reading)
 
