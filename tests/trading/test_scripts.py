@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from random import Random
 import resource
+import select
 from typing import Any
 
 import pytest
@@ -121,6 +122,7 @@ CLASS = "class It:\n    {}\n    def decide(self, candles, position): ...\n"
     [
         ("class It\n", "python_syntax", 1),
         ("x = '\0'\n", "python_syntax", 0),
+        ("x = '\ud800'\n", "python_syntax", 0),
         ("x = 1\n", "python_no_class", 0),
         ("class It:\n    def other(self): ...\n", "python_no_class", 0),
         (CLASS.format("x = 1") + CLASS.format("x = 2"), "python_classes", 4),
@@ -289,6 +291,7 @@ def test_what_it_starts_ends_with_it(tmp_path: Path) -> None:
     start = f"import os, subprocess; subprocess.Popen(['sleep', '600'], stdin=os.open({str(pipe)!r}, os.O_RDWR)); return None"
     assert run(request(script(start))).problem is None
     # Nobody holds the other end any more once it reads the end of the file.
+    assert select.select([reading], [], [], 60)[0]
     assert os.read(reading, 1) == b""
     os.close(reading)
 
@@ -312,6 +315,12 @@ def test_one_that_needs_a_package_that_is_not_there() -> None:
     told = problem("import no_such_package")
     assert (told.key, told.line) == ("python_failed", 4)
     assert "no_such_package" in told.placeholders["error"]
+
+
+def test_one_that_returns_what_cannot_be_used() -> None:
+    """What it was."""
+    told = problem("return {'BTC': 150}")
+    assert (told.key, told.placeholders["error"]) == ("python_result", "BTC: 150")
 
 
 def test_one_that_leaves_without_a_word() -> None:

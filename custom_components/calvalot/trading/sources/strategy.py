@@ -59,8 +59,8 @@ class StrategySource:
         """Look at the candles that have closed. Raises StrategyInvalid, StrategyChanged, StrategyFailed, NoCandles."""
         now = self._clock()
         self._recall()
-        if self._settings.pinned:
-            await asyncio.to_thread(see_that_it_is, self._settings)
+        if pinned := self._settings.pinned:
+            await asyncio.to_thread(see_that_it_is, pinned)
         if not self._is_time(now):
             return
         if self._evaluator is None:

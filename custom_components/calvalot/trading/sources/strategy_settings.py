@@ -102,11 +102,10 @@ def read_rules(settings: StrategySettings) -> Rules:
         raise StrategyInvalid(f"the strategy cannot be read: {err}") from err
 
 
-def see_that_it_is(settings: StrategySettings) -> None:
-    """See that a file is what its owner has allowed, where it is one; synchronous. Raises StrategyInvalid, StrategyChanged."""
+def see_that_it_is(pinned: Pinned) -> None:
+    """See that a file is what its owner has allowed; synchronous. Raises StrategyInvalid, StrategyChanged."""
     try:
-        if settings.pinned:
-            _allowed(settings.pinned)
+        _allowed(pinned)
     except InvalidStrategy as err:
         raise StrategyInvalid(f"the strategy cannot be read: {err}") from err
 
