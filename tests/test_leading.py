@@ -1,8 +1,13 @@
 """A portfolio that leads and one that follows it, in one Home Assistant, over its real HTTP server."""
 
+from base64 import b64encode
 from collections.abc import AsyncGenerator
 from dataclasses import replace
+import hashlib
+import hmac
 import json
+from pathlib import Path
+import re
 import time
 from typing import Any
 
@@ -11,6 +16,7 @@ from aiohttp.test_utils import TestClient
 from homeassistant.config_entries import SOURCE_RECONFIGURE, ConfigEntryState, SubentryFlowResult
 from homeassistant.core import HomeAssistant
 from homeassistant.data_entry_flow import FlowResultType
+from homeassistant.helpers import issue_registry as ir
 from homeassistant.helpers.aiohttp_client import async_get_clientsession
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
@@ -18,12 +24,14 @@ from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
 
 from custom_components.calvalot.const import DOMAIN
 from custom_components.calvalot.diagnostics import async_get_config_entry_diagnostics
+from custom_components.calvalot.publishers import page
 from custom_components.calvalot.publishers.settings import published_path
 from custom_components.calvalot.trading.errors import LeaderError, LeaderForbidden, LeaderSignalsOff
-from custom_components.calvalot.trading.leading.keys import SigningKey, leader_id
+from custom_components.calvalot.trading.leading.keys import PublicKey, SigningKey, from_text, leader_id
 from custom_components.calvalot.trading.leading.link import read_link
 from custom_components.calvalot.trading.sources.leader import Leader
 from custom_components.calvalot.trading.sources.leader_format import parse_signal
+from custom_components.calvalot.trading.statistics.marks import PERIODS, SINCE_START, THIS_YEAR
 from harness.portfolio import entry_data
 from simulators.exchange import ExchangeSimulator
 from simulators.leader import LeaderSimulator
@@ -470,3 +478,98 @@ async def test_followers_are_counted(hass: HomeAssistant, leads: MockConfigEntry
     await poll(hass, leads)
     assert "leader_followers" not in keys(hass, leads, "sensor")
     assert (await async_get_config_entry_diagnostics(hass, leads))["publishers"] is None
+
+
+# The page
+
+
+async def test_page(hass: HomeAssistant, leads: MockConfigEntry, client: Client) -> None:
+    """The page holds no figure and no secret, may load nothing from elsewhere, and is there in both languages."""
+    path = f"/api/calvalot/{leader_id(leads.entry_id)}"
+    async with client.get(path) as answer:
+        assert answer.status == 404
+    given = await allow(hass, leads)
+    for language, title in (("en-GB,en", "The leader's figures"), ("fr-FR,fr;q=0.9", "Les chiffres du leader")):
+        async with client.get(path, headers={"Accept-Language": language}) as answer:
+            text = await answer.text()
+            assert answer.status == 200
+            assert title in text
+            policy = answer.headers["Content-Security-Policy"]
+            assert "default-src 'none'" in policy
+            assert "connect-src 'self'" in policy
+        script = text.partition('<script type="module">')[2].partition("</script>")[0]
+        digest = b64encode(hashlib.sha256(script.encode()).digest()).decode()
+        assert f"'sha256-{digest}'" in policy
+        assert given["secret"] not in text
+        assert "@" not in text.replace("@media", "")
+
+
+def test_words_of_the_page() -> None:
+    """Each word that the page shows is there, and no other."""
+    script = (Path(page.__file__).parent / "page.js").read_text("utf-8")
+    used = set(re.findall(r"words\.(\w+)", script)) | {f"period_{name}" for name in (*PERIODS, THIS_YEAR, SINCE_START)}
+    used |= {f"error_{name}" for name in ("403", "404", "429", "signature", "chain")}
+    known = json.loads((Path(page.__file__).parents[1] / "translations/en.json").read_text("utf-8"))["common"]
+    assert {key.removeprefix("leader_page_") for key in known if key.startswith("leader_page_")} == used
+
+
+async def test_figures(hass: HomeAssistant, leads: MockConfigEntry, client: Client) -> None:
+    """A follower reads figures that are signed twice, and no amount is among them."""
+    given = await allow(hass, leads)
+    headers = {**signed_now(given["secret"]), "X-Follower-Signal": "another"}
+    url = local(client, leads)
+    async with client.get(f"{url}/api/signal/latest", headers=headers) as answer:
+        assert answer.status == 200
+    async with client.get(f"{url}/api/figures", headers=headers) as answer:
+        body = await answer.read()
+        assert answer.headers["X-Signal-Signature"] == signed(given["secret"], body)
+    wire = json.loads(body)
+    canonical = from_text(wire["signed"])
+    assert PublicKey(wire["key"]).verifies(canonical, wire["signature"])
+    assert wire["key"] == read_link(given["link"]).key
+    figures = json.loads(canonical)
+    assert figures["followers"] == {"allowed": 1, "following": 1, "told": 1, "up_to_date": 0}
+    assert (figures["mode"], figures["sequence"], figures["published"]["publications"]) == ("dry_run", 1, 1)
+    statistics = await leads.runtime_data.engine.queries.statistics()
+    for name in ("gains", "losses", "realised", "unrealised", "fees", "bought", "sold"):
+        assert name in statistics["trades"]
+        assert f'"{name}"' not in canonical.decode()
+    assert "Calv-a-lot" not in canonical.decode()
+    for path in ("figures", "signal/chain?after=0"):
+        async with client.get(f"{url}/api/{path}") as answer:
+            assert (answer.status, await answer.read()) == (403, b"")
+        async with client.get(f"/api/calvalot/{'0' * 32}/api/{path}") as answer:
+            assert answer.status == 404
+    for after in ("", "-1", "x", "1" * 10):
+        async with client.get(f"{url}/api/signal/chain?after={after}", headers=headers) as answer:
+            assert answer.status == 400
+
+
+async def test_publications_cannot_be_read(hass: HomeAssistant, leads: MockConfigEntry, client: Client) -> None:
+    """Where the file breaks the follower is told to come again, and a repair says so until it can be read."""
+    given = await allow(hass, leads, delay=1)
+    path = published_path(hass, leads.entry_id)
+    kept = path.read_bytes()
+    path.write_bytes(b"no database" * 1000)
+    for what in ("signal/latest", "figures"):
+        async with client.get(f"{local(client, leads)}/api/{what}", headers=signed_now(given["secret"])) as answer:
+            assert answer.status == 503
+    await poll(hass, leads)
+    await settle(hass)
+    issue = ("calvalot", f"{leads.entry_id}_nothing_published")
+    assert ir.async_get(hass).async_get_issue(*issue)
+    path.write_bytes(kept)
+    await poll(hass, leads)
+    await settle(hass)
+    assert ir.async_get(hass).async_get_issue(*issue) is None
+
+
+def signed(secret: str, message: bytes) -> str:
+    """A signature, made by hand."""
+    return hmac.new(secret.encode(), message, hashlib.sha256).hexdigest()
+
+
+def signed_now(secret: str) -> dict[str, str]:
+    """Headers of a request, made by hand."""
+    timestamp = str(int(time.time()))
+    return {"X-Signal-Timestamp": timestamp, "X-Signal-Signature": signed(secret, timestamp.encode())}

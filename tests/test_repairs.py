@@ -154,6 +154,7 @@ async def test_all_problems_are_tested() -> None:
         "ledger_newer",
         "plain_http",
         "market_data_broken",  # test_market.py
+        "nothing_published",  # test_leading.py
         "coins_left",
         "orders_left",
         "moves_in_blend",  # test_subentry_flow.py

@@ -211,9 +211,13 @@ MARKET_DATA_BROKEN = Problem(key="market_data_broken", severity=ir.IssueSeverity
 # Found by the address that alerts arrive on.
 ALERTS_WITHOUT_TOKEN = Problem(key="alerts_without_token", severity=ir.IssueSeverity.WARNING, published=False)
 
+# Found where publications are written down.
+NOTHING_PUBLISHED = Problem(key="nothing_published", published=False)
+
 PROBLEMS = (
     COINS_LEFT,
     MARKET_DATA_BROKEN,
+    NOTHING_PUBLISHED,
     ORDERS_LEFT,
     LEDGER_NEWER,
     LEDGER_UNREADABLE,

@@ -28,6 +28,7 @@ from custom_components.calvalot.trading.leading.publication import (
     renew,
     verified,
 )
+from custom_components.calvalot.trading.leading.record import record
 from custom_components.calvalot.trading.leading.store import PublicationError, PublicationStore
 from custom_components.calvalot.trading.signal import InvalidSignal
 from custom_components.calvalot.trading.sources.leader_format import parse_signal
@@ -114,7 +115,7 @@ def test_chain() -> None:
 def test_renewed() -> None:
     """The same signal in a new link that stands longer."""
     first = link_after()
-    again = renew(first, KEY, NOW + timedelta(days=1))
+    again = renew(first, KEY, {"BTC": Decimal(90000)}, NOW + timedelta(days=1))
     assert follows(again, first)
     assert (again.signal_id, again.shares, again.decided) == (first.signal_id, first.shares, first.decided)
     assert again.expires - first.expires == timedelta(days=1)
@@ -278,6 +279,47 @@ def test_broken_store(store: PublicationStore, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(PublicationError):
         PublicationStore(tmp_path / "file" / "entry.db").open()
+
+
+# The record
+
+
+def told(*steps: tuple[dict[str, str], dict[str, str]]) -> list[Publication]:
+    """A chain of shares and prices; with the shares of the one before it is only renewed."""
+    links: list[Publication] = []
+    for number, (shares, prices) in enumerate(steps):
+        at = NOW + timedelta(days=number)
+        known = {coin: Decimal(price) for coin, price in prices.items()}
+        wanted = {coin: Decimal(share) for coin, share in shares.items()}
+        if links and wanted == links[-1].shares:
+            links.append(renew(links[-1], KEY, known, at))
+        else:
+            draft = Draft(decided=at, shares=wanted, prices=known)
+            links.append(issue(draft, KEY, LEADER, "live", "USDC", links[-1] if links else None, at))
+    return links
+
+
+def test_record() -> None:
+    """Half in BTC that doubles, then all of it in ETH that halves; what is only renewed is left alone."""
+    links = told(
+        ({"BTC": "0.5"}, {"BTC": "100"}),
+        ({"BTC": "0.5"}, {"BTC": "150"}),
+        ({"ETH": "1"}, {"BTC": "200", "ETH": "10"}),
+        ({}, {"ETH": "5"}),
+        ({}, {}),
+    )
+    found = record(links)
+    assert [point.index for point in found.points] == [Decimal(each) for each in ("1", "1.25", "1.5", "0.75", "0.75")]
+    assert (found.growth, found.gaps) == (Decimal("-0.25"), 0)
+    assert verified(links[2].canonical, links[2].signature, PUBLIC, LEADER).prices == links[2].prices
+
+
+def test_record_with_gaps() -> None:
+    """Over a missing price the record stands still, and says so; of one publication there is none."""
+    found = record(told(({"BTC": "1"}, {"BTC": "100"}), ({"BTC": "1"}, {}), ({"BTC": "1"}, {"BTC": "200"})))
+    assert ([point.index for point in found.points], found.gaps) == ([1, 1, 1], 2)
+    assert record(told(({"BTC": "1"}, {"BTC": "100"}))).growth is None
+    assert record([]).growth is None
 
 
 # The link

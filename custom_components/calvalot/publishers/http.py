@@ -8,8 +8,10 @@ from homeassistant.core import HomeAssistant, callback
 from homeassistant.helpers.http import KEY_HASS, HomeAssistantView
 
 from ..const import DOMAIN
+from ..trading.errors import CommandError
 from ..trading.leading.answers import Answer, Answers
 from ..trading.leading.store import PublicationError
+from .page import async_page
 from .publishers import LEADERS
 
 URL: Final = f"/api/{DOMAIN}/{{leader}}"
@@ -42,6 +44,37 @@ class ChainView(HomeAssistantView):
         return await _answer(request, leader, lambda answers: answers.chain(request.headers, int(after)))
 
 
+class FiguresView(HomeAssistantView):
+    """Answers a follower with the figures of the portfolio, without any amount."""
+
+    url = f"{URL}/api/figures"
+    name = f"api:{DOMAIN}:figures"
+    requires_auth = False
+
+    async def get(self, request: web.Request, leader: str) -> web.Response:
+        """Return the figures, signed for the follower that asks, and with the key of the chain."""
+        publishers = request.app[KEY_HASS].data.get(LEADERS, {}).get(leader)
+        if publishers is None:
+            return web.Response(status=404)
+        return await _answer(request, leader, lambda answers: answers.figures(request.headers, publishers.statistics))
+
+
+class PageView(HomeAssistantView):
+    """The page on which a follower reads the figures in a browser, with what stands behind the # of his link."""
+
+    url = URL
+    name = f"api:{DOMAIN}:leader"
+    requires_auth = False
+
+    async def get(self, request: web.Request, leader: str) -> web.Response:
+        """Return the page; it holds nothing by itself."""
+        hass = request.app[KEY_HASS]
+        if leader not in hass.data.get(LEADERS, {}):
+            return web.Response(status=404)
+        french = request.headers.get("Accept-Language", hass.config.language).lower().startswith("fr")
+        return await async_page(hass, "fr" if french else "en")
+
+
 async def _answer(
     request: web.Request, leader: str, ask: Callable[[Answers], Coroutine[Any, Any, Answer]]
 ) -> web.Response:
@@ -51,7 +84,7 @@ async def _answer(
         return web.Response(status=404)
     try:
         answer = await ask(publishers.answers)
-    except PublicationError:
+    except PublicationError, CommandError:
         return web.Response(status=503)
     return web.Response(
         status=answer.status, body=answer.body or None, headers=answer.headers, content_type="application/json"
@@ -63,3 +96,5 @@ def async_setup_publishers(hass: HomeAssistant) -> None:
     """Register the views."""
     hass.http.register_view(SignalView())
     hass.http.register_view(ChainView())
+    hass.http.register_view(FiguresView())
+    hass.http.register_view(PageView())

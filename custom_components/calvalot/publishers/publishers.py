@@ -13,6 +13,7 @@ from homeassistant.util import dt as dt_util
 from homeassistant.util.hass_dict import HassKey
 
 from ..const import DOMAIN, LOGGER
+from ..issues import NOTHING_PUBLISHED, async_clear_issue, async_raise_issue
 from ..settings import version
 from ..trading.leading.answers import Answers, Follower
 from ..trading.leading.keys import leader_id
@@ -20,6 +21,7 @@ from ..trading.leading.leading import Leading
 from ..trading.leading.publication import Publication
 from ..trading.leading.store import PublicationError, PublicationStore
 from ..trading.ledger.storage import LedgerError
+from ..trading.responses import Json
 from ..trading.signal import SourceKind
 from .mqtt import async_on_connection, async_publish
 from .push import Pusher
@@ -103,11 +105,18 @@ class Publishers:
             except (PublicationError, LedgerError) as err:
                 if self.problem is None:
                     LOGGER.error("%s: nothing is published: %s", self._entry.title, err)
+                    async_raise_issue(self._hass, self._entry, NOTHING_PUBLISHED, {"error": str(err)})
                 self.problem = err
                 return
-            self.problem = None
+            if self.problem is not None:
+                self.problem = None
+                async_clear_issue(self._hass, NOTHING_PUBLISHED, self._entry.entry_id)
         if published:
             self._tell(published)
+
+    async def statistics(self) -> Json:
+        """The statistics of the portfolio. Raises CommandError."""
+        return await self._entry.runtime_data.engine.queries.statistics()
 
     @callback
     def _async_cycle_over(self) -> None:

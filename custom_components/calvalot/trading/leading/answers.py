@@ -1,7 +1,7 @@
 """What a follower is answered that asks for the latest signal: the leader's side of its protocol."""
 
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 import hashlib
@@ -10,6 +10,7 @@ import json
 import re
 from typing import Any
 
+from ..responses import Json
 from .leading import Leading
 from .publication import Publication
 
@@ -142,6 +143,24 @@ class Answers:
                 break
             links.append(link.link)
         return self.signed(follower, json.dumps({"leader": self._leading.id, "links": links}).encode())
+
+    async def figures(self, headers: Mapping[str, str], statistics: Callable[[], Awaitable[Json]]) -> Answer:
+        """Answer a request for the figures; `statistics` are read where they are needed. Raises PublicationError, CommandError."""
+        if not self._followers:
+            return Answer(404)
+        follower = self.admitted(headers)
+        if not isinstance(follower, Follower):
+            return follower
+        behind = [each.behind for each in self._heard.values() if each.behind]
+        last = self._leading.last
+        followers = {
+            "allowed": len(self._followers),
+            "following": self.following,
+            "told": len(behind),
+            "up_to_date": sum(last is not None and each == last.signal_id for each in behind),
+        }
+        wire = await self._leading.figures(await statistics(), followers, follower.delay)
+        return self.signed(follower, json.dumps({**wire, "key": self._leading.public_key}).encode())
 
     def admitted(self, headers: Mapping[str, str]) -> Follower | Answer:
         """The follower that asks, or how whoever asks is refused."""

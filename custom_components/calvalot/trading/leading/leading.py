@@ -1,15 +1,18 @@
 """A portfolio that leads: after each cycle what is new is signed, written down, and handed to those who serve it."""
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
+from decimal import Decimal
 
 from ..ledger.ledger import Ledger
+from ..responses import Json
 from ..signal import Signal
 from ..snapshot import Snapshot, Status
 from ..wants import Moves
 from .decision import Seen, Upstream, decide
+from .figures import signed_figures
 from .publication import RENEWED_AFTER, Draft, Publication, issue, renew
 from .store import PublicationStore
 
@@ -62,6 +65,16 @@ class Leading:
         links = await asyncio.to_thread(self._store.links, after, limit)
         return tuple(link for link in links if link.issued <= self._clock() - delay)
 
+    async def figures(self, statistics: Json, followers: Mapping[str, int], delay: timedelta) -> dict[str, str]:
+        """Figures that a follower may read, signed; with a delay those of the chain as he sees it. Raises PublicationError."""
+
+        def read() -> dict[str, str]:
+            now = self._clock()
+            links = [link for link in self._store.links() if link.issued <= now - delay]
+            return signed_figures(self.id, self._store.signing_key, links, statistics, followers, now)
+
+        return await asyncio.to_thread(read)
+
     # Inside
 
     def _take(self, snapshot: Snapshot, heard: tuple[Signal, ...]) -> Publication | None:
@@ -71,9 +84,10 @@ class Leading:
         draft, here = decide(self._ledger, seen, snapshot, last, self._upstream(heard), now)
         facts = {} if here is None or here == seen else {_SIGNAL: here.signal, _FILL: str(here.fill)}
         if draft is not None:
+            draft = replace(draft, prices=_prices(snapshot, draft.shares, last))
             published = issue(self._told(draft, heard), key, self.id, snapshot.mode, self._ledger.quote, last, now)
         elif last and now - last.issued >= RENEWED_AFTER and snapshot.status is not Status.DEAD:
-            published = renew(last, key, now)
+            published = renew(last, key, _prices(snapshot, last.shares, last), now)
         else:
             if facts:
                 self._store.remember(facts)
@@ -90,3 +104,10 @@ class Leading:
             return Upstream(last.origin[:-1], last.hops - 1)
         origin = dict.fromkeys(leader for signal in heard for leader in signal.origin if leader != self.id)
         return Upstream(tuple(origin), max((signal.hops for signal in heard), default=0))
+
+
+def _prices(snapshot: Snapshot, shares: Mapping[str, Decimal], last: Publication | None) -> dict[str, Decimal]:
+    """Prices of the coins that are published and of those that were, as far as they are known."""
+    coins = {*shares, *(last.shares if last else ())}
+    known = {coin: snapshot.positions[coin].price for coin in coins if coin in snapshot.positions}
+    return {coin: price for coin, price in known.items() if price}

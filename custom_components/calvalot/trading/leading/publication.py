@@ -27,7 +27,7 @@ MAX_BYTES = 64 * 1024
 _FIELDS = frozenset(
     {
         *("format", "leader", "sequence", "previous", "issued", "expires", "decided", "mode", "signal_id"),
-        *("origin", "hops", "quote", "shares", "moves", "confidence", "reasoning"),
+        *("origin", "hops", "quote", "shares", "prices", "moves", "confidence", "reasoning"),
     }
 )
 
@@ -45,11 +45,13 @@ class PublishedMove:
 class Draft:
     """What is to be published: `shares` by coin, the rest is cash; `moves` None where only the allocation is told.
 
+    `prices` (quote per coin) are those of the moment, of all coins that are or were held, as far as they are known.
     `origin` are the ids of the leaders that it came through, the farthest first, `hops` how many one after the other at most.
     """
 
     decided: datetime
     shares: Mapping[str, Decimal] = field(default_factory=dict[str, Decimal])
+    prices: Mapping[str, Decimal] = field(default_factory=dict[str, Decimal])
     moves: tuple[PublishedMove, ...] | None = None
     origin: tuple[str, ...] = ()
     hops: int = 0
@@ -73,6 +75,7 @@ class Publication:
     hops: int
     quote: str
     shares: Mapping[str, Decimal]
+    prices: Mapping[str, Decimal]
     moves: tuple[PublishedMove, ...] | None
     confidence: Decimal | None
     reasoning: str
@@ -96,6 +99,7 @@ class Publication:
             "hops": self.hops,
             "quote": self.quote,
             "shares": {coin: f"{share:f}" for coin, share in self.shares.items()},
+            "prices": {coin: f"{price:f}" for coin, price in self.prices.items()},
             "moves": None if moves is None else [[each.coin, each.side.value, f"{each.share:f}"] for each in moves],
             "confidence": None if self.confidence is None else f"{self.confidence:f}",
             "reasoning": self.reasoning,
@@ -165,6 +169,7 @@ def issue(
             hops=draft.hops + 1,
             quote=quote,
             shares=draft.shares,
+            prices=draft.prices,
             moves=draft.moves,
             confidence=draft.confidence,
             reasoning=draft.reasoning,
@@ -173,10 +178,12 @@ def issue(
     )
 
 
-def renew(last: Publication, key: SigningKey, now: datetime) -> Publication:
-    """Sign again what still holds, as the next link: the same signal, for longer."""
+def renew(last: Publication, key: SigningKey, prices: Mapping[str, Decimal], now: datetime) -> Publication:
+    """Sign again what still holds, as the next link: the same signal, for longer, at the prices of now."""
     issued = _whole(now)
-    again = replace(last, sequence=last.sequence + 1, previous=last.hash, issued=issued, expires=issued + STANDS_FOR)
+    again = replace(
+        last, sequence=last.sequence + 1, previous=last.hash, issued=issued, expires=issued + STANDS_FOR, prices=prices
+    )
     return _signed(again, key)
 
 
@@ -199,7 +206,8 @@ def parse(canonical: bytes, signature: str) -> Publication:
             origin=tuple(_name(each) for each in document["origin"]),
             hops=_count(document["hops"]),
             quote=_name(document["quote"]),
-            shares={coin: Decimal(_name(share)) for coin, share in checked(document["shares"], "shares").items()},
+            shares=_decimals(document["shares"], "shares"),
+            prices=_decimals(document["prices"], "prices"),
             moves=None if document["moves"] is None else tuple(_move(*each) for each in document["moves"]),
             confidence=None if document["confidence"] is None else Decimal(_name(document["confidence"])),
             reasoning=document["reasoning"],
@@ -252,6 +260,10 @@ def _count(value: Any) -> int:
     if type(value) is not int or value < 1:
         raise TypeError("no count")
     return value
+
+
+def _decimals(value: Any, name: str) -> dict[str, Decimal]:
+    return {coin: Decimal(_name(each)) for coin, each in checked(value, name).items()}
 
 
 def _move(coin: Any, side: Any, share: Any) -> PublishedMove:
