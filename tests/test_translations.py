@@ -317,7 +317,18 @@ def test_categories() -> None:
     }
     # test_logbook.py, test_intent.py, test_config_flow.py, test_cards.py, test_reports.py, test_backtests.py, test_leading.py, trading/test_strategies.py
     common = load("translations/en.json")["common"]
-    starts = ("logbook_", "answer_", "setup_", "reason_", "problem_", "card_", "report_", "rule_", "backtest_", "leader_page_")
+    starts = (
+        "logbook_",
+        "answer_",
+        "setup_",
+        "reason_",
+        "problem_",
+        "card_",
+        "report_",
+        "rule_",
+        "backtest_",
+        "leader_page_",
+    )
     assert [key for key in common if not key.startswith(starts)] == []
 
 

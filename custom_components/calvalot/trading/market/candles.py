@@ -22,7 +22,7 @@ class TimeFrame(StrEnum):
     @property
     def seconds(self) -> int:
         """Length in seconds."""
-        return int(self.value[:-1]) * _UNITS[self.value[-1]]
+        return _SECONDS[self]
 
     def basis(self, offered: Collection[TimeFrame]) -> TimeFrame:
         """The longest time frame that is offered and that this one can be made from; itself where it is offered."""
@@ -30,6 +30,7 @@ class TimeFrame(StrEnum):
 
 
 _UNITS = {"m": 60, "h": 3600, "d": 86400}
+_SECONDS = {frame: int(frame.value[:-1]) * _UNITS[frame.value[-1]] for frame in TimeFrame}
 
 
 @dataclass(frozen=True, slots=True)

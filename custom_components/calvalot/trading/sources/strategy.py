@@ -90,7 +90,7 @@ class StrategySource:
             last = evaluator.leave(at, OVER if over else BY_HAND) if sells else evaluator.watch(prices, at)
             self._decisions += [last] if last else []
             if self._decisions and not (moment.weights is None and any(each.bought for each in self._decisions)):
-                self._signal = signal_of(self._decisions, self._settings.share, moment)
+                self._signal = self._said(self._decisions, moment)
                 self._decisions = []
             if not self._decisions:
                 self._remember(evaluator)
@@ -182,6 +182,10 @@ class StrategySource:
         self._waits = not late and last < until
         return {opened: shown[opened] for opened in sorted(shown) if opened <= last}
 
+    def _said(self, decisions: Sequence[Decision], moment: Moment) -> Signal:
+        """The signal for what was decided since the last one."""
+        return signal_of(decisions, self._settings.share, moment)
+
     # What outlasts a restart
 
     def _known(self) -> dict[str, Any]:
@@ -215,6 +219,7 @@ class StrategySource:
         self.memory = json.dumps(known)
 
 
+<<<<<<< HEAD
 def signal_of(decisions: Sequence[Decision], share: Decimal, moment: Moment) -> Signal:
     """The signal for what a strategy decided since its last one; `share` is the part (a fraction) that it decides on."""
     with localcontext(EXACT):
@@ -234,6 +239,14 @@ def signal_of(decisions: Sequence[Decision], share: Decimal, moment: Moment) -> 
         created_at=moment.now,
         reasoning="; ".join(f"{reason}: {coin}" for coin, reason in reasons.items()),
     )
+=======
+def _shown(evaluator: Evaluator, candles: Mapping[int, Mapping[str, Candle]], seconds: int) -> list[Decision]:
+    """What is decided on candles; a strategy that never decided begins with the last of them."""
+    if evaluator.state.last is None:
+        evaluator.state.last = max(candles) - seconds
+    found = [evaluator.step(opened, each) for opened, each in candles.items()]
+    return [each for each in found if each]
+>>>>>>> backtest
 
 
 def _bought(decisions: Sequence[Decision]) -> dict[str, Decimal]:
@@ -256,3 +269,24 @@ def _sold(state: State) -> Decision:
 def _fraction(percent: float) -> Decimal:
     """A share in % as a fraction, to the millionth."""
     return (Decimal(percent) / HUNDRED).quantize(Decimal("1e-6"))
+
+
+def signal_of(decisions: Sequence[Decision], share: Decimal, moment: Moment) -> Signal:
+    """The signal for what a strategy decided since its last one; `share` is the part (a fraction) that it decides on."""
+    with localcontext(EXACT):
+        targets = {coin: _fraction(each) * share for coin, each in decisions[-1].shares.items()}
+        wants = Allocation(shares={coin: each for coin, each in targets.items() if each})
+        if bought := _bought(decisions):
+            held = moment.weights or {}
+            added = {coin: held.get(coin, ZERO) + each * share for coin, each in bought.items()}
+            kept = frozenset(coin for coin, each in targets.items() if each) - added.keys()
+            wants = Allocation(shares={coin: min(each, ONE) for coin, each in added.items()}, keep=kept)
+            targets |= wants.shares
+    reasons = {coin: reason for decision in decisions for coin, reason in decision.reasons.items()}
+    return Signal(
+        signal_id=f"{SourceKind.STRATEGY}-{moment.now.astimezone(UTC).isoformat(timespec='milliseconds')}",
+        wants=wants,
+        targets=targets,
+        created_at=moment.now,
+        reasoning="; ".join(f"{reason}: {coin}" for coin, reason in reasons.items()),
+    )

@@ -1,6 +1,6 @@
 """Conditions on the candles of one coin: true, false, or not known yet."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 import math
 
 from .series import Series
@@ -19,6 +19,9 @@ from .tree import (
     parts_of,
 )
 
+# Gives a value now (0), or one candle before (1).
+type Reader = Callable[[int], float | None]
+
 
 class Conditions:
     """The conditions of a strategy for one coin; those with `for` remember how long they have held."""
@@ -30,6 +33,7 @@ class Conditions:
         inner_first = [part for condition in conditions for part in reversed([*parts_of(condition)])]
         self._lasting = [part for part in inner_first if part.candles]
         self._held: dict[int, int] = {}
+        self._readers: dict[int, Reader] = {}
 
     def advance(self) -> None:
         """Take note of which conditions hold with the candle that has just been added."""
@@ -44,22 +48,42 @@ class Conditions:
             return self._held.get(id(condition), 0) >= number_of(condition.candles, self._values)
         return now
 
+    def leaves(self, condition: Condition | None) -> bool:
+        """Whether a condition holds, where there is one."""
+        return condition is not None and self.holds(condition) is True
+
     def value(self, value: Value, back: int = 0) -> float | None:
         """A value now, or one candle before; None where it is not known, or no number."""
-        if not self._series.is_warm:
-            return None
+        return self._reader(value)(back) if self._series.is_warm else None
+
+    # Inside
+
+    def _reader(self, value: Value) -> Reader:
+        """What reads a value, found out once: it is read with each candle."""
+        reader = self._readers.get(id(value))
+        if reader is None:
+            reader = self._readers[id(value)] = self._made(value)
+        return reader
+
+    def _made(self, value: Value) -> Reader:
+        series = self._series
         match value:
             case Number() | Parameter():
-                return number_of(value, self._values)
+                number = number_of(value, self._values)
+                return lambda _back: number
             case Field():
-                return self._series.figure(value.value, back)
+                return lambda back: series.figure(value.value, back)
             case Line(indicator=indicator, line=line):
-                return self._series.line(indicator, line, back)
+                return lambda back: series.line(indicator, line, back)
             case calculation:
-                how = calculation.how
-                found = [self.value(each, back) for each in calculation.values]
-                numbers = [each for each in found if each is not None]
-                return _calculated(how, numbers) if len(numbers) == len(found) else None
+                readers = [self._reader(each) for each in calculation.values]
+
+                def calculated(back: int) -> float | None:
+                    found = [reader(back) for reader in readers]
+                    numbers = [each for each in found if each is not None]
+                    return _calculated(calculation.how, numbers) if len(numbers) == len(found) else None
+
+                return calculated
 
     def _now(self, condition: Condition) -> bool | None:
         if isinstance(condition, Compare):
@@ -72,17 +96,22 @@ class Conditions:
         return None if None in found else condition.how is not Junction.OR
 
     def _compared(self, condition: Compare) -> bool | None:
-        now = self.value(condition.value), self.value(condition.other)
-        if now[0] is None or now[1] is None:
+        if not self._series.is_warm:
             return None
-        if not condition.how.is_crossing:
-            return now[0] > now[1] if condition.how is Comparison.ABOVE else now[0] < now[1]
-        before = self.value(condition.value, 1), self.value(condition.other, 1)
-        if before[0] is None or before[1] is None:
+        one, other = self._reader(condition.value), self._reader(condition.other)
+        now, than, how = one(0), other(0), condition.how
+        if now is None or than is None:
             return None
-        if condition.how is Comparison.CROSSES_ABOVE:
-            return before[0] <= before[1] and now[0] > now[1]
-        return before[0] >= before[1] and now[0] < now[1]
+        if how is Comparison.ABOVE:
+            return now > than
+        if how is Comparison.BELOW:
+            return now < than
+        before, than_before = one(1), other(1)
+        if before is None or than_before is None:
+            return None
+        if how is Comparison.CROSSES_ABOVE:
+            return before <= than_before and now > than
+        return before >= than_before and now < than
 
 
 def _calculated(how: How, numbers: list[float]) -> float | None:

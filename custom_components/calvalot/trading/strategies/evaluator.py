@@ -161,6 +161,8 @@ class Evaluator:
         }
         for coin in coins:
             self.state.stands.setdefault(coin, Stand())
+        trades = strategy.manner if isinstance(strategy.manner, Trades) else None
+        self._is_watched = trades is not None and any((trades.stop_loss, trades.trailing_stop, trades.take_profit))
         self._reasons: dict[str, str] = {}
         self._prices: dict[str, float] = {}
         self._bought: dict[str, float] = {}
@@ -211,6 +213,8 @@ class Evaluator:
 
     def watch(self, prices: Mapping[str, float], at: int) -> Decision | None:
         """Look at prices (quote) between two closes: what has come to its stop or profit is sold."""
+        if not self._is_watched:
+            return None
         for coin in self._coins:
             if (price := prices.get(coin)) is not None and (reason := self.levels(coin).reached(price, price)):
                 self._leave(coin, reason, at)
@@ -255,10 +259,9 @@ class Evaluator:
 
     def _trade(self, trades: Trades, coin: str, candle: Candle) -> None:
         stand, conditions = self.state.stands[coin], self._conditions[coin]
-        leaves = trades.exit is not None and conditions.holds(trades.exit)
         if stand.entry is None:
             rests = stand.left is not None and stand.left >= candle.opened
-            if not (leaves or rests) and conditions.holds(trades.enter):
+            if not rests and conditions.holds(trades.enter) and not conditions.leaves(trades.exit):
                 share = self._number(trades.size) / len(self._coins)
                 self.state.stands[coin] = Stand(share, candle.close, candle.close, stand.left)
                 self._reasons[coin] = ENTER
@@ -269,7 +272,7 @@ class Evaluator:
             level = (levels.stop if stopped else levels.profit) or 0.0
             self._prices[coin] = min(level, candle.open) if stopped else max(level, candle.open)
             self._leave(coin, reason, self._closed - 1)
-        elif leaves:
+        elif conditions.leaves(trades.exit):
             self._leave(coin, EXIT, self._closed - 1)
         else:
             stand.peak = max(stand.peak or 0.0, candle.high)

@@ -9,9 +9,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 import math
+from operator import attrgetter
 from typing import Any, Protocol
 
 from ..market.candles import Candle, TimeFrame
+from .averages import ExponentialAverage, SimpleAverage
 from .tree import Indicator, number_of
 
 YEAR = 365 * 86400
@@ -85,9 +87,9 @@ def _int(numbers: Numbers, name: str = "length") -> int:
 
 
 KINDS: Mapping[str, IndicatorKind] = {
-    "sma": IndicatorKind(make=lambda lib, n: lib.SMA(_int(n)), numbers=_ONE, first=_just, settled=_just),
+    "sma": IndicatorKind(make=lambda _, n: SimpleAverage(_int(n)), numbers=_ONE, first=_just, settled=_just),
     "ema": IndicatorKind(
-        make=lambda lib, n: lib.EMA(_int(n)), numbers=_ONE, first=_just, settled=lambda n: 4 * n["length"]
+        make=lambda _, n: ExponentialAverage(_int(n)), numbers=_ONE, first=_just, settled=lambda n: 4 * n["length"]
     ),
     "wma": IndicatorKind(make=lambda lib, n: lib.WMA(_int(n)), numbers=_ONE, first=_just, settled=_just),
     "rsi": IndicatorKind(make=lambda lib, n: lib.RSI(_int(n)), numbers=_TWO, first=_more, settled=_wilder),
@@ -178,7 +180,9 @@ class Running:
         kind = KINDS[indicator.kind]
         self._engine: _Engine = kind.make(library(), numbers)
         self._kind = kind
-        self._field = indicator.of.value
+        self._figure: Callable[[Candle], Any] = (
+            (lambda candle: candle) if kind.of_candles else attrgetter(indicator.of.value)
+        )
         self._first = round(kind.first(numbers))
         # What is left after a purge: more than any of its parts was begun with, so that none begins anew.
         self._kept = 2 * (self._first + max(round(each) for each in numbers.values())) + 16
@@ -191,7 +195,7 @@ class Running:
 
     def add(self, candle: Candle) -> None:
         """Take the next candle."""
-        value: Any = candle if self._kind.of_candles else getattr(candle, self._field)
+        value: Any = self._figure(candle)
         self._count += 1
         if self._factor:
             value = candle.close / self._close - 1 if self._close else None

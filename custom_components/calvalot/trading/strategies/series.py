@@ -43,6 +43,9 @@ class Series:
         self._indicators = indicators
         self._values = values
         self._begun: list[_Begun] = []
+        # Candles that what counts was computed of, at most those that are needed; and whether they are enough.
+        self.count = 0
+        self.is_warm = False
         self.candle: Candle | None = None
         self.before: Candle | None = None
 
@@ -60,16 +63,8 @@ class Series:
             self._begun.append(_Begun(block, running))
         for each in self._begun:
             each.add(candle)
-
-    @property
-    def count(self) -> int:
-        """Candles that what counts was computed of, at most those that are needed."""
-        return min(self._begun[0].count, self._warm_up) if self._begun else 0
-
-    @property
-    def is_warm(self) -> bool:
-        """Whether what is computed counts."""
-        return self.count >= self._warm_up
+        self.count = min(self._begun[0].count, self._warm_up)
+        self.is_warm = self.count >= self._warm_up
 
     def figure(self, field: str, back: int) -> float | None:
         """A figure of the candle, or of the one before."""
