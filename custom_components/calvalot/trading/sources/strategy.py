@@ -219,7 +219,6 @@ class StrategySource:
         self.memory = json.dumps(known)
 
 
-<<<<<<< HEAD
 def signal_of(decisions: Sequence[Decision], share: Decimal, moment: Moment) -> Signal:
     """The signal for what a strategy decided since its last one; `share` is the part (a fraction) that it decides on."""
     with localcontext(EXACT):
@@ -239,14 +238,6 @@ def signal_of(decisions: Sequence[Decision], share: Decimal, moment: Moment) -> 
         created_at=moment.now,
         reasoning="; ".join(f"{reason}: {coin}" for coin, reason in reasons.items()),
     )
-=======
-def _shown(evaluator: Evaluator, candles: Mapping[int, Mapping[str, Candle]], seconds: int) -> list[Decision]:
-    """What is decided on candles; a strategy that never decided begins with the last of them."""
-    if evaluator.state.last is None:
-        evaluator.state.last = max(candles) - seconds
-    found = [evaluator.step(opened, each) for opened, each in candles.items()]
-    return [each for each in found if each]
->>>>>>> backtest
 
 
 def _bought(decisions: Sequence[Decision]) -> dict[str, Decimal]:
