@@ -27,6 +27,7 @@ NAMES = (
     "scale",
     "recorder",
     "push",
+    "leading",
     "alerts",
     "crowd",
     "report",

@@ -24,6 +24,7 @@ from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
 
 from custom_components.calvalot.const import DOMAIN
 from custom_components.calvalot.diagnostics import async_get_config_entry_diagnostics
+from custom_components.calvalot.issues import issue_id
 from custom_components.calvalot.publishers import page
 from custom_components.calvalot.publishers.settings import published_path
 from custom_components.calvalot.trading.errors import LeaderError, LeaderForbidden, LeaderSignalsOff
@@ -517,7 +518,7 @@ async def test_figures(hass: HomeAssistant, leads: MockConfigEntry, client: Clie
     """A follower reads figures that are signed twice, and no amount is among them."""
     given = await allow(hass, leads)
     headers = {**signed_now(given["secret"]), "X-Follower-Signal": "another"}
-    url = local(client, leads)
+    url = f"/api/calvalot/{leader_id(leads.entry_id)}"
     async with client.get(f"{url}/api/signal/latest", headers=headers) as answer:
         assert answer.status == 200
     async with client.get(f"{url}/api/figures", headers=headers) as answer:
@@ -552,11 +553,12 @@ async def test_publications_cannot_be_read(hass: HomeAssistant, leads: MockConfi
     kept = path.read_bytes()
     path.write_bytes(b"no database" * 1000)
     for what in ("signal/latest", "figures"):
-        async with client.get(f"{local(client, leads)}/api/{what}", headers=signed_now(given["secret"])) as answer:
+        url = f"/api/calvalot/{leader_id(leads.entry_id)}/api/{what}"
+        async with client.get(url, headers=signed_now(given["secret"])) as answer:
             assert answer.status == 503
     await poll(hass, leads)
     await settle(hass)
-    issue = ("calvalot", f"{leads.entry_id}_nothing_published")
+    issue = (DOMAIN, issue_id("nothing_published", leads.entry_id))
     assert ir.async_get(hass).async_get_issue(*issue)
     path.write_bytes(kept)
     await poll(hass, leads)

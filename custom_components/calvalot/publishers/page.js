@@ -3,6 +3,7 @@ const words = JSON.parse(document.getElementById("words").textContent);
 const page = document.getElementById("page");
 const language = document.documentElement.lang;
 const utf8 = new TextEncoder();
+const PERIODS = ["7d", "14d", "30d", "60d", "90d", "180d", "1y", "2y", "this_year", "since_start"];
 
 // SHA-256 by itself: over plain http a browser has none.
 const K = [];
@@ -177,7 +178,7 @@ function show(figures, found, signed) {
   add(page, "p", words.own_note, "note");
   table(page, [
     [words.since, day(own.since)],
-    ...Object.entries(own.returns).map(([period, value]) => [words[`period_${period}`], percent(value)]),
+    ...PERIODS.map((period) => [words[`period_${period}`], percent(own.returns[period])]),
     [words.volatility, percent(own.risk.volatility)],
     [words.risk_class, own.risk.risk_class ?? "–"],
     [words.trades, number(own.trades.closed, 0)],
