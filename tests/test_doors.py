@@ -151,6 +151,8 @@ async def test_every_door(hass: HomeAssistant, entry_data: dict[str, Any], push:
         f"/api/{DOMAIN}/exports/{{entry_id}}/{{year}}",
         # Where followers ask: 404 for everybody where a portfolio has none.
         f"/api/{DOMAIN}/{{leader}}/api/signal",
+        f"/api/{DOMAIN}/{{leader}}/api",
+        f"/api/{DOMAIN}",
         f"/api/{DOMAIN}/reports/{{entry_id}}",
     }
     assert set(hass.data.get("webhook", ())) - hooks == ({entry.data["webhook_id"]} if push else set())

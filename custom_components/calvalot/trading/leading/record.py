@@ -41,10 +41,9 @@ def record(links: Iterable[Publication]) -> Record:
     cash, signal_id = ONE, ""
     with localcontext(EXACT):
         for link in links:
-            values = _valued(held, before, link.prices)
-            if values is None:
-                found.gaps += 1
-                values = held
+            known = _valued(held, before, link.prices)
+            found.gaps += known is None
+            values = held if known is None else known
             index = cash + sum(values.values(), ZERO)
             held, before = values, link.prices
             if link.signal_id != signal_id:

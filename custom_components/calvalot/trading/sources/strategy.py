@@ -260,24 +260,3 @@ def _sold(state: State) -> Decision:
 def _fraction(percent: float) -> Decimal:
     """A share in % as a fraction, to the millionth."""
     return (Decimal(percent) / HUNDRED).quantize(Decimal("1e-6"))
-
-
-def signal_of(decisions: Sequence[Decision], share: Decimal, moment: Moment) -> Signal:
-    """The signal for what a strategy decided since its last one; `share` is the part (a fraction) that it decides on."""
-    with localcontext(EXACT):
-        targets = {coin: _fraction(each) * share for coin, each in decisions[-1].shares.items()}
-        wants = Allocation(shares={coin: each for coin, each in targets.items() if each})
-        if bought := _bought(decisions):
-            held = moment.weights or {}
-            added = {coin: held.get(coin, ZERO) + each * share for coin, each in bought.items()}
-            kept = frozenset(coin for coin, each in targets.items() if each) - added.keys()
-            wants = Allocation(shares={coin: min(each, ONE) for coin, each in added.items()}, keep=kept)
-            targets |= wants.shares
-    reasons = {coin: reason for decision in decisions for coin, reason in decision.reasons.items()}
-    return Signal(
-        signal_id=f"{SourceKind.STRATEGY}-{moment.now.astimezone(UTC).isoformat(timespec='milliseconds')}",
-        wants=wants,
-        targets=targets,
-        created_at=moment.now,
-        reasoning="; ".join(f"{reason}: {coin}" for coin, reason in reasons.items()),
-    )
