@@ -1,4 +1,3 @@
-
 const words = JSON.parse(document.getElementById("words").textContent);
 const page = document.getElementById("page");
 const language = document.documentElement.lang;
@@ -189,11 +188,21 @@ function show(figures, found, signed) {
   ]);
   if (own.risk.drawdowns?.length) {
     add(page, "h2", words.falls);
-    table(page, own.risk.drawdowns.map((fall) => [`${day(fall.peak)} – ${day(fall.valley)}`, percent(-fall.depth), fall.recovered ? day(fall.recovered) : words.not_recovered]));
+    table(
+      page,
+      own.risk.drawdowns.map((fall) => [
+        `${day(fall.peak)} – ${day(fall.valley)}`,
+        percent(-fall.depth),
+        fall.recovered ? day(fall.recovered) : words.not_recovered,
+      ]),
+    );
   }
   if (own.months.length) {
     add(page, "h2", words.months);
-    table(page, own.months.map((year) => [String(year.year), ...Object.values(year.months).map(percent), percent(year.total)]));
+    table(
+      page,
+      own.months.map((year) => [String(year.year), ...Object.values(year.months).map(percent), percent(year.total)]),
+    );
   }
   add(page, "h2", words.followers);
   table(page, [
