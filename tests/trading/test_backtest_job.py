@@ -341,8 +341,10 @@ def test_few_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = Kept(tmp_path)
     for number in range(4):
         when = datetime(2024, 3, 1 + number, tzinfo=UTC)
-        store.write(begun(spec_of(CROSSING, budget=f"{number + 5}"), f"{number}", "entry", when))
-    store.keep_few()
+        run = begun(spec_of(CROSSING, budget=f"{number + 5}"), f"{number}", "entry", when)
+        write_whole(store.result_path(run.id), "{}")
+        store.close(replace(run, state=State.ABORTED))
+        assert store.result(run.id) is None
     assert [each.name for each in store.runs()] == ["3", "2"]
 
 
