@@ -15,6 +15,7 @@ from homeassistant.exceptions import HomeAssistantError, ServiceValidationError,
 from homeassistant.util import dt as dt_util
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry, MockUser
+from pytest_homeassistant_custom_component.typing import WebSocketGenerator
 
 from custom_components.calvalot import backtest_actions
 from custom_components.calvalot.backtests import KEY, Backtests, async_backtests, backtests_folder
@@ -245,6 +246,35 @@ async def test_renamed_and_deleted(hass: HomeAssistant, entry: MockConfigEntry, 
     for call in (manager.async_delete(latest["id"]), manager.async_rename(latest["id"], "x")):
         with pytest.raises(Exception, match="backtest_unknown"):
             await call
+
+
+async def test_asked_by_a_card(
+    hass: HomeAssistant,
+    entry: MockConfigEntry,
+    exchange: ExchangeSimulator,
+    hass_ws_client: WebSocketGenerator,
+    hass_read_only_access_token: str,
+) -> None:
+    """An administrator gives one another name and deletes it; nobody else does, and a wrong id has its reason."""
+    assert await set_up(hass, entry)
+    history(hass, exchange, 40)
+    await ask(hass, "run_backtest", rules=RULES, **{"from": day(20)})
+    run_id = (await over(hass))["id"]
+    rename = {"type": "calvalot/rename_backtest", "backtest": run_id, "name": "Other"}
+    delete = {"type": "calvalot/delete_backtest", "backtest": run_id}
+    guest = await hass_ws_client(hass, hass_read_only_access_token)
+    for message in (rename, delete):
+        await guest.send_json_auto_id(message)
+        assert (await guest.receive_json())["error"]["code"] == "unauthorized"
+    client = await hass_ws_client(hass)
+    await client.send_json_auto_id(rename)
+    assert (await client.receive_json())["success"]
+    assert (await ask(hass, "get_backtests"))["backtests"][0]["name"] == "Other"
+    await client.send_json_auto_id(delete)
+    assert (await client.receive_json())["success"]
+    for message in (rename, delete):
+        await client.send_json_auto_id(message)
+        assert (await client.receive_json())["error"]["translation_key"] == "backtest_unknown"
 
 
 async def test_a_folder_that_cannot_be_written(

@@ -12,6 +12,7 @@ from homeassistant.helpers.typing import ConfigType
 
 from .alert_webhook import async_remove_alert_webhooks, async_sync_alert_webhooks
 from .backtest_actions import async_recover_backtests
+from .backtest_commands import async_setup_backtests
 from .cards import async_setup_cards
 from .const import CONF_QUOTE_ASSET, CONF_TRADING_MODE, CONF_WEIGHT, DEFAULT_QUOTE_ASSET, DOMAIN, MINOR_VERSION
 from .coordinator import CalvalotConfigEntry, CalvalotCoordinator
@@ -54,6 +55,7 @@ async def async_setup(hass: HomeAssistant, _config: ConfigType) -> bool:
     async_setup_reports(hass)
     async_setup_exports(hass)
     async_setup_publishers(hass)
+    async_setup_backtests(hass)
     await async_setup_cards(hass, await version(hass))
     await async_recover_backtests(hass)
     return True

@@ -29,34 +29,34 @@ FRAMES: Final = [frame.value for frame in TimeFrame]
 _NUMBER = vol.All(vol.Coerce(float), vol.Range(min=0))
 
 
-def _backtests(hass: HomeAssistant) -> Backtests:
+def async_backtests(hass: HomeAssistant) -> Backtests:
     """The backtests; imported with the first one."""
-    from .backtests import async_backtests  # noqa: PLC0415
+    from . import backtests  # noqa: PLC0415
 
-    return async_backtests(hass)
+    return backtests.async_backtests(hass)
 
 
 async def async_recover_backtests(hass: HomeAssistant) -> None:
     """Say of a backtest that was cut off with the last run of Home Assistant that it was."""
     if await hass.async_add_executor_job(Path(hass.config.path(DOMAIN, "backtests")).is_dir):
-        await _backtests(hass).async_recover()
+        await async_backtests(hass).async_recover()
 
 
 async def _run_backtest(hass: HomeAssistant, entry: ConfigEntry[Any], data: Mapping[str, Any]) -> Json:
     """Begin a backtest; what it is called by, and how far it is. Raises CommandError."""
     if not data.get("strategy") and not data.get("rules"):
         raise CommandError("backtest_what")
-    return await _told(hass, await _backtests(hass).async_begin(entry, data))
+    return await _told(hass, await async_backtests(hass).async_begin(entry, data))
 
 
 async def _abort_backtest(hass: HomeAssistant, _entry: ConfigEntry[Any], data: Mapping[str, Any]) -> Json:
     """End the backtest that runs. Raises CommandError."""
-    return await _told(hass, await _backtests(hass).async_abort(data.get(ATTR_BACKTEST)))
+    return await _told(hass, await async_backtests(hass).async_abort(data.get(ATTR_BACKTEST)))
 
 
 async def _get_backtests(hass: HomeAssistant, _entry: ConfigEntry[Any], data: Mapping[str, Any]) -> Json:
     """The backtests that were made, or one of them with its whole result. Raises CommandError."""
-    backtests = _backtests(hass)
+    backtests = async_backtests(hass)
     runs = await backtests.async_runs()
     if run_id := data.get(ATTR_BACKTEST):
         runs = [run for run in runs if run.id == run_id]

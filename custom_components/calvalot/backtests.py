@@ -94,6 +94,8 @@ class Backtests:
         self._aborted = True
         task.cancel()
         await asyncio.wait([task])
+        if self._run is not None:  # it was just about to say how it ended
+            await self._async_end(self._over(State.ABORTED))
         return await self._hass.async_add_executor_job(self.kept.run, run.id) or run
 
     async def async_delete(self, run_id: str) -> None:
@@ -208,8 +210,7 @@ class Backtests:
     async def _async_end(self, ended: Run) -> None:
         """Write down how one ended, and tell it."""
         try:
-            await self._hass.async_add_executor_job(self.kept.write, ended)
-            await self._hass.async_add_executor_job(self.kept.keep_few)
+            await self._hass.async_add_executor_job(self.kept.close, ended)
         except OSError as err:
             LOGGER.error("The backtest %s cannot be kept: %s", ended.name, err.strerror)
         self._run = self._task = None

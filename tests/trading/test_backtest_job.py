@@ -18,7 +18,7 @@ import pytest
 
 from custom_components.calvalot.trading.backtest import cli, job, kept
 from custom_components.calvalot.trading.backtest.data import simulated
-from custom_components.calvalot.trading.backtest.errors import WORDS, Aborted, BacktestError, time_text
+from custom_components.calvalot.trading.backtest.errors import IN_TERMINAL, WORDS, Aborted, BacktestError, time_text
 from custom_components.calvalot.trading.backtest.fetch import store_at
 from custom_components.calvalot.trading.backtest.kept import Kept, State, begun, summed_up, write_whole
 from custom_components.calvalot.trading.backtest.perform import perform
@@ -341,8 +341,10 @@ def test_few_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = Kept(tmp_path)
     for number in range(4):
         when = datetime(2024, 3, 1 + number, tzinfo=UTC)
-        store.write(begun(spec_of(CROSSING, budget=f"{number + 5}"), f"{number}", "entry", when))
-    store.keep_few()
+        run = begun(spec_of(CROSSING, budget=f"{number + 5}"), f"{number}", "entry", when)
+        write_whole(store.result_path(run.id), "{}")
+        store.close(replace(run, state=State.ABORTED))
+        assert store.result(run.id) is None
     assert [each.name for each in store.runs()] == ["3", "2"]
 
 
@@ -365,5 +367,6 @@ def test_errors_in_words() -> None:
     """Each key has a text in English with its placeholders."""
     err = BacktestError("backtest_no_candles", coin="BTC")
     assert f"{err}" == "there are no candles of BTC in that time"
-    assert Aborted().key in WORDS
+    assert Aborted().key in IN_TERMINAL
+    assert not IN_TERMINAL.keys() & WORDS.keys()
     assert time_text(BEGIN) == "2023-11-14 00:00"

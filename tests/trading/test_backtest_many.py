@@ -6,6 +6,7 @@ import io
 from itertools import pairwise, permutations
 import json
 from pathlib import Path
+import subprocess
 import sys
 from types import ModuleType, TracebackType
 from typing import Any, Self
@@ -228,6 +229,20 @@ def test_in_a_terminal(tmp_path: Path) -> None:
 
 
 # On a cluster
+
+
+def test_on_a_real_cluster() -> None:
+    """A scheduler and two workers on loopback find what one process does."""
+    root = Path(__file__).parents[2]
+    python = subprocess.run([root / "scripts/setup", "--oracles"], capture_output=True, text=True, check=True).stdout
+    asked = json.dumps({"spec": spec_of(TEXT).to_json(), "ranges": RANGES})
+    command = [python.strip(), "-P", f"{root / 'tests/cluster.py'}"]
+    done = subprocess.run(command, input=asked, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, done.stderr[-4000:]
+    found = json.loads(done.stdout)
+    assert found["workers"] == 2
+    assert found["points"][0] == found["points"][1]
+    assert len(found["points"][0]) == 4
 
 
 class Client:

@@ -15,8 +15,6 @@ from typing import TextIO
 from aiohttp import ClientSession
 
 from ..errors import ExchangeError
-from ..exchanges.binance import BinanceExchange
-from ..exchanges.binance_client import host_of
 from ..market.candles import TimeFrame
 from ..responses import Json
 from ..strategies.document import InvalidStrategy
@@ -110,7 +108,7 @@ def spec_of(asked: argparse.Namespace, now: datetime) -> Spec:
         raise BacktestError("backtest_range")
     if missing := set(coins) - files.keys() if files else set[str]():
         raise BacktestError("backtest_no_candles", coin=", ".join(sorted(missing)))
-    candles: Json = {"kind": "store", "path": f"{asked.cache}", "host": host_of(asked.exchange), "frames": []}
+    candles: Json = {"kind": "store", "path": f"{asked.cache}", "host": asked.exchange, "frames": [*TimeFrame]}
     if files:
         candles = {"kind": "csv", "files": files}
     elif asked.simulated is not None:
@@ -168,6 +166,10 @@ class Bar:
 
 async def _fetched(spec: Spec, asked: argparse.Namespace, bar: Bar) -> Spec:
     """The spec with the rules of the exchange, whose candles are in the store. Raises ExchangeError, BacktestError."""
+    # What nobody needs who has candles of his own.
+    from ..exchanges.binance import BinanceExchange  # noqa: PLC0415
+    from ..exchanges.binance_client import host_of  # noqa: PLC0415
+
     async with ClientSession() as session:
         exchange = BinanceExchange(session, asked.exchange)
         symbols = symbols_of(spec.coins, spec.quote)
@@ -175,7 +177,8 @@ async def _fetched(spec: Spec, asked: argparse.Namespace, bar: Bar) -> Spec:
         if missing := sorted(set(symbols) - rules.keys()):
             raise BacktestError("backtest_no_rules", symbol=", ".join(missing))
         found = {symbol: rules_row(each) for symbol, each in rules.items()}
-        candles = {**spec.candles, "frames": [frame.value for frame in exchange.time_frames]}
+        frames = sorted(frame.value for frame in exchange.time_frames)
+        candles = {**spec.candles, "host": host_of(asked.exchange), "frames": frames}
         spec = Spec.from_json({**spec.to_json(), "rules": found, "candles": candles, "fee_coin": exchange.fee_coin})
 
         async def report(done: float) -> None:

@@ -114,6 +114,14 @@ class Kept:
         document = asdict(run)
         write_whole(self._path(run.id, "run"), json.dumps(document))
 
+    def close(self, run: Run) -> None:
+        """Write down how a run ended; without its end there is no result, and of the oldest ones nothing. Raises OSError."""
+        if run.state is not State.DONE:
+            self.result_path(run.id).unlink(missing_ok=True)
+        self.write(run)
+        for other in self.runs()[MOST:]:
+            self.delete(other.id)
+
     def delete(self, run_id: str) -> bool:
         """Delete a run with its result; whether there was one."""
         if not _ID.fullmatch(run_id):
@@ -134,11 +142,6 @@ class Kept:
                 self.write(ended)
                 found.append(ended)
         return found
-
-    def keep_few(self) -> None:
-        """Delete the oldest ones beyond those that are kept."""
-        for run in self.runs()[MOST:]:
-            self.delete(run.id)
 
     # Inside
 
