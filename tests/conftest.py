@@ -3,6 +3,7 @@
 from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from homeassistant.components.webhook import async_generate_id
 from homeassistant.core import HomeAssistant
@@ -52,8 +53,12 @@ async def exchange(socket_enabled: None) -> AsyncGenerator[ExchangeSimulator]:
 
 @pytest.fixture
 async def kraken(socket_enabled: None) -> AsyncGenerator[KrakenSimulator]:
-    """Kraken, whose prices stand still, with 2,000 USDC and 2,000 EUR on the first account."""
-    async with KrakenSimulator(seed=1, balances={"USDC": "2000", "EUR": "2000"}) as simulator:
+    """Kraken, whose prices stand still, with 2,000 USDC and 2,000 EUR on the first account.
+
+    Its key is new: what a key has counted is remembered for as long as the program runs, and a port may come again.
+    """
+    balances = {"USDC": "2000", "EUR": "2000"}
+    async with KrakenSimulator(seed=1, balances=balances, api_key=uuid4().hex) as simulator:
         yield simulator
 
 

@@ -190,11 +190,13 @@ async def test_balances(api: KrakenExchange, sim: KrakenSimulator) -> None:
     sim.set_balance("BTC", "0.2")
     sim.set_balance("BTC.F", "0.5")
     sim.set_balance("ETH.S", "0.3")
+    sim.set_balance("SOL", 0)
     balances = await api.balances()
     held = Decimal(70) * Decimal("1.004")
     assert balances["EUR"] == Balance(2000 - held, held)
     assert balances["BTC"] == Balance(Decimal("0.7"))
     assert balances["ETH.S"] == Balance(Decimal("0.3"))
+    assert "SOL" not in balances
     assert api.earning("ETH.S") == "ETH"
     account, again = await api.holdings()
     assert again == balances
