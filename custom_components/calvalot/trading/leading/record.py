@@ -41,11 +41,12 @@ def record(links: Iterable[Publication]) -> Record:
     cash, signal_id = ONE, ""
     with localcontext(EXACT):
         for link in links:
-            known = _valued(held, before, link.prices)
-            found.gaps += known is None
-            values = held if known is None else known
-            index = cash + sum(values.values(), ZERO)
-            held, before = values, link.prices
+            if (valued := _valued(held, before, link.prices)) is None:
+                found.gaps += 1
+            else:
+                held = valued
+            index = cash + sum(held.values(), ZERO)
+            before = link.prices
             if link.signal_id != signal_id:
                 held = {coin: share * index for coin, share in link.shares.items()}
                 cash, signal_id = index - sum(held.values(), ZERO), link.signal_id
