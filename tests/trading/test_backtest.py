@@ -16,8 +16,10 @@ from custom_components.calvalot.trading.backtest.errors import BacktestError
 from custom_components.calvalot.trading.backtest.run import Setup
 from custom_components.calvalot.trading.backtest.sources import RecordedReplay, SourceReplay, StrategyReplay
 from custom_components.calvalot.trading.backtest.walk import walk
+from custom_components.calvalot.trading.errors import ExchangeUnavailable
 from custom_components.calvalot.trading.exchanges.base import Side
 from custom_components.calvalot.trading.exchanges.paper import Costs
+from custom_components.calvalot.trading.exchanges.replay import ReplayExchange
 from custom_components.calvalot.trading.ledger.records import Result
 from custom_components.calvalot.trading.limits import Limits
 from custom_components.calvalot.trading.market.candles import TimeFrame
@@ -297,6 +299,55 @@ async def test_a_blend() -> None:
     )
     with pytest.raises(BacktestError, match="only allocations"):
         await outcome_of(BlendReplay([_kept(ETH="0.5"), moves]), setup, candles)
+
+
+async def test_orders_that_are_bounded() -> None:
+    """So many passes meet the price of a close; the rest of a large purchase waits for the next open."""
+    outcome = await run(ABOVE, *flat(9, 9, 11, 11, 11, 11), limits=Limits(max_order_share=Decimal("0.1")))
+    times = [each.time for each in outcome.book.fills]
+    assert times[:5] == [BEGIN + 3 * HOUR + 2] * 5
+    assert times[5] == BEGIN + 4 * HOUR + 2
+
+
+async def test_a_coin_without_a_price_yet() -> None:
+    """What is wanted of it waits until it has one; what comes after the end is not looked at."""
+    candles = {"BTC": flat(*([10.0] * 8)), "ETH": flat(*([10.0] * 8))[4:]}
+    setup = replace(setup_of(candles), end=BEGIN + 7 * HOUR)
+    shares = {"BTC": Decimal("0.4"), "ETH": Decimal("0.4")}
+    source = RecordedReplay(signals=[(BEGIN, _signal(1, Allocation(shares=shares), shares))])
+    inside = {"BTC": flat(*([10.0] * 32), frame=TimeFrame.M15)}
+    outcome = await outcome_of(source, setup, candles, inside)
+    assert {(each.coin, each.time) for each in outcome.book.fills} == {
+        ("BTC", BEGIN + 4 * HOUR + 2),
+        ("ETH", BEGIN + 4 * HOUR + 2),
+    }
+    assert outcome.ended == BEGIN + 6 * HOUR
+    assert (await outcome_of(_kept(BTC="0.5"), setup, {"BTC": candles["BTC"]}, inside)).book.fills
+
+
+async def test_two_stops_of_a_blend_within_a_candle() -> None:
+    """Of two sources that sell one coin, the stop at the higher price comes first, whichever is asked first."""
+    candles = {"BTC": made((9, 9, 9, 9), (11, 11, 11, 11), (11, 11, 8, 8), (8, 8, 8, 8))}
+    inside = {"BTC": made((11, 11, 8, 8), begin=BEGIN + 2 * HOUR, frame=TimeFrame.M15)}
+    setup = setup_of(candles, costs=Costs(fee=Decimal(0), slip=Decimal(0)))
+    for stops in ((5, 10), (10, 5)):
+        members = [replay(f"enter: {{value: price, above: 10}}\nstop_loss: {stop}\n", setup) for stop in stops]
+        for number, member in enumerate(members):
+            member.key, member.weight = f"{number}", Decimal("0.5")
+        outcome = await outcome_of(BlendReplay(members), setup, candles, inside)
+        sale = next(each for each in outcome.book.fills if each.side is SELL)
+        assert (sale.price, sale.time) == (Decimal("10.45"), BEGIN + 2 * HOUR + 899)
+
+
+async def test_the_past_has_no_account() -> None:
+    """An exchange of the past waits for nobody, lists what it has rules of, and holds nothing."""
+    exchange = ReplayExchange(rules("BTC"))
+    assert exchange.pause == 0
+    assert await exchange.listed() == {"BTCUSDC"}
+    assert await exchange.rules(["ETHUSDC"]) == {}
+    assert await exchange.prices(["BTCUSDC"]) == {}
+    with pytest.raises(ExchangeUnavailable):
+        await exchange.holdings()
 
 
 # What is always true

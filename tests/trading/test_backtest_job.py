@@ -5,9 +5,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
+import importlib
 import io
 import json
 from pathlib import Path
+import runpy
 import signal
 import subprocess
 import sys
@@ -195,6 +197,27 @@ def test_without_home_assistant(tmp_path: Path) -> None:
     assert "CAGR" in done.stdout
 
 
+def test_as_a_module(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """It is run as a module too, and only where it is asked to."""
+    name = "custom_components.calvalot.trading.backtest.__main__"
+    monkeypatch.setattr(sys, "argv", ["backtest", "none", "--simulated", "1"])
+    assert importlib.import_module(name)
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_module(name, run_name="__main__")
+    assert ended.value.code == 1
+    assert "no backtest" in capsys.readouterr().err
+
+
+def test_a_long_warm_up_begins_the_walk_earlier(tmp_path: Path) -> None:
+    """What needs more candles than usual has them."""
+    slow = "enter: {value: a, above: 1}\nexit: {value: a, below: 0}\nindicators: {a: {type: adx, length: 400}}\n"
+    path = mine(tmp_path, f"name: Slow\ntime_frame: 1h\n{slow}")
+    for strategy, usual in ((f"{path}", False), ("averages_crossing", True)):
+        asked = cli.parser().parse_args([strategy, "--simulated", "1", "--time-frame", "1h", *SPAN])
+        spec = cli.spec_of(asked, NOW)
+        assert (spec.candles["origin"] == spec.begin - cli.BEFORE * HOUR) is usual
+
+
 # As a job
 
 JOB = "from pathlib import Path; from trading.backtest.job import main; main(sys.stdin, sys.stdout, Path(sys.argv[1]))"
@@ -299,7 +322,7 @@ def test_kept(tmp_path: Path) -> None:
     result = perform(spec, checked=False)
     write_whole(store.result_path(run.id), json.dumps(result))
     done = summed_up(run, result, NOW)
-    store.write(done)
+    store.close(done)
     assert store.run(run.id) == done
     assert store.result(run.id) == json.loads(json.dumps(result))
     assert done.figures

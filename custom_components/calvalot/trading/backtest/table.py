@@ -18,12 +18,11 @@ def lines(result: Json) -> Iterator[str]:
     yield ""
     for name, value in rows(figures, spec.quote):
         yield f"  {name:<32}{value:>24}"
-    if result["months"]:
-        yield ""
-        yield f"  {'year':<6}{'total':>8} " + "".join(f"{month:>7}" for month in range(1, 13))
-        for year in result["months"]:
-            months = "".join(f"{short(each, 1):>7}" for each in year["months"].values())
-            yield f"  {year['year']:<6}{short(year['total'], 1):>8} {months}"
+    yield ""
+    yield f"  {'year':<6}{'total':>8} " + "".join(f"{month:>7}" for month in range(1, 13))
+    for year in result["months"]:
+        months = "".join(f"{short(each, 1):>7}" for each in year["months"].values())
+        yield f"  {year['year']:<6}{short(year['total'], 1):>8} {months}"
     for title in ("coins", "reasons"):
         if result[title]:
             yield ""
@@ -77,8 +76,8 @@ def rows(figures: Json, quote: str) -> list[tuple[str, str]]:
     titles = {"not_placed": "signals not placed", "under_water": "days under water", "open": "open at the end"}
     found += [(titles.get(name, name.replace("_", " ")), f"{figures.get(name, 0)}") for name in counts]
     for name in ("best_day", "worst_day"):
-        if day := figures.get(name):
-            found.append((name.replace("_", " "), f"{short(day['return'])} % ({day['day']})"))
+        day = figures[name]
+        found.append((name.replace("_", " "), f"{short(day['return'])} % ({day['day']})"))
     for name in ("best_trade", "worst_trade"):
         if trade := figures.get(name):
             found.append((name.replace("_", " "), f"{short(trade['return'])} % ({trade['coin']})"))
