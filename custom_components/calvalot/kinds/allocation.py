@@ -29,7 +29,7 @@ from ..exchanges import exchange_of
 from ..form_input import InvalidInput
 from ..forms import Number, async_ranges, errors_of
 from ..selectors import choice
-from ..settings import amount
+from ..settings import amount, further_sources
 from ..texts import async_text, figure
 from ..trading.decimals import HUNDRED
 from ..trading.settings import Scope
@@ -257,7 +257,7 @@ async def _options(
     if subentry:
         return {**subentry.data, CONF_ALLOCATION: rows, CONF_COINS: coins}
     # Beside other sources the coins that those trade stay.
-    known = entry.options.get(CONF_COINS, ()) if entry.subentries else ()
+    known = entry.options.get(CONF_COINS, ()) if further_sources(entry) else ()
     return {**entry.options, CONF_ALLOCATION: rows, CONF_COINS: list(dict.fromkeys((*coins, *known)))}
 
 
