@@ -112,6 +112,7 @@ async def test_refused(hass: HomeAssistant, entry: MockConfigEntry, exchange: Ex
     for said, key in (
         ({}, "backtest_what"),
         ({"strategy": "none"}, "backtest_strategy"),
+        ({"strategy": "mine.py"}, "backtest_python"),
         ({"rules": "enter: 1"}, "backtest_strategy"),
         ({"rules": RULES, "from": day(-2)}, "backtest_range"),
         ({"rules": RULES, "from": day(2), "until": day(5)}, "backtest_range"),

@@ -30,6 +30,7 @@ from .trading.responses import Json
 from .trading.strategies.document import InvalidStrategy
 from .trading.strategies.library import strategy_text
 from .trading.strategies.reader import read_strategy
+from .trading.strategies.script import ENDING as SCRIPT_ENDING
 
 # Seconds that a process may take to end when it is asked to.
 PATIENCE: Final = 0.5
@@ -135,6 +136,8 @@ class Backtests:
         settings, market = coordinator.settings, coordinator.market
         try:
             name, folder = data.get("strategy", ""), strategies_folder(hass)
+            if name.endswith(SCRIPT_ENDING):
+                raise CommandError("backtest_python")
             text: str = data.get("rules", "") or await hass.async_add_executor_job(strategy_text, name, folder)
             strategy = await hass.async_add_executor_job(read_strategy, text)
         except InvalidStrategy as err:

@@ -1,14 +1,12 @@
 """The cards, used."""
 
 from collections.abc import Iterator
-import gzip
 import re
 
 from playwright.sync_api import Page, expect
 import pytest
 
 from harness.forms import add_follower, tune
-from harness.process import ROOT
 
 from .cards import TOLERANCE, activity, difference, newest, open_dashboard, portfolio, positions, signal_ids, violations
 from .conftest import Shown
@@ -19,7 +17,6 @@ NAMES = (
     *("portfolio", "positions", "plan", "trade", "activity"),
     *("market", "alerts", "performance", "tile", "reports"),
 )
-CARDS = ROOT / "custom_components" / "calvalot" / "frontend"
 # Top and right edge of each cell of a table.
 EDGES = """(table) => [...table.rows].map((row) => [...row.cells].map((cell) => {
     const { top, right } = cell.getBoundingClientRect();
@@ -30,12 +27,6 @@ BAD_WORDS = '<img src=x onerror="window.fooled = true"><b>Buy!</b>'
 
 def _status(page: Page, text: str) -> None:
     expect(portfolio(page).locator(".chip").first).to_have_text(text)
-
-
-@pytest.mark.usefixtures("stage")
-def test_cards_are_small() -> None:
-    """Under 80 kB, gzipped, all of them."""
-    assert sum(len(gzip.compress(file.read_bytes())) for file in CARDS.iterdir()) < 80_000
 
 
 def test_period_buttons_change_the_curve(shown: Shown, page: Page) -> None:

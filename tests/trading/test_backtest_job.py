@@ -146,6 +146,7 @@ async def test_from_an_exchange(exchange: ExchangeSimulator, tmp_path: Path) -> 
         (("averages_crossing", "--simulated", "1", *SPAN, "--set", "short"), "NAME=NUMBER"),
         (("averages_crossing", "--simulated", "1", *SPAN, "--set", "other=1"), "no parameter other"),
         (("averages_crossing", "--csv", "none.csv", *SPAN), "cannot be read"),
+        (("mine.py", "--simulated", "1", *SPAN), "not those in Python"),
         (("averages_crossing", "--coin", "BTC,ETH", "--csv", "none.csv", *SPAN), "no candles of ETH"),
         (("averages_crossing", "--simulated", "1", *SPAN, "--walk-forward", "3"), "name some with --sweep"),
         (("averages_crossing", "--simulated", "1", *SPAN, "--sweep", "short=1", "--jobs", "1"), "no combination"),

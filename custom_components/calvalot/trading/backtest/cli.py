@@ -20,6 +20,7 @@ from ..responses import Json
 from ..strategies.document import InvalidStrategy
 from ..strategies.library import READY_MADE, strategy_text
 from ..strategies.reader import read_strategy
+from ..strategies.script import ENDING as SCRIPT_ENDING
 from .errors import Aborted, BacktestError
 from .fetch import fetch, spans_of, store_at, symbols_of
 from .many import add_arguments, lines as many_lines, shuffled, try_many
@@ -92,6 +93,8 @@ def main(arguments: Sequence[str], out: TextIO | None = None, err: TextIO | None
 def spec_of(asked: argparse.Namespace, now: datetime) -> Spec:
     """What is asked for. Raises BacktestError, InvalidStrategy."""
     path = Path(asked.strategy)
+    if path.suffix == SCRIPT_ENDING:
+        raise BacktestError("backtest_python")
     known = asked.strategy in READY_MADE or not path.suffix
     text = strategy_text(asked.strategy if known else path.stem, Path() if known else path.parent)
     strategy = read_strategy(text)

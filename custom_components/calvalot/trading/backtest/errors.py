@@ -7,6 +7,7 @@ WORDS = {
     "backtest_range": "the time has to begin before it ends, and to end before now",
     "backtest_no_candles": "there are no candles of {coin} in that time",
     "backtest_candles_disordered": "the candles of {coin} are not in order of time",
+    "backtest_python": "only strategies of rules can be tested on past candles, not those in Python",
     "backtest_strategy_failed": "the strategy failed at the candle of {time}: {error}",
     "backtest_looks_ahead": "the strategy looks ahead: what it decided at {time} changes once what came after is taken away",
     "backtest_no_rules": "{symbol} is not listed on the exchange",
