@@ -43,7 +43,8 @@ def test_requirements_are_named() -> None:
     core = distributions(requires("homeassistant") or [])
     known = packages_distributions()
     found = {name.partition(".")[0] for path in INTEGRATION.rglob("*.py") for level, name in imports(path) if not level}
-    used = found - sys.stdlib_module_names - {"homeassistant", OWN_ENGINE}
+    # Whoever has a cluster has its library; it is imported where an address is given, and nowhere else.
+    used = found - sys.stdlib_module_names - {"homeassistant", "distributed", OWN_ENGINE}
     assert used >= {"aiohttp", "binance", "sqlalchemy"}
     assert {name: known[name] for name in used if not distributions(known[name]) & (named | core)} == {}
     assert {each for name in used for each in distributions(known[name])} - core == named

@@ -1,6 +1,7 @@
 """Secrets are looked for everywhere that something leaves the follower, whatever goes wrong."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 import json
 import logging
@@ -22,9 +23,9 @@ import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry, get_system_health_info
 from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
 
-from custom_components.calvalot import settings
 from custom_components.calvalot.const import DOMAIN
 from custom_components.calvalot.diagnostics import async_get_config_entry_diagnostics
+from custom_components.calvalot.exchanges import EXCHANGES, ExchangeName
 from custom_components.calvalot.ledgers import ledger_path
 from custom_components.calvalot.services import ACTIONS
 from custom_components.calvalot.trading.exchanges.binance import BinanceExchange
@@ -277,7 +278,8 @@ async def test_exchange_fault(
 ) -> None:
     """However and wherever the exchange fails, before or after it has done what was asked."""
     entry = add_entry(hass, secret_data)
-    with patch.object(settings, "BinanceExchange", partial(BinanceExchange, timeout=0.3)):
+    impatient = replace(EXCHANGES[ExchangeName.BINANCE], make=partial(BinanceExchange, timeout=0.3))
+    with patch.dict(EXCHANGES, {ExchangeName.BINANCE: impatient}):
         await set_up(hass, entry)
     for path in PATHS:
         exchange.fault(kind, when=when, path=path, seconds=0.5 if kind is ExchangeFault.HANG else 0.05, count=2)

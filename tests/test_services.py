@@ -53,6 +53,8 @@ MONEY: dict[str, dict[str, Any]] = {
     "cancel_order": {"client_order_id": "cv-1"},
     "close_position": {"coin": "BTC"},
     "set_protection": {"coin": "BTC", "stop_loss": "5 %"},
+    "run_backtest": {"strategy": "macd", "coin": "BTC"},
+    "abort_backtest": {},
     "sell_strategy": {},
     "pause_strategy": {},
     "draft_strategy": {"description": "Buy every week"},
@@ -66,6 +68,7 @@ READ: dict[str, dict[str, Any]] = {
     "get_alerts": {},
     "check_strategy": {"strategy": "macd"},
     "get_strategies": {},
+    "get_backtests": {},
     "get_signals": {},
     "get_cash_flows": {},
     "get_history": {},
@@ -90,6 +93,8 @@ ANSWERING = {
     "change_quote_asset",
     "draft_strategy",
     "set_strategy",
+    "run_backtest",
+    "abort_backtest",
 }
 
 

@@ -162,11 +162,20 @@ async def test_crash_at_every_step(
     [
         (
             _answered,
-            ("add_orders", "update_orders", "book_orders", "remember_all", *SENDING, "progress", "find", "fills"),
+            (
+                "add_orders",
+                "update_orders",
+                "book_orders",
+                "remember_all",
+                *SENDING["binance"],
+                "progress",
+                "find",
+                "fills",
+            ),
         ),
-        (_orders_unanswered, ("update_orders", "book_orders", *SENDING, "find")),
-        (_orders_lost, ("update_orders", "book_orders", *SENDING, "find", "traded_orders")),
-        (_on_paper, ("add_orders", "update_orders", "book_orders", "remember_all", *SENDING, "progress")),
+        (_orders_unanswered, ("update_orders", "book_orders", *SENDING["binance"], "find")),
+        (_orders_lost, ("update_orders", "book_orders", *SENDING["binance"], "find", "traded_orders")),
+        (_on_paper, ("add_orders", "update_orders", "book_orders", "remember_all", *SENDING["binance"], "progress")),
     ],
 )
 async def test_crash_while_orders_rest(

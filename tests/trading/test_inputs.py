@@ -127,9 +127,9 @@ async def test_the_same_answer_is_read_once(rig: Rig, leader: LeaderSimulator, m
     bodies: list[bytes] = []
     parse = leader_module.parse_signal
 
-    def counts(body: bytes, coins: Any) -> Any:
+    def counts(body: bytes, *known: Any) -> Any:
         bodies.append(body)
-        return parse(body, coins)
+        return parse(body, *known)
 
     monkeypatch.setattr(leader_module, "parse_signal", counts)
     follower = await rig.start(Mode.DRY_RUN)
