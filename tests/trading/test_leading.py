@@ -9,6 +9,7 @@ import hmac
 import json
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -16,6 +17,7 @@ from custom_components.calvalot.trading.exchanges.base import Mode, Side
 from custom_components.calvalot.trading.leading.answers import (
     FRESHNESS,
     MOST,
+    PIECE_BYTES,
     WITHIN,
     Answer,
     Answers,
@@ -25,8 +27,10 @@ from custom_components.calvalot.trading.leading.answers import (
 )
 from custom_components.calvalot.trading.leading.keys import leader_id
 from custom_components.calvalot.trading.leading.leading import Leading
-from custom_components.calvalot.trading.leading.publication import RENEWED_AFTER, Publication
+from custom_components.calvalot.trading.leading.publication import MAX_BYTES, RENEWED_AFTER, Draft, Publication, issue
 from custom_components.calvalot.trading.leading.store import PublicationError, PublicationStore
+from custom_components.calvalot.trading.ledger.ledger import Ledger
+from custom_components.calvalot.trading.responses import Json
 from custom_components.calvalot.trading.settings import Approval
 from custom_components.calvalot.trading.signal import Signal
 from custom_components.calvalot.trading.snapshot import Status
@@ -172,6 +176,20 @@ async def test_held_back(rig: Rig, clock: Clock, tmp_path: Path) -> None:
     assert follower.snapshot.held_back == ("ETH",)
     assert await take(leading, follower, total_value_quote=None) is None
     assert shares(await take(leading, follower)) == {"BTC": 0.3}
+
+
+async def test_nothing_is_left(rig: Rig, clock: Clock, tmp_path: Path) -> None:
+    """Of a portfolio that is worth nothing any more no moves can be told."""
+    follower = await rig.following(Mode.DRY_RUN)
+    rig.leader.publish_v2({"BTC": ".4"})
+    await rig.cycle(follower)
+    leading = leading_of(follower, tmp_path, clock)
+    await leading.open()
+    assert await take(leading, follower)
+    await follower.orders.close("BTC")
+    published = await take(leading, follower, total_value_quote=Decimal(0))
+    assert published
+    assert (published.shares, published.moves) == ({}, None)
 
 
 async def test_waiting_for_approval(rig: Rig, clock: Clock, tmp_path: Path) -> None:
@@ -342,6 +360,38 @@ async def test_revoked(answers: Answers, clock: Clock) -> None:
     answers.allow([])
     assert (await answers.latest(signed(clock, TWO.secret))).status == 404
     assert answers.followers == ()
+
+
+async def no_statistics() -> Json:
+    """Figures of a portfolio that nobody may read."""
+    raise AssertionError
+
+
+async def test_chain_and_figures_for_nobody(answers: Answers, clock: Clock) -> None:
+    """Both are for followers: 403 for others, 404 where there are none at all, and no figures are read for them."""
+    others = signed(clock, "guessed")
+    assert await answers.chain(others, 0) == await answers.figures(others, no_statistics) == Answer(403)
+    assert answers.refused == 2
+    answers.allow([])
+    assert await answers.chain(signed(clock), 0) == await answers.figures(signed(clock), no_statistics) == Answer(404)
+    assert answers.refused == 2
+
+
+async def test_chain_in_pieces(clock: Clock, tmp_path: Path) -> None:
+    """Long links are told a few at a time, the next ones to whoever asks for what comes after them."""
+    store = PublicationStore(tmp_path / "published.db")
+    store.open()
+    long = PIECE_BYTES // 5 * 2
+    assert long < MAX_BYTES
+    for number in range(5):
+        draft = Draft(decided=clock.now(), shares={"BTC": Decimal(number) / 10}, reasoning="x" * long)
+        store.write(issue(draft, store.signing_key, LEADER, "live", "USDC", store.last, clock.now()), {})
+    links = [link.link for link in store.links()]
+    answers = Answers(Leading(LEADER, Mock(spec=Ledger), store, clock.now), "1.2.3", clock.now)
+    answers.allow([ONE])
+    for after, until in ((0, 2), (2, 4), (4, 5), (5, 5)):
+        told = body_of(await answers.chain(signed(clock), after))
+        assert told == {"leader": LEADER, "links": links[after:until]}
 
 
 async def test_nothing_yet(rig: Rig, clock: Clock, tmp_path: Path) -> None:

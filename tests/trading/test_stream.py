@@ -475,3 +475,27 @@ async def test_without_a_stream(kraken_rig: Rig, tmp_path: Path, monkeypatch: py
     again = stream.follow_candles("ETHEUR", TimeFrame.M1, shown.append)
     again()
     await stream.stop()
+
+
+async def test_without_a_stream_for_nobody(kraken_rig: Rig, tmp_path: Path) -> None:
+    """It goes on while another one is followed, ends with the last, and begins anew with the next."""
+    stream = MarketStream(
+        kraken_rig.session, None, kraken_rig.kraken("", ""), CandleStore(tmp_path / "market.db"), HOST, QUICK
+    )
+
+    def running() -> bool:
+        return any("MarketStream" in repr(task) for task in asyncio.all_tasks())
+
+    first = stream.follow_candles("BTCEUR", TimeFrame.M1, lambda _closed: None)
+    await until(lambda: stream.health.frames.keys() == {TimeFrame.M1})
+    second = stream.follow_candles("ETHEUR", TimeFrame.M5, lambda _closed: None)
+    first()
+    await until(lambda: stream.health.frames.keys() == {TimeFrame.M5})
+    assert running()
+    second()
+    await until(lambda: not running())
+    assert not stream.followed
+    stream.follow_candles("BTCEUR", TimeFrame.M1, lambda _closed: None)
+    await until(lambda: stream.health.frames.keys() == {TimeFrame.M1})
+    await stream.stop()
+    assert not running()
