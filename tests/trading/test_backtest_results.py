@@ -130,7 +130,10 @@ def test_shown_without_anything() -> None:
     """No trade at all, and one that is still open."""
     spec = spec_of("enter: {value: price, above: 1000000}\nstop_loss: 5\n", end=BEGIN + 3 * 86_400)
     result = perform(spec)
-    assert "never traded" in "\n".join(lines(result))
+    text = "\n".join(lines(result))
+    assert "never traded" in text
+    for words in ("best trade", "worst trade", "from, to, made up", "the last trades", "reasons"):
+        assert words not in text, words
     assert html(result, "x")
     still = perform(spec_of("enter: {value: price, above: 1}\nstop_loss: 90\n", end=BEGIN + 3 * 86_400))
     assert "still open" in "\n".join(lines(still))
