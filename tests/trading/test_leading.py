@@ -178,6 +178,34 @@ async def test_held_back(rig: Rig, clock: Clock, tmp_path: Path) -> None:
     assert shares(await take(leading, follower)) == {"BTC": 0.3}
 
 
+async def test_the_rest_of_an_allocation(rig: Rig, clock: Clock, tmp_path: Path) -> None:
+    """Without a valuation moves are told from what was published before; the rest that is bought later is no news."""
+    follower = await rig.following()
+    rig.leader.publish_v2({"ETH": ".4"})
+    await rig.cycle(follower)
+    leading = leading_of(follower, tmp_path, clock)
+    await leading.open()
+    assert await take(leading, follower)
+    rig.exchange.set_depth("BTCUSDC", "300")
+    rig.leader.publish_v2({"BTC": ".5", "ETH": ".2"})
+    await rig.cycle(follower)
+    published = await take(leading, follower, total_value_quote=None)
+    assert shares(published) == {"BTC": 0.5, "ETH": 0.2}
+    assert moves(published) == {"BTC": pytest.approx(0.5), "ETH": pytest.approx(-0.2)}
+    begun = follower.ledger.last_fill()
+    for _ in range(3):
+        await rig.cycle(follower)
+        assert await take(leading, follower) is None
+    assert follower.ledger.last_fill() > begun
+    assert leading.last == published
+    await follower.orders.close("ETH")
+    again = leading_of(follower, tmp_path, clock)
+    await again.open()
+    last = await take(again, follower)
+    assert shares(last) == {"BTC": pytest.approx(0.5, abs=0.01)}
+    assert moves(last) == {"ETH": pytest.approx(-0.2, abs=0.01)}
+
+
 async def test_nothing_is_left(rig: Rig, clock: Clock, tmp_path: Path) -> None:
     """Of a portfolio that is worth nothing any more no moves can be told."""
     follower = await rig.following(Mode.DRY_RUN)
