@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 import json
+import os
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,9 +18,10 @@ from homeassistant.util.hass_dict import HassKey
 from .const import BACKTEST_FINISHED, DOMAIN, LOGGER
 from .coordinator import CalvalotConfigEntry
 from .python_strategies import async_problem, strategies_folder
+from .trading.apart import command, search_path
 from .trading.backtest.errors import BacktestError
 from .trading.backtest.fetch import fetch, spans_of, store_at, symbols_of
-from .trading.backtest.job import command, problem
+from .trading.backtest.job import problem
 from .trading.backtest.kept import Kept, Run, State, begun, summed_up
 from .trading.backtest.spec import Spec, prepare, rules_row
 from .trading.errors import CommandError, ExchangeError
@@ -243,13 +245,12 @@ class Backtests:
 
     async def _async_process(self, spec: Spec, path: Path) -> Json | None:
         """Let the process work; why it has no result, None where it has."""
-        arguments, environment = command(path)
         process = self._process = await asyncio.create_subprocess_exec(
-            *arguments,
+            *command("backtest.job", str(path)),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
-            env=environment,
+            env={**os.environ, **search_path()},
         )
         assert process.stdin  # noqa: S101  # it has been asked for
         assert process.stdout  # noqa: S101

@@ -8,6 +8,7 @@ from decimal import Decimal
 import importlib
 import io
 import json
+import os
 from pathlib import Path
 import runpy
 import signal
@@ -18,6 +19,7 @@ from typing import Any
 
 import pytest
 
+from custom_components.calvalot.trading.apart import command, search_path
 from custom_components.calvalot.trading.backtest import cli, job, kept
 from custom_components.calvalot.trading.backtest.data import simulated
 from custom_components.calvalot.trading.backtest.errors import IN_TERMINAL, WORDS, Aborted, BacktestError, time_text
@@ -221,7 +223,7 @@ def test_a_long_warm_up_begins_the_walk_earlier(tmp_path: Path) -> None:
 
 # As a job
 
-JOB = "from pathlib import Path; from trading.backtest.job import main; main(sys.stdin, sys.stdout, Path(sys.argv[1]))"
+JOB = "from trading.backtest.job import main; main(sys.argv[1:], sys.stdin.read())"
 
 
 def test_job(tmp_path: Path) -> None:
@@ -232,7 +234,7 @@ def test_job(tmp_path: Path) -> None:
     lines = [json.loads(line) for line in done.stdout.splitlines()]
     assert lines[-1] == {"done": True}, done.stderr
     assert json.loads(path.read_text()) == json.loads(json.dumps(perform(spec)))
-    arguments, environment = job.command(path)
+    arguments, environment = command("backtest.job", str(path)), {**os.environ, **search_path()}
     assert arguments[0] == sys.executable
     assert environment["PYTHONPATH"].endswith("calvalot")
 
@@ -241,7 +243,7 @@ def run_job(spec: Spec | Mapping[str, Any], path: Path) -> dict[str, Any]:
     """The last line that a job in this process tells."""
     out = io.StringIO()
     document = spec.to_json() if isinstance(spec, Spec) else spec
-    job.main(io.StringIO(json.dumps(document)), out, path)
+    job.main([str(path)], json.dumps(document), out)
     found: dict[str, Any] = json.loads(out.getvalue().splitlines()[-1])
     return found
 
@@ -280,7 +282,7 @@ def test_progress(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(job, "perform", work)
     out = io.StringIO()
-    job.main(io.StringIO(json.dumps(spec_of(CROSSING).to_json())), out, tmp_path / "x.json")
+    job.main([str(tmp_path / "x.json")], json.dumps(spec_of(CROSSING).to_json()), out)
     assert [json.loads(line) for line in out.getvalue().splitlines()] == [
         {"progress": 0.0, "orders": 0, "left": None},
         {"progress": 0.5, "orders": 3, "left": 2.0},
@@ -291,7 +293,7 @@ def test_progress(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_killed(tmp_path: Path) -> None:
     """Whenever it is killed, there is no half a result."""
     path = tmp_path / "x.result.json"
-    arguments, environment = job.command(path)
+    arguments, environment = command("backtest.job", str(path)), {**os.environ, **search_path()}
     spec = spec_of(CROSSING, end=BEGIN + 4000 * 86_400)
     with subprocess.Popen(
         arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment

@@ -1,9 +1,9 @@
 """A backtest in a process of its own, that nobody shares an interpreter with: a spec comes in, lines of progress go out.
 
-What it came to is a file, which is there as a whole or not at all; so it may be ended at any time.
+It is run as in apart.py. What it came to is a file, which is there as a whole or not at all; so it may be ended at any time.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 import json
 import os
 from pathlib import Path
@@ -24,13 +24,16 @@ NICE = 10
 EVERY = 0.2
 
 
-def main(said: TextIO, out: TextIO, path: Path) -> None:
-    """Run the backtest that is asked for, and write its result; each line is told as JSON, the last one says how it ended."""
+def main(arguments: Sequence[str], text: str, out: TextIO | None = None) -> None:
+    """Run the backtest of a spec, and write its result into the file that is the argument.
+
+    Each line is told as JSON, the last one says how it ended.
+    """
     os.nice(NICE)
-    progress = _Progress(out)
+    progress = _Progress(sys.stdout if out is None else out)
     try:
-        result = perform(Spec.from_json(json.loads(said.read())), progress)
-        write_whole(path, json.dumps(result))
+        result = perform(Spec.from_json(json.loads(text)), progress)
+        write_whole(Path(arguments[0]), json.dumps(result))
     except BacktestError as err:
         progress.say({"problem": problem(f"{err}", err.key, err.placeholders)})
     except InvalidStrategy as err:
@@ -49,17 +52,6 @@ def main(said: TextIO, out: TextIO, path: Path) -> None:
 def problem(text: str, key: str, placeholders: Mapping[str, str] | None = None) -> Json:
     """Why there is no result."""
     return {"key": key, "placeholders": dict(placeholders or {}), "text": text}
-
-
-def command(path: Path) -> tuple[list[str], dict[str, str]]:
-    """What starts it, and the environment for that; the package comes last, so that it hides none of Python's own."""
-    package = Path(__file__).parents[1]
-    found = os.pathsep.join([*sys.path, str(package.parent)])
-    run = (
-        f"import sys; from pathlib import Path; from {package.name}.backtest.job import main; "
-        "main(sys.stdin, sys.stdout, Path(sys.argv[1]))"
-    )
-    return [sys.executable, "-P", "-c", run, str(path)], {**os.environ, "PYTHONPATH": found, "PYTHONUTF8": "1"}
 
 
 class _Progress:
