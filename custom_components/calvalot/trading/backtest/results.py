@@ -14,8 +14,9 @@ from typing import Any
 
 from ..decimals import EXACT, HUNDRED, ZERO
 from ..responses import Json, figure, iso, text
+from ..statistics.figures import fall_row, month_rows
 from ..statistics.marks import Mark
-from ..statistics.ratios import Fall, daily_returns, falls, months, ratios, years
+from ..statistics.ratios import Fall, daily_returns, falls, ratios
 from ..statistics.trades import turnover
 from .book import Fill, Trade
 from .run import DAY, Outcome
@@ -31,7 +32,7 @@ def result_of(outcome: Outcome) -> Json:
     return {
         "figures": {**_whole(outcome, held), **_risk(known), **_of_trades(outcome)},
         "equity": _equity(outcome, known, held),
-        "months": _months(known),
+        "months": month_rows(known),
         "coins": [_group(coin, each) for coin, each in _grouped(trades, lambda trade: trade.coin)],
         "reasons": [_group(reason, each) for reason, each in _grouped(trades, lambda trade: trade.left_for)],
         "trades": [_trade(trade) for trade in trades],
@@ -110,19 +111,10 @@ def _risk(known: Sequence[Mark]) -> Json:
         "sortino": plain(found.sortino),
         "calmar": plain(found.calmar),
         "max_drawdown": plain(deepest.depth if deepest else 0.0),
-        "drawdown": _fall(deepest) if deepest else None,
+        "drawdown": fall_row(deepest) if deepest else None,
         "under_water": max((_under_water(each, known[-1].day) for each in fallen), default=0),
         "best_day": best and {"day": best[0].isoformat(), "return": percent(best[1])},
         "worst_day": worst and {"day": worst[0].isoformat(), "return": percent(worst[1])},
-    }
-
-
-def _fall(fall: Fall) -> Json:
-    return {
-        "peak": fall.peak.isoformat(),
-        "valley": fall.valley.isoformat(),
-        "recovered": fall.recovered and fall.recovered.isoformat(),
-        "depth": plain(fall.depth),
     }
 
 
@@ -151,20 +143,6 @@ def _depths(known: Sequence[Mark]) -> Iterable[float]:
         peak = max(peak, price)
         if number:
             yield 1 - price / peak
-
-
-def _months(known: Sequence[Mark]) -> list[Json]:
-    if not known:
-        return []
-    by_month = months(known)
-    return [
-        {
-            "year": year,
-            "total": plain(total),
-            "months": {f"{month:02}": plain(by_month.get((year, month))) for month in range(1, 13)},
-        }
-        for year, total in years(by_month).items()
-    ]
 
 
 # Trades

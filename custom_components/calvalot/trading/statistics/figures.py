@@ -72,7 +72,7 @@ class Statistics:
                 "since": known[0].day.isoformat() if known else None,
                 "periods": {name: each and _period(each) for name, each in by_period.items()},
                 "risk": _risk(known) if known else None,
-                "months": _months(known) if known else [],
+                "months": month_rows(known),
                 "trades": _trades(traded, book, known, past.cash),
                 "distance": distance_of(self._ledger, now.date()),
                 "signals": signals_of(self._ledger, now),
@@ -182,12 +182,13 @@ def _risk(known: Sequence[Mark]) -> Json:
         "worst_month": _month(ranked[0]) if ranked else None,
         "risk_class": found.risk_class,
         "risk_volatility": _plain(found.risk_volatility),
-        "drawdowns": [_fall(each) for each in falls(known)[:DRAWDOWNS]],
+        "drawdowns": [fall_row(each) for each in falls(known)[:DRAWDOWNS]],
     }
 
 
-def _months(known: Sequence[Mark]) -> list[Json]:
-    by_month = months(known)
+def month_rows(known: Sequence[Mark]) -> list[Json]:
+    """Returns (%) by year and month, with those of the years; none without a mark."""
+    by_month = months(known) if known else {}
     return [
         {
             "year": year,
@@ -247,7 +248,8 @@ def _unrealised(book: Book, known: Sequence[Mark]) -> Decimal | None:
     return valuation.positions - sum((each.cost for each in book.portfolio.positions.values()), ZERO)
 
 
-def _fall(each: Fall) -> Json:
+def fall_row(each: Fall) -> Json:
+    """A fall from a peak as plain JSON; its depth in %."""
     return {
         "peak": each.peak.isoformat(),
         "valley": each.valley.isoformat(),
