@@ -111,7 +111,7 @@ class Rebalancer:
         blocked |= self._ruled_out(record, portfolio.positions, {*portfolio.positions, *wants.coins})
         if isinstance(wants, Allocation):
             blocked |= {(coin, Side.BUY): Reason.HELD_BACK for coin in await self._held_back.coins()}
-        sellable = reserve_fee(available, last_fee if last_fee == self._fee_coin else None)
+        sellable = reserve_fee(available, self._paying_coin(last_fee))
         cash = available.cash - moving.get(market.quote, ZERO)
         limits = self._settings.limits
         if any_coin or isinstance(wants, Orders):
@@ -191,13 +191,12 @@ class Rebalancer:
 
     async def _in_turns(self, sells: Sequence[PlannedOrder]) -> list[list[PlannedOrder]]:
         """All sells at once, but for the coin that fees are taken in: it goes last, with its own fee left over."""
-        paying = await self._paying_coin()
+        paying = self._paying_coin(await asyncio.to_thread(self._ledger.last_fee_asset))
         others = [order for order in sells if order.coin != paying]
         return [batch for batch in (others, [order for order in sells if order.coin == paying]) if batch]
 
-    async def _paying_coin(self) -> str | None:
+    def _paying_coin(self, last: str | None) -> str | None:
         """The coin that the last fee was taken in, where it is the one for fees of whatever is traded."""
-        last = await asyncio.to_thread(self._ledger.last_fee_asset)
         return last if last == self._fee_coin else None
 
     def _read(
