@@ -1,6 +1,8 @@
 """What the tests share: the integration in Home Assistant's harness, and the two simulators on loopback."""
 
+import asyncio
 from collections.abc import AsyncGenerator
+import logging
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -19,6 +21,9 @@ from simulators.exchange import ExchangeSimulator
 from simulators.kraken import KrakenSimulator
 from simulators.leader import LeaderSimulator
 
+# The plugin has every statement written to the log.
+logging.getLogger("sqlalchemy.engine").setLevel(logging.WARNING)
+
 
 @pytest.fixture(autouse=True)
 def _home_assistant(request: pytest.FixtureRequest, tmp_path: Path) -> None:
@@ -29,6 +34,12 @@ def _home_assistant(request: pytest.FixtureRequest, tmp_path: Path) -> None:
             request.getfixturevalue("recorder_db_url")
         request.getfixturevalue("enable_custom_integrations")
         request.getfixturevalue("hass").config.config_dir = str(tmp_path)
+
+
+@pytest.fixture(autouse=True)
+async def enable_event_loop_debug(request: pytest.FixtureRequest) -> None:
+    """The loop's debug mode, which the plugin has for each test: only where there is a Home Assistant, it is slow."""
+    asyncio.get_running_loop().set_debug("hass" in request.fixturenames)
 
 
 @pytest.fixture(autouse=True)

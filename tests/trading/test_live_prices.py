@@ -145,6 +145,7 @@ async def test_revalued(rig: Rig) -> None:
 async def test_today_is_not_known(rig: Rig) -> None:
     """Where the value at midnight is not known, today's profit is not known at other prices either."""
     rig.leader.publish_v2({"BTC": "0.5"})
+    rig.clock.advance((36 - rig.clock.now().hour) % 24 * 3600)  # noon is far from midnight
     follower = await rig.start(Mode.DRY_RUN)
     await rig.cycle(follower)
     before = await rig.cycle(follower, after=3 * 86400)

@@ -3,7 +3,7 @@
 from decimal import Decimal
 from typing import Any
 
-from hypothesis import given, strategies as st
+from hypothesis import example, given, strategies as st
 import pytest
 
 from custom_components.calvalot.trading.errors import CommandError
@@ -43,6 +43,7 @@ def brings(orders: tuple[PlannedOrder, ...] | list[PlannedOrder]) -> Decimal:
     st.dictionaries(st.sampled_from(sorted(PRICES)), st.decimals("6", "50000", places=2), min_size=1),
     st.decimals("0.0001", "1.2", places=4),
 )
+@example({"BTC": Decimal(6), "ETH": Decimal(6)}, Decimal("0.5001"))  # each half is too small, and one is not enough
 def test_enough_and_no_more(amounts: dict[str, Decimal], part: Decimal) -> None:
     """It brings what is needed, beyond that a step or the least that can be sold; nothing is sold that is not there."""
     sells = whole(**amounts)

@@ -149,7 +149,8 @@ def in_proportion(
 ) -> tuple[PlannedOrder, ...]:
     """Of each sale the same part, so that all bring an amount (quote, at the last prices) and a little more for the fills.
 
-    What would be too small to be sold is left to the others, the smallest first; of a single one the least that can be sold.
+    What would be too small to be sold is left to the others, the smallest first, as long as they are enough; else it is the
+    least of it that can be sold.
     """
     chosen = sorted(sells, key=lambda order: (-order.amount, order.coin))
     need *= ONE + ROOM
@@ -161,7 +162,7 @@ def in_proportion(
                 order.coin: round_up(order.quantity * part, market.rules[order.symbol].step) for order in chosen
             }
             small = [each for each in chosen if quantities[each.coin] < least_quantity(market, limits, each.coin)]
-            if not small or len(chosen) == 1:
+            if not small or total - small[-1].amount < need:
                 break
             chosen.remove(small[-1])
         for order in chosen:
