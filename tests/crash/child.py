@@ -102,6 +102,8 @@ class Scene:
     mode: str
     part: str = ""
     on: str = "binance"
+    # How long (s) what is on its way may take.
+    late: float = 0
 
     def exchange_of(self, session: ClientSession) -> RemoteExchange:
         """The exchange, which has room for everything."""
@@ -205,25 +207,29 @@ async def _follow(scene: Scene, wire: Tripwire) -> None:
                 known = await signals()
             if len(known) == number:
                 await _pursue(
-                    follower, ledger, known[-1]["signal_id"], lambda: control(scene.exchange, "advance", seconds=30)
+                    follower,
+                    ledger,
+                    known[-1]["signal_id"],
+                    scene.late,
+                    lambda: control(scene.exchange, "advance", seconds=30),
                 )
         if scene.part:
             wire.calls.append(scene.part)
             make = Owner if scene.part == RESTING else Converter
-            await make(
-                follower, ledger, lambda do, **named: control(scene.exchange, do, **named), 1.5 * ON_ITS_WAY
-            ).act()
+            await make(follower, ledger, lambda do, **named: control(scene.exchange, do, **named), scene.late).act()
         await follower.stop()
 
 
-async def _pursue(follower: Engine, ledger: Ledger, signal_id: str, pass_fence: Callable[[], Awaitable[Any]]) -> None:
+async def _pursue(
+    follower: Engine, ledger: Ledger, signal_id: str, late: float, pass_fence: Callable[[], Awaitable[Any]]
+) -> None:
     """Cycle until a signal has come to its end and nothing is in flight."""
     for _ in range(MOST_CYCLES):
         await follower.cycle()
         record = ledger.signal(key(signal_id))
         if record and record.result is not Result.OPEN and not ledger.in_flight():
             return
-        await asyncio.sleep(1.5 * ON_ITS_WAY)
+        await asyncio.sleep(late)
         await pass_fence()
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
+import math
 from pathlib import Path
 import time
 from typing import Any
@@ -115,14 +116,16 @@ class Rig:
     def kraken(
         self, api_key: str | None = None, api_secret: str | None = None, *, limits: HostLimits | None = None
     ) -> KrakenExchange:
-        """The same where the exchange is Kraken."""
+        """The same where the exchange is Kraken; a counter that is not enforced is not waited for."""
         sim = self.exchange
+        counted = isinstance(sim, KrakenSimulator) and sim.most is not None
         return KrakenExchange(
             self.session,
             sim.url,
             sim.api_key if api_key is None else api_key,
             sim.api_secret if api_secret is None else api_secret,
             limits=limits or self._limits,
+            **({} if counted else {"most": math.inf}),
         )
 
     def connect(self, **options: Any) -> RemoteExchange:

@@ -615,7 +615,6 @@ async def test_what_a_difference_costs(rig: Rig, came: str, requests: list[str],
 
 async def test_what_a_day_costs(rig: Rig) -> None:
     """A day of cycles with a difference each hour, of each kind in turns: what each costs by itself, and nothing beside it."""
-    asyncio.get_running_loop().set_debug(False)  # which doubles the time
     rig.exchange.set_balance("BTC", "0.5")
     wallet = await rig.wallet({"BTC": ".5"})
     await rig.cycle(wallet)
