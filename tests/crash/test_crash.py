@@ -134,7 +134,7 @@ class Children:
         return int(process.stdout.readline())
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(7200 // EACH)
 @pytest.mark.parametrize(
     ("circumstances", "methods"),
     [
@@ -209,7 +209,7 @@ async def test_crash_while_converting(
     await _crash_everywhere(circumstances, methods, tmp_path, capsys, CONVERTING)
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(7200 // EACH)
 @pytest.mark.parametrize(
     ("circumstances", "methods"),
     [

@@ -1,6 +1,5 @@
 """The whole account as one portfolio: taken in at the start, what comes and leaves booked in kind, what has no share left alone."""
 
-import asyncio
 from collections import Counter
 from collections.abc import Collection, Coroutine
 from dataclasses import replace

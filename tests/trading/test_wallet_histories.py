@@ -5,7 +5,6 @@ deposits, withdraws, converts and trades by hand. The same for the same seed; al
 in the ordinary run.
 """
 
-import asyncio
 from collections import Counter
 from contextlib import suppress
 from decimal import ROUND_DOWN, Decimal
@@ -179,7 +178,6 @@ class History:
 @pytest.mark.parametrize("seed", range(COUNT))
 async def test_random(rig: Rig, seed: int) -> None:
     """The books are the account; what came and left is what its owner did; what has no share was never sold."""
-    asyncio.get_running_loop().set_debug(False)  # which doubles the time
     chance = Random(seed)
     burn = seed % 4 == 3
     rig.exchange.set_account(bnb_burn=burn)

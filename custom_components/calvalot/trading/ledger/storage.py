@@ -22,6 +22,8 @@ from . import copies
 from .tables import METADATA
 from .upgrades import UPGRADES, VERSION
 
+# Pages of a file that its connection keeps (KiB): the system keeps them for all, and there may be many portfolios.
+PAGES_KEPT = 64
 # Answers; more are kept no longer than until the next write.
 REMEMBERED = 100
 # Statements that were compiled, by the dialect and their shape.
@@ -307,7 +309,8 @@ def _configure(connection: Any, _record: object) -> None:
     """Durable commits, readers beside a writer; transactions are begun by `_begin`, not by the driver."""
     connection.isolation_level = None
     try:
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=5000"):
+        settings = "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=5000"
+        for pragma in (*settings, f"cache_size=-{PAGES_KEPT}"):
             connection.execute(f"PRAGMA {pragma}").close()
     except sqlite3.Error:
         connection.close()
