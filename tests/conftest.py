@@ -1,6 +1,5 @@
 """What the tests share: the integration in Home Assistant's harness, and the two simulators on loopback."""
 
-import asyncio
 from collections.abc import AsyncGenerator
 import logging
 from pathlib import Path
@@ -37,9 +36,8 @@ def _home_assistant(request: pytest.FixtureRequest, tmp_path: Path) -> None:
 
 
 @pytest.fixture(autouse=True)
-async def enable_event_loop_debug(request: pytest.FixtureRequest) -> None:
-    """The loop's debug mode, which the plugin has for each test: only where there is a Home Assistant, it is slow."""
-    asyncio.get_running_loop().set_debug("hass" in request.fixturenames)
+def enable_event_loop_debug() -> None:
+    """The plugin's, which takes a third of the time: the loop's debug mode is left to PYTHONASYNCIODEBUG (`scripts/figures threads`)."""
 
 
 @pytest.fixture(autouse=True)
