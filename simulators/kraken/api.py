@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 import hashlib
 import re
+import secrets
 from typing import Any
 
 from ..exchange.account import Account, Order, Trade
@@ -152,7 +153,7 @@ def _balances(call: Call) -> Json:
 
 def permissions_of(account: Account) -> list[str]:
     """What the keys of an account may do."""
-    reading = ["query-funds", "query-open-trades", "query-closed-trades", "query-ledger"]
+    reading = ["query-funds", "query-open-trades", "query-closed-trades", "query-ledger", "create-ws-token"]
     trading = ["modify-trades", "close-trades"]
     return reading * account.reading + trading * account.spot_trading + ["withdraw-funds"] * account.withdrawals
 
@@ -173,6 +174,12 @@ def _key_info(call: Call) -> Json:
         "lastUsed": None,
         **call.exchange.key_info,
     }
+
+
+def _token(call: Call) -> Json:
+    token = secrets.token_urlsafe(32)
+    call.exchange.tokens[token] = call.api_key
+    return {"token": token, "expires": 900}
 
 
 def read_order(call: Call) -> OrderRequest:
@@ -453,6 +460,7 @@ ENDPOINTS: dict[str, Endpoint] = {
     "/0/public/OHLC": _public(_candles, "pair", "interval", "since"),
     "/0/private/BalanceEx": _private(_balances, "query-funds", 1),
     "/0/private/GetApiKeyInfo": _private(_key_info, "", 1),
+    "/0/private/GetWebSocketsToken": _private(_token, "create-ws-token", 1),
     "/0/private/AddOrder": _private(_add, "modify-trades", 0, *ORDER_PARAMS),
     "/0/private/CancelOrder": _private(_cancel, "close-trades", 0, "txid", "cl_ord_id"),
     "/0/private/OpenOrders": _private(_open_orders, "query-open-trades", 1, "trades", "cl_ord_id"),

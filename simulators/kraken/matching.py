@@ -23,6 +23,8 @@ class Matching(Exchange):
         """Have Kraken's pairs on the list and no others."""
         # What GetApiKeyInfo answers otherwise than usual.
         self.key_info: dict[str, object] = {}
+        # Of streams of accounts, and whose they are.
+        self.tokens: dict[str, str] = {}
         for name in [*self.market.symbols]:
             self.market.remove(name)
         for pair, price in pairs():

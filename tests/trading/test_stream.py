@@ -15,14 +15,9 @@ from aiohttp import WSCloseCode, WSMsgType, WSServerHandshakeError
 import pytest
 
 from custom_components.calvalot.trading.exchanges.binance import BinanceExchange
-from custom_components.calvalot.trading.exchanges.binance_stream import (
-    CandleUpdate,
-    ServerShutdown,
-    StreamConnection,
-    read_update,
-    stream_url,
-)
+from custom_components.calvalot.trading.exchanges.binance_stream import BinanceStreams, read_update, stream_url
 from custom_components.calvalot.trading.exchanges.kraken import market as kraken_market
+from custom_components.calvalot.trading.exchanges.stream import CandleUpdate, ServerShutdown, StreamConnection
 from custom_components.calvalot.trading.market.candles import Candle, TimeFrame
 from custom_components.calvalot.trading.market.followers import Closed
 from custom_components.calvalot.trading.market.store import CandleStore, Series
@@ -403,7 +398,8 @@ async def test_left_alone(rig: Rig, tmp_path: Path, seen: Seen) -> None:
 
 async def test_following_on_a_broken_connection(rig: Rig, stream: MarketStream) -> None:
     """It is over, with its reason, and nothing is raised; a stream that nobody ever followed ends, too."""
-    connection = await StreamConnection.open(rig.session, stream_url(rig.exchange.url), 5, lambda _update: None)
+    url = stream_url(rig.exchange.url)
+    connection = await StreamConnection.open(rig.session, url, 5, BinanceStreams(), lambda _update: None)
     await until(lambda: rig.exchange.streams.connections)
     await rig.exchange.streams.cut()
     await until(lambda: not connection.alive)

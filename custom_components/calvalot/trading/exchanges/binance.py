@@ -41,8 +41,9 @@ from .binance_format import (
     read_rules,
 )
 from .binance_history import BinanceHistory
-from .binance_stream import stream_url
+from .binance_stream import BinanceStreams, stream_url
 from .remote import OnHint
+from .stream import StreamFormat
 
 UNKNOWN_SYMBOL = -1121
 # More symbols than that are asked for in several questions, or as all that there are: an address must not grow too long.
@@ -62,6 +63,7 @@ class BinanceExchange(BinanceHistory):
     lookups = 3
     keeps_orders = True
     time_frames = frozenset(TimeFrame) - {TimeFrame.M10}
+    stream_format: StreamFormat = BinanceStreams()
 
     @property
     def host(self) -> str:

@@ -25,6 +25,7 @@ from .connection import PATIENCE, ROUTINE, unclear
 from .format import order_params, read_amount, read_mapping
 from .names import asset_of, earning, order_name
 from .orders import KrakenOrders, Rows
+from .streams import KrakenAccountStream, account_stream_url, stream_url
 
 # How long the exchange may take an order after it was to go out, and what is left of that at least when it does: it takes
 # deadlines from two seconds to a minute ahead, and our clock may be two seconds off.
@@ -46,9 +47,16 @@ class KrakenExchange(KrakenOrders):
     visibility_lag = DEADLINE + timedelta(seconds=20)
     lookups = 3
     keeps_orders = True
-    # Nothing comes by itself: candles and prices are asked for.
-    stream_url: str | None = None
-    account_stream: Callable[[OnHint], AccountStream] | None = None
+
+    @property
+    def stream_url(self) -> str | None:
+        """Address of its market streams."""
+        return stream_url(self._base_url)
+
+    @property
+    def account_stream(self) -> Callable[[OnHint], AccountStream]:
+        """Makes what calls back with whatever happens to the account."""
+        return lambda on_hint: KrakenAccountStream(self._session, account_stream_url(self._base_url), self, on_hint)
 
     @property
     def host(self) -> str:
@@ -93,6 +101,12 @@ class KrakenExchange(KrakenOrders):
             key = hashlib.sha256(self._key.encode()).hexdigest()[:16]
             self._account_id = AccountId(host=self._host, uid=str(info["iban"]) if info.get("iban") else None, key=key)
         return self._account_id
+
+    async def stream_token(self) -> str:
+        """A token for one connection to the streams of the account."""
+        return await self._private(
+            "GetWebSocketsToken", lambda data: str(data["token"]), part=ROUTINE, patience=PATIENCE
+        )
 
     async def permissions(self) -> KeyPermissions:
         """What the key may do: one that cannot look up what became of an order cannot trade."""

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Collection, Mapping
 from decimal import Decimal
+import time
 from typing import Any
 
 from aiohttp import ClientSession
@@ -10,9 +11,11 @@ from aiohttp import ClientSession
 from ...errors import Refused
 from ...market.candles import Candle, TimeFrame
 from ..base import SymbolRules
+from ..stream import StreamFormat
 from .connection import KrakenConnection, UnknownPair
 from .format import Listing, inverse, read_candles, read_listings, read_mapping, read_price
 from .names import pair_name, turned_round
+from .streams import KrakenStreams
 
 # More symbols than that are read from a list of all.
 MOST_SYMBOLS = 50
@@ -31,6 +34,7 @@ class KrakenMarket(KrakenConnection):
         """As of every connection."""
         super().__init__(session, base_url, *keys, **options)
         self._listings: dict[str, Listing] = {}
+        self.stream_format: StreamFormat = KrakenStreams(self._listing)
         self._turn = asyncio.Lock()
 
     async def rules(self, symbols: Collection[str]) -> dict[str, SymbolRules]:
@@ -63,8 +67,14 @@ class KrakenMarket(KrakenConnection):
         return _chosen(known, [symbol])
 
     async def prices(self, symbols: Collection[str]) -> dict[str, Decimal]:
-        """Last prices (quote per base) by symbol, shared with others on this host; missing and zero ones are left out."""
-        return await self._limits.shared_prices.prices(self, symbols, self._prices)
+        """Last prices (quote per base) by symbol, shared with others on this host; missing and zero ones are left out.
+
+        Where the stream has them all, newer than those of the look before, nothing is asked.
+        """
+        began = time.monotonic()
+        known = self.live_prices(symbols, self._looked_at)
+        self._looked_at = began
+        return await self._limits.shared_prices.prices(self, symbols, self._prices) if known is None else {**known}
 
     async def _prices(self, symbols: Collection[str]) -> dict[str, Decimal]:
         if unknown := [symbol for symbol in symbols if symbol not in self._listings]:
