@@ -16,9 +16,9 @@ from aiohttp import ClientError, ClientSession, ClientWebSocketResponse, ClientW
 from ..errors import ExchangeError
 from ..market.timing import Timing
 from .remote import Hint, OnHint
+from .stream import CONNECT_TIMEOUT
 
 _LOGGER = logging.getLogger(__name__)
-CONNECT_TIMEOUT = 10.0
 
 
 class Clock(Protocol):

@@ -7,7 +7,6 @@ Stream).
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol, override
-from urllib.parse import urlsplit, urlunsplit
 
 from aiohttp import ClientSession
 
@@ -15,6 +14,7 @@ from ..market.timing import Timing
 from .account_stream import Clock, HintStream
 from .binance_client import host_of
 from .remote import Hint, OnHint
+from .stream import own_host
 
 HOSTS = {
     "api.binance.com": "wss://ws-api.binance.com",
@@ -35,9 +35,7 @@ class SigningExchange(Clock, Protocol):
 
 def account_stream_url(base_url: str) -> str:
     """Address of the WebSocket API of an exchange."""
-    parts = urlsplit(base_url)
-    own = urlunsplit(("ws" if parts.scheme == "http" else "wss", parts.netloc, "", "", ""))
-    return f"{HOSTS.get(host_of(base_url), own)}/ws-api/v3"
+    return f"{HOSTS.get(host_of(base_url)) or own_host(base_url)}/ws-api/v3"
 
 
 class AccountStream(HintStream):

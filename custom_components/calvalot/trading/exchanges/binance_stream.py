@@ -8,12 +8,11 @@ from collections.abc import Iterable, Sequence
 from itertools import batched, count
 import json
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
 from ..market.candles import Candle, TimeFrame
 from .binance_client import host_of
 from .binance_format import read_amount
-from .stream import CandleUpdate, PriceUpdate, ServerShutdown, Update
+from .stream import CandleUpdate, PriceUpdate, ServerShutdown, Update, own_host
 
 # Addresses whose streams are on a host of their own; on any other they are where the questions are asked.
 STREAM_HOSTS = {
@@ -29,9 +28,7 @@ NAMES = 200
 
 def stream_url(base_url: str) -> str:
     """Address of the market streams of an exchange."""
-    parts = urlsplit(base_url)
-    own = urlunsplit(("ws" if parts.scheme == "http" else "wss", parts.netloc, "", "", ""))
-    return f"{STREAM_HOSTS.get(host_of(base_url), own)}/stream"
+    return f"{STREAM_HOSTS.get(host_of(base_url)) or own_host(base_url)}/stream"
 
 
 def candle_stream(symbol: str, frame: TimeFrame) -> str:

@@ -6,14 +6,22 @@ from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Protocol
+from urllib.parse import urlsplit, urlunsplit
 
 from aiohttp import ClientError, ClientSession, ClientWebSocketResponse, ClientWSTimeout, WSMsgType
 
+from ..errors import ExchangeError
 from ..market.candles import Candle, TimeFrame
 
 # Seconds between two messages to the server, and until a connection has to be there.
 BETWEEN = 0.25
 CONNECT_TIMEOUT = 10.0
+
+
+def own_host(base_url: str) -> str:
+    """Where the streams of an exchange are that has no hosts of their own: there where it is asked."""
+    parts = urlsplit(base_url)
+    return urlunsplit(("ws" if parts.scheme == "http" else "wss", parts.netloc, "", "", ""))
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +70,7 @@ class StreamFormat(Protocol):
         ...
 
     async def messages(self, names: Sequence[str], *, follows: bool) -> Sequence[str]:
-        """What is sent to have some streams, or to have them no more."""
+        """What is sent to have some streams, or to have them no more. Raises ExchangeError."""
         ...
 
     def read(self, text: str) -> Iterable[Update]:
@@ -125,7 +133,7 @@ class StreamConnection:
                 for message in await self._streams.messages(names, follows=follows):
                     await self._ws.send_str(message)
                     await asyncio.sleep(BETWEEN)
-        except ClientError, OSError:
+        except ClientError, OSError, ExchangeError:
             self.replace("the connection broke")
 
     def replace(self, reason: str) -> None:

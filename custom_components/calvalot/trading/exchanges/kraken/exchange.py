@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
-import hashlib
 import time
 from typing import Any
 
@@ -58,11 +57,6 @@ class KrakenExchange(KrakenOrders):
         """Makes what calls back with whatever happens to the account."""
         return lambda on_hint: KrakenAccountStream(self._session, account_stream_url(self._base_url), self, on_hint)
 
-    @property
-    def host(self) -> str:
-        """Which exchange it is."""
-        return self._host
-
     def order_name(self, client_order_id: str) -> str:
         """What is sent as `cl_ord_id`: 32 hex digits."""
         return order_name(client_order_id)
@@ -97,9 +91,7 @@ class KrakenExchange(KrakenOrders):
     async def account_id(self) -> AccountId:
         """Whose the account is, asked once: a key never opens another one."""
         if self._account_id is None:
-            info = await self._key_info()
-            key = hashlib.sha256(self._key.encode()).hexdigest()[:16]
-            self._account_id = AccountId(host=self._host, uid=str(info["iban"]) if info.get("iban") else None, key=key)
+            self._account_id = self._identify((await self._key_info()).get("iban") or None)
         return self._account_id
 
     async def stream_token(self) -> str:

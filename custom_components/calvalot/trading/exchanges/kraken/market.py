@@ -3,8 +3,7 @@
 import asyncio
 from collections.abc import Collection, Mapping
 from decimal import Decimal
-import time
-from typing import Any
+from typing import Any, override
 
 from aiohttp import ClientSession
 
@@ -66,16 +65,7 @@ class KrakenMarket(KrakenConnection):
             return {}
         return _chosen(known, [symbol])
 
-    async def prices(self, symbols: Collection[str]) -> dict[str, Decimal]:
-        """Last prices (quote per base) by symbol, shared with others on this host; missing and zero ones are left out.
-
-        Where the stream has them all, newer than those of the look before, nothing is asked.
-        """
-        began = time.monotonic()
-        known = self.live_prices(symbols, self._looked_at)
-        self._looked_at = began
-        return await self._limits.shared_prices.prices(self, symbols, self._prices) if known is None else {**known}
-
+    @override
     async def _prices(self, symbols: Collection[str]) -> dict[str, Decimal]:
         if unknown := [symbol for symbol in symbols if symbol not in self._listings]:
             self._listings |= await self._ask_listings(unknown)

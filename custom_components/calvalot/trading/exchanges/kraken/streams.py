@@ -12,17 +12,17 @@ from decimal import Decimal
 import json
 import time
 from typing import Any, Protocol, override
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 from aiohttp import ClientSession
 
 from ...decimals import ONE
-from ...errors import ExchangeError
+from ...errors import Refused
 from ...market.candles import Candle, TimeFrame
 from ...market.timing import Timing
 from ..account_stream import Clock, HintStream
 from ..remote import Hint, OnHint
-from ..stream import CandleUpdate, PriceUpdate, Update
+from ..stream import CandleUpdate, PriceUpdate, Update, own_host
 from .format import Listing, read_amount
 
 HOSTS = {"api.kraken.com": ("wss://ws.kraken.com", "wss://ws-auth.kraken.com")}
@@ -48,9 +48,8 @@ def account_stream_url(base_url: str) -> str:
 
 
 def _hosts(base_url: str) -> tuple[str, str]:
-    parts = urlsplit(base_url)
-    own = urlunsplit(("ws" if parts.scheme == "http" else "wss", parts.netloc, "", "", ""))
-    return HOSTS.get(parts.netloc.lower(), (own, f"{own}/auth"))
+    own = own_host(base_url)
+    return HOSTS.get(urlsplit(base_url).netloc.lower(), (own, f"{own}/auth"))
 
 
 class KrakenStreams:
@@ -76,12 +75,12 @@ class KrakenStreams:
         return f"ticker 0 {symbol}"
 
     async def messages(self, names: Sequence[str], *, follows: bool) -> Sequence[str]:
-        """Subscriptions, or their end, by channel; of a symbol that is not listed, or cannot be asked for, there is none."""
+        """Subscriptions, or their end, by channel; of a symbol that is not listed there is none. Raises ExchangeError."""
         wanted: dict[tuple[str, int], list[str]] = {}
         for channel, minutes, symbol in (name.split() for name in names):
             try:
                 listing = await self._find_listing(symbol)
-            except ExchangeError:
+            except Refused:
                 continue
             rules = listing.rules
             base, quote = (rules.quote, rules.base) if listing.inverse else (rules.base, rules.quote)
