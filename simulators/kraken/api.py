@@ -151,6 +151,19 @@ def _balances(call: Call) -> Json:
     }
 
 
+def _trade_volume(call: Call) -> Json:
+    taker = call.exchange.fee_beside
+    return {
+        "currency": "ZUSD",
+        "volume": "0.0000",
+        **{
+            name: {pair.key: {"fee": f"{rate * 100:.4f}", "tiervolume": "0.0000"} for pair in call.pairs()}
+            for name, rate in (("fees", taker), ("fees_maker", min(MAKER, taker)))
+            if call.params.get("pair")
+        },
+    }
+
+
 def permissions_of(account: Account) -> list[str]:
     """What the keys of an account may do."""
     reading = ["query-funds", "query-open-trades", "query-closed-trades", "query-ledger", "create-ws-token"]
@@ -459,6 +472,7 @@ ENDPOINTS: dict[str, Endpoint] = {
     "/0/public/Ticker": _public(_ticker, "pair"),
     "/0/public/OHLC": _public(_candles, "pair", "interval", "since"),
     "/0/private/BalanceEx": _private(_balances, "query-funds", 1),
+    "/0/private/TradeVolume": _private(_trade_volume, "query-funds", 1, "pair"),
     "/0/private/GetApiKeyInfo": _private(_key_info, "", 1),
     "/0/private/GetWebSocketsToken": _private(_token, "create-ws-token", 1),
     "/0/private/AddOrder": _private(_add, "modify-trades", 0, *ORDER_PARAMS),

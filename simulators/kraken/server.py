@@ -52,6 +52,10 @@ class KrakenSimulator(ExchangeSimulator):
         """Have another program use a key."""
         self._nonces[api_key or self.api_key] = nonce
 
+    def set_fee(self, taker: str) -> None:
+        """What an order that trades at once pays from now on, as a fraction."""
+        self._exchange.fee_beside = Decimal(taker)
+
     def set_key_info(self, **fields: object) -> None:
         """What GetApiKeyInfo answers otherwise than usual."""
         self._exchange.key_info = fields

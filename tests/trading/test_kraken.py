@@ -124,6 +124,25 @@ def test_names_of_orders() -> None:
 # Questions
 
 
+async def test_fees_of_the_account(api: KrakenExchange, sim: KrakenSimulator, kraken_rig: Rig) -> None:
+    """Those that it pays; without a key the highest of the pair's list, without an answer those of the last one."""
+
+    async def fee(exchange: KrakenExchange) -> Decimal:
+        return (await exchange.rules([BTC, "EURUSDC"]))[BTC].fee
+
+    sim.set_fee("0.0035")
+    assert await fee(kraken_rig.kraken("", "")) == Decimal("0.004")
+    await api.rules(["EURUSDC"])
+    assert sim.count(path="/TradeVolume") == 0
+    sim.fault("error", path="/TradeVolume", message="EGeneral:Permission denied")
+    assert await fee(api) == Decimal("0.004")
+    assert await fee(api) == Decimal("0.0035")
+    sim.set_fee("0.003")
+    sim.fault("status", path="/TradeVolume")
+    assert await fee(api) == Decimal("0.0035")
+    assert await fee(api) == Decimal("0.003")
+
+
 async def test_rules(api: KrakenExchange, sim: KrakenSimulator) -> None:
     """As the exchange lists them; the highest fee of the list counts, in quote beside what is bought."""
     rules = await api.rules([BTC, "DOGEEUR"])

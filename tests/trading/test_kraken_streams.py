@@ -67,6 +67,14 @@ async def test_prices(kraken_rig: Rig, stream: MarketStream) -> None:
     await until(lambda: not stream.followed and not stream.connected)
 
 
+async def test_a_pair_that_cannot_be_asked_for(kraken_rig: Rig, stream: MarketStream) -> None:
+    """Without its name nothing can be followed: the connection is made anew."""
+    fault = kraken_rig.exchange.fault("status", path="/AssetPairs")
+    stream.follow_prices([BTC], lambda _prices: None)
+    await until(lambda: stream.prices([BTC]))
+    assert (fault.hits, kraken_rig.exchange.streams.opened) == (1, 2)
+
+
 async def test_prices_after_a_break(kraken_rig: Rig, stream: MarketStream) -> None:
     """They go on with those of the next connection; what an earlier one said is not repeated."""
     sim = kraken_rig.exchange

@@ -1,12 +1,14 @@
 """Kraken Spot, asked over aiohttp."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
+from decimal import Decimal
 import time
-from typing import Any
+from typing import Any, override
 
-from ...decimals import ZERO
+from ...decimals import HUNDRED, ZERO
 from ...errors import ExchangeError, ExchangeUnavailable, NotSent, OutcomeUnknown, Refused
 from ..base import (
     AccountId,
@@ -21,7 +23,7 @@ from ..base import (
 )
 from ..remote import AccountStream, OnHint
 from .connection import PATIENCE, ROUTINE, unclear
-from .format import order_params, read_amount, read_mapping
+from .format import Listing, order_params, read_amount, read_mapping
 from .names import asset_of, earning, order_name
 from .orders import KrakenOrders, Rows
 from .streams import KrakenAccountStream, account_stream_url, stream_url
@@ -109,6 +111,21 @@ class KrakenExchange(KrakenOrders):
             can_withdraw=any("withdraw" in each for each in allowed),
             ip_restricted=bool(info["ipAllowlist"]) if "ipAllowlist" in info else None,
         )
+
+    @override
+    async def _own_fees(self, listings: Mapping[str, Listing]) -> Mapping[str, Decimal]:
+        names = {listing.key: symbol for symbol, listing in listings.items()}
+
+        def read(data: Any) -> dict[str, Decimal]:
+            told = read_mapping(read_mapping(data)["fees"])
+            return {names[key]: read_amount(each["fee"]) / HUNDRED for key, each in told.items() if key in names}
+
+        if self._key and names:
+            asked = {"pair": ",".join(sorted(listing.name for listing in listings.values()))}
+            # Without an answer those of the last one count, at first the highest there are.
+            with suppress(ExchangeError):
+                self._fees |= await self._private("TradeVolume", read, asked, part=ROUTINE)
+        return self._fees
 
     async def _key_info(self) -> Mapping[str, Any]:
         def read(data: Any) -> Mapping[str, Any]:

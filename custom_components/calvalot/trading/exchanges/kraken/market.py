@@ -1,7 +1,9 @@
 """Kraken's pairs, prices and candles."""
 
+from abc import abstractmethod
 import asyncio
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any, override
 
@@ -35,12 +37,21 @@ class KrakenMarket(KrakenConnection):
         self._listings: dict[str, Listing] = {}
         self.stream_format: StreamFormat = KrakenStreams(self._listing)
         self._turn = asyncio.Lock()
+        self._fees: dict[str, Decimal] = {}
 
     async def rules(self, symbols: Collection[str]) -> dict[str, SymbolRules]:
         """Trading rules by symbol; symbols that are not listed are missing."""
         listings = await self._ask_listings(symbols)
         self._listings |= listings
-        return {symbol: listing.rules for symbol, listing in listings.items()}
+        fees = await self._own_fees({symbol: each for symbol, each in listings.items() if not each.inverse})
+        return {
+            symbol: replace(each.rules, fee=fees[symbol]) if symbol in fees else each.rules
+            for symbol, each in listings.items()
+        }
+
+    @abstractmethod
+    async def _own_fees(self, listings: Mapping[str, Listing]) -> Mapping[str, Decimal]:
+        """What the account pays at most, as fractions by symbol, as far as it is known."""
 
     async def _ask_listings(self, symbols: Collection[str]) -> dict[str, Listing]:
         if len(symbols) <= MOST_SYMBOLS:
@@ -107,7 +118,7 @@ class KrakenMarket(KrakenConnection):
     async def _listing(self, symbol: str) -> Listing:
         """Names and rules of a pair. Raises Refused where it is not listed, ExchangeError."""
         if symbol not in self._listings:
-            await self.rules([symbol])
+            self._listings |= await self._ask_listings([symbol])
         if symbol not in self._listings:
             raise Refused(f"{symbol} is not listed", 0)
         return self._listings[symbol]
