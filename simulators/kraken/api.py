@@ -13,7 +13,7 @@ from ..exchange.account import Account, Order, Trade
 from ..exchange.filters import OrderRequest
 from ..exchange.symbols import text
 from .matching import Matching
-from .pairs import Pair, code
+from .pairs import MAKER, Pair, code
 from .refusal import KrakenRefusalError
 
 type Json = dict[str, object]

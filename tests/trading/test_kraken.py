@@ -360,8 +360,8 @@ async def test_a_nonce_that_another_program_took(api: KrakenExchange, sim: Krake
     await api.balances()
     sim.set_nonce(int((time.time() + 30) * 1_000_000))
     await api.balances()
-    sim.set_nonce(int((time.time() + 3600) * 1_000_000))
     await api.rules([BTC])
+    sim.set_nonce(int((time.time() + 3600) * 1_000_000))
     for _ in range(2):
         with pytest.raises(NonceRefused):
             await api.place(request())

@@ -13,7 +13,6 @@ from typing import Any
 from aiohttp import ClientSession
 from binance.exceptions import BinanceAPIException, BinanceRequestException
 
-from . import connection
 from ..errors import (
     ClockSkew,
     ExchangeError,
@@ -24,6 +23,7 @@ from ..errors import (
     OutcomeUnknown,
     Refused,
 )
+from . import connection
 from .binance_client import BinanceClient, host_of
 from .binance_format import read_time
 from .connection import TIMEOUT, Connection, failure

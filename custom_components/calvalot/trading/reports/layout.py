@@ -10,8 +10,8 @@ from ..statistics.distance import Part
 from ..statistics.marks import PERIODS, SINCE_START, THIS_YEAR
 from .charts import Curve, curve
 from .document import Document, Figures, Section, Table
-from .report import LISTED, Report, Share
 from .form_2086 import EURO
+from .report import LISTED, Report, Share
 from .words import UNKNOWN, Words
 
 FALL_HEIGHT = 80.0

@@ -11,7 +11,7 @@ from aiohttp import ClientSession
 
 from ...decimals import ZERO
 from ...errors import ExchangeError, ExchangeUnavailable, Refused
-from ..base import AccountId, Fill, OrderPage, OrderReport
+from ..base import Fill, OrderPage, OrderReport
 from ..connection import UNREADABLE
 from .connection import PATIENCE
 from .format import read_fill, read_mapping, read_report
