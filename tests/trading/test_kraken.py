@@ -375,7 +375,7 @@ async def test_the_counter(
     """What it has no room for is not sent; orders are, and what became of them has room of its own."""
     monkeypatch.setattr(exchange, "PATIENCE", 0)
     await api.rules([BTC])
-    for _ in range(8):
+    for _ in range(7):
         await api.balances()
     assert api.pause > 0
     asked = len(sim.requests)

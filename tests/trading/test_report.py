@@ -230,11 +230,11 @@ def test_what_was_sold_into_euro(diary: Diary) -> None:
     def note(found: Report) -> str:
         return "".join(section.note for section in lay_out(found, "Mine", words()).sections)
 
-    diary.trade(Side.SELL, "2", 3)
+    diary.trade(Side.SELL, "1", 3)
     diary.close("121")
     found = replace(report_of(diary, "2026-04"), quote="EUR", mode=Mode.LIVE)
-    assert found.sold == 3 * 2 * 121
-    assert "Sold into euro: 726.00 EUR. In France such sales are taxed" in note(found)
+    assert found.sold == 3 * 121
+    assert "Sold into euro: 363.00 EUR. In France such sales are taxed" in note(found)
     bought = replace(report_of(diary, "2026-01"), quote="EUR", mode=Mode.LIVE)
     for other in (replace(found, quote="USDC"), replace(found, mode=Mode.DRY_RUN), bought):
         assert "euro" not in note(other)
@@ -424,6 +424,7 @@ def test_the_same_in_both(diary: Diary) -> None:
     found = report_of(diary, "2026-Q1")
     whole = next(iter(each for each in found.by_period.values() if each))
     found = replace(found, by_period=dict.fromkeys(found.by_period, whole), orders=LISTED + 1)
+    lay_out(found, "Mine", spy)
     lay_out(replace(found, quote="EUR", mode=Mode.LIVE), "Mine", spy)
     lay_out(replace(report_of(diary, "2026-02"), mode=Mode.LIVE, orders=0), "Mine", spy)
     for month in range(1, 13):
