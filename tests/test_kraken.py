@@ -38,7 +38,7 @@ async def test_a_portfolio(
     assert {coin for coin, view in snapshot.positions.items() if view.quantity} == {"BTC", "ETH"}
     assert bool(kraken.orders) is live
     shown = await async_get_config_entry_diagnostics(hass, entry)
-    assert (shown["exchange"]["name"], shown["exchange"]["account_stream"]) == ("kraken", None)
+    assert (shown["exchange"]["name"], shown["exchange"]["account_stream"]) == ("kraken", False if live else None)
     assert await async_setup_component(hass, "system_health", {})
     info = await get_system_health_info(hass, DOMAIN)
     info["can_reach_exchange"].close()
@@ -48,13 +48,12 @@ async def test_a_portfolio(
 
 
 async def test_options(hass: HomeAssistant, leader: LeaderSimulator, kraken: KrakenSimulator) -> None:
-    """Prices do not come by themselves there: that is not offered."""
+    """Prices come by themselves there, too."""
     entry = add_entry(hass, data(leader, kraken, live=False))
     assert await set_up(hass, entry)
     form = await hass.config_entries.options.async_init(entry.entry_id)
     fields = {str(field) for section in form["data_schema"].schema.values() for field in section.schema.schema}
-    assert "live_prices" not in fields
-    assert "candle_frames" in fields
+    assert {"live_prices", "candle_frames"} <= fields
 
 
 async def test_an_exchange_that_is_not_known(hass: HomeAssistant, entry: MockConfigEntry) -> None:

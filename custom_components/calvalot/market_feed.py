@@ -20,7 +20,7 @@ from .const import DOMAIN
 from .coordinator import CalvalotConfigEntry
 from .errors import send_error
 from .market import async_follow_candles
-from .trading.exchanges.binance_stream import CandleUpdate
+from .trading.exchanges.stream import CandleUpdate
 from .trading.market.candles import TimeFrame
 from .trading.market.followers import Closed
 from .trading.responses import Json, iso

@@ -65,8 +65,8 @@ class Control:
         self.sapi = True
         self.requests: list[Request] = []
         self._exchange = self.exchange_type(seed, Decimal(volatility), step, clock)
-        self.streams = Streams(self._exchange)
-        self.account_streams = AccountStreams(self._exchange)
+        self.streams: Streams = Streams(self._exchange)
+        self.account_streams: AccountStreams = AccountStreams(self._exchange)
         self._faults = Faults(seed)
         self._limits = Limits(weight_limit)
         self._delisted: dict[str, tuple[Symbol, Decimal]] = {}

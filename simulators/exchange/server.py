@@ -42,6 +42,9 @@ class NoAnswerError(Exception):
 class ExchangeSimulator(OutsideControl):
     """The exchange as an HTTP server; the package's docstring is its manual."""
 
+    stream_path = "/stream"
+    account_stream_path = "/ws-api/v3"
+
     def __init__(
         self,
         *,
@@ -87,8 +90,8 @@ class ExchangeSimulator(OutsideControl):
         app = web.Application()
         app.router.add_post("/control", self._control)
         app.router.add_get("/control/state", self._state)
-        app.router.add_get("/stream", self._stream)
-        app.router.add_get("/ws-api/v3", self._stream)
+        app.router.add_get(self.stream_path, self._stream)
+        app.router.add_get(self.account_stream_path, self._stream)
         app.router.add_route("*", "/{path:.*}", self._handle)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
         await runner.setup()
@@ -140,7 +143,7 @@ class ExchangeSimulator(OutsideControl):
             return web.Response()
         if failed is not None:
             return failed
-        if request.path == "/ws-api/v3":
+        if request.path == self.account_stream_path:
             return await self.account_streams.handle(request)
         if self.streams.refused():
             return web.Response(status=HTTPStatus.TOO_MANY_REQUESTS)

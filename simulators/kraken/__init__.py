@@ -7,7 +7,8 @@ the base where the order wants that (``oflags=fcib``). Orders: market, limit (GT
 
 It is steered as ``simulators.exchange`` is, whose symbols, controls and faults it has: ``error`` takes the ``message`` to answer with,
 ``rate_limit`` answers ``EAPI:Rate limit exceeded``. Further: ``set_counter(most)`` (20; None = not enforced), ``counter(api_key=None)``,
-``set_key_info(**fields)`` (what GetApiKeyInfo answers otherwise), ``order_name(order)``, ``set_nonce(nonce)`` (another program's); a row of kind ``odd`` is in the ledger as it is. It has no streams.
+``set_key_info(**fields)`` (what GetApiKeyInfo answers otherwise), ``set_fee(taker)`` (a fraction), ``order_name(order)``, ``set_nonce(nonce)`` (another program's); a row of kind ``odd`` is in the ledger as it is. Its streams are at ``/v2`` and ``/auth/v2``; a
+price comes with a change of it, a closed candle does not come.
 """
 
 from .server import KrakenSimulator

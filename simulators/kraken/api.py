@@ -6,13 +6,14 @@ from datetime import UTC, datetime
 from decimal import Decimal
 import hashlib
 import re
+import secrets
 from typing import Any
 
 from ..exchange.account import Account, Order, Trade
 from ..exchange.filters import OrderRequest
 from ..exchange.symbols import text
 from .matching import Matching
-from .pairs import Pair, code
+from .pairs import MAKER, Pair, code
 from .refusal import KrakenRefusalError
 
 type Json = dict[str, object]
@@ -150,9 +151,22 @@ def _balances(call: Call) -> Json:
     }
 
 
+def _trade_volume(call: Call) -> Json:
+    taker = call.exchange.fee_beside
+    return {
+        "currency": "ZUSD",
+        "volume": "0.0000",
+        **{
+            name: {pair.key: {"fee": f"{rate * 100:.4f}", "tiervolume": "0.0000"} for pair in call.pairs()}
+            for name, rate in (("fees", taker), ("fees_maker", min(MAKER, taker)))
+            if call.params.get("pair")
+        },
+    }
+
+
 def permissions_of(account: Account) -> list[str]:
     """What the keys of an account may do."""
-    reading = ["query-funds", "query-open-trades", "query-closed-trades", "query-ledger"]
+    reading = ["query-funds", "query-open-trades", "query-closed-trades", "query-ledger", "create-ws-token"]
     trading = ["modify-trades", "close-trades"]
     return reading * account.reading + trading * account.spot_trading + ["withdraw-funds"] * account.withdrawals
 
@@ -173,6 +187,12 @@ def _key_info(call: Call) -> Json:
         "lastUsed": None,
         **call.exchange.key_info,
     }
+
+
+def _token(call: Call) -> Json:
+    token = secrets.token_urlsafe(32)
+    call.exchange.tokens[token] = call.api_key
+    return {"token": token, "expires": 900}
 
 
 def read_order(call: Call) -> OrderRequest:
@@ -452,7 +472,9 @@ ENDPOINTS: dict[str, Endpoint] = {
     "/0/public/Ticker": _public(_ticker, "pair"),
     "/0/public/OHLC": _public(_candles, "pair", "interval", "since"),
     "/0/private/BalanceEx": _private(_balances, "query-funds", 1),
+    "/0/private/TradeVolume": _private(_trade_volume, "query-funds", 1, "pair"),
     "/0/private/GetApiKeyInfo": _private(_key_info, "", 1),
+    "/0/private/GetWebSocketsToken": _private(_token, "create-ws-token", 1),
     "/0/private/AddOrder": _private(_add, "modify-trades", 0, *ORDER_PARAMS),
     "/0/private/CancelOrder": _private(_cancel, "close-trades", 0, "txid", "cl_ord_id"),
     "/0/private/OpenOrders": _private(_open_orders, "query-open-trades", 1, "trades", "cl_ord_id"),

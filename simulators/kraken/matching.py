@@ -23,6 +23,8 @@ class Matching(Exchange):
         """Have Kraken's pairs on the list and no others."""
         # What GetApiKeyInfo answers otherwise than usual.
         self.key_info: dict[str, object] = {}
+        # Of streams of accounts, and whose they are.
+        self.tokens: dict[str, str] = {}
         for name in [*self.market.symbols]:
             self.market.remove(name)
         for pair, price in pairs():
@@ -66,7 +68,7 @@ class Matching(Exchange):
             cost = sum((level.price * level.quantity for level in met), Decimal(0))
             if request.price or request.waits:
                 cost = (request.price or request.stop_price) * request.quantity
-            asset, needed = symbol.quote, cost * (1 if request.fee_in_base else 1 + TAKER)
+            asset, needed = symbol.quote, cost * (1 if request.fee_in_base else 1 + self.fee_beside)
         if needed > account.balances[asset].free:
             raise KrakenRefusalError("EOrder:Insufficient funds")
 
@@ -74,5 +76,5 @@ class Matching(Exchange):
     def _fee(
         self, account: Account, order: Order, symbol: Symbol, quantity: Decimal, amount: Decimal, *, maker: bool
     ) -> tuple[str, Decimal]:
-        rate = MAKER if maker else TAKER
+        rate = min(MAKER, self.fee_beside) if maker else self.fee_beside
         return (symbol.base, down(quantity * rate)) if order.fee_in_base else (symbol.quote, down(amount * rate))

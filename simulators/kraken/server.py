@@ -21,6 +21,7 @@ from ..exchange.server import ExchangeSimulator, NoAnswerError
 from .api import ENDPOINTS, Call, Endpoint, deadline_of, order_key, permissions_of, read_order
 from .matching import Matching
 from .refusal import KrakenRefusalError, words_of
+from .streams import KrakenAccountStreams, KrakenStreams
 
 KEY = "SimulatedKraken".ljust(56, "0")
 SECRET = base64.b64encode(b"simulated kraken".ljust(64, b".")).decode()
@@ -33,12 +34,16 @@ class KrakenSimulator(ExchangeSimulator):
     """Kraken Spot as an HTTP server; the package's docstring is its manual."""
 
     exchange_type = Matching
+    stream_path = "/v2"
+    account_stream_path = "/auth/v2"
     _exchange: Matching
 
     def __init__(self, *, api_key: str = KEY, api_secret: str = SECRET, **options: Any) -> None:
         """Prepare the exchange; it listens after ``start``."""
         super().__init__(api_key=api_key, api_secret=api_secret, **options)
         self._exchange.list_pairs()
+        self.streams = KrakenStreams(self._exchange)
+        self.account_streams = KrakenAccountStreams(self._exchange)
         self._nonces: dict[str, int] = {}
         self._counters: dict[str, tuple[Decimal, int]] = {}
         self.most: Decimal | None = MOST
@@ -46,6 +51,10 @@ class KrakenSimulator(ExchangeSimulator):
     def set_nonce(self, nonce: int, api_key: str | None = None) -> None:
         """Have another program use a key."""
         self._nonces[api_key or self.api_key] = nonce
+
+    def set_fee(self, taker: str) -> None:
+        """What an order that trades at once pays from now on, as a fraction."""
+        self._exchange.fee_beside = Decimal(taker)
 
     def set_key_info(self, **fields: object) -> None:
         """What GetApiKeyInfo answers otherwise than usual."""

@@ -213,6 +213,16 @@ def _strategy(text: str) -> Strategy:
     return read_strategy(f"name: x\n{text}")
 
 
+async def test_buying_and_holding_costs_the_fee_of_the_symbol() -> None:
+    """Where a test names none; the same that its orders pay."""
+    candles = {"BTC": flat(*([10.0] * 30))}
+    fee = Decimal("0.004")
+    for costs, rate in ((Costs(slip=Decimal(0)), 0.004), (Costs(fee=Decimal(0), slip=Decimal(0)), 0)):
+        setup = setup_of(candles, rules=rules("BTC", fee=fee), costs=costs)
+        outcome = await outcome_of(RecordedReplay(signals=[]), setup, candles)
+        assert outcome.days[-1].hold == pytest.approx(1000 * (1 - rate))
+
+
 # Other sources
 
 

@@ -124,6 +124,25 @@ def test_names_of_orders() -> None:
 # Questions
 
 
+async def test_fees_of_the_account(api: KrakenExchange, sim: KrakenSimulator, kraken_rig: Rig) -> None:
+    """Those that it pays; without a key the highest of the pair's list, without an answer those of the last one."""
+
+    async def fee(exchange: KrakenExchange) -> Decimal:
+        return (await exchange.rules([BTC, "EURUSDC"]))[BTC].fee
+
+    sim.set_fee("0.0035")
+    assert await fee(kraken_rig.kraken("", "")) == Decimal("0.004")
+    await api.rules(["EURUSDC"])
+    assert sim.count(path="/TradeVolume") == 0
+    sim.fault("error", path="/TradeVolume", message="EGeneral:Permission denied")
+    assert await fee(api) == Decimal("0.004")
+    assert await fee(api) == Decimal("0.0035")
+    sim.set_fee("0.003")
+    sim.fault("status", path="/TradeVolume")
+    assert await fee(api) == Decimal("0.0035")
+    assert await fee(api) == Decimal("0.003")
+
+
 async def test_rules(api: KrakenExchange, sim: KrakenSimulator) -> None:
     """As the exchange lists them; the highest fee of the list counts, in quote beside what is bought."""
     rules = await api.rules([BTC, "DOGEEUR"])
@@ -306,7 +325,7 @@ async def test_keys(kraken_rig: Rig) -> None:
     for key, secret in (("", ""), ("key", "no base64!")):
         with pytest.raises(InvalidKey):
             await kraken_rig.kraken(key, secret).balances()
-    assert (kraken_rig.kraken().used_weight, kraken_rig.kraken().account_stream) == (None, None)
+    assert kraken_rig.kraken().used_weight is None
 
 
 async def test_a_clock_that_runs_away(api: KrakenExchange, sim: KrakenSimulator, kraken_rig: Rig) -> None:
@@ -341,8 +360,8 @@ async def test_a_nonce_that_another_program_took(api: KrakenExchange, sim: Krake
     await api.balances()
     sim.set_nonce(int((time.time() + 30) * 1_000_000))
     await api.balances()
-    sim.set_nonce(int((time.time() + 3600) * 1_000_000))
     await api.rules([BTC])
+    sim.set_nonce(int((time.time() + 3600) * 1_000_000))
     for _ in range(2):
         with pytest.raises(NonceRefused):
             await api.place(request())
@@ -356,7 +375,7 @@ async def test_the_counter(
     """What it has no room for is not sent; orders are, and what became of them has room of its own."""
     monkeypatch.setattr(exchange, "PATIENCE", 0)
     await api.rules([BTC])
-    for _ in range(8):
+    for _ in range(7):
         await api.balances()
     assert api.pause > 0
     asked = len(sim.requests)

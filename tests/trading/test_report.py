@@ -224,6 +224,22 @@ def test_money_in_and_out_is_no_result(diary: Diary, ledger: Ledger) -> None:
     assert [flow.note for flow in found.flows] == ["rent"]
 
 
+def test_what_was_sold_into_euro(diary: Diary) -> None:
+    """It is said where it may be taxed: with real money, in euro, where something was sold."""
+
+    def note(found: Report) -> str:
+        return "".join(section.note for section in lay_out(found, "Mine", words()).sections)
+
+    diary.trade(Side.SELL, "1", 3)
+    diary.close("121")
+    found = replace(report_of(diary, "2026-04"), quote="EUR", mode=Mode.LIVE)
+    assert found.sold == 3 * 121
+    assert "Sold into euro: 363.00 EUR. In France such sales are taxed" in note(found)
+    bought = replace(report_of(diary, "2026-01"), quote="EUR", mode=Mode.LIVE)
+    for other in (replace(found, quote="USDC"), replace(found, mode=Mode.DRY_RUN), bought):
+        assert "euro" not in note(other)
+
+
 def test_the_latest_trades_are_listed(diary: Diary) -> None:
     """The sums are those of all."""
     diary.trade(Side.SELL, "0.001", LISTED + 5, "0")
@@ -409,6 +425,7 @@ def test_the_same_in_both(diary: Diary) -> None:
     whole = next(iter(each for each in found.by_period.values() if each))
     found = replace(found, by_period=dict.fromkeys(found.by_period, whole), orders=LISTED + 1)
     lay_out(found, "Mine", spy)
+    lay_out(replace(found, quote="EUR", mode=Mode.LIVE), "Mine", spy)
     lay_out(replace(report_of(diary, "2026-02"), mode=Mode.LIVE, orders=0), "Mine", spy)
     for month in range(1, 13):
         spy.span(named(f"2026-{month:02}"))

@@ -7,6 +7,8 @@ const NUMBER_LOCALES = {
   quote_decimal: ["de-CH"],
   system: undefined,
 };
+// The asset that amounts are told in.
+export const EURO = "EUR";
 const UNKNOWN = "–";
 const STEPS = [
   ["year", 31557600],
@@ -60,7 +62,7 @@ export class Format {
     if (known(value) && this._hides()) return `${COVERED}\u00a0€`;
     return this._number(value, {
       style: "currency",
-      currency: "EUR",
+      currency: EURO,
       currencyDisplay: "narrowSymbol",
       minimumFractionDigits: digits,
       maximumFractionDigits: digits,
@@ -69,6 +71,7 @@ export class Format {
   }
 
   amount(value, asset, signed = false) {
+    if (asset === EURO) return this.eur(value, signed);
     if (known(value) && this._hides()) return COVERED;
     const text = this._number(value, {
       minimumFractionDigits: 2,

@@ -3,6 +3,7 @@
 import { act, answer, page } from "./data.js";
 import { Dialog, sure } from "./dialog.js";
 import { h } from "./dom.js";
+import { EURO } from "./format.js";
 import { bare, capital, inWords, ON_THE_WAY, refusal } from "./wording.js";
 
 const MAX_NOTE = 255;
@@ -269,8 +270,8 @@ function state({ positions, quote, rate }, { result, trades, legs }) {
   return { finished: result !== "open", quote, proceeds, proceeds_eur: rate ? proceeds * rate : null, remaining };
 }
 
-const money = ({ amounts: format, picture }, { proceeds, proceeds_eur: eur, quote }) =>
-  [eur === null ? "" : format.eur(eur), format.amount(proceeds, quote ?? picture.quote)].filter(Boolean).join(" · ");
+const money = ({ amounts: format, picture }, { proceeds, proceeds_eur: eur, quote = picture.quote }) =>
+  [eur === null || quote === EURO ? "" : format.eur(eur), format.amount(proceeds, quote)].filter(Boolean).join(" · ");
 
 const list = (rows) =>
   h("ul", { class: "rows" }, ...rows.map(([name, value]) => h("li", {}, h("b", {}, name), h("span", {}, value))));

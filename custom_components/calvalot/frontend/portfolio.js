@@ -5,6 +5,7 @@ import { Chart } from "./chart.js";
 import { convert } from "./convert.js";
 import { cashFlows, curve, offered, PERIODS } from "./data.js";
 import { h, setAttribute, setText } from "./dom.js";
+import { EURO } from "./format.js";
 import { sign } from "./icons.js";
 import { moveMoney, sellEverything } from "./money.js";
 import { Proposals } from "./proposals.js";
@@ -92,7 +93,7 @@ export class PortfolioCard extends CalvalotCard {
     ]);
     this._parts = Object.fromEntries(parts.map(([name, row, figure]) => [name, { row, figure }]));
     const facts = FACTS.map((name) => [name, ...this.fact(name)]);
-    this._facts = Object.fromEntries(facts.map(([name, , figure]) => [name, figure]));
+    this._facts = Object.fromEntries(facts.map(([name, row, figure]) => [name, { row, figure }]));
     return [
       this._follows,
       this._chips,
@@ -259,7 +260,9 @@ export class PortfolioCard extends CalvalotCard {
     const { profit } = picture;
     const way = direction(profit?.total);
     setText(this._value, format.eur(picture.total_value));
-    setText(this._quote, format.amount(picture.total_value_quote, picture.quote));
+    // What is kept in euro is said once, and no rate moves it.
+    const euro = picture.quote === EURO;
+    setText(this._quote, euro ? "" : format.amount(picture.total_value_quote, picture.quote));
     setText(this._gain, format.eur(profit?.total, true));
     setText(
       this._percent,
@@ -274,7 +277,7 @@ export class PortfolioCard extends CalvalotCard {
       const amount = profit?.[name === "profit" ? "total" : name] ?? null;
       setText(figure, format.eur(amount, true));
       figure.className = `figure ${name === "fees" ? "" : direction(amount)}`;
-      row.hidden = name === "corrections" && !Number(amount);
+      row.hidden = !Number(amount) && (name === "corrections" || (name === "currency_effect" && euro));
     }
 
     const connection = (what, on) => [
@@ -314,7 +317,8 @@ export class PortfolioCard extends CalvalotCard {
       tracking_distance: format.percent(picture.tracking_distance, false, 1),
       fees_paid: format.amount(picture.fees_paid, picture.quote),
     };
-    for (const name of FACTS) setText(this._facts[name], facts[name]);
+    for (const name of FACTS) setText(this._facts[name].figure, facts[name]);
+    this._facts.fees_paid.row.hidden = euro;
     this._percent.hidden = this._gainOf.hidden = picture.profit_loss_percent === null;
     setText(this._limits, this._limitsInWords(picture.limits));
     this._marked();

@@ -2,6 +2,7 @@
 
 import { CalvalotCard } from "./card.js";
 import { h, setAttribute, setText } from "./dom.js";
+import { EURO } from "./format.js";
 import { coin, sign } from "./icons.js";
 import { writeOff } from "./money.js";
 
@@ -203,12 +204,12 @@ export class PositionsCard extends CalvalotCard {
     const profit = profits.some((each) => each === null) ? null : profits.reduce((sum, each) => sum + Number(each), 0);
     setText(this._sum.quantity, quote);
     setText(this._sum.value, format.amount(picture.total_value_quote));
-    setText(this._sum.prices, format.eur(picture.total_value));
+    setText(this._sum.prices, quote === EURO ? "" : format.eur(picture.total_value));
     this._sum.bar.style.display = "none";
     setText(this._sum.weight, format.percent(picture.total_value_quote === null ? null : 100, false, 0));
     setText(this._sum.words, this._sum.weight.textContent);
     this._gain(this._sum, profit, null);
-    setText(this._sum.percent, picture.profit ? format.eur(picture.profit.unrealised, true) : "");
+    setText(this._sum.percent, picture.profit && quote !== EURO ? format.eur(picture.profit.unrealised, true) : "");
     this._sum.percent.className = this._sum.profit.className.replace("figure", "").trim();
     this._none.hidden = positions.length > 0;
     this._tellAside(positions.filter((row) => row.set_aside));

@@ -4,6 +4,7 @@ import { CalvalotCard } from "./card.js";
 import { act, answer } from "./data.js";
 import { Dialog, sure } from "./dialog.js";
 import { h, setText } from "./dom.js";
+import { EURO } from "./format.js";
 import { coin } from "./icons.js";
 import { refusal } from "./wording.js";
 
@@ -189,7 +190,8 @@ export class TradeCard extends CalvalotCard {
     }
     const { quote } = order;
     const dialog = new Dialog(this, `${word(verb(order))} ${order.coin}`);
-    const money = (amount, eur) => [format.amount(amount, quote), eur && format.eur(eur)].filter(Boolean).join(" · ");
+    const money = (amount, eur) =>
+      [format.amount(amount, quote), eur && quote !== EURO && format.eur(eur)].filter(Boolean).join(" · ");
     const row = (name, value) => h("li", {}, h("b", {}, word(name)), h("span", {}, value));
     const level = (name) => {
       const each = order[name];

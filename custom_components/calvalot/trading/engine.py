@@ -297,13 +297,13 @@ class Engine:
             return self.snapshot
 
     async def is_waited_for(self, client_order_id: str | None) -> bool:
-        """Whether something is still to be known of an order, or of any where none is named; asked between two cycles."""
+        """Whether something is still to be known of an order, by what the exchange calls it, or of any; asked between two cycles."""
         async with self._lock:
             try:
                 orders = await self._ledger.ask(lambda: (*self._ledger.in_flight(), *self._ledger.resting()))
             except LedgerError:
                 return False
-        return any(client_order_id in (None, order.client_order_id) for order in orders)
+        return any(client_order_id in (None, order.sent_as or order.client_order_id) for order in orders)
 
     @asynccontextmanager
     async def still(self) -> AsyncIterator[None]:

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 from ..decimals import ZERO
-from ..exchanges.base import USUAL_FEE, SymbolRules
+from ..exchanges.base import SymbolRules
 from ..exchanges.paper import USUAL, Costs
 from ..exchanges.replay import ReplayExchange
 from ..exchanges.symbols import symbol_of
@@ -163,7 +163,7 @@ class Backtest:
         """What an even part of the money buys of a coin, with the same costs."""
         costs = self._setup.costs
         part = float(self._setup.budget) / len(self._setup.coins)
-        fee = USUAL_FEE if costs.fee is None else costs.fee
+        fee = costs.fee_of(self._setup.rules[symbol_of(coin, self._setup.quote)])
         return part / (price * (1 + float(costs.slippage(coin)))) * (1 - float(fee))
 
     def _end_day(self, outcome: Outcome) -> None:

@@ -4,10 +4,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
-import hashlib
 import itertools
-import time
-from typing import Any
+from typing import Any, override
 
 from ..errors import NotThere, Refused
 from ..market.candles import Candle, TimeFrame
@@ -41,8 +39,9 @@ from .binance_format import (
     read_rules,
 )
 from .binance_history import BinanceHistory
-from .binance_stream import stream_url
+from .binance_stream import BinanceStreams, stream_url
 from .remote import OnHint
+from .stream import StreamFormat
 
 UNKNOWN_SYMBOL = -1121
 # More symbols than that are asked for in several questions, or as all that there are: an address must not grow too long.
@@ -62,11 +61,7 @@ class BinanceExchange(BinanceHistory):
     lookups = 3
     keeps_orders = True
     time_frames = frozenset(TimeFrame) - {TimeFrame.M10}
-
-    @property
-    def host(self) -> str:
-        """Which exchange it is: several addresses of Binance are one."""
-        return self._host
+    stream_format: StreamFormat = BinanceStreams()
 
     @property
     def stream_url(self) -> str | None:
@@ -109,16 +104,7 @@ class BinanceExchange(BinanceHistory):
             lambda data: {item["symbol"]: read_rules(item) for item in data["symbols"]},
         )
 
-    async def prices(self, symbols: Collection[str]) -> dict[str, Decimal]:
-        """Last prices (quote per base) by symbol, shared with others on this host; missing and zero ones are left out.
-
-        Where the stream has them all, newer than those of the look before, nothing is asked.
-        """
-        began = time.monotonic()
-        known = self.live_prices(symbols, self._looked_at)
-        self._looked_at = began
-        return await self._limits.shared_prices.prices(self, symbols, self._prices) if known is None else {**known}
-
+    @override
     async def _prices(self, symbols: Collection[str]) -> dict[str, Decimal]:
         if len(symbols) > MOST_SYMBOLS:
             return await self._ask(lambda client: client.get_symbol_ticker(), read_prices)
@@ -161,10 +147,6 @@ class BinanceExchange(BinanceHistory):
         if self._account_id is None:
             await self.balances()
         return self._account_id or self._identify(None)
-
-    def _identify(self, uid: Any) -> AccountId:
-        key = hashlib.sha256(self._key.encode()).hexdigest()[:16]
-        return AccountId(host=self._host, uid=None if uid is None else str(uid), key=key)
 
     async def permissions(self) -> KeyPermissions:
         """What the key may do; where the host does not tell, the account's word on trading decides."""

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 import time
 from typing import Any
 
-from aiohttp import ClientConnectorError, ClientError, ClientSession, ConnectionTimeoutError
+from aiohttp import ClientSession
 from binance.exceptions import BinanceAPIException, BinanceRequestException
 
 from ..errors import (
@@ -23,21 +23,22 @@ from ..errors import (
     OutcomeUnknown,
     Refused,
 )
-from .base import AccountId
+from . import connection
 from .binance_client import BinanceClient, host_of
 from .binance_format import read_time
-from .host import HOSTS, LIMITED, HostLimits, LivePrices, no_live_prices
+from .connection import TIMEOUT, Connection, failure
+from .host import LIMITED, HostLimits
 
-# Seconds for an answer, and rows in one.
-TIMEOUT = 10.0
+# Rows in an answer.
 PAGE = 1000
 UNKNOWN_ORDER = -2013
 KEY_CODES = frozenset({-1002, -1022, -2014, -2015})
 REFUSED_CODES = frozenset({-1013, -1014, -1015, -1020, -2010, -2011, *range(-1199, -1099)})
-UNREADABLE = (BinanceRequestException, KeyError, TypeError, ValueError, ArithmeticError, AttributeError, IndexError)
+UNREADABLE = (BinanceRequestException, *connection.UNREADABLE)
+FAILURES = (BinanceRequestException, *connection.FAILURES)
 
 
-class BinanceConnection:
+class BinanceConnection(Connection):
     """What all requests of one key on one host share. The constructor does no I/O."""
 
     def __init__(
@@ -52,17 +53,9 @@ class BinanceConnection:
         page: int = PAGE,
     ) -> None:
         """`limits` are those of the host that all portfolios share; `timeout` in seconds; `page` is rows per answer."""
-        self._session = session
-        self._base_url = base_url.rstrip("/")
-        self._key = api_key.strip()
-        self._secret = api_secret.strip()
-        self._host = host_of(base_url)
-        self._account_id: AccountId | None = None
-        self._limits = limits or HOSTS.limits(base_url)
+        super().__init__(session, base_url, host_of(base_url), api_key, api_secret, limits)
         self._timeout = timeout
         self._page = page
-        self.live_prices: LivePrices = no_live_prices
-        self._looked_at = 0.0
         self._made: BinanceClient | None = None
         self._timed = False
 
@@ -149,14 +142,8 @@ class BinanceConnection:
                 return parse(await call(client))
             except BinanceAPIException as err:
                 problem = self._meaning(err, otherwise)
-            except ConnectionTimeoutError, ClientConnectorError:
-                problem = NotSent("no connection to the exchange")
-            except TimeoutError:
-                problem = otherwise("the exchange did not answer in time")
-            except ClientError, OSError:
-                problem = otherwise("the connection to the exchange broke")
-            except UNREADABLE:
-                problem = otherwise("the exchange's answer cannot be read")
+            except FAILURES as err:
+                problem = failure(err, otherwise)
             # Raised out here, so that no answer or URL hangs on it as its context.
             if not isinstance(problem, ClockSkew):
                 raise problem

@@ -44,6 +44,10 @@ class Costs:
     fee: Decimal | None = None
     slip: Decimal | None = None
 
+    def fee_of(self, rules: SymbolRules) -> Decimal:
+        """What a fill of a symbol costs."""
+        return rules.fee if self.fee is None else self.fee
+
     def slippage(self, coin: str) -> Decimal:
         """How much worse than the last price a fill of a coin is."""
         return slippage(coin) if self.slip is None else self.slip
@@ -254,14 +258,13 @@ class PaperExchange:
         """The fill of an order that was executed as a whole."""
         in_coin = order.side is Side.BUY and not rules.fee_in_quote
         received = order.executed_quantity if in_coin else order.executed_amount
-        fee = rules.fee if self._costs.fee is None else self._costs.fee
         return Fill(
             trade_id=order.order_id,
             order_id=order.order_id,
             price=(order.executed_amount / order.executed_quantity).quantize(SMALLEST),
             quantity=order.executed_quantity,
             amount=order.executed_amount,
-            fee=(received * fee).quantize(SMALLEST, ROUND_DOWN),
+            fee=(received * self._costs.fee_of(rules)).quantize(SMALLEST, ROUND_DOWN),
             fee_asset=rules.base if in_coin else rules.quote,
             time=order.time,
         )

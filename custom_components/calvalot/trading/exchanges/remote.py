@@ -7,6 +7,7 @@ from typing import Protocol
 from ..market.candles import Candle, TimeFrame
 from .base import AccountId, Balance, Exchange
 from .host import LivePrices
+from .stream import StreamFormat
 
 
 class Hint(StrEnum):
@@ -52,6 +53,11 @@ class RemoteExchange(Exchange, Protocol):
     @property
     def stream_url(self) -> str | None:
         """Address of its streams."""
+        ...
+
+    @property
+    def stream_format(self) -> StreamFormat:
+        """What its streams are called, and what they say."""
         ...
 
     @property

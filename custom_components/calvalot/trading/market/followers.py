@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 import logging
 
-from ..exchanges.binance_stream import CandleUpdate, candle_stream, price_stream
+from ..exchanges.stream import CandleUpdate, StreamFormat
 from .candles import Candle, TimeFrame, merged
 
 _LOGGER = logging.getLogger(__name__)
@@ -55,8 +55,9 @@ class _OfPrices:
 class Followers:
     """Everyone who follows something of one exchange, which offers some time frames; one who breaks is no harm to the others."""
 
-    def __init__(self, offered: Collection[TimeFrame]) -> None:
+    def __init__(self, offered: Collection[TimeFrame], streams: StreamFormat) -> None:
         self._offered = offered
+        self._streams = streams
         self._of_candles: list[_OfCandles] = []
         self._of_prices: list[_OfPrices] = []
         # Of the candles that are made from shorter ones: the parts so far, and when the last one opened.
@@ -95,8 +96,8 @@ class Followers:
     @property
     def streams(self) -> set[str]:
         """Names of the streams that are needed."""
-        prices = {price_stream(symbol) for each in self._of_prices for symbol in each.symbols}
-        return prices | {candle_stream(*each.basis) for each in self._of_candles}
+        prices = {self._streams.prices(symbol) for each in self._of_prices for symbol in each.symbols}
+        return prices | {self._streams.candles(*each.basis) for each in self._of_candles}
 
     def show_update(self, update: CandleUpdate) -> None:
         """Show a candle that need not be closed to those who want such."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from ..exchanges.stream import StreamFormat
 from .candles import Candle, TimeFrame, merged
 from .store import CandleStore, Series
 
@@ -28,7 +29,12 @@ class CandleExchange(Protocol):
 
 
 class StreamExchange(CandleExchange, Protocol):
-    """What an exchange does for who asks for much: the wish to be left alone."""
+    """What an exchange does for who asks for much, the wish to be left alone, and how its streams are."""
+
+    @property
+    def stream_format(self) -> StreamFormat:
+        """What its streams are called, and what they say."""
+        ...
 
     @property
     def pause(self) -> float:

@@ -10,7 +10,7 @@ import time
 from aiohttp import ClientError, ClientSession
 
 from ..errors import ExchangeError, Refused
-from ..exchanges.binance_stream import CandleUpdate, PriceUpdate, StreamConnection
+from ..exchanges.stream import CandleUpdate, PriceUpdate, StreamConnection
 from .candles import Candle, TimeFrame
 from .followers import Closed, End, Followers, Key, OnCandle, OnPrices, OnUpdate
 from .health import FrameHealth, Health
@@ -55,7 +55,7 @@ class MarketStream:
         self._store = store
         self._host = host
         self._timing = timing or Timing()
-        self._followers = Followers(exchange.time_frames)
+        self._followers = Followers(exchange.time_frames, exchange.stream_format)
         self._series: dict[Key, _State] = {}
         self._prices: dict[str, tuple[Decimal, float]] = {}
         self._changed: set[str] = set()
@@ -197,7 +197,9 @@ class MarketStream:
 
     async def _renew(self) -> None:
         """Put another connection in the place of the one there is. Raises ClientError, OSError, TimeoutError."""
-        connection = await StreamConnection.open(self._session, self._url or "", self._timing.silence, self._take)
+        connection = await StreamConnection.open(
+            self._session, self._url or "", self._timing.silence, self._exchange.stream_format, self._take
+        )
         self.connections += 1
         before = connection
         try:

@@ -10,6 +10,7 @@ from ..statistics.distance import Part
 from ..statistics.marks import PERIODS, SINCE_START, THIS_YEAR
 from .charts import Curve, curve
 from .document import Document, Figures, Section, Table
+from .form_2086 import EURO
 from .report import LISTED, Report, Share
 from .words import UNKNOWN, Words
 
@@ -197,6 +198,8 @@ def _trades(report: Report, words: Words) -> Section:
     )
     paid = ", ".join(f"{words.quantity(fee)} {asset}" for asset, fee in report.fees.items()) or UNKNOWN
     notes = [words("fees_taken", fees=paid)]
+    if report.sold and report.quote == EURO and report.mode is Mode.LIVE:
+        notes.append(words("sold_into_euro", amount=words.eur(report.sold)))
     if report.orders > LISTED:
         notes.append(words("latest_of", listed=f"{LISTED}", count=f"{report.orders}"))
     return Section(title=words("trades"), parts=[sums, trades], note=" ".join(notes))

@@ -66,6 +66,7 @@ class Report:
     at_end: Sequence[Share]
     distance: Explained | None
     volumes: Mapping[str, Volume]
+    sold: Decimal
     fees: Mapping[str, Decimal]
     trades: Sequence[Trade]
     orders: int
@@ -122,6 +123,7 @@ def read_report(ledger: Ledger, statistics: Statistics, span: Span, now: datetim
         at_end=shares(past, known[-1]),
         distance=explained_in(ledger, span.first, span.last),
         volumes=volumes(fills),
+        sold=sold(fills),
         fees=fees(fills),
         trades=ledger.trades(LISTED, begin, end),
         orders=len({each.order_seq for each in fills}),
@@ -157,6 +159,15 @@ def volumes(fills: Sequence[BookedFill]) -> dict[str, Volume]:
                 of.sold += each.fill.amount
             of.fees += each.fill.fee * each.fee_price
     return dict(sorted(found.items()))
+
+
+def sold(fills: Sequence[BookedFill]) -> Decimal:
+    """What all sales into the quote asset came to; a coin that became another one is none."""
+    orders: dict[int, set[Side]] = {}
+    for each in fills:
+        orders.setdefault(each.order_seq, set()).add(each.side)
+    with localcontext(EXACT):
+        return sum((each.fill.amount for each in fills if orders[each.order_seq] == {Side.SELL}), ZERO)
 
 
 def fees(fills: Sequence[BookedFill]) -> dict[str, Decimal]:

@@ -18,22 +18,21 @@ import time
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
-from aiohttp import ClientConnectorError, ClientError, ClientSession, ClientTimeout, ConnectionTimeoutError
+from aiohttp import ClientSession, ClientTimeout
 
 from ...errors import (
     ClockSkew,
     ExchangeError,
     ExchangeUnavailable,
     InvalidKey,
-    NotSent,
     NotThere,
     OutcomeUnknown,
     RateLimited,
     Refused,
 )
-from ..host import HOSTS, LIMITED, HostLimits, LivePrices, no_live_prices
+from ..connection import FAILURES, TIMEOUT, Connection, failure
+from ..host import LIMITED, HostLimits
 
-TIMEOUT = 10.0
 # The counter of a key as the lowest tier has it: how high it may rise, and what goes off it in a second.
 MOST = 15.0
 DECAY = 1 / 3
@@ -48,7 +47,6 @@ LOCKOUT = 900.0
 AHEAD = 60
 LARGE = 100_000
 
-UNREADABLE = (KeyError, TypeError, ValueError, ArithmeticError, AttributeError, IndexError)
 LIMIT_WORDS = (
     *("EAPI:Rate limit", "EAuth:Rate limit", "EAuth:Too many requests"),
     *("EOrder:Rate limit", "EOrder:Domain rate limit", "EGeneral:Too many requests"),
@@ -119,7 +117,7 @@ class Queue:
 _QUEUES: dict[str, Queue] = {}
 
 
-class KrakenConnection:
+class KrakenConnection(Connection):
     """What all requests of one key share. The constructor does no I/O."""
 
     def __init__(
@@ -134,18 +132,11 @@ class KrakenConnection:
         most: float = MOST,
     ) -> None:
         """`limits` are those of the host that all portfolios share; `timeout` in seconds; `most` is what the counter of the key may come to."""
-        self._session = session
-        self._base_url = base_url.rstrip("/")
-        self._host = urlsplit(base_url).netloc.lower()
-        self._key = api_key.strip()
-        self._secret = api_secret.strip()
-        self._limits = limits or HOSTS.limits(base_url)
+        super().__init__(session, base_url, urlsplit(base_url).netloc.lower(), api_key, api_secret, limits)
         self._timeout = ClientTimeout(total=timeout)
         self._most = most
         name = hashlib.sha256(f"{self._host} {self._key}".encode()).hexdigest()
         self._queue = _QUEUES.setdefault(name, Queue())
-        self.live_prices: LivePrices = no_live_prices
-        self._looked_at = 0.0
         self._offset: float | None = None
 
     @property
@@ -269,14 +260,8 @@ class KrakenConnection:
                 problem = self._meaning(words, limits, otherwise)
             else:
                 problem = self._failure(status, limits, otherwise)
-        except ConnectionTimeoutError, ClientConnectorError:
-            problem = NotSent("no connection to the exchange")
-        except TimeoutError:
-            problem = otherwise("the exchange did not answer in time")
-        except ClientError, OSError:
-            problem = otherwise("the connection to the exchange broke")
-        except UNREADABLE:
-            problem = otherwise("the exchange's answer cannot be read")
+        except FAILURES as err:
+            problem = failure(err, otherwise)
         # Raised out here, so that no answer or header hangs on it as its context.
         raise problem
 

@@ -1,13 +1,14 @@
 """Kraken Spot, asked over aiohttp."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
-import hashlib
+from decimal import Decimal
 import time
-from typing import Any
+from typing import Any, override
 
-from ...decimals import ZERO
+from ...decimals import HUNDRED, ZERO
 from ...errors import ExchangeError, ExchangeUnavailable, NotSent, OutcomeUnknown, Refused
 from ..base import (
     AccountId,
@@ -22,9 +23,10 @@ from ..base import (
 )
 from ..remote import AccountStream, OnHint
 from .connection import PATIENCE, ROUTINE, unclear
-from .format import order_params, read_amount, read_mapping
+from .format import Listing, order_params, read_amount, read_mapping
 from .names import asset_of, earning, order_name
 from .orders import KrakenOrders, Rows
+from .streams import KrakenAccountStream, account_stream_url, stream_url
 
 # How long the exchange may take an order after it was to go out, and what is left of that at least when it does: it takes
 # deadlines from two seconds to a minute ahead, and our clock may be two seconds off.
@@ -46,14 +48,16 @@ class KrakenExchange(KrakenOrders):
     visibility_lag = DEADLINE + timedelta(seconds=20)
     lookups = 3
     keeps_orders = True
-    # Nothing comes by itself: candles and prices are asked for.
-    stream_url: str | None = None
-    account_stream: Callable[[OnHint], AccountStream] | None = None
 
     @property
-    def host(self) -> str:
-        """Which exchange it is."""
-        return self._host
+    def stream_url(self) -> str | None:
+        """Address of its market streams."""
+        return stream_url(self._base_url)
+
+    @property
+    def account_stream(self) -> Callable[[OnHint], AccountStream]:
+        """Makes what calls back with whatever happens to the account."""
+        return lambda on_hint: KrakenAccountStream(self._session, account_stream_url(self._base_url), self, on_hint)
 
     def order_name(self, client_order_id: str) -> str:
         """What is sent as `cl_ord_id`: 32 hex digits."""
@@ -89,10 +93,14 @@ class KrakenExchange(KrakenOrders):
     async def account_id(self) -> AccountId:
         """Whose the account is, asked once: a key never opens another one."""
         if self._account_id is None:
-            info = await self._key_info()
-            key = hashlib.sha256(self._key.encode()).hexdigest()[:16]
-            self._account_id = AccountId(host=self._host, uid=str(info["iban"]) if info.get("iban") else None, key=key)
+            self._account_id = self._identify((await self._key_info()).get("iban") or None)
         return self._account_id
+
+    async def stream_token(self) -> str:
+        """A token for one connection to the streams of the account."""
+        return await self._private(
+            "GetWebSocketsToken", lambda data: str(data["token"]), part=ROUTINE, patience=PATIENCE
+        )
 
     async def permissions(self) -> KeyPermissions:
         """What the key may do: one that cannot look up what became of an order cannot trade."""
@@ -103,6 +111,21 @@ class KrakenExchange(KrakenOrders):
             can_withdraw=any("withdraw" in each for each in allowed),
             ip_restricted=bool(info["ipAllowlist"]) if "ipAllowlist" in info else None,
         )
+
+    @override
+    async def _own_fees(self, listings: Mapping[str, Listing]) -> Mapping[str, Decimal]:
+        names = {listing.key: symbol for symbol, listing in listings.items()}
+
+        def read(data: Any) -> dict[str, Decimal]:
+            told = read_mapping(read_mapping(data)["fees"])
+            return {names[key]: read_amount(each["fee"]) / HUNDRED for key, each in told.items() if key in names}
+
+        if self._key and names:
+            asked = {"pair": ",".join(sorted(listing.name for listing in listings.values()))}
+            # Without an answer those of the last one count, at first the highest there are.
+            with suppress(ExchangeError):
+                self._fees |= await self._private("TradeVolume", read, asked, part=ROUTINE)
+        return self._fees
 
     async def _key_info(self) -> Mapping[str, Any]:
         def read(data: Any) -> Mapping[str, Any]:

@@ -11,8 +11,9 @@ from typing import Any
 
 from ...decimals import ZERO
 from ...explanation import Explanation, Movement
+from ..connection import UNREADABLE
 from ..symbols import Pair
-from .connection import PATIENCE, UNREADABLE
+from .connection import PATIENCE
 from .format import read_amount, read_mapping, read_time
 from .market import KrakenMarket
 from .names import asset_of, pair_name

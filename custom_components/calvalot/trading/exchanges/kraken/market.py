@@ -1,18 +1,22 @@
 """Kraken's pairs, prices and candles."""
 
+from abc import abstractmethod
 import asyncio
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from decimal import Decimal
-from typing import Any
+from typing import Any, override
 
 from aiohttp import ClientSession
 
 from ...errors import Refused
 from ...market.candles import Candle, TimeFrame
 from ..base import SymbolRules
+from ..stream import StreamFormat
 from .connection import KrakenConnection, UnknownPair
 from .format import Listing, inverse, read_candles, read_listings, read_mapping, read_price
 from .names import pair_name, turned_round
+from .streams import KrakenStreams
 
 # More symbols than that are read from a list of all.
 MOST_SYMBOLS = 50
@@ -31,13 +35,23 @@ class KrakenMarket(KrakenConnection):
         """As of every connection."""
         super().__init__(session, base_url, *keys, **options)
         self._listings: dict[str, Listing] = {}
+        self.stream_format: StreamFormat = KrakenStreams(self._listing)
         self._turn = asyncio.Lock()
+        self._fees: dict[str, Decimal] = {}
 
     async def rules(self, symbols: Collection[str]) -> dict[str, SymbolRules]:
         """Trading rules by symbol; symbols that are not listed are missing."""
         listings = await self._ask_listings(symbols)
         self._listings |= listings
-        return {symbol: listing.rules for symbol, listing in listings.items()}
+        fees = await self._own_fees({symbol: each for symbol, each in listings.items() if not each.inverse})
+        return {
+            symbol: replace(each.rules, fee=fees[symbol]) if symbol in fees else each.rules
+            for symbol, each in listings.items()
+        }
+
+    @abstractmethod
+    async def _own_fees(self, listings: Mapping[str, Listing]) -> Mapping[str, Decimal]:
+        """What the account pays at most, as fractions by symbol, as far as it is known."""
 
     async def _ask_listings(self, symbols: Collection[str]) -> dict[str, Listing]:
         if len(symbols) <= MOST_SYMBOLS:
@@ -62,10 +76,7 @@ class KrakenMarket(KrakenConnection):
             return {}
         return _chosen(known, [symbol])
 
-    async def prices(self, symbols: Collection[str]) -> dict[str, Decimal]:
-        """Last prices (quote per base) by symbol, shared with others on this host; missing and zero ones are left out."""
-        return await self._limits.shared_prices.prices(self, symbols, self._prices)
-
+    @override
     async def _prices(self, symbols: Collection[str]) -> dict[str, Decimal]:
         if unknown := [symbol for symbol in symbols if symbol not in self._listings]:
             self._listings |= await self._ask_listings(unknown)
@@ -107,7 +118,7 @@ class KrakenMarket(KrakenConnection):
     async def _listing(self, symbol: str) -> Listing:
         """Names and rules of a pair. Raises Refused where it is not listed, ExchangeError."""
         if symbol not in self._listings:
-            await self.rules([symbol])
+            self._listings |= await self._ask_listings([symbol])
         if symbol not in self._listings:
             raise Refused(f"{symbol} is not listed", 0)
         return self._listings[symbol]

@@ -11,8 +11,9 @@ from aiohttp import ClientSession
 
 from ...decimals import ZERO
 from ...errors import ExchangeError, ExchangeUnavailable, Refused
-from ..base import AccountId, Fill, OrderPage, OrderReport
-from .connection import PATIENCE, UNREADABLE
+from ..base import Fill, OrderPage, OrderReport
+from ..connection import UNREADABLE
+from .connection import PATIENCE
 from .format import read_fill, read_mapping, read_report
 from .history import PAGE, KrakenHistory
 from .names import order_name
@@ -34,7 +35,6 @@ class KrakenOrders(KrakenHistory):
     def __init__(self, session: ClientSession, base_url: str, *keys: str, **options: Any) -> None:
         """As of every connection."""
         super().__init__(session, base_url, *keys, **options)
-        self._account_id: AccountId | None = None
         self._placed: dict[str, str] = {}
         self._sent: dict[str, float] = {}
         self._trades_of: dict[str, tuple[tuple[str, ...], bool]] = {}
