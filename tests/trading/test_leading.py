@@ -469,7 +469,7 @@ async def test_update(answers: Answers, clock: Clock, version: str, update: Any)
     document = body_of(await answers.latest(signed(clock, **{"X-Follower-Version": version, "X-Follower-Signal": "x"})))
     assert document.get("update") == update
     assert answers.heard["one"].version == clean_version(version)
-    assert answers.heard["one"].behind == "x"
+    assert answers.heard["one"].done == "x"
 
 
 async def test_our_own_version_may_be_none(leading: Leading, clock: Clock) -> None:
