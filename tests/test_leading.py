@@ -412,6 +412,46 @@ async def test_followers_are_counted(hass: HomeAssistant, leads: MockConfigEntry
     assert (await async_get_config_entry_diagnostics(hass, leads))["publishers"] is None
 
 
+async def test_how_far_followers_are(
+    hass: HomeAssistant,
+    leads: MockConfigEntry,
+    leader: LeaderSimulator,
+    exchange: ExchangeSimulator,
+    client: Client,
+) -> None:
+    """A follower says where it is only where its owner wants that; the leader counts who is up to date and who is not."""
+    given = await allow(hass, leads)
+    data = entry_data(leader, exchange, live=False) | {
+        "leader_url": local(client, leads),
+        "signal_secret": given["secret"],
+    }
+    second = add_entry(hass, data, title="second")
+    assert await set_up(hass, second)
+
+    async def counted() -> dict[str, int]:
+        await poll(hass, second)
+        await poll(hass, leads)
+        await settle(hass)
+        attributes = state_of(hass, leads, "sensor", "leader_followers").attributes
+        return {name: attributes[name] for name in ("allowed", "told", "up_to_date")}
+
+    assert await counted() == {"allowed": 1, "told": 0, "up_to_date": 0}
+    hass.config_entries.async_update_entry(second, options={"tell_leader": True})
+    await settle(hass)
+    assert await counted() == {"allowed": 1, "told": 1, "up_to_date": 1}
+    leader.publish_v2({"ETH": "0.3"})
+    await poll(hass, leads)
+    await settle(hass)
+    await poll(hass, leads)
+    attributes = state_of(hass, leads, "sensor", "leader_followers").attributes
+    assert (attributes["told"], attributes["up_to_date"]) == (1, 0)
+    await counted()
+    assert await counted() == {"allowed": 1, "told": 1, "up_to_date": 1}
+    hass.config_entries.async_update_entry(second, options={"tell_leader": False})
+    await settle(hass)
+    assert await counted() == {"allowed": 1, "told": 0, "up_to_date": 0}
+
+
 # The page
 
 
