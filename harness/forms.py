@@ -109,7 +109,11 @@ def let_follow(home: Home, entry_id: str, **fields: object) -> str:
     step = home.post("config/config_entries/subentries/flow", {"handler": [entry_id, "publisher"]})
     step = _send(home, step, "subentries/flow", next_step_id="http")
     step = _send(home, step, "subentries/flow", **{"follower": "Alice", **fields})
-    made = {field["name"]: field["description"]["suggested_value"] for field in step["data_schema"] if "description" in field}
+    made = {
+        field["name"]: field["description"]["suggested_value"]
+        for field in step["data_schema"]
+        if "description" in field
+    }
     _send(home, step, "subentries/flow")
     # The form shows the address by which the network knows this machine.
     url, _, proof = str(made["link"]).partition("#")

@@ -186,11 +186,10 @@ async def test_cannot_be_announced(
     await allow(hass, leads, announce=True)
     assert "could not be announced: NotRunningException" in caplog.text
     monkeypatch.undo()
-    await async_process_ha_core_config(hass, {"internal_url": f"http://{'a' * 60}.{'b' * 60}.{'c' * 60}.lan"})
+    hass.config.internal_url = f"http://{'a' * 60}.{'b' * 60}.{'c' * 60}.lan"
     await allow(hass, leads, follower="Bob", announce=True)
     assert "knows no address of its own" in caplog.text
-    await async_process_ha_core_config(hass, {"internal_url": None})
-    hass.config.api = None
+    hass.config.internal_url = hass.config.api = None
     await allow(hass, leads, follower="Carol", announce=True)
     assert await heard(network, name) is None
 

@@ -1,7 +1,7 @@
 """A portfolio that publishes over MQTT and one that follows it there: Home Assistant's own MQTT, on a real socket."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 import json
 from pathlib import Path
 from typing import Any

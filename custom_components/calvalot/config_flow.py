@@ -45,8 +45,8 @@ from .exchanges import EXCHANGES, ExchangeName, exchange_of, exchange_type, exch
 from .form_input import InvalidInput, checked_url
 from .going_live import async_budget_facts, async_summary
 from .kinds.base import Fields
-from .options_flow import CalvalotOptionsFlow
 from .kinds.leader import check_announced
+from .options_flow import CalvalotOptionsFlow
 from .publisher_flow import PublisherSubentryFlow
 from .publishers.announcement import Announced, announced, is_followed, leads
 from .registry import SOURCES, type_of

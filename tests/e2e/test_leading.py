@@ -41,7 +41,9 @@ def leads(stage: Stage) -> Iterator[Leads]:
 def violations(page: Page) -> object:
     """What axe-core finds wrong with the whole page."""
     page.evaluate(AXE.read_text(encoding="utf-8"))
-    return page.evaluate("async () => (await axe.run()).violations.map(({ id, nodes }) => [id, ...nodes.map((node) => node.html)])")
+    return page.evaluate(
+        "async () => (await axe.run()).violations.map(({ id, nodes }) => [id, ...nodes.map((node) => node.html)])"
+    )
 
 
 @pytest.mark.parametrize(("size", "scheme"), [("desktop", "light"), ("phone", "dark")])

@@ -317,10 +317,10 @@ def test_told_over_http_only() -> None:
     source(FeedLeader(Feed("calvalot/one"), None)).tell("signal")
 
 
-def figures(key: SigningKey = KEY, leader: str = LEADER, **changes: Any) -> bytes:
+def figures(signs: SigningKey = KEY, leader: str = LEADER, **changes: Any) -> bytes:
     """A leader's figures as they come over the wire."""
     canonical = json.dumps({"leader": leader}).encode()
-    wire = {"signed": to_text(canonical), "signature": key.sign(canonical), "key": KEY.public, "version": 2}
+    wire = {"signed": to_text(canonical), "signature": signs.sign(canonical), "key": KEY.public, "version": 2}
     return json.dumps({**wire, **changes}).encode()
 
 

@@ -179,9 +179,9 @@ class Answers:
         if not isinstance(follower, Follower):
             return follower
         wire = await self._leading.figures(await statistics(), self.counted, follower.delay)
-        return self.signed(follower, json.dumps(
-            {**wire, "key": self._leading.public_key, "version": follower.version}
-        ).encode())
+        return self.signed(
+            follower, json.dumps({**wire, "key": self._leading.public_key, "version": follower.version}).encode()
+        )
 
     def admitted(self, headers: Mapping[str, str]) -> Follower | Answer:
         """The follower that asks, or how whoever asks is refused."""
