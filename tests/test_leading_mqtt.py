@@ -37,7 +37,8 @@ async def mqtt(hass: HomeAssistant, broker: BrokerSimulator, tmp_path: Path) -> 
     (tmp_path / "configuration.yaml").touch()
     entry = await set_mqtt_up(hass, broker)
     yield entry
-    await hass.config_entries.async_unload(entry.entry_id)
+    for each in hass.config_entries.async_loaded_entries("mqtt"):
+        await hass.config_entries.async_unload(each.entry_id)
 
 
 @pytest.fixture
@@ -211,7 +212,6 @@ async def test_mqtt_comes_later(
     await poll(hass, leads)
     await until(lambda: "SOL" in weights(second))
     await settle(hass)
-    await hass.config_entries.async_unload(later.entry_id)
 
 
 async def test_without_mqtt(hass: HomeAssistant, entry: MockConfigEntry, leader: LeaderSimulator) -> None:

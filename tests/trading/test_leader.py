@@ -179,7 +179,7 @@ async def test_nobody_there(sim: LeaderSimulator, leader: Leader) -> None:
 async def test_errors_without_words(leader: Leader, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
     """The kind of error is named where it says nothing itself."""
 
-    async def follow(_: Leader, _url: object) -> bytes:
+    async def follow(_: Leader, *_args: object, **_kwargs: object) -> bytes:
         raise error
 
     monkeypatch.setattr(Leader, "_follow", follow)
