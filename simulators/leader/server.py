@@ -271,8 +271,8 @@ class LeaderSimulator:
         return fault
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
-        told = (request.headers.get(f"X-Follower-{name}") for name in ("Version", "Signal"))
-        log = Request(time.time(), request.path, *told)
+        version, signal = (request.headers.get(f"X-Follower-{name}") for name in ("Version", "Signal"))
+        log = Request(time.time(), request.path, version, signal)
         self.requests.append(log)
         fault = self._next_fault(request)
         log.fault = fault.kind if fault else None
