@@ -104,6 +104,22 @@ def add_alerts(
     return entry_id, urlsplit(made["address"]).path, json.loads(made["message"])["token"]
 
 
+def let_follow(home: Home, entry_id: str, **fields: object) -> str:
+    """Walk the form that lets somebody follow a portfolio over HTTP; return the link, on loopback."""
+    step = home.post("config/config_entries/subentries/flow", {"handler": [entry_id, "publisher"]})
+    step = _send(home, step, "subentries/flow", next_step_id="http")
+    step = _send(home, step, "subentries/flow", **{"follower": "Alice", **fields})
+    made = {
+        field["name"]: field["description"]["suggested_value"]
+        for field in step["data_schema"]
+        if "description" in field
+    }
+    _send(home, step, "subentries/flow")
+    # The form shows the address by which the network knows this machine.
+    url, _, proof = str(made["link"]).partition("#")
+    return f"{home.url}{urlsplit(url).path}#{proof}"
+
+
 def tune(home: Home, entry_id: str, **options: object) -> Any:
     """Change options of a follower and wait until it runs with them; return the form as it was shown."""
     step = home.post("config/config_entries/options/flow", {"handler": entry_id})

@@ -898,6 +898,7 @@ async def test_options(hass: HomeAssistant, entry: MockConfigEntry) -> None:
         "approval_timeout": 15,
         "assist_trades": True,
         "push": True,
+        "tell_leader": True,
         "entry_jitter": 90,
         "dropped_out": "keep",
         "live_prices": True,

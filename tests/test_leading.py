@@ -4,7 +4,6 @@ from base64 import b64encode
 from collections.abc import AsyncGenerator
 from dataclasses import replace
 import hashlib
-import hmac
 import json
 from pathlib import Path
 import re
@@ -12,12 +11,10 @@ import time
 from typing import Any
 
 from aiohttp import ClientSession
-from aiohttp.test_utils import TestClient
-from homeassistant.config_entries import SOURCE_RECONFIGURE, ConfigEntryState, SubentryFlowResult
+from homeassistant.config_entries import SOURCE_RECONFIGURE, ConfigEntryState
 from homeassistant.core import HomeAssistant
 from homeassistant.data_entry_flow import FlowResultType
 from homeassistant.helpers import issue_registry as ir
-from homeassistant.helpers.aiohttp_client import async_get_clientsession
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
@@ -30,7 +27,6 @@ from custom_components.calvalot.publishers.settings import published_path
 from custom_components.calvalot.trading.errors import LeaderError, LeaderForbidden, LeaderSignalsOff
 from custom_components.calvalot.trading.leading.keys import PublicKey, SigningKey, from_text, leader_id
 from custom_components.calvalot.trading.leading.link import read_link
-from custom_components.calvalot.trading.sources.leader import Leader
 from custom_components.calvalot.trading.sources.leader_format import parse_signal
 from custom_components.calvalot.trading.statistics.marks import PERIODS, SINCE_START, THIS_YEAR
 from harness.portfolio import entry_data
@@ -39,72 +35,35 @@ from simulators.leader import LeaderSimulator
 
 from .conftest import add_entry, set_up
 from .entities import keys, poll, state_of
-
-FIELDS = {"follower": "Alice", "version": "2", "delay": 0}
-type Client = TestClient[Any, Any]
+from .leading import (
+    FIELDS,
+    Client,
+    allow,
+    asking,
+    begin,
+    configure,
+    follow,
+    holding,
+    local,
+    made,
+    settle,
+    signed,
+    signed_now,
+    start,
+    weights,
+)
 
 
 @pytest.fixture
 async def leads(hass: HomeAssistant, entry: MockConfigEntry, leader: LeaderSimulator) -> MockConfigEntry:
-    """A portfolio on paper that holds 40 % BTC and may be followed by nobody yet."""
-    leader.publish_v2({"BTC": "0.4"})
-    assert await set_up(hass, entry)
-    return entry
+    """A portfolio that may be followed by nobody yet."""
+    return await holding(hass, entry, leader)
 
 
 @pytest.fixture
 async def client(leads: MockConfigEntry, hass_client_no_auth: ClientSessionGenerator) -> Client:
     """Somebody on the network, without a login; Home Assistant's own server answers."""
     return await hass_client_no_auth()
-
-
-async def settle(hass: HomeAssistant) -> None:
-    """Let everything happen, also what nobody waits for."""
-    await hass.async_block_till_done(wait_background_tasks=True)
-
-
-async def configure(hass: HomeAssistant, flow: SubentryFlowResult, **fields: Any) -> SubentryFlowResult:
-    """Fill in the form that is shown."""
-    result = await hass.config_entries.subentries.async_configure(flow["flow_id"], fields)
-    await settle(hass)
-    return result
-
-
-async def begin(hass: HomeAssistant, entry: MockConfigEntry, transport: str = "http") -> SubentryFlowResult:
-    """The form of a new publisher."""
-    menu = await hass.config_entries.subentries.async_init((entry.entry_id, "publisher"), context={"source": "user"})
-    assert (menu["type"], menu["menu_options"]) == (FlowResultType.MENU, ["http", "mqtt"])
-    return await configure(hass, menu, next_step_id=transport)
-
-
-async def allow(hass: HomeAssistant, entry: MockConfigEntry, **fields: Any) -> dict[str, str]:
-    """Let somebody follow; what he is given."""
-    flow = await configure(hass, await begin(hass, entry), **{**FIELDS, **fields})
-    assert (flow["type"], flow["step_id"]) == (FlowResultType.FORM, "copy"), flow["errors"]
-    given = made(flow)
-    assert (await configure(hass, flow))["type"] is FlowResultType.CREATE_ENTRY
-    return given
-
-
-def made(flow: SubentryFlowResult) -> dict[str, str]:
-    """What a form shows to be copied."""
-    schema = flow["data_schema"]
-    assert schema
-    return {
-        str(marker): marker.description["suggested_value"]
-        for marker in schema.schema
-        if marker.description and "suggested_value" in marker.description
-    }
-
-
-def local(client: Client, entry: MockConfigEntry) -> str:
-    """Where a portfolio is followed on loopback."""
-    return str(client.make_url(f"/api/calvalot/{leader_id(entry.entry_id)}"))
-
-
-def asking(hass: HomeAssistant, url: str, secret: str) -> Leader:
-    """The ordinary client of a follower."""
-    return Leader(async_get_clientsession(hass), url, secret, "1.2.3")
 
 
 # End to end
@@ -201,12 +160,6 @@ async def test_loop(
         hass, form, weight=10, paused=False, leader_url=local(client, second), signal_secret=back["secret"]
     )
     assert form["errors"] == {"leader_url": "signal_loop"}
-
-
-def weights(entry: MockConfigEntry) -> dict[str, float]:
-    """Shares of what is held but for dust."""
-    positions = entry.runtime_data.data.positions.values()
-    return {each.coin: float(each.weight) for each in positions if each.weight and each.weight > 0.001}
 
 
 # The same protocol as the leader's
@@ -306,6 +259,7 @@ async def test_what_is_given(hass: HomeAssistant, leads: MockConfigEntry) -> Non
         "version": "2",
         "delay": 0,
         "webhook": "",
+        "announce": False,
         "secret": given["secret"],
     }
     other = await allow(hass, leads, follower="Bob", version="1")
@@ -369,29 +323,6 @@ async def test_removed(hass: HomeAssistant, leads: MockConfigEntry) -> None:
 
 
 # The link
-
-
-async def start(hass: HomeAssistant) -> str:
-    """Begin to follow; the flow's id."""
-    flow = await hass.config_entries.flow.async_init(DOMAIN, context={"source": "user"})
-    flow = await hass.config_entries.flow.async_configure(flow["flow_id"], {"next_step_id": "leader"})
-    return flow["flow_id"]
-
-
-async def follow(hass: HomeAssistant, exchange: ExchangeSimulator, link: str) -> MockConfigEntry:
-    """Follow a link, through the whole flow on paper."""
-    flow_id = await start(hass)
-    for answers in (
-        {"leader_url": link},
-        {"trading_mode": "dry_run", "exchange_url": exchange.url},
-        {"initial_budget": 1000},
-    ):
-        step = await hass.config_entries.flow.async_configure(flow_id, answers)
-        assert not step.get("errors"), step
-    await settle(hass)
-    assert step["type"] is FlowResultType.CREATE_ENTRY
-    entry: MockConfigEntry = step["result"]  # type: ignore[assignment]
-    return entry
 
 
 async def test_link_as_a_whole(
@@ -481,6 +412,46 @@ async def test_followers_are_counted(hass: HomeAssistant, leads: MockConfigEntry
     assert (await async_get_config_entry_diagnostics(hass, leads))["publishers"] is None
 
 
+async def test_how_far_followers_are(
+    hass: HomeAssistant,
+    leads: MockConfigEntry,
+    leader: LeaderSimulator,
+    exchange: ExchangeSimulator,
+    client: Client,
+) -> None:
+    """A follower says where it is only where its owner wants that; the leader counts who is up to date and who is not."""
+    given = await allow(hass, leads)
+    data = entry_data(leader, exchange, live=False) | {
+        "leader_url": local(client, leads),
+        "signal_secret": given["secret"],
+    }
+    second = add_entry(hass, data, title="second")
+    assert await set_up(hass, second)
+
+    async def counted() -> dict[str, int]:
+        await poll(hass, second)
+        await poll(hass, leads)
+        await settle(hass)
+        attributes = state_of(hass, leads, "sensor", "leader_followers").attributes
+        return {name: attributes[name] for name in ("allowed", "told", "up_to_date")}
+
+    assert await counted() == {"allowed": 1, "told": 0, "up_to_date": 0}
+    hass.config_entries.async_update_entry(second, options={"tell_leader": True})
+    await settle(hass)
+    assert await counted() == {"allowed": 1, "told": 1, "up_to_date": 1}
+    leader.publish_v2({"ETH": "0.3"})
+    await poll(hass, leads)
+    await settle(hass)
+    await poll(hass, leads)
+    attributes = state_of(hass, leads, "sensor", "leader_followers").attributes
+    assert (attributes["told"], attributes["up_to_date"]) == (1, 0)
+    await counted()
+    assert await counted() == {"allowed": 1, "told": 1, "up_to_date": 1}
+    hass.config_entries.async_update_entry(second, options={"tell_leader": False})
+    await settle(hass)
+    assert await counted() == {"allowed": 1, "told": 0, "up_to_date": 0}
+
+
 # The page
 
 
@@ -564,14 +535,3 @@ async def test_publications_cannot_be_read(hass: HomeAssistant, leads: MockConfi
     await poll(hass, leads)
     await settle(hass)
     assert ir.async_get(hass).async_get_issue(*issue) is None
-
-
-def signed(secret: str, message: bytes) -> str:
-    """A signature, made by hand."""
-    return hmac.new(secret.encode(), message, hashlib.sha256).hexdigest()
-
-
-def signed_now(secret: str) -> dict[str, str]:
-    """Headers of a request, made by hand."""
-    timestamp = str(int(time.time()))
-    return {"X-Signal-Timestamp": timestamp, "X-Signal-Signature": signed(secret, timestamp.encode())}

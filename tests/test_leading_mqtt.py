@@ -1,7 +1,7 @@
 """A portfolio that publishes over MQTT and one that follows it there: Home Assistant's own MQTT, on a real socket."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 import json
 from pathlib import Path
 from typing import Any
@@ -21,9 +21,7 @@ from simulators.leader import LeaderSimulator
 
 from .conftest import set_up
 from .entities import poll
-from .test_leading import begin, configure, made, settle, weights
-
-PATIENCE = 60
+from .leading import begin, configure, follow, holding, made, settle, until, weights
 
 
 @pytest.fixture
@@ -37,6 +35,22 @@ async def broker(socket_enabled: None) -> AsyncGenerator[BrokerSimulator]:
 async def mqtt(hass: HomeAssistant, broker: BrokerSimulator, tmp_path: Path) -> AsyncGenerator[MockConfigEntry]:
     """Home Assistant's MQTT, connected."""
     (tmp_path / "configuration.yaml").touch()
+    entry = await set_mqtt_up(hass, broker)
+    yield entry
+    for each in hass.config_entries.async_loaded_entries("mqtt"):
+        await hass.config_entries.async_unload(each.entry_id)
+
+
+@pytest.fixture
+async def leads(
+    hass: HomeAssistant, mqtt: MockConfigEntry, entry: MockConfigEntry, leader: LeaderSimulator
+) -> MockConfigEntry:
+    """A portfolio that may be followed by nobody yet."""
+    return await holding(hass, entry, leader)
+
+
+async def set_mqtt_up(hass: HomeAssistant, broker: BrokerSimulator) -> MockConfigEntry:
+    """Set Home Assistant's MQTT up, and wait until it is connected."""
     entry = MockConfigEntry(
         domain="mqtt",
         data={"broker": "127.0.0.1", "port": broker.port, "protocol": "3.1.1"},
@@ -47,17 +61,6 @@ async def mqtt(hass: HomeAssistant, broker: BrokerSimulator, tmp_path: Path) -> 
     entry.add_to_hass(hass)
     assert await hass.config_entries.async_setup(entry.entry_id)
     await until(lambda: connected(hass))
-    yield entry
-    await hass.config_entries.async_unload(entry.entry_id)
-
-
-@pytest.fixture
-async def leads(
-    hass: HomeAssistant, mqtt: MockConfigEntry, entry: MockConfigEntry, leader: LeaderSimulator
-) -> MockConfigEntry:
-    """A portfolio on paper that holds 40 % BTC and may be followed by nobody yet."""
-    leader.publish_v2({"BTC": "0.4"})
-    assert await set_up(hass, entry)
     return entry
 
 
@@ -68,13 +71,6 @@ def connected(hass: HomeAssistant) -> bool:
     return mqtt.is_connected(hass)
 
 
-async def until(holds: Callable[[], bool]) -> None:
-    """Wait until something is so."""
-    async with asyncio.timeout(PATIENCE):
-        while not holds():  # noqa: ASYNC110
-            await asyncio.sleep(0.02)
-
-
 async def publish_on(hass: HomeAssistant, entry: MockConfigEntry, **fields: Any) -> str:
     """Have a portfolio publish over MQTT; the link of it."""
     flow = await configure(hass, await begin(hass, entry, "mqtt"), **{"topic": "calvalot/one", "delay": 0, **fields})
@@ -82,23 +78,6 @@ async def publish_on(hass: HomeAssistant, entry: MockConfigEntry, **fields: Any)
     link = made(flow)["link"]
     assert (await configure(hass, flow))["type"] is FlowResultType.CREATE_ENTRY
     return link
-
-
-async def follow(hass: HomeAssistant, exchange: ExchangeSimulator, link: str) -> MockConfigEntry:
-    """Follow a link, through the whole flow on paper."""
-    step = await hass.config_entries.flow.async_init(DOMAIN, context={"source": "user"})
-    for answers in (
-        {"next_step_id": "leader"},
-        {"leader_url": link},
-        {"trading_mode": "dry_run", "exchange_url": exchange.url},
-        {"initial_budget": 1000},
-    ):
-        step = await hass.config_entries.flow.async_configure(step["flow_id"], answers)
-        assert not step.get("errors"), step
-    await settle(hass)
-    assert step["type"] is FlowResultType.CREATE_ENTRY
-    entry: MockConfigEntry = step["result"]  # type: ignore[assignment]
-    return entry
 
 
 async def test_followed(
@@ -182,6 +161,57 @@ async def test_form(hass: HomeAssistant, leads: MockConfigEntry) -> None:
     flow = await configure(hass, flow)
     assert flow["type"] is FlowResultType.ABORT
     assert leads.subentries[key].data == {"transport": "mqtt", "topic": "other", "delay": 5}
+
+
+async def test_topic_twice(hass: HomeAssistant, leads: MockConfigEntry, live_entry: MockConfigEntry) -> None:
+    """One topic holds one portfolio: whoever publishes under it already, in whichever portfolio, keeps it."""
+    await publish_on(hass, leads)
+    assert await set_up(hass, live_entry)
+    for entry in (leads, live_entry):
+        flow = await configure(hass, await begin(hass, entry, "mqtt"), topic="/calvalot/one", delay=0)
+        assert flow["errors"] == {"topic": "topic_taken"}
+    (key,) = leads.subentries
+    context = {"source": SOURCE_RECONFIGURE, "subentry_id": key}
+    flow = await hass.config_entries.subentries.async_init((leads.entry_id, "publisher"), context=context)
+    flow = await configure(hass, flow, topic="calvalot/one", delay=5)
+    assert flow["step_id"] == "copy"
+
+
+async def test_mqtt_comes_later(
+    hass: HomeAssistant,
+    leads: MockConfigEntry,
+    leader: LeaderSimulator,
+    exchange: ExchangeSimulator,
+    broker: BrokerSimulator,
+    mqtt: MockConfigEntry,
+) -> None:
+    """Portfolios that were set up without MQTT publish and hear as soon as it is there, without a reload."""
+    link = await publish_on(hass, leads)
+    second = await follow(hass, exchange, link)
+    await until(lambda: bool(weights(second)))
+    for entry in (leads, second):
+        await hass.config_entries.async_unload(entry.entry_id)
+    await hass.config_entries.async_remove(mqtt.entry_id)
+    broker.forget()
+    for entry in (leads, second):
+        assert await set_up(hass, entry)
+    await settle(hass)
+    assert second.runtime_data.data.leader_connected is False
+    coordinators = leads.runtime_data, second.runtime_data
+    later = await set_mqtt_up(hass, broker)
+    await until(lambda: {"calvalot/one/snapshot"} <= broker.retained.keys() & set(broker.subscriptions))
+    leader.publish_v2({"ETH": "0.3"})
+    await poll(hass, leads)
+    await until(lambda: "ETH" in weights(second))
+    await settle(hass)
+    assert coordinators == (leads.runtime_data, second.runtime_data)
+    # Set up anew it is heard as before, once.
+    await hass.config_entries.async_reload(later.entry_id)
+    await until(lambda: connected(hass))
+    leader.publish_v2({"SOL": "0.2"})
+    await poll(hass, leads)
+    await until(lambda: "SOL" in weights(second))
+    await settle(hass)
 
 
 async def test_without_mqtt(hass: HomeAssistant, entry: MockConfigEntry, leader: LeaderSimulator) -> None:

@@ -29,6 +29,7 @@ from custom_components.calvalot.config_flow import CalvalotConfigFlow
 from custom_components.calvalot.const import DOMAIN, SECRETS
 from custom_components.calvalot.coordinator import CalvalotCoordinator
 from custom_components.calvalot.entity import CalvalotEntity
+from custom_components.calvalot.publishers.announcement import TYPE
 from custom_components.calvalot.services import ACTIONS
 from custom_components.calvalot.trading.statistics.marks import PERIODS
 
@@ -246,11 +247,13 @@ def test_diagnostics() -> None:
     assert "as_dict" not in code
 
 
-def test_nothing_is_discovered() -> None:
-    """No discovery is announced, which is why its rules are exempt."""
+def test_what_is_discovered() -> None:
+    """Leaders are found over zeroconf as they announce themselves, and their addresses are not taken up by themselves."""
     announced = MANIFEST.keys() & {"bluetooth", "dhcp", "homekit", "mqtt", "ssdp", "usb", "zeroconf"}
-    assert {rule for rule in RULES if rule.startswith("discovery") and RULES[rule]["status"] == "exempt"}
-    assert announced == set()
+    assert announced == {"zeroconf"}
+    assert MANIFEST["zeroconf"] == [TYPE]
+    exempt = {rule for rule in RULES if rule.startswith("discovery") and RULES[rule]["status"] == "exempt"}
+    assert exempt == {"discovery-update-info"}
 
 
 def test_exceptions_are_translated() -> None:

@@ -447,7 +447,7 @@ def test_flow_texts_are_used(flow: str, part: str) -> None:
         if isinstance(node, ast.Constant) and isinstance(node.value, str)
     }
     # Set by Home Assistant's own helpers and by the name of a step's method.
-    words |= {"reauth_successful", "reconfigure_successful", "already_configured", "init"}
+    words |= {"reauth_successful", "reconfigure_successful", "already_configured", "already_in_progress", "init"}
     words |= set(re.findall(r"def async_step_(\w+)", (ROOT / "config_flow.py").read_text("utf-8")))
     words |= {f"{start}{kind}" for start in ("", "reconfigure_") for kind in SOURCES}
     tree = load("translations/en.json").get(flow, {}).get(part, {})

@@ -10,6 +10,7 @@ from homeassistant.config_entries import ConfigEntry, ConfigFlow, ConfigFlowResu
 from homeassistant.const import CONF_WEBHOOK_ID
 from homeassistant.core import callback
 from homeassistant.data_entry_flow import AbortFlow
+from homeassistant.helpers.service_info.zeroconf import ZeroconfServiceInfo
 import voluptuous as vol
 
 from . import forms
@@ -22,10 +23,12 @@ from .const import (
     CONF_EXCHANGE,
     CONF_EXCHANGE_URL,
     CONF_INITIAL_BUDGET,
+    CONF_LEADER_URL,
     CONF_QUOTE_ASSET,
     CONF_REFUSED_BY,
     CONF_REFUSED_SOURCE,
     CONF_SCOPE,
+    CONF_SIGNAL_SECRET,
     CONF_SOURCE,
     CONF_TRADING_MODE,
     DEFAULT_COINS,
@@ -42,8 +45,10 @@ from .exchanges import EXCHANGES, ExchangeName, exchange_of, exchange_type, exch
 from .form_input import InvalidInput, checked_url
 from .going_live import async_budget_facts, async_summary
 from .kinds.base import Fields
+from .kinds.leader import check_announced
 from .options_flow import CalvalotOptionsFlow
 from .publisher_flow import PublisherSubentryFlow
+from .publishers.announcement import Announced, announced, is_followed, leads
 from .registry import SOURCES, type_of
 from .settings import coin_codes, scope_of
 from .subentry_flow import SourceSubentryFlow
@@ -88,6 +93,7 @@ class CalvalotConfigFlow(ConfigFlow, domain=DOMAIN):
         self._refused_source: str | None = None
         # What was put into the budget's form before the source's had to be mended.
         self._budget: dict[str, Any] | None = None
+        self._announced = Announced(name="", leader="", url="")
 
     @staticmethod
     @callback
@@ -109,6 +115,43 @@ class CalvalotConfigFlow(ConfigFlow, domain=DOMAIN):
     async def async_step_user(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
         """Let the owner choose what decides."""
         return self.async_show_menu(step_id="user", menu_options=list(SOURCES))
+
+    @override
+    async def async_step_zeroconf(self, discovery_info: ZeroconfServiceInfo) -> ConfigFlowResult:
+        """Offer a leader that announces itself in this network: not one of our own, nor one that is followed already."""
+        if (found := announced(discovery_info)) is None:
+            return self.async_abort(reason="no_leader")
+        self._announced = found
+        self._abort_if_known(found)
+        await self.async_set_unique_id(f"leader {found.leader}")
+        self._abort_if_unique_id_configured()
+        self.context["title_placeholders"] = {"name": found.name}
+        return await self.async_step_zeroconf_confirm()
+
+    async def async_step_zeroconf_confirm(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
+        """Ask for the secret of a leader that announces itself, and see that the two of them share it."""
+        problem, found = None, self._announced
+        if user_input is not None:
+            self._abort_if_known(found)
+            try:
+                fields = await check_announced(self.hass, found, user_input[CONF_SIGNAL_SECRET])
+            except InvalidInput as err:
+                # There is no field for the address.
+                errors = {"base" if key == CONF_LEADER_URL else key: error for key, error in err.errors.items()}
+                problem = InvalidInput(errors, **err.placeholders)
+            else:
+                self._data |= fields.data
+                return await self._after_source()
+        facts = {"name": found.name, "address": found.url, "id": found.leader}
+        return self._form("zeroconf_confirm", forms.announced(), {}, problem, facts)
+
+    def _abort_if_known(self, found: Announced) -> None:
+        """Leave out what leads here itself, and what is followed here. Raises AbortFlow."""
+        entries = self._async_current_entries(include_ignore=False)
+        if leads(entries, found.leader):
+            raise AbortFlow("own_leader")
+        if is_followed(entries, found.leader):
+            raise AbortFlow("already_followed")
 
     async def async_step_reconfigure(self, _user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
         """Let the owner choose what to change."""

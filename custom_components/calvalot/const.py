@@ -72,6 +72,7 @@ CONF_MAX_SOURCE_AGE: Final = "max_source_age"
 CONF_TOKEN: Final = "token"  # noqa: S105
 CONF_ALERT_WEBHOOK_ID: Final = "alert_webhook_id"
 CONF_PUSH: Final = "push"
+CONF_TELL_LEADER: Final = "tell_leader"
 CONF_LIVE_PRICES: Final = "live_prices"
 CONF_CANDLE_FRAMES: Final = "candle_frames"
 CONF_CANDLE_DAYS_LONG: Final = "candle_days_long"

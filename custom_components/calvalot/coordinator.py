@@ -180,7 +180,7 @@ class CalvalotCoordinator(DataUpdateCoordinator[Snapshot]):
         self.scheduler.stop()
         self.feeds.async_end()
         if self.publishers:
-            self.publishers.async_end()
+            await self.publishers.async_end()
         self.live.async_end()
         self.strategies.async_end()
         if self.hints:

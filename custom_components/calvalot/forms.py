@@ -154,7 +154,7 @@ SECTIONS: Mapping[str, tuple[str, ...]] = {
         const.CONF_CANDLE_DAYS_LONG,
         const.CONF_CANDLE_DAYS_SHORT,
     ),
-    "connection": (const.CONF_POLL_INTERVAL, const.CONF_PUSH, const.CONF_PUSH_URL),
+    "connection": (const.CONF_POLL_INTERVAL, const.CONF_PUSH, const.CONF_PUSH_URL, const.CONF_TELL_LEADER),
 }
 
 # Every option that the form of the options stores.
@@ -220,6 +220,11 @@ def copied(made: Iterable[str]) -> vol.Schema:
     return vol.Schema({vol.Optional(key): _ADDRESS for key in made})
 
 
+def announced() -> vol.Schema:
+    """Form of the secret of a leader that was found."""
+    return vol.Schema({vol.Required(const.CONF_SIGNAL_SECRET): PASSWORD_FIELD})
+
+
 def reauth(*, leader: bool, exchange: bool) -> vol.Schema:
     """Form of the secrets that may be wrong; what is left empty stays."""
     keys = [const.CONF_SIGNAL_SECRET] * leader + [const.CONF_API_KEY, const.CONF_API_SECRET] * exchange
@@ -256,6 +261,7 @@ def options(
             _FRAMES,
         ),
         const.CONF_PUSH: (vol.Required(const.CONF_PUSH, default=False), BooleanSelector()),
+        const.CONF_TELL_LEADER: (vol.Required(const.CONF_TELL_LEADER, default=False), BooleanSelector()),
         const.CONF_PUSH_URL: (vol.Optional(const.CONF_PUSH_URL), _ADDRESS),
     }
     return vol.Schema(

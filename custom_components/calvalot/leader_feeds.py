@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from homeassistant.core import CALLBACK_TYPE, HomeAssistant, callback
 
 from .const import DOMAIN
-from .publishers.mqtt import SNAPSHOT, async_has_mqtt
+from .publishers.mqtt import SNAPSHOT, async_is_ready, async_on_mqtt
 from .trading.sources.feed import Feed
 from .trading.sources.leader import LeaderSource
 
@@ -24,6 +24,7 @@ class LeaderFeeds:
         self._entry = entry
         self._stops: dict[int, list[CALLBACK_TYPE]] = {}
         self._feeds: dict[int, Feed] = {}
+        self._mqtt: CALLBACK_TYPE | None = None
 
     async def async_sync(self) -> None:
         """Hear the leaders that the portfolio follows now."""
@@ -33,17 +34,31 @@ class LeaderFeeds:
             self._end(gone)
         for key in feeds.keys() - self._feeds.keys():
             self._feeds[key] = feeds[key]
-            await self._subscribe(key, feeds[key])
+        if self._feeds and self._mqtt is None:
+            # It may be set up after the portfolio.
+            self._mqtt = async_on_mqtt(self._hass, self._async_mqtt_is_there)
+        await self._async_subscribe()
 
     @callback
     def async_end(self) -> None:
         """Hear nobody any more."""
         for key in list(self._feeds):
             self._end(key)
+        if self._mqtt:
+            self._mqtt()
+            self._mqtt = None
+
+    @callback
+    def _async_mqtt_is_there(self) -> None:
+        self._entry.async_create_background_task(self._hass, self._async_subscribe(), f"{DOMAIN} leader over MQTT")
+
+    async def _async_subscribe(self) -> None:
+        """Subscribe to what is not subscribed to yet, as soon as there is MQTT."""
+        if async_is_ready(self._hass):
+            for key in self._feeds.keys() - self._stops.keys():
+                await self._subscribe(key, self._feeds[key])
 
     async def _subscribe(self, key: int, feed: Feed) -> None:
-        if not async_has_mqtt(self._hass):
-            return
         from homeassistant.components import mqtt  # noqa: PLC0415
 
         @callback
@@ -55,8 +70,6 @@ class LeaderFeeds:
         def connected(now: bool) -> None:
             feed.connected = now
 
-        if not await mqtt.async_wait_for_mqtt_client(self._hass):
-            return
         feed.connected = mqtt.is_connected(self._hass)
         self._stops[key] = [
             mqtt.async_subscribe_connection_status(self._hass, connected),

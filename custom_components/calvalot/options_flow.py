@@ -17,6 +17,7 @@ from .const import (
     CONF_QUOTE_ASSET,
     CONF_RANK_KEY,
     CONF_SURVIVAL_FLOOR,
+    CONF_TELL_LEADER,
     CONF_WEIGHT,
     DEFAULT_COINS,
     DEFAULT_QUOTE_ASSET,
@@ -24,7 +25,8 @@ from .const import (
 from .coordinator import CalvalotCoordinator
 from .exchanges import exchange_of
 from .form_input import InvalidInput
-from .registry import type_of
+from .kinds.leader import LeaderType
+from .registry import kinds_of, type_of
 from .settings import coin_codes, further_sources, quiet_hours, weights_of
 from .texts import figure
 from .trading.decimals import HUNDRED, ZERO
@@ -45,6 +47,8 @@ class CalvalotOptionsFlow(OptionsFlow):
         hidden |= set() if blended else set(forms.SECTIONS[forms.BLEND])
         if exchange_of(self.hass, entry.data).stream_url is None:
             hidden |= {CONF_LIVE_PRICES}
+        if not any(isinstance(kind, LeaderType) for kind in kinds_of(entry).values()):
+            hidden |= {CONF_TELL_LEADER}
         url = webhook_url(self.hass, entry)
         weights = weights_of(entry)
         shown: Mapping[str, Any] = {CONF_COINS: list(known), CONF_WEIGHT: float(weights[source.kind])} | entry.options

@@ -19,10 +19,12 @@ from homeassistant.helpers.selector import (
 import voluptuous as vol
 
 from . import forms
+from .const import DOMAIN
 from .form_input import InvalidInput, checked_url
 from .publishers.mqtt import async_has_mqtt
 from .publishers.publishers import LEADERS
 from .publishers.settings import (
+    CONF_ANNOUNCE,
     CONF_DELAY,
     CONF_FOLLOWER,
     CONF_RENEW,
@@ -33,6 +35,7 @@ from .publishers.settings import (
     CONF_WEBHOOK,
     Transport,
     published_path,
+    publishers_of,
 )
 from .selectors import URL_FIELD
 from .trading.leading.keys import fingerprint, leader_id
@@ -124,6 +127,7 @@ class PublisherSubentryFlow(ConfigSubentryFlow):
                 vol.Required(CONF_VERSION, default=VERSIONS[0]): VERSION_FIELD,
                 DELAY.marker: DELAY.selector(""),
                 vol.Optional(CONF_WEBHOOK): URL_FIELD,
+                vol.Required(CONF_ANNOUNCE, default=False): BooleanSelector(),
                 **({vol.Required(CONF_RENEW, default=False): BooleanSelector()} if stored else {}),
             }
         )
@@ -138,6 +142,7 @@ class PublisherSubentryFlow(ConfigSubentryFlow):
         if user_input is not None:
             try:
                 self._data = _mqtt(user_input)
+                self._check_topic(self._data[CONF_TOPIC])
                 key = await self._public_key()
                 self._made = {CONF_LINK: Link(leader=leader, key=key, topic=self._data[CONF_TOPIC]).text}
                 self._fingerprint = fingerprint(key)
@@ -151,6 +156,14 @@ class PublisherSubentryFlow(ConfigSubentryFlow):
         return self.async_show_form(
             step_id=step_id, data_schema=self.add_suggested_values_to_schema(schema, shown), errors=errors
         )
+
+    def _check_topic(self, topic: str) -> None:
+        """See that nobody else here publishes under a topic. Raises InvalidInput."""
+        own = self._get_reconfigure_subentry().subentry_id if self.source == SOURCE_RECONFIGURE else None
+        for entry in self.hass.config_entries.async_entries(DOMAIN):
+            for publisher in publishers_of(entry):
+                if publisher.subentry_id != own and publisher.data.get(CONF_TOPIC) == topic:
+                    raise InvalidInput({CONF_TOPIC: "topic_taken"})
 
     async def _make_http(self) -> None:
         """What the follower is to be given. Who gets moves gets no key: the chain says allocations. Raises PublicationError."""
@@ -203,6 +216,7 @@ def _http(stored: Mapping[str, Any], user_input: Mapping[str, Any]) -> dict[str,
         CONF_VERSION: user_input[CONF_VERSION],
         CONF_DELAY: _delay(user_input),
         CONF_WEBHOOK: webhook and checked_url(webhook, CONF_WEBHOOK, accept_plain_http=True),
+        CONF_ANNOUNCE: user_input.get(CONF_ANNOUNCE, False),
         CONF_SECRET: secret or secrets.token_urlsafe(32),
     }
 

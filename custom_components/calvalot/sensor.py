@@ -336,6 +336,9 @@ class FollowersSensor(CalvalotEntity, SensorEntity):
     @property
     @override
     def extra_state_attributes(self) -> dict[str, int] | None:
-        """Return how many may ask."""
+        """Return how many may ask, and of those who say how far they have come how many are up to date."""
         answers = self.coordinator.publishers and self.coordinator.publishers.answers
-        return {"allowed": len(answers.followers)} if answers else None
+        if not answers:
+            return None
+        counted = answers.counted
+        return {name: counted[name] for name in ("allowed", "told", "up_to_date")}

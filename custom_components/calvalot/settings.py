@@ -112,6 +112,7 @@ _OPTIONS: dict[str, Callable[[Any], Any]] = {
     const.CONF_MAX_RANK: _count,
     const.CONF_RANK_IDS: rank_ids,
     const.CONF_DROPPED_OUT: DroppedOut,
+    const.CONF_TELL_LEADER: bool,
 }
 
 

@@ -51,6 +51,7 @@ class Request:
     time: float
     path: str
     follower_version: str | None
+    follower_signal: str | None = None
     fault: str | None = None
     status: int | None = None
 
@@ -270,7 +271,8 @@ class LeaderSimulator:
         return fault
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
-        log = Request(time.time(), request.path, request.headers.get("X-Follower-Version"))
+        version, signal = (request.headers.get(f"X-Follower-{name}") for name in ("Version", "Signal"))
+        log = Request(time.time(), request.path, version, signal)
         self.requests.append(log)
         fault = self._next_fault(request)
         log.fault = fault.kind if fault else None

@@ -10,6 +10,7 @@ import traceback
 from unittest.mock import MagicMock
 
 from aiohttp import ClientError, ClientSession, web
+from aiohttp.test_utils import TestServer
 from hypothesis import given, strategies as st
 import pytest
 from yarl import URL
@@ -178,7 +179,7 @@ async def test_nobody_there(sim: LeaderSimulator, leader: Leader) -> None:
 async def test_errors_without_words(leader: Leader, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
     """The kind of error is named where it says nothing itself."""
 
-    async def follow(_: Leader, _url: object) -> bytes:
+    async def follow(_: Leader, *_args: object, **_kwargs: object) -> bytes:
         raise error
 
     monkeypatch.setattr(Leader, "_follow", follow)
@@ -404,3 +405,40 @@ def test_public_hosts(host: str) -> None:
 def test_no_host_is_not_private() -> None:
     """Nor is what has no host."""
     assert not is_private("/api")
+
+
+@pytest.mark.parametrize(
+    ("told", "header"),
+    [("2026-11-28-1", "2026-11-28-1"), (None, None), ("", None), ("é", None), ("a\nb", None), ("x" * 201, None)],
+)
+async def test_told(sim: LeaderSimulator, leader: Leader, told: str | None, header: str | None) -> None:
+    """A leader is told which signal was done with where a follower wants that and a header can hold it; else nothing."""
+    leader.tell("before")
+    leader.tell(told)
+    await leader.fetch()
+    assert sim.requests[-1].follower_signal == header
+
+
+async def test_figures(session: ClientSession, socket_enabled: None) -> None:
+    """Figures count only when they are signed with the secret."""
+    body = b"{}"
+    signature = hmac.new(SECRET.encode(), body, hashlib.sha256).hexdigest()
+    answers = [
+        web.Response(body=body, headers={"X-Signal-Signature": signature}),
+        web.Response(body=body),
+        web.Response(body=body, headers={"X-Signal-Signature": "0" * 64}),
+        web.Response(status=204),
+    ]
+
+    async def answer(request: web.Request) -> web.Response:
+        assert request.path == "/api/figures"
+        return answers.pop(0)
+
+    app = web.Application()
+    app.router.add_get("/{path:.*}", answer)
+    async with TestServer(app) as server:
+        asked = Leader(session, str(server.make_url("")).rstrip("/"), SECRET, "1.2.3")
+        assert await asked.figures() == body
+        for reason in ("is not signed", "signature of the leader's answer is wrong", "has no figures"):
+            with pytest.raises(LeaderInvalidResponse, match=reason):
+                await asked.figures()

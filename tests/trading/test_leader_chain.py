@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 
 from custom_components.calvalot.trading.errors import LeaderInvalidResponse, LeaderUnreachable
-from custom_components.calvalot.trading.leading.keys import SigningKey, leader_id
+from custom_components.calvalot.trading.leading.keys import SigningKey, leader_id, to_text
 from custom_components.calvalot.trading.leading.publication import STANDS_FOR, Draft, Publication, issue
 from custom_components.calvalot.trading.signal import InvalidSignal, Signal
 from custom_components.calvalot.trading.sources.base import Moment
 from custom_components.calvalot.trading.sources.feed import Feed
 from custom_components.calvalot.trading.sources.feed_leader import FeedLeader
 from custom_components.calvalot.trading.sources.leader import AsksLeader, LeaderSource
-from custom_components.calvalot.trading.sources.leader_chain import ChainCheck, Mark, go_on
+from custom_components.calvalot.trading.sources.leader_chain import ChainCheck, Mark, go_on, key_of
 from custom_components.calvalot.trading.sources.leader_format import MAX_BODY
 
 LEADER = leader_id("entry")
@@ -65,6 +65,7 @@ class Told:
         self.links = links
         self.at_a_time = 3
         self.told: list[bool] = []
+        self.done: str | None = None
 
     async def fetch(self) -> bytes | None:
         """What it wants."""
@@ -77,6 +78,10 @@ class Told:
     def judge(self, _body: bytes, *, sound: bool) -> None:
         """Remember."""
         self.told.append(sound)
+
+    def tell(self, signal_id: str | None) -> None:
+        """Remember."""
+        self.done = signal_id
 
 
 def source(leader: AsksLeader) -> LeaderSource:
@@ -302,3 +307,43 @@ async def test_feed_that_has_grown_old() -> None:
     feed.judge(b"of another way", sound=False)
     there.body = body(chain(1)[0])
     assert shares(await say(followed)) == {"BTC": "0.01"}
+
+
+def test_told_over_http_only() -> None:
+    """How far a follower has come is told where the leader is asked, and nobody over a broker."""
+    asked = Told()
+    source(FeedLeader(Feed("calvalot/one"), asked)).tell("signal")
+    assert asked.done == "signal"
+    source(FeedLeader(Feed("calvalot/one"), None)).tell("signal")
+
+
+def figures(signs: SigningKey = KEY, leader: str = LEADER, **changes: Any) -> bytes:
+    """A leader's figures as they come over the wire."""
+    canonical = json.dumps({"leader": leader}).encode()
+    wire = {"signed": to_text(canonical), "signature": signs.sign(canonical), "key": KEY.public, "version": 2}
+    return json.dumps({**wire, **changes}).encode()
+
+
+def test_key_in_the_figures() -> None:
+    """The key comes with figures that it has signed; who gets moves needs none."""
+    assert key_of(figures(), LEADER) == KEY.public
+    assert key_of(figures(version=1), LEADER) is None
+
+
+@pytest.mark.parametrize(
+    ("body_", "reason"),
+    [
+        (b"[]", "not a JSON object"),
+        (figures(signed=1), "not signed"),
+        (figures(signature=None), "not signed"),
+        (figures(key=[]), "not signed"),
+        (figures(key="short"), "not signed"),
+        (figures(signed="é"), "not signed"),
+        (figures(SigningKey()), "signature"),
+        (figures(leader="0" * 32), "another leader's"),
+    ],
+)
+def test_figures_that_prove_nothing(body_: bytes, reason: str) -> None:
+    """Figures without a key, with another one's signature, or of another leader."""
+    with pytest.raises(InvalidSignal, match=reason):
+        key_of(body_, LEADER)

@@ -351,6 +351,29 @@ async def test_answers(answers: Answers, clock: Clock) -> None:
     assert answers.following == 0
 
 
+async def test_counted(answers: Answers, leading: Leading, clock: Clock) -> None:
+    """Who says how far he is counts as long as he asks; who sees everything later by what he was shown."""
+    assert leading.last
+    latest = leading.last.signal_id
+    assert answers.counted == {"allowed": 2, "following": 0, "told": 0, "up_to_date": 0}
+    await answers.latest(signed(clock, **{"X-Follower-Signal": "before"}))
+    await answers.latest(signed(clock, TWO.secret))
+    assert answers.counted == {"allowed": 2, "following": 2, "told": 1, "up_to_date": 0}
+    await answers.latest(signed(clock, TWO.secret, **{"X-Follower-Signal": latest}))
+    assert answers.counted == {"allowed": 2, "following": 2, "told": 2, "up_to_date": 1}
+    # Who stops saying so is counted no more.
+    await answers.latest(signed(clock))
+    assert answers.counted == {"allowed": 2, "following": 2, "told": 1, "up_to_date": 1}
+    clock.advance(601)
+    assert answers.counted == {"allowed": 2, "following": 0, "told": 0, "up_to_date": 0}
+    answers.allow([replace(ONE, delay=timedelta(minutes=5))])
+    await answers.latest(signed(clock, **{"X-Follower-Signal": latest}))
+    assert answers.counted["up_to_date"] == 1
+    answers.allow([replace(ONE, delay=timedelta(hours=5))])
+    await answers.latest(signed(clock, **{"X-Follower-Signal": "another"}))
+    assert answers.counted["up_to_date"] == 0
+
+
 WRONG: dict[str, dict[str, str]] = {
     "nothing": {"X-Signal-Timestamp": "", "X-Signal-Signature": ""},
     "no_signature": {"X-Signal-Signature": ""},
@@ -469,7 +492,7 @@ async def test_update(answers: Answers, clock: Clock, version: str, update: Any)
     document = body_of(await answers.latest(signed(clock, **{"X-Follower-Version": version, "X-Follower-Signal": "x"})))
     assert document.get("update") == update
     assert answers.heard["one"].version == clean_version(version)
-    assert answers.heard["one"].behind == "x"
+    assert answers.heard["one"].done == "x"
 
 
 async def test_our_own_version_may_be_none(leading: Leading, clock: Clock) -> None:

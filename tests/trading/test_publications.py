@@ -15,7 +15,7 @@ import pytest
 
 from custom_components.calvalot.trading.exchanges.base import Side
 from custom_components.calvalot.trading.leading.keys import PublicKey, SigningKey, fingerprint, leader_id
-from custom_components.calvalot.trading.leading.link import Link, address, is_link, read_link
+from custom_components.calvalot.trading.leading.link import Link, address, is_link, leader_of_address, read_link
 from custom_components.calvalot.trading.leading.publication import (
     MAX_BYTES,
     NOTHING_BEFORE,
@@ -341,6 +341,9 @@ def test_link() -> None:
     assert is_link(mqtt.text)
     assert not is_link(url)
     assert not is_link(f"{url}#top")
+    assert leader_of_address(f"{url}/") == LEADER
+    for other in ("", LEADER, "https://leader.example.com", url[:-1], f"{url}/x", f"https://a.example/{LEADER}"):
+        assert leader_of_address(other) is None
 
 
 @pytest.mark.parametrize(

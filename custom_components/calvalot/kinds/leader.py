@@ -1,6 +1,7 @@
 """A leader that is followed."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Generator, Mapping
+from contextlib import contextmanager
 from typing import Any, override
 
 from homeassistant.core import HomeAssistant
@@ -17,6 +18,7 @@ from ..const import (
     CONF_SIGNAL_SECRET,
 )
 from ..form_input import InvalidInput, checked_url
+from ..publishers.announcement import Announced
 from ..publishers.mqtt import async_has_mqtt
 from ..selectors import PASSWORD_FIELD, URL_FIELD
 from ..settings import InvalidSettings, leader_of, version
@@ -26,7 +28,7 @@ from ..trading.signal import InvalidSignal, Signal, SignalLoop, SourceKind
 from ..trading.sources.feed import Feed
 from ..trading.sources.feed_leader import FeedLeader
 from ..trading.sources.leader import AsksLeader, LeaderSource
-from ..trading.sources.leader_chain import ChainCheck, go_on
+from ..trading.sources.leader_chain import ChainCheck, go_on, key_of
 from ..trading.sources.leader_format import parse_signal
 from .base import Fields, SourceType
 
@@ -134,14 +136,34 @@ def _of_link(text: str) -> tuple[str, dict[str, str]]:
     return link.url, {CONF_SIGNAL_SECRET: link.secret, **(keyed if link.key else {}), **topic}
 
 
+async def check_announced(hass: HomeAssistant, found: Announced, secret: str) -> Fields:
+    """Ask a leader that announces itself for its key and its signal, and prove that it holds the secret. Raises InvalidInput."""
+    data = {CONF_LEADER_URL: found.url, CONF_SIGNAL_SECRET: secret.strip()}
+    if not data[CONF_SIGNAL_SECRET]:
+        raise InvalidInput({CONF_SIGNAL_SECRET: "secret_missing"})
+    with _problems():
+        key = key_of(await leader_of(hass, data, await version(hass)).figures(), found.leader)
+    if key:
+        data |= {CONF_LEADER_ID: found.leader, CONF_LEADER_KEY: key}
+    await check_leader(hass, data, "")
+    return Fields(data=data)
+
+
 async def check_leader(hass: HomeAssistant, data: Mapping[str, Any], own_id: str) -> None:
     """Ask the leader for its signal, signed. Raises InvalidInput."""
     leader = leader_of(hass, data, await version(hass))
-    try:
+    with _problems():
         if (body := await leader.fetch()) is not None:
             if check := chain_of(data):
                 go_on(None, [check.link(body)], dt_util.utcnow(), whole=False)
             parse_signal(body, (), own_id)
+
+
+@contextmanager
+def _problems() -> Generator[None]:
+    """What is wrong with a leader, at the field that it belongs to. Raises InvalidInput."""
+    try:
+        yield
     except SignalLoop as err:
         raise InvalidInput({CONF_LEADER_URL: "signal_loop"}) from err
     except LeaderForbidden as err:

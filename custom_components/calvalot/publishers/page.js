@@ -146,10 +146,20 @@ const percent = (value) =>
   value === null || value === undefined
     ? "–"
     : (Number(value) / 100).toLocaleString(language, { style: "percent", minimumFractionDigits: 2 });
+const MONTHS = [...Array(12).keys()];
+const month = (index) => new Date(Date.UTC(2000, index)).toLocaleDateString(language, { month: "short", timeZone: "UTC" });
 const day = (text) => (text ? new Date(text).toLocaleDateString(language, { timeZone: "UTC" }) : "–");
 
-function table(parent, rows) {
-  const body = add(add(add(parent, "div", undefined, "wide"), "table"), "tbody");
+function table(parent, rows, names) {
+  const wide = add(parent, "div", undefined, "wide");
+  const whole = add(wide, "table");
+  if (names) {
+    // Wider than a phone: it has to be scrolled without a mouse, too.
+    wide.tabIndex = 0;
+    const row = add(add(whole, "thead"), "tr");
+    for (const name of names) add(row, "th", name).scope = "col";
+  }
+  const body = add(whole, "tbody");
   for (const [name, ...cells] of rows) {
     const row = add(body, "tr");
     add(row, "th", name).scope = "row";
@@ -202,6 +212,7 @@ function show(figures, found, signed) {
     table(
       page,
       own.months.map((year) => [String(year.year), ...Object.values(year.months).map(percent), percent(year.total)]),
+      [words.year, ...MONTHS.map(month), words.total],
     );
   }
   add(page, "h2", words.followers);

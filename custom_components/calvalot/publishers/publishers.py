@@ -23,9 +23,10 @@ from ..trading.leading.store import PublicationError, PublicationStore
 from ..trading.ledger.storage import LedgerError
 from ..trading.responses import Json
 from ..trading.signal import SourceKind
-from .mqtt import async_on_connection, async_publish
+from .announcement import Announcement
+from .mqtt import async_on_connection, async_on_mqtt, async_publish
 from .push import Pusher
-from .settings import followers_of, published_path, publishers_of, topics_of
+from .settings import followers_of, is_announced, published_path, publishers_of, topics_of
 
 if TYPE_CHECKING:
     from ..coordinator import CalvalotConfigEntry
@@ -45,8 +46,10 @@ class Publishers:
         self._timers: set[CALLBACK_TYPE] = set()
         self._stop: CALLBACK_TYPE | None = None
         self._broker: CALLBACK_TYPE | None = None
+        self._mqtt: CALLBACK_TYPE | None = None
         self._taking = asyncio.Lock()
         self.id = leader_id(entry.entry_id)
+        self._announcement = Announcement(hass, self.id)
         self.leading: Leading | None = None
         self.answers: Answers | None = None
         self.problem: Exception | None = None
@@ -54,7 +57,7 @@ class Publishers:
     async def async_sync(self) -> None:
         """Publish with what the entry stores now, and to nobody else."""
         if not publishers_of(self._entry):
-            self.async_end()
+            await self.async_end()
             return
         if self.leading is None or self.answers is None:
             coordinator = self._entry.runtime_data
@@ -64,29 +67,31 @@ class Publishers:
             self._hass.data.setdefault(LEADERS, {})[self.id] = self
             self._stop = coordinator.async_add_listener(self._async_cycle_over)
         self.answers.allow(followers_of(self._entry))
+        self._entry.async_create_background_task(self._hass, self._announce(), f"{DOMAIN} announcement")
         await self.async_take()
-        if self._broker is None and topics_of(self._entry):
-            self._broker = async_on_connection(self._hass, self._publish_again)
-        self._publish_again()
+        if self._mqtt is None:
+            self._mqtt = async_on_mqtt(self._hass, self._async_meet_broker)
+        self._async_meet_broker()
         last, now = self.leading.last if self.leading else None, dt_util.utcnow()
         for topic, delay in topics_of(self._entry):
             # What was waited with before a start is still to come.
             if last and (left := last.issued + delay - now) > timedelta():
                 self._after(left, partial(self._hold, topic, delay))
 
-    @callback
-    def async_end(self) -> None:
-        """Publish nothing any more."""
+    async def async_end(self) -> None:
+        """Publish nothing any more; returns when the network has been told that nobody leads here."""
         if self._stop:
             self._stop()
             self._stop = None
-        if self._broker:
-            self._broker()
-            self._broker = None
+        for stop in (self._broker, self._mqtt):
+            if stop:
+                stop()
+        self._broker = self._mqtt = None
         while self._timers:
             self._timers.pop()()
         self._hass.data.get(LEADERS, {}).pop(self.id, None)
         self.leading = self.answers = None
+        await self._announcement.async_set(wanted=False)
 
     async def async_take(self) -> None:
         """Publish what is new; what cannot be written down is not told."""
@@ -118,6 +123,9 @@ class Publishers:
         """The statistics of the portfolio. Raises CommandError."""
         return await self._entry.runtime_data.engine.queries.statistics()
 
+    async def _announce(self) -> None:
+        await self._announcement.async_set(wanted=self.leading is not None and is_announced(self._entry))
+
     @callback
     def _async_cycle_over(self) -> None:
         self._entry.async_create_background_task(self._hass, self.async_take(), f"{DOMAIN} publication")
@@ -134,6 +142,13 @@ class Publishers:
         is_new = published.decided >= published.issued - timedelta(seconds=1)
         for topic, delay in topics_of(self._entry):
             self._after(delay, partial(async_publish, self._hass, topic, published, is_new=is_new))
+
+    @callback
+    def _async_meet_broker(self) -> None:
+        """Publish what holds, now and each time the broker comes back: MQTT may be set up after the portfolio."""
+        if self._broker is None and topics_of(self._entry):
+            self._broker = async_on_connection(self._hass, self._publish_again)
+        self._publish_again()
 
     @callback
     def _publish_again(self) -> None:

@@ -19,6 +19,7 @@ CONF_DELAY: Final = "delay"
 CONF_WEBHOOK: Final = "webhook"
 CONF_RENEW: Final = "renew"
 CONF_TOPIC: Final = "topic"
+CONF_ANNOUNCE: Final = "announce"
 
 
 class Transport(StrEnum):
@@ -46,6 +47,11 @@ def followers_of(entry: ConfigEntry[Any]) -> list[Follower]:
         for subentry in publishers_of(entry)
         if subentry.data[CONF_TRANSPORT] == Transport.HTTP
     ]
+
+
+def is_announced(entry: ConfigEntry[Any]) -> bool:
+    """Whether a follower over HTTP may find the portfolio in its own network."""
+    return any(subentry.data.get(CONF_ANNOUNCE, False) for subentry in publishers_of(entry))
 
 
 def topics_of(entry: ConfigEntry[Any]) -> list[tuple[str, timedelta]]:

@@ -70,6 +70,8 @@ class Settings:
     Coins that rank beyond `max_rank` by market capitalisation are not bought; `rank_ids` are what coins are called by the service
     that ranks them, as far as their owner has said.
 
+    With `tell_leader` each leader is told over HTTP which of its signals was done with last.
+
     `entry_id` names it for good: its orders carry a tag made from it. All parts of a portfolio share one object, and what may be
     tuned changes in it between two cycles.
     """
@@ -105,6 +107,7 @@ class Settings:
     max_rank: int | None = None
     rank_ids: Mapping[str, int] = field(default_factory=dict[str, int])
     dropped_out: DroppedOut = DroppedOut.KEEP
+    tell_leader: bool = False
 
     def tune(self, settings: Settings) -> None:
         """Take over what may be tuned."""

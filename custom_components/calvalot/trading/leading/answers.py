@@ -43,11 +43,14 @@ class Follower:
 
 @dataclass(slots=True)
 class Heard:
-    """What is known of a follower: when he asked last, with which version, and what he said on purpose of where he is."""
+    """What is known of a follower: when he asked last, with which version, and what he said on purpose: the signal that
+    he had done with when he asked. `shown` is the one that he was answered with.
+    """
 
     at: datetime | None = None
     version: str = ""
-    behind: str = ""
+    done: str = ""
+    shown: str = ""
     requests: deque[float] = field(default_factory=deque[float])
 
 
@@ -90,8 +93,31 @@ class Answers:
     @property
     def following(self) -> int:
         """How many follow."""
+        return len(self._following)
+
+    @property
+    def counted(self) -> Mapping[str, int]:
+        """How many may follow and do; how many of those say where they are, and how many of these have done with the latest signal.
+
+        Who sees everything later is up to date with what he was shown last.
+        """
+        told = {key: heard for key, heard in self._following.items() if heard.done}
+        last = self._leading.last
+        up_to_date = 0
+        for key, heard in told.items():
+            latest = heard.shown if last is None or self._followers[key].delay else last.signal_id
+            up_to_date += heard.done == latest
+        return {
+            "allowed": len(self._followers),
+            "following": self.following,
+            "told": len(told),
+            "up_to_date": up_to_date,
+        }
+
+    @property
+    def _following(self) -> Mapping[str, Heard]:
         now = self._clock()
-        return sum(heard.at is not None and now - heard.at <= FOLLOWS for heard in self._heard.values())
+        return {key: heard for key, heard in self._heard.items() if heard.at is not None and now - heard.at <= FOLLOWS}
 
     def allow(self, followers: Sequence[Follower]) -> None:
         """From now on answer these and nobody else."""
@@ -123,9 +149,10 @@ class Answers:
             return follower
         heard = self._heard[follower.key]
         heard.version = clean_version(headers.get("X-Follower-Version", ""))
-        heard.behind = headers.get("X-Follower-Signal", "")[:200]
+        heard.done = headers.get("X-Follower-Signal", "")[:200]
         if (publication := await self._leading.issued(follower.delay)) is None:
             return Answer(204, headers=self._headers)
+        heard.shown = publication.signal_id
         return self.signed(follower, self._body(publication, follower.version, heard.version))
 
     async def chain(self, headers: Mapping[str, str], after: int) -> Answer:
@@ -151,16 +178,10 @@ class Answers:
         follower = self.admitted(headers)
         if not isinstance(follower, Follower):
             return follower
-        behind = [each.behind for each in self._heard.values() if each.behind]
-        last = self._leading.last
-        followers = {
-            "allowed": len(self._followers),
-            "following": self.following,
-            "told": len(behind),
-            "up_to_date": sum(last is not None and each == last.signal_id for each in behind),
-        }
-        wire = await self._leading.figures(await statistics(), followers, follower.delay)
-        return self.signed(follower, json.dumps({**wire, "key": self._leading.public_key}).encode())
+        wire = await self._leading.figures(await statistics(), self.counted, follower.delay)
+        return self.signed(
+            follower, json.dumps({**wire, "key": self._leading.public_key, "version": follower.version}).encode()
+        )
 
     def admitted(self, headers: Mapping[str, str]) -> Follower | Answer:
         """The follower that asks, or how whoever asks is refused."""

@@ -40,6 +40,12 @@ def address(base: str, leader: str) -> str:
     return f"{base}/{PATH}/{leader}"
 
 
+def leader_of_address(url: str) -> str | None:
+    """What a leader is called by the address at which he is followed; None where that is another leader's."""
+    where, _, leader = url.rstrip("/").rpartition("/")
+    return leader if where.endswith(f"/{PATH}") and _is_id(leader) else None
+
+
 def is_link(text: str) -> bool:
     """Whether a text is meant as a link rather than as the address of a leader."""
     shown = text.partition("#")[2]
@@ -58,7 +64,7 @@ def read_link(text: str) -> Link:
         key=parts.get("key", ""),
         topic=parts.get("topic", ""),
     )
-    if len(leader) != _ID_LENGTH or not set(leader) <= set("0123456789abcdef"):
+    if not _is_id(leader):
         raise ValueError("the link names no leader")
     if link.key:
         PublicKey(link.key)
@@ -67,3 +73,7 @@ def read_link(text: str) -> Link:
     if not (link.url and link.secret) and not (link.topic and link.key):
         raise ValueError("the link holds neither a secret nor a key with a topic")
     return link
+
+
+def _is_id(text: str) -> bool:
+    return len(text) == _ID_LENGTH and set(text) <= set("0123456789abcdef")

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from ..exchanges.base import Side
 from ..signal import InvalidSignal, Signal, SourceKind
@@ -63,4 +63,13 @@ class Source(Protocol):
 
     def next_due(self, moment: Moment) -> datetime | None:
         """When the source wants a cycle before its time (UTC); None where any will do."""
+        ...
+
+
+@runtime_checkable
+class Listens(Protocol):
+    """A source that is to know how far a portfolio has come with its signals."""
+
+    def tell(self, signal_id: str | None) -> None:
+        """Say from now on which of its signals the portfolio has done with last; None: say nothing."""
         ...

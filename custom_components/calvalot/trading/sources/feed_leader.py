@@ -26,6 +26,11 @@ class FeedLeader:
         """What was missed, where the leader can be asked for it. Raises LeaderError."""
         return await self._address.chain(after) if self._address else None
 
+    def tell(self, signal_id: str | None) -> None:
+        """Say which signal was done with last, where the leader is asked: nobody is told over a broker."""
+        if self._address:
+            self._address.tell(signal_id)
+
     def judge(self, body: bytes, *, sound: bool) -> None:
         """Take note whether a message was what the leader has signed."""
         self.feed.judge(body, sound=sound)

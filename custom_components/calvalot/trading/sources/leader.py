@@ -9,6 +9,7 @@ from email.utils import parsedate_to_datetime
 import hashlib
 import hmac
 import time
+from types import MappingProxyType
 from typing import Protocol
 
 from aiohttp import ClientConnectionError, ClientError, ClientResponse, ClientSession
@@ -24,8 +25,11 @@ from .leader_format import MAX_BODY, parse_signal
 
 PATH = "api/signal/latest"
 CHAIN_PATH = "api/signal/chain"
+FIGURES_PATH = "api/figures"
 TIMEOUT = 10.0
 MAX_REDIRECTS = 3
+# Characters of a signal's name that are told.
+MAX_TOLD = 200
 # Pieces of the chain that are asked for at most.
 MAX_PIECES = 100
 
@@ -45,6 +49,10 @@ class AsksLeader(Protocol):
         """Take note whether a body was what the leader has signed."""
         ...
 
+    def tell(self, signal_id: str | None) -> None:
+        """Say from now on which signal was done with last, wherever the leader is asked; None: say nothing."""
+        ...
+
     @property
     def feed(self) -> Feed | None:
         """What a broker holds of the leader; None where he is asked only."""
@@ -61,41 +69,56 @@ class Leader:
         self._session = session
         self._url = URL(f"{url}/{PATH}")
         self._chain_url = URL(f"{url}/{CHAIN_PATH}")
+        self._figures_url = URL(f"{url}/{FIGURES_PATH}")
         self._secret = secret.encode()
         self._version = version
+        self._told: str | None = None
 
     async def fetch(self) -> bytes | None:
         """Raw body of the latest signal, at most 256 KiB; None while the leader has none (204).
 
         Raises LeaderUnreachable, LeaderForbidden, LeaderSignalsOff or LeaderInvalidResponse.
         """
-        return await self._ask(self._url)
+        told = {"X-Follower-Signal": self._told} if self._told else {}
+        return await self._ask(self._url, told)
 
     async def chain(self, after: int) -> bytes | None:
         """A piece of the leader's chain after a number; None where there is none. Raises as `fetch`."""
         return await self._ask(self._chain_url.with_query(after=after))
+
+    async def figures(self) -> bytes:
+        """The leader's figures, and the key of his chain: refused unless signed with the secret. Raises as `fetch`."""
+        if (body := await self._ask(self._figures_url, signed=True)) is None:
+            raise LeaderInvalidResponse("the leader has no figures")
+        return body
+
+    def tell(self, signal_id: str | None) -> None:
+        """Say which signal was done with last, where a header can hold its name."""
+        fits = signal_id and len(signal_id) <= MAX_TOLD and signal_id.isascii() and signal_id.isprintable()
+        self._told = signal_id if fits else None
 
     feed: Feed | None = None
 
     def judge(self, body: bytes, *, sound: bool) -> None:
         """Nothing: it is asked anew each time."""
 
-    async def _ask(self, url: URL) -> bytes | None:
+    async def _ask(
+        self, url: URL, further: Mapping[str, str] = MappingProxyType({}), *, signed: bool = False
+    ) -> bytes | None:
         try:
             async with timeout(TIMEOUT):
-                return await self._follow(url)
+                return await self._follow(url, {**self._headers(), **further}, signed=signed)
         except TimeoutError:
             raise LeaderUnreachable("the leader did not answer in time") from None
         except (ClientError, OSError, UnicodeError) as error:
             # The cause is left out of the chain: some of aiohttp's errors show the signed request.
             raise LeaderUnreachable(f"no answer from the leader: {_cause(error)}") from None
 
-    async def _follow(self, url: URL) -> bytes | None:
-        headers = self._headers()
+    async def _follow(self, url: URL, headers: Mapping[str, str], *, signed: bool) -> bytes | None:
         for _ in range(MAX_REDIRECTS + 1):
             async with self._session.get(url, headers=headers, allow_redirects=False, auto_decompress=False) as answer:
                 if answer.status not in {301, 302, 303, 307, 308}:
-                    return await self._read(answer)
+                    return await self._read(answer, signed=signed)
                 url = redirect(url, answer.headers.get("Location", ""))
         raise LeaderInvalidResponse("the leader redirects too often")
 
@@ -113,10 +136,10 @@ class Leader:
     def _sign(self, message: bytes | bytearray) -> str:
         return hmac.new(self._secret, message, hashlib.sha256).hexdigest()
 
-    async def _read(self, answer: ClientResponse) -> bytes | None:
+    async def _read(self, answer: ClientResponse, *, signed: bool) -> bytes | None:
         match answer.status:
             case 200:
-                return await self._body(answer)
+                return await self._body(answer, signed=signed)
             case 204:
                 return None
             case 403:
@@ -126,7 +149,7 @@ class Leader:
             case status:
                 raise LeaderUnreachable(f"the leader answered with status {status}")
 
-    async def _body(self, answer: ClientResponse) -> bytes:
+    async def _body(self, answer: ClientResponse, *, signed: bool) -> bytes:
         if answer.headers.get("Content-Encoding", "identity").lower() != "identity":
             raise LeaderInvalidResponse("the leader's answer is compressed")
         body = bytearray()
@@ -135,6 +158,8 @@ class Leader:
             if len(body) > MAX_BODY:
                 raise LeaderInvalidResponse(f"the leader's answer is larger than {MAX_BODY // 1024} KiB")
         signature = answer.headers.get("X-Signal-Signature")
+        if signature is None and signed:
+            raise LeaderInvalidResponse("the leader's answer is not signed")
         if signature is not None and not hmac.compare_digest(
             signature.strip().lower().encode(errors="replace"), self._sign(body).encode()
         ):
@@ -204,6 +229,10 @@ class LeaderSource:
                 raise LeaderInvalidResponse(self._said.reason)
         else:
             self._latest = self._said
+
+    def tell(self, signal_id: str | None) -> None:
+        """Say from now on which of its signals was done with last; None: say nothing."""
+        self._leader.tell(signal_id)
 
     @property
     def feed(self) -> Feed | None:

@@ -64,6 +64,23 @@ class ChainCheck:
         return verified(canonical, signature, self._key, self._leader)
 
 
+def key_of(body: bytes, leader: str) -> str | None:
+    """The public key in a leader's figures, which they are signed with; None for one that publishes moves. Raises InvalidSignal."""
+    wire = load(decode(body, MAX_BODY))
+    signed, signature, key, version = (wire.get(name) for name in ("signed", "signature", "key", "version"))
+    if not (isinstance(signed, str) and isinstance(signature, str) and isinstance(key, str)):
+        raise InvalidSignal("the figures are not signed")
+    try:
+        canonical, public = from_text(signed), PublicKey(key)
+    except ValueError:
+        raise InvalidSignal("the figures are not signed") from None
+    if not public.verifies(canonical, signature):
+        raise InvalidSignal("the signature of the figures is wrong")
+    if load(canonical.decode(errors="replace")).get("leader") != leader:
+        raise InvalidSignal("the figures are another leader's")
+    return key if version == 2 else None
+
+
 def go_on(mark: Mark | None, links: Sequence[Publication], now: datetime, *, whole: bool) -> Mark:
     """How far the chain is known with links that are to go on after a mark, the last of which is to stand now.
 

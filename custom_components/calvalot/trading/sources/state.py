@@ -11,8 +11,8 @@ from ..events import EventQueue
 from ..ledger.ledger import Ledger
 from ..ledger.records import Result, SignalRecord
 from ..settings import Settings
-from ..signal import InvalidSignal, Signal, SignalKey, UnknownCoin
-from .base import Moment, Source
+from ..signal import InvalidSignal, Kind, Signal, SignalKey, UnknownCoin
+from .base import Listens, Moment, Source
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -52,6 +52,7 @@ class SourceState:
         self._failed = 0
         self._last_new = clock()
         self._silent = False
+        self._done: str | None = None
         self._moment = Moment(now=clock(), prices={})
         self.incoming: Signal | InvalidSignal | None = None
         self.latest: Signal | None = None
@@ -111,6 +112,8 @@ class SourceState:
         """Ask the source; a failure is its own and leaves everything else as it is."""
         self.incoming = None
         self._answered = False
+        if isinstance(self.source, Listens):
+            self.source.tell(self._done if self._settings.tell_leader else None)
         try:
             await self.source.fetch(coins)
         except SourceError as err:
@@ -184,10 +187,13 @@ class SourceState:
         """Take note that a signal of its own was written down. Raises LedgerError."""
 
     async def watch_silence(self) -> None:
-        """Report once that no new signal came for too long, counted from the start or the last new one. Raises LedgerError."""
+        """Report once that no new signal came for too long, counted from the start or the last new one, and note how far it was
+        followed. Raises LedgerError."""
         if not self.source.remote:
             return
         newest = await self._newest()
+        if newest and newest.kind is Kind.SIGNAL and newest.result not in UNFINISHED:
+            self._done = newest.signal_id
         if newest and newest.seen_at > self._last_new:
             self._last_new = newest.seen_at
             self._silent = False
