@@ -6,6 +6,7 @@ from datetime import date
 from decimal import Decimal
 from pathlib import Path
 import sqlite3
+from threading import get_ident
 from unittest.mock import patch
 
 import pytest
@@ -99,6 +100,33 @@ def test_closed(ledger: Ledger) -> None:
     ledger.checkpoint()
     ledger.reopen()
     assert ledger.fact("told") == "here"
+
+
+async def test_asked_by_the_loop(ledger: Ledger) -> None:
+    """What is remembered is said at once, until it may have changed; everything else by a worker."""
+    assert await ledger.ask(get_ident) != get_ident()
+    assert await ledger.ask(ledger.fact, "paused") is None
+
+    async def at_once(ledger: Ledger) -> str | None:
+        with patch("asyncio.to_thread", side_effect=AssertionError("a worker was asked")):
+            return await ledger.ask(ledger.fact, "paused")
+
+    assert await at_once(ledger) is None
+    other = ledger.in_book(7)
+    with pytest.raises(AssertionError, match="a worker was asked"):
+        await at_once(other)
+    await ledger.ask(ledger.remember, "paused", "1")
+    with pytest.raises(AssertionError, match="a worker was asked"):
+        await at_once(ledger)
+    assert await ledger.ask(ledger.fact, "paused") == "1"
+    change(ledger.path, "UPDATE facts SET value = '2'")
+    assert await ledger.ask(ledger.fact, "paused") == "2"
+    ledger.remember("paused", "3")
+    assert await ledger.ask(ledger.fact, "paused") == "3"
+    assert await at_once(ledger) == "3"
+    ledger.path.rename(ledger.path.with_suffix(".away"))
+    with pytest.raises(LedgerError, match="moved, deleted"):
+        await at_once(ledger)
 
 
 def test_folder_cannot_be_made(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """The ledger: the only place where money is written down. SQLite, every commit on disk before the next step.
 
-All methods are synchronous and belong in a worker thread. Amounts in a method's arguments are in the quote asset unless they
+Its methods are synchronous and belong in a worker thread; the event loop asks them by `ask`. Amounts in a method's arguments are in the quote asset unless they
 say EUR. Whatever the storage does wrong comes out as LedgerError, and nothing of the failed step is kept.
 """
 
