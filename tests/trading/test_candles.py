@@ -34,10 +34,13 @@ def series(frame: TimeFrame, symbol: str = SYMBOL) -> Series:
 
 
 def moved(sim: ExchangeSimulator, minutes: int) -> list[tuple[int, float]]:
-    """Have the market walk for some minutes, in steps; returns when (Unix seconds) it cost what."""
+    """Have the market walk for some minutes, in steps; returns when (Unix seconds) it cost what.
+
+    No step is near the end of a candle, whatever time passes between its price and a look at the clock.
+    """
     prices = []
     for _ in range(minutes * 60 // STEP):
-        sim.advance(STEP)
+        sim.advance(STEP - (sim.server_time / 1000 - STEP / 4) % STEP)
         sim.walk()
         prices.append((sim.server_time // 1000, float(sim.price(SYMBOL))))
     return prices
