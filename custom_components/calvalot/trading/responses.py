@@ -14,6 +14,7 @@ from .ledger.records import Book, CashFlow, OrderRecord, OrderState, SignalRecor
 from .performance import Close, fall, period_return
 from .plan_table import Table
 from .profit import Profit
+from .signal import PROTECTION
 from .sizing import LeftOut, PlannedOrder
 from .snapshot import Snapshot, SourceFigures
 from .wants import Moves, Orders, Wants
@@ -61,6 +62,7 @@ def trade(record: Trade, mode: Mode) -> Json:
         "slippage": text(record.slippage, 8),
         "fees": [{"asset": asset, "amount": text(amount)} for asset, amount in record.fees],
         "simulated": mode is Mode.DRY_RUN,
+        **({"reasoning": record.reason} if record.signal_id == PROTECTION and record.reason else {}),
     }
 
 
