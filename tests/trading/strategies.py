@@ -37,7 +37,7 @@ class House:
         self.candles: dict[str, dict[int, Candle]] = {}
         self.fault: SourceError | None = None
 
-    def strategy(self, text: str | None = None, coins: Sequence[str] = ("BTC",)) -> StrategySource:
+    def strategy(self, text: str | None = None, coins: Sequence[str] = ("BTC",)) -> HouseSource:
         """A strategy that reads these candles."""
         settings = StrategySettings(text=text or rules(), coins=tuple(coins), frame=self.frame)
         return HouseSource(self, settings)
@@ -73,10 +73,10 @@ class HouseSource(StrategySource):
 
     def __init__(self, house: House, settings: StrategySettings) -> None:
         super().__init__(settings, house.read, house.rig.clock.now)
-        self._house = house
+        self.house = house
 
     @override
     async def fetch(self, coins: Collection[str]) -> None:
-        if self._house.fault:
-            raise self._house.fault
+        if self.house.fault:
+            raise self.house.fault
         await super().fetch(coins)

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from custom_components.calvalot.trading.errors import CommandError
 from custom_components.calvalot.trading.exchanges.base import Mode, OrderType, Side
 from custom_components.calvalot.trading.exchanges.paper import PaperExchange
 from custom_components.calvalot.trading.protection import HeldBy
@@ -401,9 +402,10 @@ async def test_sold_by_its_rule(rig: Rig, house: House) -> None:
 
 
 FAR: list[tuple[dict[str, Any], dict[OrderType, Decimal]]] = [
-    ({"take_profit": 900}, {OrderType.STOP_LOSS: STOP}),
-    ({"stop_loss": 99}, {OrderType.LIMIT: PROFIT}),
-    ({"stop_loss": 99, "take_profit": 900}, {}),
+    ({"take_profit": 60}, {OrderType.STOP_LOSS: STOP}),
+    ({"stop_loss": 90}, {OrderType.LIMIT: PROFIT}),
+    ({"stop_loss": 100}, {OrderType.LIMIT: PROFIT}),
+    ({"stop_loss": 90, "take_profit": 60}, {}),
 ]
 
 
@@ -412,9 +414,11 @@ async def test_too_far_for_the_exchange(
     rig: Rig, house: House, levels: dict[str, Any], rests: dict[OrderType, Decimal]
 ) -> None:
     """A level that the exchange would refuse is watched; the other one rests."""
+    rig.exchange.symbol("BTCUSDC").multiplier_up = Decimal("1.5")
     owner = await rig.start(sources=house.one(rules(**levels)))
     await owner.cycle()
     await rig.cycle(owner, after=5)
+    assert held(owner)
     assert protecting(owner) == rests
     assert not [order for order in owner.ledger.orders(PROTECTING) if order.state.settled]
 
@@ -457,3 +461,24 @@ async def test_an_owner_who_releases_it(rig: Rig, house: House) -> None:
     house.fault = None
     await rig.cycle(owner, after=5)
     assert owner.snapshot.held_back == ()
+
+
+async def test_another_quote_asset(rig: Rig, house: House) -> None:
+    """What rests for strategies is in nobody's way: it is ended once the change is confirmed, and placed anew where that fails."""
+    owner = await rig.start(sources=house.one())
+    await owner.cycle()
+    shown = await owner.quote.change("USDT", confirm=False)
+    assert protecting(owner) == BOTH
+    with pytest.raises(CommandError, match="plan_unknown"):
+        await owner.quote.change("USDT", confirm=True, plan_id="none")
+    assert protecting(owner) == BOTH
+    rig.exchange.fault("status", method="GET", path="/exchangeInfo", count=None)
+    with pytest.raises(CommandError):
+        await owner.quote.change("USDT", confirm=True, plan_id=shown["plan_id"])
+    assert protecting(owner) == {}
+    rig.exchange.clear_faults()
+    await rig.cycle(owner, after=5)
+    assert protecting(owner) == BOTH
+    await protect(owner, "BTC", None, Decimal(80000))
+    with pytest.raises(CommandError, match="orders_rest"):
+        await owner.quote.change("USDT", confirm=False)
