@@ -341,7 +341,7 @@ def _levels(key: str, source: StrategySource, snapshot: Snapshot) -> Json:
         coin: {
             "stop": levels.stop,
             "profit": levels.profit,
-            "held_by": snapshot.protected_by.get(coin, HeldBy.CYCLE) if coin in resting else HeldBy.CYCLE,
+            "held_by": (snapshot.protected_by.get(coin, HeldBy.CYCLE) if coin in resting else HeldBy.CYCLE).value,
         }
         for coin, levels in source.levels.items()
     }
