@@ -1,6 +1,7 @@
 """Stops and profits of strategies on the exchange: placed, moved, filled there, and known to the strategy, whatever comes between."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from decimal import Decimal
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from custom_components.calvalot.trading.errors import CommandError
 from custom_components.calvalot.trading.exchanges.base import Mode, OrderType, Side
 from custom_components.calvalot.trading.exchanges.paper import PaperExchange
+from custom_components.calvalot.trading.market.candles import TimeFrame
 from custom_components.calvalot.trading.protection import HeldBy
 from custom_components.calvalot.trading.protections import KEY as PROTECTING
 from custom_components.calvalot.trading.sources.allocation import AllocationSource
@@ -482,3 +484,95 @@ async def test_another_quote_asset(rig: Rig, house: House) -> None:
     await protect(owner, "BTC", None, Decimal(80000))
     with pytest.raises(CommandError, match="orders_rest"):
         await owner.quote.change("USDT", confirm=False)
+
+
+async def test_refused_by_the_exchange(rig: Rig, house: House) -> None:
+    """It is watched; a level that moves is tried again after a minute, then after twice as long each time."""
+    rig.exchange.symbol("BTCUSDC").max_algo_orders = 0
+    house.frame = TimeFrame.M1
+    owner = await rig.start(sources=house.one(rules(stop_loss=None, take_profit=None, trailing_stop=5)))
+    await owner.cycle()
+    asked = []
+    for number in range(8):
+        assert protecting(owner) == {}
+        assert owner.snapshot.protected_by["BTC"] is HeldBy.CYCLE
+        asked.append(len(owner.ledger.orders(PROTECTING)))
+        rig.exchange.set_price("BTCUSDC", PRICE + 100 * number)
+        await house.close(owner, PRICE + 100 * number)
+    assert asked[0] == 1
+    assert 2 <= asked[-1] <= 4
+    rig.exchange.symbol("BTCUSDC").max_algo_orders = 5
+    for number in range(8, 20):
+        rig.exchange.set_price("BTCUSDC", PRICE + 100 * number)
+        await house.close(owner, PRICE + 100 * number)
+    assert protecting(owner)
+
+
+WRITES = ("remember", "remember_all", "add_orders", "update_orders", "book_orders", "write_signal")
+
+
+class Fuse:
+    """Counts what is written to a ledger; with a number the process is no more after so many of them."""
+
+    def __init__(self, owner: OpenEngine, last: int = -1) -> None:
+        self.count = 0
+        self._last = last
+        for name in WRITES:
+            setattr(owner.ledger, name, self._watched(getattr(owner.ledger, name)))
+
+    def _watched(self, call: Any) -> Any:
+        def watched(*arguments: Any) -> Any:
+            if self.count == self._last:
+                raise Gone
+            result = call(*arguments)
+            self.count += 1
+            if self.count == self._last:
+                raise Gone
+            return result
+
+        return watched
+
+
+class Gone(Exception):
+    """The process is no more."""
+
+
+@pytest.mark.parametrize("step", ["placed", "moved", "sold"])
+async def test_a_crash_after_everything_that_is_written(rig: Rig, house: House, step: str) -> None:
+    """After the next start it is as if there had been none: what should rest does, once, and the strategy knows what was sold."""
+    text = rules(stop_loss=None, take_profit=10, trailing_stop=5)
+    rig.exchange.set_balance("USDC", 20000)
+    points, number = 1, -1
+    while number < points:
+        rig.exchange.set_price("BTCUSDC", PRICE)
+        name, after = f"crash{number}", 5
+        owner = await rig.start(entry_id=name, budget="300", sources=house.one(text))
+        if step != "placed":
+            await owner.cycle()
+            assert protecting(owner) == BOTH
+        if step == "moved":
+            rig.exchange.set_price("BTCUSDC", Decimal(95000))
+            house.add(95000)
+        if step == "sold":
+            await dip(rig, STOP)
+        fuse = Fuse(owner, number)
+        with suppress(Gone):
+            await rig.cycle(owner, after=after)
+        points = fuse.count if number < 0 else points
+        owner = await rig.restart(owner, sources=house.one(text), budget="300")
+        for _ in range(3):
+            await rig.cycle(owner, after=after)
+        assert owner.ledger.in_flight() == ()
+        assert owner.snapshot.held_back == ()
+        if step == "sold":
+            assert (held(owner), wanted(owner), protecting(owner)) == (0, 0, {})
+        else:
+            assert held(owner)
+            assert protecting(owner) == (BOTH if step == "placed" else {**BOTH, OrderType.STOP_LOSS: Decimal(90250)})
+        assert len(owner.ledger.resting()) == len(protecting(owner))
+        await owner.commands.exit(confirm=True)
+        assert not [order for order in rig.exchange.open_orders() if order in rig.orders(name)]
+        rig.crash(owner)
+        house.candles.clear()
+        number += 1
+    assert points > 3

@@ -72,7 +72,7 @@ class HeldBack:
     async def told(self, coin: str, key: str) -> None:
         """Release a coin that was sold, once each of the strategies knows it. Raises LedgerError."""
         held = await self._read()
-        left = [each for each in held[coin]["untold"] if each != key]
+        left = [each for each in (await self.untold())[coin].sources if each != key]
         if left:
             held[coin]["untold"] = left
         else:

@@ -83,6 +83,10 @@ class Protections:
         held = (await asyncio.to_thread(self._ledger.book)).portfolio.quantity(coin)
         return _is_worth(held, coin, market)
 
+    async def is_refused(self, coin: str) -> bool:
+        """Whether the exchange has refused what was to protect a coin last, so that it is not asked again yet. Raises LedgerError."""
+        return await asyncio.to_thread(self._is_refused, coin)
+
     async def drop(self, coin: str, prices: Mapping[str, Decimal]) -> tuple[OrderRecord, ...]:
         """Have the orders ended that protect a coin, and want nothing of it any more; one that has sold it meanwhile has acted.
 
@@ -169,7 +173,9 @@ class Protections:
             return (*done, *(await self._restore(coin, market, prices) if settled else ()))
         if placed:
             return ()
-        if protection.is_reached(market.prices[coin]) and await asyncio.to_thread(self._is_refused, coin, protection):
+        if protection.is_reached(market.prices[coin]) and await asyncio.to_thread(
+            self._is_refused, coin, protection.since
+        ):
             return ()
         orders = await asyncio.to_thread(self._orders, coin, protection, market, last)
         orders = [replace(order, reason=_reason(protection, order)) for order in orders]
@@ -186,15 +192,15 @@ class Protections:
         await self.want(coin, protection)
         return protection
 
-    def _is_refused(self, coin: str, protection: Protection) -> bool:
-        """Whether its sale has to wait since the exchange has refused it, each time in a row for longer."""
-        sales = [
+    def _is_refused(self, coin: str, since: datetime | None = None) -> bool:
+        """Whether a sale has to wait since the exchange has refused it, each time in a row for longer; without a time an order that rests."""
+        orders = [
             order
             for order in self._ledger.orders(KEY)
-            if order.coin == coin and order.created_at >= protection.since and not order.type.rests
+            if order.coin == coin and (order.type.rests if since is None else _sells_since(order, since))
         ]
-        refused = list(takewhile(lambda order: order.state is OrderState.REJECTED, reversed(sales)))
-        again = again_at([order.created_at for order in reversed(refused)])
+        refused = takewhile(lambda order: order.state is OrderState.REJECTED, reversed(orders))
+        again = again_at(sorted({order.created_at for order in refused}))
         return again is not None and self._clock() < again
 
     def _last(self, coin: str, since: datetime) -> list[OrderRecord]:
@@ -298,6 +304,10 @@ def _terms(order: PlannedOrder | OrderRecord) -> tuple[object, ...]:
     if order.type is OrderType.TRAILING_STOP and order.price and order.stop_price is not None:
         return order.type, points_under(order.price, order.stop_price)
     return order.type, order.limit_price, order.stop_price
+
+
+def _sells_since(order: OrderRecord, since: datetime) -> bool:
+    return order.created_at >= since and not order.type.rests
 
 
 def _protects(order: OrderRecord, coin: str) -> bool:

@@ -91,7 +91,8 @@ class StrategyStops:
             if before and (gone or asked is None):
                 done += await self._protections.drop(coin, prices)
             elif is_new and isinstance(asked, Protection) and await self._protections.is_worth(coin, market):
-                await self._protections.want(coin, asked)
+                # A level that moves often must not be refused as often.
+                await self._protections.want(coin, replace(asked, watched=await self._protections.is_refused(coin)))
         return tuple(done)
 
     # Inside
