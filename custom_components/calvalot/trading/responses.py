@@ -62,8 +62,13 @@ def trade(record: Trade, mode: Mode) -> Json:
         "slippage": text(record.slippage, 8),
         "fees": [{"asset": asset, "amount": text(amount)} for asset, amount in record.fees],
         "simulated": mode is Mode.DRY_RUN,
-        **({"reasoning": record.reason} if record.signal_id == PROTECTION and record.reason else {}),
+        **({"reasoning": record.reason} if _is_of_strategy(record) else {}),
     }
+
+
+def _is_of_strategy(record: Trade) -> bool:
+    """Whether a level of a strategy has sold; an order that was recovered has another reason."""
+    return record.signal_id == PROTECTION and record.reason.endswith(f": {record.coin}")
 
 
 def failed_order(record: OrderRecord, mode: Mode) -> Json:
