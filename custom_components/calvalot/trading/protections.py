@@ -3,7 +3,6 @@
 On the exchange a protection holds without us. What the exchange cannot hold, or refused, is watched by the cycle.
 """
 
-import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -49,7 +48,7 @@ class Protections:
 
     async def wanted(self) -> dict[str, Protection]:
         """What is wanted, by coin. Raises LedgerError."""
-        text = await asyncio.to_thread(self._ledger.fact, WANTED)
+        text = await self._ledger.ask(self._ledger.fact, WANTED)
         return from_text(text) if text else {}
 
     async def want(self, coin: str, protection: Protection | None) -> None:
@@ -59,7 +58,7 @@ class Protections:
     async def renew(self, coin: str, protection: Protection) -> None:
         """Write down another protection of a coin; what rests already as it is wanted stays. Raises LedgerError."""
         before = (await self.wanted()).get(coin)
-        rests = any(_protects(order, coin) for order in await asyncio.to_thread(self._ledger.resting))
+        rests = any(_protects(order, coin) for order in await self._ledger.ask(self._ledger.resting))
         if before is None or not rests or before.terms != protection.terms:
             await self.want(coin, protection)
 
@@ -76,23 +75,23 @@ class Protections:
 
     async def can_change(self, coin: str) -> bool:
         """Whether what has become of each order of a coin is known. Raises LedgerError."""
-        return not any(coin in order.assets for order in await asyncio.to_thread(self._ledger.in_flight))
+        return not any(coin in order.assets for order in await self._ledger.ask(self._ledger.in_flight))
 
     async def is_worth(self, coin: str, market: Market) -> bool:
         """Whether enough is held of a coin to be sold. Raises LedgerError."""
-        held = (await asyncio.to_thread(self._ledger.book)).portfolio.quantity(coin)
+        held = (await self._ledger.ask(self._ledger.book)).portfolio.quantity(coin)
         return _is_worth(held, coin, market)
 
     async def is_refused(self, coin: str) -> bool:
         """Whether the exchange has refused what was to protect a coin last, so that it is not asked again yet. Raises LedgerError."""
-        return await asyncio.to_thread(self._is_refused, coin)
+        return await self._ledger.ask(self._is_refused, coin)
 
     async def drop(self, coin: str, prices: Mapping[str, Decimal]) -> tuple[OrderRecord, ...]:
         """Have the orders ended that protect a coin, and want nothing of it any more; one that has sold it meanwhile has acted.
 
         Raises LedgerError.
         """
-        resting = [order for order in await asyncio.to_thread(self._ledger.resting) if _protects(order, coin)]
+        resting = [order for order in await self._ledger.ask(self._ledger.resting) if _protects(order, coin)]
         done = await self._executor.cancel(resting, prices)
         await self.heed(done)
         if all(order.state.settled for order in done) and not (await self.wanted())[coin].close:
@@ -102,11 +101,11 @@ class Protections:
     async def forget_all(self) -> None:
         """Want nothing any more: everything is sold. Raises LedgerError."""
         if await self.wanted():
-            await asyncio.to_thread(self._ledger.remember, WANTED, None)
+            await self._ledger.ask(self._ledger.remember, WANTED, None)
 
     async def lift(self, coin: str, prices: Mapping[str, Decimal]) -> bool:
         """Have the orders ended that protect a coin; whether that is known of each. Raises LedgerError."""
-        resting = [order for order in await asyncio.to_thread(self._ledger.resting) if _protects(order, coin)]
+        resting = [order for order in await self._ledger.ask(self._ledger.resting) if _protects(order, coin)]
         done = await self._executor.cancel(resting, prices)
         return all(order.state.settled for order in done)
 
@@ -134,14 +133,14 @@ class Protections:
 
     async def held_by(self, market: Market) -> dict[str, HeldBy]:
         """Where the protection of each coin is that is to have one. Raises LedgerError."""
-        resting = await asyncio.to_thread(self._ledger.resting)
+        resting = await self._ledger.ask(self._ledger.resting)
         placed = {order.coin for order in resting if order.signal_id == PROTECTION}
         found: dict[str, HeldBy] = {}
         for coin, protection in (await self.wanted()).items():
             found[coin] = HeldBy.EXCHANGE if coin in placed else HeldBy.NOBODY
             if coin in placed or market.obstacle(coin):
                 continue
-            if await asyncio.to_thread(self._quantity, coin, protection, market):
+            if await self._ledger.ask(self._quantity, coin, protection, market):
                 found[coin] = HeldBy.CYCLE
         return found
 
@@ -149,12 +148,12 @@ class Protections:
 
     async def _restore(self, coin: str, market: Market, prices: Mapping[str, Decimal]) -> Sequence[OrderRecord]:
         """Place what is missing of a coin's protection, or have it sold."""
-        resting = [order for order in await asyncio.to_thread(self._ledger.resting) if order.coin == coin]
+        resting = [order for order in await self._ledger.ask(self._ledger.resting) if order.coin == coin]
         if not await self.can_change(coin):
             return ()
         protection = await self._followed(coin, market.prices[coin])
         placed = [order for order in resting if _protects(order, coin)]
-        last = await asyncio.to_thread(self._last, coin, protection.since)
+        last = await self._ledger.ask(self._last, coin, protection.since)
         if not placed and not protection.close and _is_over(last):
             if not any(map(_is_sold, last)):
                 await self.give_up(coin)
@@ -165,7 +164,7 @@ class Protections:
             if protection.close or not any(order.side is Side.BUY for order in resting):
                 await self.want(coin, None)  # what was sold, whoever did it, needs none
             return ()
-        outdated = await asyncio.to_thread(self._outdated, coin, placed, protection, market)
+        outdated = await self._ledger.ask(self._outdated, coin, placed, protection, market)
         if ending := resting if protection.close else outdated:
             done = await self._executor.cancel(ending, prices)
             await self.heed(done)
@@ -173,11 +172,11 @@ class Protections:
             return (*done, *(await self._restore(coin, market, prices) if settled else ()))
         if placed:
             return ()
-        if protection.is_reached(market.prices[coin]) and await asyncio.to_thread(
+        if protection.is_reached(market.prices[coin]) and await self._ledger.ask(
             self._is_refused, coin, protection.since
         ):
             return ()
-        orders = await asyncio.to_thread(self._orders, coin, protection, market, last)
+        orders = await self._ledger.ask(self._orders, coin, protection, market, last)
         orders = [replace(order, reason=_reason(protection, order)) for order in orders]
         done = await self._executor.execute(KEY, orders, prices, paired=len(orders) > 1)
         await self.heed(done)  # before any source is asked what it would buy
@@ -271,7 +270,7 @@ class Protections:
     async def _write(self, coin: str, protection: Protection | None, facts: Mapping[str, str]) -> None:
         wanted = {name: each for name, each in (await self.wanted()).items() if name != coin}
         wanted |= {coin: protection} if protection else {}
-        await asyncio.to_thread(self._ledger.remember_all, {WANTED: to_text(wanted) if wanted else None, **facts})
+        await self._ledger.ask(self._ledger.remember_all, {WANTED: to_text(wanted) if wanted else None, **facts})
 
 
 def _is_worth(quantity: Decimal, coin: str, market: Market) -> bool:
