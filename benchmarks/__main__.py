@@ -33,6 +33,7 @@ NAMES = (
     "report",
     "market",
     "questions",
+    "strategies",
     "backtest",
 )
 TIMEOUT = 900

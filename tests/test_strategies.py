@@ -330,7 +330,7 @@ async def test_told(hass: HomeAssistant, exchange: ExchangeSimulator) -> None:
         "time_frame": "1h",
         "warm_up": {"count": 1, "needed": 1},
         "shares": {"BTC": 80.0},
-        "levels": {"BTC": {"stop": 950.0, "profit": None}},
+        "levels": {"BTC": {"stop": 950.0, "profit": None, "held_by": "cycle"}},
         "decided": None,
         "reason": "enter: BTC",
         "problem": None,

@@ -84,6 +84,24 @@ def test_in_and_out() -> None:
     assert len(run.decisions) == 3
 
 
+def test_sold_by_its_level() -> None:
+    """It is out from then on, unless it was out by then or has gone in since; and in again with a candle that opens later."""
+    run = Run("enter: {value: price, above: 10}\nstop_loss: 5\n")
+    assert run.evaluator.sold("BTC", "stop_loss", BEGIN) is None
+    run.show(11)
+    assert run.evaluator.sold("BTC", "stop_loss", BEGIN + HOUR - 1) is None
+    assert run.evaluator.sold("ETH", "stop_loss", BEGIN + HOUR) is None
+    at = BEGIN + HOUR + 60
+    assert run.evaluator.sold("BTC", "stop_loss", at) == Decision(
+        at=at, shares={"BTC": 0}, bought={}, reasons={"BTC": "stop_loss"}, prices={}
+    )
+    assert run.show(12) is None
+    assert run.show(12)
+    # What an older version wrote down does not say since when it is in.
+    run.evaluator.state = State.from_json(json.dumps({"last": BEGIN + HOUR, "stands": {"BTC": [100, 12, 12, None]}}))
+    assert run.evaluator.sold("BTC", "take_profit", at)
+
+
 def test_goes_not_in_where_it_would_leave() -> None:
     """An exit that holds as well comes first."""
     run = Run("enter: {value: price, above: 10}\nexit: {value: price, above: 20}\n")

@@ -1,4 +1,4 @@
-"""Random orders by hand, alerts, protections, signals, allocations, faults and crashes: the books are those of the account."""
+"""Random orders by hand, alerts, protections, signals, allocations, strategies, faults and crashes: the books are those of the account."""
 
 import asyncio
 from collections.abc import Mapping
@@ -14,21 +14,25 @@ import pytest
 from custom_components.calvalot.trading.alert import Ask
 from custom_components.calvalot.trading.errors import CommandError
 from custom_components.calvalot.trading.exchanges.base import Side
+from custom_components.calvalot.trading.held_back import HeldBack
 from custom_components.calvalot.trading.ledger.storage import LedgerError
+from custom_components.calvalot.trading.market.candles import TimeFrame
 from custom_components.calvalot.trading.protection import HeldBy
 from custom_components.calvalot.trading.signal import PROTECTION
 from custom_components.calvalot.trading.sources.alerts import AlertSettings, AlertsSource
 from custom_components.calvalot.trading.sources.allocation import AllocationSettings, AllocationSource, When
 from custom_components.calvalot.trading.sources.base import Source
+from custom_components.calvalot.trading.sources.strategy import StrategySource
 from harness.database import rows
 from harness.engine import OpenEngine
 from harness.orders import limit, protect
 
 from .rig import COINS, ZERO, Rig
+from .strategies import House, HouseSource, rules
 
 STEPS = int(os.environ.get("CALVALOT_STEPS", "60"))
 SEEDS = int(os.environ.get("CALVALOT_SEEDS", "6"))
-SEEDED = [(seed, ("leader", "alerts", "allocation")[seed % 3]) for seed in range(SEEDS)]
+SEEDED = [(seed, ("leader", "alerts", "allocation", "strategy")[seed % 4]) for seed in range(SEEDS)]
 FAULTS = ("drop", "status", "broken_json", "empty_object", "error_list", "late")
 PATHS = {
     "binance": (
@@ -51,13 +55,21 @@ def own_shares(shares: Mapping[str, Decimal]) -> AllocationSource:
     return AllocationSource(AllocationSettings(shares=shares, when=frozenset({When.DRIFT}), drift=Decimal("0.05")), UTC)
 
 
-async def begin(rig: Rig, kind: str) -> OpenEngine:
-    """A portfolio that a leader, an own allocation or alerts lead, on the ledger that there may be already."""
+def on_candles(house: House, chance: Random) -> StrategySource:
+    """A strategy that always wants to be in, out of each coin at its stop or profit, and in again with a later candle."""
+    stop, profit, trailing = (chance.choice((None, 2, 3, 4)) for _ in range(3))
+    return house.strategy(rules(stop, profit, trailing, leaves=1), COINS)
+
+
+async def begin(rig: Rig, kind: str, house: House) -> OpenEngine:
+    """A portfolio that a leader, an own allocation, alerts or a strategy lead, on the ledger that there may be already."""
     sources: dict[str, Source] = {}
     if kind == "allocation":
         sources = {"allocation": own_shares(dict.fromkeys(COINS, Decimal("0.12")))}
     elif kind == "alerts":
         sources = {"alerts": AlertsSource(AlertSettings(allow=frozenset(Ask), max_age=timedelta(hours=1)))}
+    elif kind == "strategy":
+        sources = {"strategy": house.strategy(rules(3, 4, 3), COINS)}
     return await rig.start(**({"sources": sources} if sources else {}))
 
 
@@ -92,6 +104,10 @@ async def say(rig: Rig, follower: OpenEngine, chance: Random) -> None:
                 body = alert(rig, chance)
                 for _ in range(chance.choice((1, 1, 2))):
                     await follower.alerts.receive("alerts", body)
+        case HouseSource() as source if chance.random() < 0.3:
+            source.leaves = True
+        case HouseSource() as source:
+            await follower.tune(follower.settings, {"strategy": on_candles(source.house, chance)})
         case AllocationSource():
             await follower.tune(follower.settings, {"allocation": own_shares(shares)})
         case _:
@@ -156,7 +172,7 @@ def bare(rig: Rig, follower: OpenEngine) -> set[str]:
     return found
 
 
-async def _step(rig: Rig, follower: OpenEngine, chance: Random) -> OpenEngine:
+async def _step(rig: Rig, follower: OpenEngine, chance: Random, house: House) -> OpenEngine:
     """One thing, perhaps with a fault on its way, then a cycle, perhaps with a crash in the middle of either."""
     if chance.random() < 0.4:
         method, path = chance.choice(PATHS[rig.connect().name])
@@ -179,7 +195,7 @@ async def _step(rig: Rig, follower: OpenEngine, chance: Random) -> OpenEngine:
     working.cancel()
     with suppress(asyncio.CancelledError, LedgerError):
         await working
-    return await begin(rig, kind)
+    return await begin(rig, kind, house)
 
 
 @pytest.mark.timeout(7200)
@@ -205,14 +221,15 @@ async def _storm(rig: Rig, seed: int, kind: str, capsys: pytest.CaptureFixture[s
     lent = rig.connect().fee_coin is not None and seed % 4 == 1
     rig.exchange.set_account(bnb_burn=lent)
     rig.leader.publish_v2(dict.fromkeys(COINS, ".12"))
-    follower = await begin(rig, kind)
+    house = House(rig, TimeFrame.M1)
+    follower = await begin(rig, kind, house)
     await follower.cycle()
     missing: set[str] = set()
     longest = 0
     for _ in range(STEPS):
         struck = rig.exchange.faults_injected.total()
         before = follower
-        follower = await _step(rig, follower, chance)
+        follower = await _step(rig, follower, chance, house)
         whole = before is follower and struck == rig.exchange.faults_injected.total()
         bared = bare(rig, follower) if whole else set[str]()
         assert not missing & bared, f"{missing & bared} were not protected for longer than a cycle"
@@ -236,6 +253,12 @@ async def _storm(rig: Rig, seed: int, kind: str, capsys: pytest.CaptureFixture[s
     assert follower.ledger.replay() == follower.ledger.book().portfolio
     sent = [order.client_order_id for order in rig.orders()]
     assert len(sent) == len(set(sent))
+    if kind == "strategy":  # its levels have sold some, and it knows
+        ((sold,),) = rows(
+            follower.ledger.path, "SELECT count(*) FROM orders WHERE signal_id = 'protection' AND reason <> ''"
+        )
+        assert sold
+        assert not await HeldBack(follower.settings, follower.sources, follower.ledger, rig.clock.now).untold()
     if kind == "alerts":
         assert follower.ledger.waiting_alerts("alerts") == ()
     alerts = rows(follower.ledger.path, "SELECT count(*) FROM alerts")[0][0]

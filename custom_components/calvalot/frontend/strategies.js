@@ -121,8 +121,9 @@ export class StrategiesCard extends CalvalotCard {
       return h("button", { type: "button", class: "act", onclick }, word(name));
     };
     const list = wanted.map(([code, share]) => `${format.percent(share)} ${code}`).join(", ");
-    const points = Object.entries(levels).map(([coin, { stop, profit }]) =>
-      word("levels_of", { coin, stop: price(stop), profit: price(profit) }),
+    const points = Object.entries(levels).map(
+      ([coin, { stop, profit, held_by: by }]) =>
+        `${word("levels_of", { coin, stop: price(stop), profit: price(profit) })} (${word(`held_by_${by}`)})`,
     );
     const trade = ({ time, side, quantity, coin, price: paid }) =>
       h(

@@ -284,7 +284,8 @@ export class TradeCard extends CalvalotCard {
     if (!protection) return word("not_protected");
     if (protection.closing) return word("is_closing");
     const levels = [protection.stop_loss, protection.take_profit].filter(Boolean).map((each) => format.price(each));
-    return `${levels.join(" – ")} ${picture.quote} · ${word(`held_by_${protection.held_by ?? "nobody"}`)}`;
+    const whose = protection.sources?.length ? `${word("of_strategy")} · ` : "";
+    return `${levels.join(" – ")} ${picture.quote} · ${whose}${word(`held_by_${protection.held_by ?? "nobody"}`)}`;
   }
 
   _sure(title, text, button, service, data, fields = []) {
@@ -296,7 +297,10 @@ export class TradeCard extends CalvalotCard {
   }
 
   _cancel(order, what, kind) {
-    const text = order.signal_id === "protection" ? this.word("cancel_protection", { coin: order.coin }) : kind;
+    const { coin } = order;
+    const watched = this.picture.orders.protections.some((each) => each.coin === coin && each.sources?.length);
+    const ends = this.word(watched ? "cancel_of_strategy" : "cancel_protection", { coin });
+    const text = order.signal_id === "protection" ? ends : kind;
     const data = () => ({ client_order_id: order.client_order_id });
     this._sure(`${this.word("cancel_order")}: ${what}`, text, this.word("cancel_order"), "cancel_order", data);
   }

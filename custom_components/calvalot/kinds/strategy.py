@@ -45,8 +45,10 @@ from ..trading.decimals import HUNDRED
 from ..trading.exchanges.symbols import symbol_of
 from ..trading.market.candles import Candle, TimeFrame
 from ..trading.market.history import closed_candles
+from ..trading.protection import HeldBy
 from ..trading.responses import Json, iso
 from ..trading.signal import SourceKind
+from ..trading.snapshot import Snapshot
 from ..trading.sources.state import SourceState
 from ..trading.sources.strategy import StrategySource
 from ..trading.sources.strategy_settings import (
@@ -294,6 +296,7 @@ async def _get_strategies(hass: HomeAssistant, entry: ConfigEntry[Any], data: Ma
         "strategies": [
             {
                 **await hass.async_add_executor_job(_told, state, source, words),
+                "levels": _levels(state.key, source, engine.snapshot),
                 "failure": (
                     await async_problem(hass, state.problem.reason, data.get(ATTR_LANGUAGE))
                     if isinstance(state.problem, StrategyFailed)
@@ -325,10 +328,22 @@ def _told(state: SourceState, source: StrategySource, words: Sentences) -> Json:
         "time_frame": settings.frame.value,
         "warm_up": progress and {"count": progress.count, "needed": progress.needed},
         "shares": {coin: float(share * HUNDRED) for coin, share in (source.targets or {}).items()},
-        "levels": {coin: {"stop": levels.stop, "profit": levels.profit} for coin, levels in source.levels.items()},
         "decided": iso(signal.created_at) if signal else None,
         "reason": signal.reasoning if signal else None,
         "problem": state.problem and state.problem.key,
+    }
+
+
+def _levels(key: str, source: StrategySource, snapshot: Snapshot) -> Json:
+    """Where its coins are sold between two closes, and who sees to it: those of several strategies rest where all would sell."""
+    resting = {coin for coin, each in snapshot.protections.items() if each.sources == (key,)}
+    return {
+        coin: {
+            "stop": levels.stop,
+            "profit": levels.profit,
+            "held_by": (snapshot.protected_by.get(coin, HeldBy.CYCLE) if coin in resting else HeldBy.CYCLE).value,
+        }
+        for coin, levels in source.levels.items()
     }
 
 

@@ -338,8 +338,8 @@ class Engine:
         if self._risk.status is Status.DEAD or await self._signals.exits.open():
             await self._protections.forget_all()
         elif inputs.account is not None and not self._executor.stopping:
-            done = await self._protections.restore(inputs.market, self._fetcher.fee_prices)
-            await self._signals.outcomes.orders(done)
+            for place in (self._signals.stops.follow, self._protections.restore):
+                await self._signals.outcomes.orders(await place(inputs.market, self._fetcher.fee_prices))
 
     async def _without_ledger(self, err: LedgerError) -> Snapshot:
         """The snapshot without a ledger to trade with; a broken one is restored for the next cycle."""

@@ -99,6 +99,7 @@ class Executor(Settling):
                     sold_price=order.sold_price,
                     state=OrderState.SENDING,
                     created_at=now,
+                    reason=order.reason,
                     sent_at=self._exchange.timestamp(),
                 )
             )

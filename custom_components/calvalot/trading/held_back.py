@@ -1,8 +1,10 @@
 """Coins that are held back: sold by a stop or closed by hand, they are not bought again before their source changes its mind, or their owner says so."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 import json
+from typing import Any
 
 from .ledger.ledger import Ledger
 from .settings import Settings
@@ -12,7 +14,16 @@ from .sources.state import SourceState
 # The fact that holds them: by coin since when, why, and the share that each source had for it by then.
 HELD_BACK = "held_back"
 
-type Held = dict[str, dict[str, object]]
+type Held = dict[str, dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Sold:
+    """A coin that a level of strategies has sold: the keys of those that do not know it yet, why, and when."""
+
+    sources: tuple[str, ...]
+    reason: str
+    at: datetime
 
 
 class HeldBack:
@@ -36,22 +47,50 @@ class HeldBack:
         coins = {*held, *self._settings.coins, *(coin for shares in targets.values() for coin in shares)}
         return {HELD_BACK: json.dumps(self._entries(coins, cause))}
 
-    async def facts_with(self, coin: str, cause: str) -> Mapping[str, str]:
-        """What is to be written down where a coin is held back from now on; nothing where no source buys. Raises LedgerError."""
+    async def facts_with(self, coin: str, cause: str, sold: Sold | None = None) -> Mapping[str, str]:
+        """What is to be written down where a coin is held back from now on; nothing where no source buys. Raises LedgerError.
+
+        One that strategies are to know is `sold` is held back until they do.
+        """
         if all(source.source.kind is SourceKind.MANUAL for source in self._sources):
             return {}
-        return {HELD_BACK: json.dumps({**await self._read(), **self._entries([coin], cause)})}
+        entries = self._entries([coin], cause)
+        if sold:
+            entries[coin] |= {"untold": sold.sources, "reason": sold.reason, "at": sold.at.isoformat()}
+        return {HELD_BACK: json.dumps({**await self._read(), **entries})}
+
+    async def untold(self) -> Mapping[str, Sold]:
+        """Coins that were sold, and which of the strategies that there are do not know it yet. Raises LedgerError."""
+        known = {each.key for source in self._sources for each in source.asked}
+        return {
+            coin: Sold(keys, each["reason"], datetime.fromisoformat(each["at"]))
+            for coin, each in (await self._read()).items()
+            if (keys := tuple(key for key in each.get("untold", ()) if key in known))
+        }
+
+    async def told(self, coin: str, key: str) -> None:
+        """Release a coin that was sold, once each of the strategies knows it. Raises LedgerError."""
+        held = await self._read()
+        left = [each for each in (await self.untold())[coin].sources if each != key]
+        if left:
+            held[coin]["untold"] = left
+        else:
+            del held[coin]
+        await self._write(held)
 
     async def compare(self) -> None:
         """Release the coins for which a source wants another share than when they were held back. Raises LedgerError."""
         if not (held := await self._read()):
             return
-        targets = self._targets()
+        targets, untold = self._targets(), await self.untold()
         kept: Held = {}
         for coin, each in held.items():
+            if coin in untold:
+                kept[coin] = each
+                continue
             now = {key: shares.get(coin, "0") for key, shares in targets.items()}
             before = each["targets"]
-            if isinstance(before, dict) and all(before.get(key, share) == share for key, share in now.items()):
+            if all(before.get(key, share) == share for key, share in now.items()):
                 kept[coin] = {**each, "targets": {**before, **now}}
         if kept != held:
             await self._write(kept)

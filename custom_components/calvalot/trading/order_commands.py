@@ -125,7 +125,7 @@ class OrderCommands:
                 raise CommandError("order_not_resting")
             twins = [each for each in resting if each is order or (order.pair and each.pair == order.pair)]
             if order.signal_id == PROTECTION:
-                await self._protections.want(order.coin, None)
+                await self._protections.give_up(order.coin)
             done = await self._executor.cancel(twins, self._fetcher.fee_prices)
             await self._outcomes.orders(done)
             await self._protections.heed(done)
@@ -188,7 +188,7 @@ class OrderCommands:
                 if protection:
                     await self._protections.renew(coin, protection)
                 else:
-                    await self._protections.want(coin, None)
+                    await self._protections.give_up(coin)
                     lifted = await self._protections.lift(coin, prices)
                 await self._outcomes.orders(await self._protections.restore(market, prices))
                 unclear = await self._ledger.ask(self._ledger.in_flight)

@@ -50,6 +50,7 @@ def protection(coin: str, wanted: Protection | None, held_by: HeldBy | None) -> 
         "closing": wanted is not None and wanted.close,
         "since": wanted and iso(wanted.since),
         "held_by": held_by and held_by.value,
+        "sources": list(wanted.sources) if wanted else [],
     }
 
 

@@ -113,8 +113,10 @@ class Preparation:
             inputs = self.inputs = await self._with_account(inputs)
             if sources:
                 weights, smallest, capital = await self._weights(inputs)
+                await self._signals.stops.tell()
                 for source in sources:
                     await source.decide(inputs.market.prices, weights, smallest, capital)
+                await self._signals.stops.told()
             yield inputs
 
     async def value(self, inputs: Inputs) -> Decimal | None:

@@ -9,6 +9,9 @@ import json
 from typing import Any
 
 from .decimals import BASIS_POINTS, ONE, round_down
+from .exchanges.base import OrderType
+
+TAKE_PROFIT = "take_profit"
 
 
 class HeldBy(StrEnum):
@@ -24,6 +27,8 @@ class Protection:
     """Prices (quote per coin) at which a coin is sold, and since when that is wanted.
 
     `trailing` is how far (basis points) a stop stays under the `highest` price that was seen since. With `close` it is sold now.
+    `sources` are the strategies whose rules ask for it, none where its owner does, and `stop_reason` is why its stop sells. One
+    that is `watched` does not rest on the exchange.
     """
 
     take_profit: Decimal | None = None
@@ -31,6 +36,9 @@ class Protection:
     trailing: int | None = None
     highest: Decimal | None = None
     close: bool = False
+    watched: bool = False
+    sources: tuple[str, ...] = ()
+    stop_reason: str = ""
     since: datetime
 
     @property
@@ -44,6 +52,21 @@ class Protection:
     def terms(self) -> tuple[object, ...]:
         """What it says, whenever that was."""
         return self.take_profit, self.stop_loss, self.trailing, self.close
+
+    @property
+    def asks(self) -> tuple[object, ...]:
+        """What it says, and who asks for it."""
+        return self.terms, self.sources
+
+    def reason(self, kind: OrderType, price: Decimal | None) -> str:
+        """Why an order of a kind sells, given the last price when it was planned; nothing where its owner asked for it."""
+        if not self.sources:
+            return ""
+        target = self.take_profit
+        takes = kind is OrderType.LIMIT or (
+            not kind.rests and target is not None and price is not None and price >= target
+        )
+        return TAKE_PROFIT if takes else self.stop_reason
 
     def is_reached(self, price: Decimal) -> bool:
         """Whether the coin is to be sold at this price."""
@@ -77,7 +100,7 @@ def from_text(text: str) -> dict[str, Protection]:
 
 def _row(protection: Protection) -> dict[str, Any]:
     """A protection as it is written down: what it has, decimals and times as text."""
-    known = {name: value for name, value in asdict(protection).items() if value not in (None, False)}
+    known = {name: value for name, value in asdict(protection).items() if value not in (None, False, (), "")}
     return {name: f"{value:f}" if isinstance(value, Decimal) else value for name, value in known.items()} | {
         "since": protection.since.isoformat()
     }
@@ -89,5 +112,8 @@ def _read(row: Mapping[str, Any]) -> Protection:
         **prices,
         trailing=row.get("trailing"),
         close=row.get("close", False),
+        watched=row.get("watched", False),
+        sources=tuple(row.get("sources", ())),
+        stop_reason=row.get("stop_reason", ""),
         since=datetime.fromisoformat(row["since"]),
     )

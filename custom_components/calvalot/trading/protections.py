@@ -13,7 +13,7 @@ from .account import committed, sent_and_locking
 from .decimals import BASIS_POINTS, ONE, ZERO, points_under
 from .exchanges.base import Exchange, OrderType, Side
 from .executor import Executor
-from .held_back import HeldBack
+from .held_back import HeldBack, Sold
 from .ledger.ledger import Ledger
 from .ledger.records import OrderRecord, OrderState
 from .protection import HeldBy, Protection, from_text, to_text
@@ -62,10 +62,41 @@ class Protections:
         if before is None or not rests or before.terms != protection.terms:
             await self.want(coin, protection)
 
-    async def close(self, coin: str, cause: str) -> None:
+    async def give_up(self, coin: str) -> None:
+        """Have nothing of a coin on the exchange any more; what strategies ask for is watched from now on. Raises LedgerError."""
+        before = (await self.wanted()).get(coin)
+        watched = replace(before, watched=True, since=self._clock()) if before and before.sources else None
+        await self.want(coin, watched)
+
+    async def close(self, coin: str, cause: str, sold: Sold | None = None) -> None:
         """Have all that is held of a coin sold, and held back, from now on: both in one commit. Raises LedgerError."""
         closing = Protection(close=True, since=self._clock())
-        await self._write(coin, closing, await self._held_back.facts_with(coin, cause))
+        await self._write(coin, closing, await self._held_back.facts_with(coin, cause, sold))
+
+    async def can_change(self, coin: str) -> bool:
+        """Whether what has become of each order of a coin is known. Raises LedgerError."""
+        return not any(coin in order.assets for order in await self._ledger.ask(self._ledger.in_flight))
+
+    async def is_worth(self, coin: str, market: Market) -> bool:
+        """Whether enough is held of a coin to be sold. Raises LedgerError."""
+        held = (await self._ledger.ask(self._ledger.book)).portfolio.quantity(coin)
+        return _is_worth(held, coin, market)
+
+    async def is_refused(self, coin: str) -> bool:
+        """Whether the exchange has refused what was to protect a coin last, so that it is not asked again yet. Raises LedgerError."""
+        return await self._ledger.ask(self._is_refused, coin)
+
+    async def drop(self, coin: str, prices: Mapping[str, Decimal]) -> tuple[OrderRecord, ...]:
+        """Have the orders ended that protect a coin, and want nothing of it any more; one that has sold it meanwhile has acted.
+
+        Raises LedgerError.
+        """
+        resting = [order for order in await self._ledger.ask(self._ledger.resting) if _protects(order, coin)]
+        done = await self._executor.cancel(resting, prices)
+        await self.heed(done)
+        if all(order.state.settled for order in done) and not (await self.wanted())[coin].close:
+            await self.want(coin, None)
+        return done
 
     async def forget_all(self) -> None:
         """Want nothing any more: everything is sold. Raises LedgerError."""
@@ -81,9 +112,13 @@ class Protections:
     async def heed(self, orders: Sequence[OrderRecord]) -> None:
         """Hold a coin back whose protection has sold it; what is left of it is sold, too. Raises LedgerError."""
         wanted = await self.wanted()
-        for coin in {order.coin for order in orders if order.signal_id == PROTECTION and _is_sold(order)}:
-            if coin in wanted and not wanted[coin].close:
-                await self.close(coin, PROTECTION)
+        acted = {order.coin: order for order in orders if order.signal_id == PROTECTION and _is_sold(order)}
+        for coin, order in acted.items():
+            if (protection := wanted.get(coin)) is None or protection.close:
+                continue
+            at = order.executed_at or self._clock()
+            sold = Sold(protection.sources, protection.reason(order.type, order.price), at)
+            await self.close(coin, PROTECTION, sold if protection.sources else None)
 
     async def restore(self, market: Market, prices: Mapping[str, Decimal]) -> tuple[OrderRecord, ...]:
         """Place what is wanted and missing, and sell where the price has come to it already.
@@ -114,32 +149,35 @@ class Protections:
     async def _restore(self, coin: str, market: Market, prices: Mapping[str, Decimal]) -> Sequence[OrderRecord]:
         """Place what is missing of a coin's protection, or have it sold."""
         resting = [order for order in await self._ledger.ask(self._ledger.resting) if order.coin == coin]
-        if any(coin in order.assets for order in await self._ledger.ask(self._ledger.in_flight)):
+        if not await self.can_change(coin):
             return ()
         protection = await self._followed(coin, market.prices[coin])
         placed = [order for order in resting if _protects(order, coin)]
         last = await self._ledger.ask(self._last, coin, protection.since)
         if not placed and not protection.close and _is_over(last):
             if not any(map(_is_sold, last)):
-                await self.want(coin, None)
+                await self.give_up(coin)
                 return ()
             await self.heed(last)
             protection = (await self.wanted())[coin]
-        held = (await self._ledger.ask(self._ledger.book)).portfolio.quantity(coin)
-        if not placed and not _is_worth(held, coin, market):
+        if not placed and not await self.is_worth(coin, market):
             if protection.close or not any(order.side is Side.BUY for order in resting):
                 await self.want(coin, None)  # what was sold, whoever did it, needs none
             return ()
         outdated = await self._ledger.ask(self._outdated, coin, placed, protection, market)
         if ending := resting if protection.close else outdated:
             done = await self._executor.cancel(ending, prices)
+            await self.heed(done)
             settled = all(order.state.settled for order in done)
             return (*done, *(await self._restore(coin, market, prices) if settled else ()))
         if placed:
             return ()
-        if protection.is_reached(market.prices[coin]) and await self._ledger.ask(self._is_refused, coin, protection):
+        if protection.is_reached(market.prices[coin]) and await self._ledger.ask(
+            self._is_refused, coin, protection.since
+        ):
             return ()
         orders = await self._ledger.ask(self._orders, coin, protection, market, last)
+        orders = [replace(order, reason=_reason(protection, order)) for order in orders]
         done = await self._executor.execute(KEY, orders, prices, paired=len(orders) > 1)
         await self.heed(done)  # before any source is asked what it would buy
         return done
@@ -153,15 +191,15 @@ class Protections:
         await self.want(coin, protection)
         return protection
 
-    def _is_refused(self, coin: str, protection: Protection) -> bool:
-        """Whether its sale has to wait since the exchange has refused it, each time in a row for longer."""
-        sales = [
+    def _is_refused(self, coin: str, since: datetime | None = None) -> bool:
+        """Whether a sale has to wait since the exchange has refused it, each time in a row for longer; without a time an order that rests."""
+        orders = [
             order
             for order in self._ledger.orders(KEY)
-            if order.coin == coin and order.created_at >= protection.since and not order.type.rests
+            if order.coin == coin and (order.type.rests if since is None else _sells_since(order, since))
         ]
-        refused = list(takewhile(lambda order: order.state is OrderState.REJECTED, reversed(sales)))
-        again = again_at([order.created_at for order in reversed(refused)])
+        refused = takewhile(lambda order: order.state is OrderState.REJECTED, reversed(orders))
+        again = again_at(sorted({order.created_at for order in refused}))
         return again is not None and self._clock() < again
 
     def _last(self, coin: str, since: datetime) -> list[OrderRecord]:
@@ -207,6 +245,8 @@ class Protections:
             slippage = self._settings.limits.slippage(coin) if protection.close else None
             worst = rules.limit_price(Side.SELL, price, slippage) if slippage else None
             return [replace(_sale(coin, market, quantity), limit_price=worst)]
+        if protection.watched:
+            return []
         orders = self._resting_orders(coin, protection, market, quantity)
         refused = any(each.state is OrderState.REJECTED for each in last)
         possible = self._exchange.types.issuperset(each.type for each in orders)
@@ -252,11 +292,21 @@ def _sale(coin: str, market: Market, quantity: Decimal) -> PlannedOrder:
     )
 
 
+def _reason(protection: Protection, order: PlannedOrder) -> str:
+    """Why an order sells, as a strategy says it; nothing where it is its owner's."""
+    reason = protection.reason(order.type, order.price)
+    return f"{reason}: {order.coin}" if reason else ""
+
+
 def _terms(order: PlannedOrder | OrderRecord) -> tuple[object, ...]:
     """What an order is for, whatever its quantity; of a trailing stop the distance, wherever it began."""
     if order.type is OrderType.TRAILING_STOP and order.price and order.stop_price is not None:
         return order.type, points_under(order.price, order.stop_price)
     return order.type, order.limit_price, order.stop_price
+
+
+def _sells_since(order: OrderRecord, since: datetime) -> bool:
+    return order.created_at >= since and not order.type.rests
 
 
 def _protects(order: OrderRecord, coin: str) -> bool:

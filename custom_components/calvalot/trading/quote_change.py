@@ -87,7 +87,7 @@ class QuoteChange:
         """
         known = self._known(plan_id, quote) if confirm and plan_id else None
         async with self._working():
-            await self._check(quote)
+            await self._check(quote, confirm=confirm)
             async with self._preparation.ready() as inputs:
                 plan = await self._plan(quote, inputs)
                 if not confirm:
@@ -112,15 +112,24 @@ class QuoteChange:
 
     # Inside
 
-    async def _check(self, quote: str) -> None:
-        """Raise CommandError where the quote asset cannot be changed now."""
+    async def _check(self, quote: str, *, confirm: bool) -> None:
+        """Raise CommandError where the quote asset cannot be changed now.
+
+        What rests for strategies is ended before it is changed; they have it placed anew, whatever becomes of the change.
+        """
         if quote == self._settings.quote:
             raise CommandError("quote_same", quote=quote)
         if self._risk.status is Status.DEAD:
             raise CommandError(Status.DEAD.value)
         if await self._signals.exits.open():
             raise CommandError("exit_runs")
-        if await self._ledger.ask(self._ledger.resting) or await self._protections.wanted():
+        asked = {coin for coin, each in (await self._protections.wanted()).items() if each.sources}
+        if confirm:
+            for coin in asked:
+                await self._signals.outcomes.orders(await self._protections.drop(coin, self._fetcher.fee_prices))
+            asked = set()
+        resting = {order.coin for order in await self._ledger.ask(self._ledger.resting)}
+        if (resting | (await self._protections.wanted()).keys()) - asked:
             raise CommandError("orders_rest")
 
     def _known(self, plan_id: str, quote: str) -> QuotePlan:

@@ -14,6 +14,7 @@ from .ledger.records import Book, CashFlow, OrderRecord, OrderState, SignalRecor
 from .performance import Close, fall, period_return
 from .plan_table import Table
 from .profit import Profit
+from .signal import PROTECTION
 from .sizing import LeftOut, PlannedOrder
 from .snapshot import Snapshot, SourceFigures
 from .wants import Moves, Orders, Wants
@@ -61,7 +62,13 @@ def trade(record: Trade, mode: Mode) -> Json:
         "slippage": text(record.slippage, 8),
         "fees": [{"asset": asset, "amount": text(amount)} for asset, amount in record.fees],
         "simulated": mode is Mode.DRY_RUN,
+        **({"reasoning": record.reason} if _is_of_strategy(record) else {}),
     }
+
+
+def _is_of_strategy(record: Trade) -> bool:
+    """Whether a level of a strategy has sold; an order that was recovered has another reason."""
+    return record.signal_id == PROTECTION and record.reason.endswith(f": {record.coin}")
 
 
 def failed_order(record: OrderRecord, mode: Mode) -> Json:

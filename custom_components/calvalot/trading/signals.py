@@ -29,6 +29,7 @@ from .signal import INITIAL_SYNC, PORTFOLIO, InvalidSignal, Kind, Signal
 from .signal_records import SignalRecords
 from .snapshot import Status
 from .sources.state import SourceState
+from .strategy_stops import StrategyStops
 from .wants import Move, Moves, Orders, to_text
 from .withdrawals import Withdrawals
 
@@ -78,6 +79,7 @@ class Signals:
             frozen,
             self.protections,
         )
+        self.stops = StrategyStops(settings, sources, exchange, self.protections, self.held_back, frozen, clock)
         self._joining = Joining(ledger)
         self.outcomes = Outcomes(ledger, fetcher, events)
         self.approvals = Approvals(settings, ledger, events, clock)

@@ -98,7 +98,8 @@ class PlannedOrder:
 
     One with a `quote_amount` may cost that much and no more; its quantity is what that buys at the last price. `fee` is what
     the exchange takes of it at most, as a fraction of its amount. Price and amount of a conversion's are in the pair's own quote
-    asset; where that is not the book's, `sold_price` is what one unit of what it sells is worth in the book's.
+    asset; where that is not the book's, `sold_price` is what one unit of what it sells is worth in the book's. `reason` is
+    what a strategy says of one that its levels ask for.
     """
 
     coin: str
@@ -113,6 +114,7 @@ class PlannedOrder:
     stop_price: Decimal | None = None
     fee: Decimal = USUAL_FEE
     sold_price: Decimal | None = None
+    reason: str = ""
 
     @property
     def brings(self) -> Decimal:

@@ -230,6 +230,7 @@ class FillTable(OrderTable):
                     amount=row["executed_amount"],
                     fees=tuple(fees.get(row["seq"], {}).items()),
                     planned_price=row["price"],
+                    reason=row["reason"],
                 )
                 for row in rows
             }

@@ -285,7 +285,10 @@ class CashFlow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trade:
-    """An order that traded: gross quantity, amount in the pair's quote asset, fees as (asset, amount)."""
+    """An order that traded: gross quantity, amount in the pair's quote asset, fees as (asset, amount).
+
+    `reason` is what a strategy says of one that its levels asked for.
+    """
 
     time: datetime
     signal_id: str
@@ -296,6 +299,7 @@ class Trade:
     amount: Decimal
     fees: tuple[tuple[str, Decimal], ...]
     planned_price: Decimal | None = None
+    reason: str = ""
 
     @property
     def slippage(self) -> Decimal | None:

@@ -33,7 +33,8 @@ OVER, REPLACED = "over", "replaced"
 class StrategySource:
     """The strategy with its settings; `read` gives it candles, and `clock` says what time it is.
 
-    `leaves`: its owner wants everything sold that it holds, with its next decision.
+    `leaves`: its owner wants everything sold that it holds, with its next decision. `sold` are coins that one of its levels has
+    sold on the exchange, with the reason and the time (Unix seconds), until it has taken note of that.
     """
 
     kind = SourceKind.STRATEGY
@@ -53,6 +54,7 @@ class StrategySource:
         self._is_told = False
         self._manner = ""
         self.leaves = False
+        self.sold: dict[str, tuple[str, int]] = {}
         self.memory: str | None = None
 
     async def fetch(self, coins: Collection[str]) -> None:  # noqa: ARG002  # its own coins are what it looks at
@@ -87,8 +89,10 @@ class StrategySource:
             over = self._settings.end is not None and moment.now >= self._settings.end
             prices = {coin: float(price) for coin, price in moment.prices.items()}
             sells, self.leaves = over or self.leaves, False
-            last = evaluator.leave(at, OVER if over else BY_HAND) if sells else evaluator.watch(prices, at)
-            self._decisions += [last] if last else []
+            said = [evaluator.sold(coin, *how) for coin, how in self.sold.items()]
+            self.sold = {}
+            said.append(evaluator.leave(at, OVER if over else BY_HAND) if sells else evaluator.watch(prices, at))
+            self._decisions += [each for each in said if each]
             if self._decisions and not (moment.weights is None and any(each.bought for each in self._decisions)):
                 self._signal = self._said(self._decisions, moment)
                 self._decisions = []

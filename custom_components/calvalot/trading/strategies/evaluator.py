@@ -24,13 +24,14 @@ BY_HAND = "by_hand"
 class Stand:
     """How a coin stands: the share (%) that is wanted of the strategy's part, the price (quote) it went in at and the highest since.
 
-    `left` is when (Unix seconds) it went out last.
+    `left` is when (Unix seconds) it went out last, `entered` when it went in; None where an older version wrote that down.
     """
 
     share: float = 0.0
     entry: float | None = None
     peak: float | None = None
     left: int | None = None
+    entered: int | None = None
 
 
 @dataclass(slots=True)
@@ -42,7 +43,9 @@ class State:
 
     def to_json(self) -> dict[str, object]:
         """As plain JSON."""
-        stands = {coin: [each.share, each.entry, each.peak, each.left] for coin, each in self.stands.items()}
+        stands = {
+            coin: [each.share, each.entry, each.peak, each.left, each.entered] for coin, each in self.stands.items()
+        }
         return {"last": self.last, "stands": stands}
 
     @classmethod
@@ -116,6 +119,10 @@ class Decider(Protocol):
 
     def leave(self, at: int, reason: str = BY_HAND) -> Decision | None:
         """Want nothing any more of what is held."""
+        ...
+
+    def sold(self, coin: str, reason: str, at: int) -> Decision | None:
+        """Take note that its level has sold a coin at a time (Unix seconds); None where it was out, or has gone in since."""
         ...
 
     def levels(self, coin: str) -> Levels:
@@ -227,6 +234,13 @@ class Evaluator:
                 self._leave(coin, reason, at)
         return self._decided(at)
 
+    def sold(self, coin: str, reason: str, at: int) -> Decision | None:
+        """Be out of a coin that its level has sold at a time."""
+        stand = self.state.stands.get(coin)
+        if stand and stand.entry is not None and (stand.entered is None or stand.entered <= at):
+            self._leave(coin, reason, at)
+        return self._decided(at)
+
     def levels(self, coin: str) -> Levels:
         """Where a coin is sold between two closes."""
         stand, manner = self.state.stands[coin], self._manner
@@ -263,7 +277,7 @@ class Evaluator:
             rests = stand.left is not None and stand.left >= candle.opened
             if not rests and conditions.holds(trades.enter) and not conditions.leaves(trades.exit):
                 share = self._number(trades.size) / len(self._coins)
-                self.state.stands[coin] = Stand(share, candle.close, candle.close, stand.left)
+                self.state.stands[coin] = Stand(share, candle.close, candle.close, stand.left, self._closed)
                 self._reasons[coin] = ENTER
             return
         levels = self.levels(coin)

@@ -125,6 +125,9 @@ class ScriptEvaluator:
             self.state.stands[coin] = Stand(left=at)
         return self._said(at, dict.fromkeys(held, reason))
 
+    def sold(self, coin: str, reason: str, at: int) -> Decision | None:
+        """Nothing: it has no levels."""
+
     def levels(self, coin: str) -> Levels:  # noqa: ARG002
         """None."""
         return Levels(None, None)
