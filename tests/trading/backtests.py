@@ -159,14 +159,10 @@ class Living:
             await engine.cycle()
             if not self.ledger.open_signals():
                 break
+        await engine.cycle()  # which has what protects the purchases placed
         for strategy in strategies:
             for coin, levels in strategy.levels.items():
-                candle = slot[coin]
-                if levels.stop is not None and candle.low <= levels.stop:
-                    price = min(levels.stop, candle.open)
-                elif levels.profit is not None and candle.high >= levels.profit:
-                    price = max(levels.profit, candle.open)
-                else:
+                if (price := levels.price(slot[coin])) is None:
                     continue
                 self._show(at + self.setup.frame.seconds - 1, {coin: price})
                 for _ in range(PASSES):

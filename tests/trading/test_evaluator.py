@@ -224,9 +224,9 @@ def test_take_profit_and_the_stop_before_it() -> None:
     assert decision
     assert decision.reasons == {"BTC": "stop_loss"}
     run.show(20)
-    decision = run.show(candle(5, 24, opened=23.5))
+    decision = run.show(candle(5, 24, opened=23.5))  # a limit that rests there is not filled better
     assert decision
-    assert decision.prices == {"BTC": 23.5}
+    assert decision.prices == {"BTC": 22}
 
 
 def test_trailing_stop_follows_the_highest_price() -> None:

@@ -339,8 +339,8 @@ def _levels(key: str, source: StrategySource, snapshot: Snapshot) -> Json:
     resting = {coin for coin, each in snapshot.protections.items() if each.sources == (key,)}
     return {
         coin: {
-            "stop": levels.stop,
-            "profit": levels.profit,
+            "stop": None if levels.stop is None else float(levels.stop),
+            "profit": None if levels.profit is None else float(levels.profit),
             "held_by": (snapshot.protected_by.get(coin, HeldBy.CYCLE) if coin in resting else HeldBy.CYCLE).value,
         }
         for coin, levels in source.levels.items()

@@ -6,7 +6,7 @@ Everything else is watched by the strategy itself, in each cycle and on the stre
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from decimal import Context, Decimal
+from decimal import Decimal
 
 from .exchanges.base import Exchange, OrderType, Side
 from .frozen import Frozen
@@ -20,9 +20,6 @@ from .sources.blend_state import BlendState
 from .sources.state import SourceState
 from .sources.strategy import StrategySource
 from .strategies.evaluator import Levels
-
-# A level comes from candles, which are floats: it is read to so many digits before it is put on the tick.
-_DIGITS = Context(prec=12)
 
 
 class StrategyStops:
@@ -137,8 +134,8 @@ class StrategyStops:
         price, rules = market.prices[coin], market.rules[market.symbol(coin)]
         stops = [each.stop for each in levels if each.stop is not None]
         profits = [each.profit for each in levels if each.profit is not None]
-        stop = _price(min(stops)) if len(stops) == len(levels) else None
-        profit = _price(max(profits)) if len(profits) == len(levels) else None
+        stop = min(stops) if len(stops) == len(levels) else None
+        profit = max(profits) if len(profits) == len(levels) else None
         low, high = rules.bounds(Side.SELL, price) or (None, None)
         types = self._exchange.types
         if stop is not None and (
@@ -159,7 +156,3 @@ class StrategyStops:
 
 
 NONE = Levels(None, None)
-
-
-def _price(level: float) -> Decimal:
-    return _DIGITS.create_decimal_from_float(level)

@@ -1,7 +1,7 @@
 """A backtest: sources decide at each close, and what they want is traded at the next open.
 
-A stop or a profit within a candle is traded there, at its level or the open that was beyond it, a stop before a profit; with
-candles of a shorter time frame inside, in their order. What sells at a stop leaves the other coins alone until the next close:
+A stop within a candle is traded there, at its level or the open that was beyond it, a profit at its level, where one strategy
+decides as the limit that rests there; a stop before a profit. With candles of a shorter time frame inside, in their order. What sells at a stop leaves the other coins alone until the next close:
 their prices at that moment are not known. Planner and book work only where something is wanted.
 """
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
-from ..decimals import ZERO
+from ..decimals import ZERO, round_down
 from ..exchanges.base import SymbolRules
 from ..exchanges.paper import USUAL, Costs
 from ..exchanges.replay import ReplayExchange
@@ -194,7 +194,10 @@ class Backtest:
         """Sell coins within a candle, at the prices at which their stops or profits were reached."""
         now = datetime.fromtimestamp(at, UTC)
         prices = self._decimal_prices() | {coin: Decimal(repr(price)) for coin, price in stop.prices.items()}
-        market = self._shown(now, prices)
+        for coin in stop.at_limit:
+            rules = self._setup.rules[symbol_of(coin, self._setup.quote)]
+            prices[coin] = round_down(prices[coin], rules.tick)
+        market = self._shown(now, prices, stop.at_limit)
         targets = self._source.targets or {}
         shares = {coin: targets.get(coin, ZERO) for coin in stop.prices}
         others = frozenset({*targets, *self._book.portfolio.positions}) - shares.keys()
@@ -205,8 +208,10 @@ class Backtest:
         await self._trader.pursue(market, at)
         self._prices.update(stop.prices)
 
-    def _shown(self, now: datetime, prices: Mapping[str, Decimal]) -> Market:
-        self._exchange.show(now, {symbol_of(coin, self._setup.quote): price for coin, price in prices.items()})
+    def _shown(self, now: datetime, prices: Mapping[str, Decimal], at_limit: Iterable[str] = ()) -> Market:
+        quote = self._setup.quote
+        limits = frozenset(symbol_of(coin, quote) for coin in at_limit)
+        self._exchange.show(now, {symbol_of(coin, quote): price for coin, price in prices.items()}, limits)
         return replace(self._market, prices=prices)
 
     def _take_up(self, signal: Signal, at: int, reasons: Mapping[str, str]) -> None:

@@ -10,7 +10,7 @@ from ..market.candles import Candle
 from ..signal import Signal
 from ..sources.base import Moment, Source
 from ..sources.strategy import signal_of
-from ..strategies.evaluator import Decision, Levels
+from ..strategies.evaluator import TAKE_PROFIT, Decision, Levels
 from .errors import BacktestError, time_text
 from .walk import Slot
 
@@ -33,10 +33,14 @@ class Rules(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """What was sold within a candle: the prices (quote) it was sold at, and why, by coin."""
+    """What was sold within a candle: the prices (quote) it was sold at, and why, by coin.
+
+    Coins `at_limit` were sold by a limit that rested on the exchange, at its price.
+    """
 
     prices: Mapping[str, float]
     reasons: Mapping[str, str]
+    at_limit: frozenset[str] = frozenset()
 
 
 class Replayed(Protocol):
@@ -119,11 +123,8 @@ class StrategyReplay:
         """Sell what comes to its stop or profit in a shorter candle."""
         prices: dict[str, float] = {}
         for coin, candle in slot.candles.items():
-            levels = self.rules.levels(coin)
-            if levels.stop is not None and candle.low <= levels.stop:
-                prices[coin] = min(levels.stop, candle.open)
-            elif levels.profit is not None and candle.high >= levels.profit:
-                prices[coin] = max(levels.profit, candle.open)
+            if (price := self.rules.levels(coin).price(candle)) is not None:
+                prices[coin] = price
         decision = self.rules.watch(prices, at) if prices else None
         if decision is None:
             return None
@@ -157,7 +158,8 @@ class StrategyReplay:
         if not sold:
             return None
         self.targets = {coin: Decimal(0) if coin in sold else share for coin, share in (self.targets or {}).items()}
-        return Stop(sold, {coin: decision.reasons[coin] for coin in sold})
+        reasons = {coin: decision.reasons[coin] for coin in sold}
+        return Stop(sold, reasons, frozenset(coin for coin, reason in reasons.items() if reason == TAKE_PROFIT))
 
 
 @dataclass(slots=True, kw_only=True)

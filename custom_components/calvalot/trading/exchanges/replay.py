@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import override
 
 from ..errors import ExchangeUnavailable
-from .base import AccountId, Balance, SymbolRules
+from .base import AccountId, Balance, Side, SymbolRules
 from .paper import USUAL, Costs, PaperExchange
 
 
@@ -21,16 +21,25 @@ class ReplayExchange(PaperExchange):
         self.time = datetime.fromtimestamp(0, UTC)
         super().__init__(self, lambda: self.time, costs=costs)
         self._rules = dict(rules)
+        self._at_limit = frozenset[str]()
 
-    def show(self, time: datetime, prices: Mapping[str, Decimal]) -> None:
-        """Be at a time (UTC), with these last prices by symbol; those of others stay as they were."""
+    def show(self, time: datetime, prices: Mapping[str, Decimal], at_limit: frozenset[str] = frozenset()) -> None:
+        """Be at a time (UTC), with these last prices by symbol; those of others stay as they were.
+
+        Until the next time, symbols `at_limit` are traded by a limit that rested there: at that price, not a worse one.
+        """
         self.time = time
+        self._at_limit = at_limit
         self._prices |= prices
 
     @property
     @override
     def pause(self) -> float:
         return 0.0
+
+    @override
+    def _slipped(self, price: Decimal, side: Side, rules: SymbolRules) -> Decimal:
+        return price if rules.symbol in self._at_limit else super()._slipped(price, side, rules)
 
     @override
     async def rules(self, symbols: Collection[str]) -> dict[str, SymbolRules]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 import json
 from typing import Protocol
 
@@ -72,17 +73,26 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class Levels:
-    """Prices (quote) at which a coin is sold between two closes; None where there is none. `reason` is that of the lower one."""
+    """Prices (quote) at which a coin is sold between two closes; None where there is none. `reason` is that of the lower one.
 
-    stop: float | None
-    profit: float | None
+    Decimals, since they may rest on the exchange.
+    """
+
+    stop: Decimal | None
+    profit: Decimal | None
     reason: str = STOP_LOSS
 
     def reached(self, low: float, high: float) -> str | None:
         """Why a coin is sold whose price was as low and as high; where both were reached, the stop was first."""
-        if self.stop is not None and low <= self.stop:
+        if self.stop is not None and low <= float(self.stop):
             return self.reason
-        return TAKE_PROFIT if self.profit is not None and high >= self.profit else None
+        return TAKE_PROFIT if self.profit is not None and high >= float(self.profit) else None
+
+    def price(self, candle: Candle) -> float | None:
+        """What a coin is sold at within a candle: the worse of stop and open, a profit as a limit there; None = it is kept."""
+        if (reason := self.reached(candle.low, candle.high)) is None:
+            return None
+        return float(self.profit or 0) if reason == TAKE_PROFIT else min(float(self.stop or 0), candle.open)
 
 
 class Decider(Protocol):
@@ -246,9 +256,9 @@ class Evaluator:
         stand, manner = self.state.stands[coin], self._manner
         if stand.entry is None or stand.peak is None or not isinstance(manner, Trades):
             return Levels(None, None)
-        fixed = stand.entry * (1 - self._number(manner.stop_loss) / 100) if manner.stop_loss else None
-        trailing = stand.peak * (1 - self._number(manner.trailing_stop) / 100) if manner.trailing_stop else None
-        profit = stand.entry * (1 + self._number(manner.take_profit) / 100) if manner.take_profit else None
+        fixed = self._away(stand.entry, manner.stop_loss, -1)
+        trailing = self._away(stand.peak, manner.trailing_stop, -1)
+        profit = self._away(stand.entry, manner.take_profit, 1)
         if trailing is not None and (fixed is None or trailing > fixed):
             return Levels(trailing, profit, TRAILING_STOP)
         return Levels(fixed, profit)
@@ -257,6 +267,12 @@ class Evaluator:
 
     def _number(self, amount: Amount) -> float:
         return number_of(amount, self._numbers)
+
+    def _away(self, price: float, percent: Amount | None, side: int) -> Decimal | None:
+        """A price so many percent above (1) or below (-1) one of a candle, whose digits are those that the exchange told."""
+        if not percent:
+            return None
+        return Decimal(repr(price)) * (100 + side * Decimal(repr(self._number(percent)))) / 100
 
     def _is_time(self, every: Amount) -> bool:
         """Whether the candle that was decided on last ends so many candles."""
@@ -281,10 +297,9 @@ class Evaluator:
                 self._reasons[coin] = ENTER
             return
         levels = self.levels(coin)
-        if reason := levels.reached(candle.low, candle.high):
-            stopped = reason != TAKE_PROFIT
-            level = (levels.stop if stopped else levels.profit) or 0.0
-            self._prices[coin] = min(level, candle.open) if stopped else max(level, candle.open)
+        reason, price = levels.reached(candle.low, candle.high), levels.price(candle)
+        if reason and price is not None:
+            self._prices[coin] = price
             self._leave(coin, reason, self._closed - 1)
         elif conditions.leaves(trades.exit):
             self._leave(coin, EXIT, self._closed - 1)
