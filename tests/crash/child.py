@@ -6,6 +6,7 @@ with its exit code.
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 import json
@@ -17,7 +18,7 @@ import sys
 import traceback
 from typing import Any
 
-from aiohttp import ClientSession
+from aiohttp import ClientError, ClientSession
 from sqlalchemy import Engine as DatabaseEngine, event
 
 from custom_components.calvalot.trading.engine import Engine
@@ -61,6 +62,8 @@ CONVERTING = "converting"
 MOST_CYCLES = 8
 # How long (s) an order that has arrived waits to be matched: longer than it takes to start again and look for it.
 ON_ITS_WAY = 1.0
+# Exit code of a process that could not be watched.
+BROKEN = 3
 COINS = ("BTC", "ETH", "SOL", "XRP")
 # Two buys at once; then two sells at once and a buy. What one of them costs moves none of the others over a step.
 SIGNALS = ({"SOL": "0.30063", "XRP": "0.30031"}, {"SOL": "0.099321", "XRP": "0.150256", "BTC": "0.34969"})
@@ -153,9 +156,7 @@ class Tripwire:
             for moment in (When.ARRIVED, When.MATCHED):
                 if (midway := Point(method, number, moment)) == self._point:
                     asking = asyncio.create_task(call(*arguments))
-                    # Each call sends one request: the first ones may arrive before or after the first look.
-                    while await orders(method) < number:  # noqa: ASYNC110 # it happens in another process
-                        await asyncio.sleep(0.001)
+                    await _arrived(orders, method, number)
                     self._reach(midway)
                     await asking
             try:
@@ -172,6 +173,22 @@ class Tripwire:
     def _reach(self, point: Point) -> None:
         if point == self._point:
             os.kill(os.getpid(), signal.SIGKILL)
+
+
+async def _arrived(orders: Callable[[str], Awaitable[int]], method: str, number: int) -> None:
+    """Wait until the exchange has so many requests: each call sends one, which may be there before the first look.
+
+    What goes wrong here must not look to the follower as if his order had: a look that fails is made again, or ends the process.
+    """
+    try:
+        while True:
+            with suppress(ClientError, OSError):
+                if await orders(method) >= number:
+                    return
+            await asyncio.sleep(0.001)
+    except Exception:  # noqa: BLE001 # whatever it is, the exit code tells
+        traceback.print_exc()
+        os._exit(BROKEN)
 
 
 async def _follow(scene: Scene, wire: Tripwire) -> None:

@@ -9,6 +9,7 @@ import pytest
 from harness.portfolio import PLACES
 from harness.simulated import Simulator, simulators
 
+from .cards import activity, own_page, portfolio, positions
 from .conftest import Stage
 from .entries import entry_ids
 
@@ -53,8 +54,22 @@ def test_kraken_is_set_up_in_the_browser(
     expect(flow.locator("dialog")).to_be_hidden()
 
     (entry_id,) = entry_ids(stage.home) - before
-    portfolio = stage.home.ask("calvalot.get_portfolio", config_entry_id=entry_id)
-    assert {each["coin"]: round(each["weight"], 1) for each in portfolio["positions"]} == {"BTC": 0.5, "ETH": 0.2}
-    assert round(Decimal(portfolio["total_value"]), 2) == round(Decimal(portfolio["total_value_quote"]), 2)
-    assert Decimal(portfolio["net_deposits"]) == 1000
-    stage.home.delete(f"config/config_entries/entry/{entry_id}")
+    book = stage.home.ask("calvalot.get_portfolio", config_entry_id=entry_id)
+    assert {each["coin"]: round(each["weight"], 1) for each in book["positions"]} == {"BTC": 0.5, "ETH": 0.2}
+    assert round(Decimal(book["total_value"]), 2) == round(Decimal(book["total_value_quote"]), 2)
+    assert Decimal(book["net_deposits"]) == 1000
+    with own_page(stage, entry_id, "in-euro", "portfolio", "positions", "performance", "tile", "activity"):
+        page.goto("/in-euro/own")
+        card = portfolio(page)
+        expect(card.locator(".curve")).to_be_attached()
+        # Each amount is told once, and no rate has an effect.
+        expect(card.locator(".value")).to_contain_text("€")
+        expect(card.locator(".value + .quiet")).to_have_text("")
+        expect(card.locator("[data-fact='fees']")).to_be_visible()
+        for name in ("currency_effect", "fees_paid"):
+            expect(card.locator(f"[data-fact='{name}']")).to_be_hidden()
+        total = positions(page).locator("tfoot")
+        expect(total).to_contain_text("EUR")
+        expect(total).not_to_contain_text("€")
+        expect(page.locator("calvalot-tile-card")).to_contain_text("€")
+        expect(activity(page).locator(".tag").first).to_contain_text("€")

@@ -262,6 +262,7 @@ export class PortfolioCard extends CalvalotCard {
     setText(this._value, format.eur(picture.total_value));
     // What is kept in euro is said once, and no rate moves it.
     const euro = picture.quote === EURO;
+    this._quote.hidden = euro;
     setText(this._quote, euro ? "" : format.amount(picture.total_value_quote, picture.quote));
     setText(this._gain, format.eur(profit?.total, true));
     setText(
