@@ -130,4 +130,6 @@ def test_somebody_is_let_follow_in_the_browser(
     expect(flow.get_by_text(print_)).to_be_visible()
     camera.shoot(flow.locator("dialog"), f"publisher-copy-{size}")
     submit.click()
+    flow.get_by_text("Bob").wait_for()
+    submit.click()
     expect(flow.locator("dialog")).to_be_hidden()
