@@ -1,6 +1,5 @@
 """Approval: a signal waits for its owner's word before anything of it is traded."""
 
-import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
@@ -28,7 +27,7 @@ class Approvals:
 
     async def waiting(self) -> SignalRecord | None:
         """The signal that waits for its owner's word."""
-        return next(iter(await asyncio.to_thread(self._ledger.open_signals, Result.WAITING)), None)
+        return next(iter(await self._ledger.ask(self._ledger.open_signals, Result.WAITING)), None)
 
     def expires(self, record: SignalRecord) -> datetime:
         """When a waiting signal is given up."""
@@ -45,7 +44,7 @@ class Approvals:
     async def ask(self, record: SignalRecord, order_plan: OrderPlan) -> SignalRecord:
         """Let a signal wait for its owner's word on a plan. Raises LedgerError."""
         record = replace(record, result=Result.WAITING, asked_at=self._clock())
-        record = await asyncio.to_thread(self._ledger.write_signal, record)
+        record = await self._ledger.ask(self._ledger.write_signal, record)
         _LOGGER.info("Signal %s waits for approval", record.signal_id)
         plan = responses.preview(order_plan.orders, order_plan.left_out)
         plan["summary"] = responses.plan_in_words(order_plan.orders, self._settings.quote)

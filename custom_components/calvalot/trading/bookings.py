@@ -1,6 +1,5 @@
 """Executed orders put into the book, whether the exchange told what they came to or their owner did."""
 
-import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -59,7 +58,7 @@ class Bookings:
         """Book an order that was recovered, once all that was executed before it is booked. Raises LedgerError."""
         try:
             record, fee_prices = self._priced(record, report, prices)
-            booked, _ = await asyncio.to_thread(
+            booked, _ = await self._ledger.ask(
                 self._ledger.book_order, record, report, report.fills or (), fee_prices, True
             )
         except BookError as err:
@@ -78,7 +77,7 @@ class Bookings:
             ended = replace(record, state=OrderState.NOT_PLACED, reason="settled by hand: not placed")
             if record.state is not OrderState.EXECUTED and record.executed_quantity:
                 ended = replace(record, state=OrderState.BOOKED, reason="settled by hand")
-            await asyncio.to_thread(self._ledger.update_orders, [ended])
+            await self._ledger.ask(self._ledger.update_orders, [ended])
             return ended
         within = (
             execution.quantity <= record.quantity
@@ -114,7 +113,7 @@ class Bookings:
         )
         record, fee_prices = self._priced(record, report, prices)
         record = replace(record, reason="settled by hand")
-        booked, _ = await asyncio.to_thread(self._ledger.book_order, record, report, (fill,), fee_prices)
+        booked, _ = await self._ledger.ask(self._ledger.book_order, record, report, (fill,), fee_prices)
         return booked
 
     # Inside
@@ -122,7 +121,7 @@ class Bookings:
     async def _beyond(self, record: OrderRecord, execution: Execution) -> Execution:
         """What an order came to beyond what is booked of it. Raises BookError where that is nothing."""
         rest = execution
-        for trade in await asyncio.to_thread(self._ledger.trades_of, [record.seq]):
+        for trade in await self._ledger.ask(self._ledger.trades_of, [record.seq]):
             rest = replace(
                 execution,
                 quantity=execution.quantity - trade.quantity,
@@ -138,7 +137,7 @@ class Bookings:
     ) -> dict[int, OrderRecord]:
         """Book in one commit what can be booked now; by seq."""
         third = [_third_assets(record, report, self._ledger.quote) for record, report in executed]
-        unclear = await asyncio.to_thread(self._unclear) if any(third) else frozenset[str]()
+        unclear = await self._ledger.ask(self._unclear) if any(third) else frozenset[str]()
         bookings: list[Booking] = []
         for (record, report), assets in zip(executed, third, strict=True):
             try:
@@ -150,7 +149,7 @@ class Bookings:
                 bookings.append(Booking(record=priced, report=report, fee_prices=fee_prices))
         done: dict[int, OrderRecord] = {}
         if bookings:
-            for each, booked in zip(bookings, await asyncio.to_thread(self._ledger.book_orders, bookings), strict=True):
+            for each, booked in zip(bookings, await self._ledger.ask(self._ledger.book_orders, bookings), strict=True):
                 if isinstance(booked, BookError):
                     _warn(each.record, booked)
                 else:

@@ -1,6 +1,5 @@
 """Which book is in use: the one of the account that the key opens. Another account begins a new book, the old one is kept."""
 
-import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
@@ -58,7 +57,7 @@ class Books:
         if number is None:
             return False
         before = self._ledger.number
-        await asyncio.to_thread(self._ledger.use, number, account, self._clock())
+        await self._ledger.ask(self._ledger.use, number, account, self._clock())
         self.known = True
         if number == before:
             return False
@@ -103,25 +102,25 @@ class Books:
 
     async def _number(self, account: AccountId) -> int | None:
         """Number of the account's book; None while that is not sure."""
-        accounts = await asyncio.to_thread(self._ledger.account_ids)
+        accounts = await self._ledger.ask(self._ledger.account_ids)
         # One in another quote asset has ended, or is kept for that one.
-        quotes = await asyncio.to_thread(self._ledger.quotes)
+        quotes = await self._ledger.ask(self._ledger.quotes)
         on_it = [
             number
             for number, known in accounts.items()
             if known.is_same(account) and quotes[number] == self._ledger.quote
         ]
         if not on_it and self._ledger.number in accounts:
-            return await asyncio.to_thread(self._ledger.next_number)
+            return await self._ledger.ask(self._ledger.next_number)
         # One of which no account was ever written down takes the first that it meets.
         number = max(on_it, default=self._ledger.number)
         if await self._has_newest(number):
             return number
-        return await asyncio.to_thread(self._ledger.next_number) if self._is_absent() else None
+        return await self._ledger.ask(self._ledger.next_number) if self._is_absent() else None
 
     async def _has_newest(self, number: int) -> bool:
         """Whether the account has the newest order of a book that traded; one that was wiped, or another one, has not."""
-        for order in await asyncio.to_thread(lambda: self._ledger.in_book(number).newest_traded()):
+        for order in await self._ledger.ask(lambda: self._ledger.in_book(number).newest_traded()):
             try:
                 found = await self._exchange.find(order.symbol, order.client_order_id)
             except Refused:

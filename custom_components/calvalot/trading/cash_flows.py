@@ -1,6 +1,5 @@
 """Money in and money out: the initial budget, deposits, withdrawals, corrections."""
 
-import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -93,7 +92,7 @@ class CashFlows:
         That is its price, or a `value` (EUR) that each has instead: the difference is profit or loss, as if the price had moved.
         Raises CommandError, LedgerError.
         """
-        book = await asyncio.to_thread(self._ledger.book)
+        book = await self._ledger.ask(self._ledger.book)
         prices = view.market.prices
         flows = []
         for asset, quantity in missing.items():
@@ -134,11 +133,11 @@ class CashFlows:
         `quote` is the amount where it is known in quote, to the last digit; facts are remembered in the same commit. Raises CommandError, LedgerError.
         """
         time = self._checked(amount, at)
-        book = await asyncio.to_thread(self._ledger.book)
+        book = await self._ledger.ask(self._ledger.book)
         valuation = book.portfolio.value(view.market.prices)
         if book.net_deposits is None or valuation is None or view.rate is None:
             raise CommandError("no_valuation")
-        started, _ = await asyncio.to_thread(self._ledger.beginning)
+        started, _ = await self._ledger.ask(self._ledger.beginning)
         if at and (started is None or at < started.replace(second=0, microsecond=0)):
             raise CommandError("before_start", start=_minute(started) if started else "–")
         time = max(time, started) if started else time  # clocks in a form tell no seconds
@@ -185,14 +184,14 @@ class CashFlows:
 
         Raises CommandError, LedgerError.
         """
-        seq, removed = await asyncio.to_thread(self._ledger.last_flow_change)
+        seq, removed = await self._ledger.ask(self._ledger.last_flow_change)
         if seq is None and removed is None:
             raise CommandError("nothing_to_undo")
         return await self._swapped(None if seq is None else await self._own_flow(seq), removed, view)
 
     async def _own_flow(self, seq: int) -> CashFlow:
         """A deposit or withdrawal of money; what began the book, corrections and coins stay. Raises CommandError."""
-        flows = await asyncio.to_thread(self._ledger.flows, None)
+        flows = await self._ledger.ask(self._ledger.flows, None)
         found = next((flow for flow in flows if flow.seq == seq), None)
         if found is None or found.coin or found.kind not in {FlowKind.DEPOSIT, FlowKind.WITHDRAWAL}:
             raise CommandError("cash_flow_unknown", id=f"{seq}")
@@ -200,10 +199,10 @@ class CashFlows:
 
     async def _check_room(self, quote: Decimal, book: Book, view: Inputs, rate: Decimal) -> None:
         """Raise CommandError where the cash that no order has a claim on, or in live mode what is free, does not allow for a flow."""
-        unclear = await asyncio.to_thread(self._ledger.in_flight)
+        unclear = await self._ledger.ask(self._ledger.in_flight)
         if quote < 0:
             cash = book.portfolio.cash
-            moving = (*unclear, *await asyncio.to_thread(self._ledger.resting))
+            moving = (*unclear, *await self._ledger.ask(self._ledger.resting))
             left = cash - committed(moving, view.market).get(self._settings.quote, ZERO)
             if -quote > cash:
                 raise CommandError("withdrawal_above_cash", cash=_cents(max(left, ZERO) * rate))
@@ -221,11 +220,11 @@ class CashFlows:
 
     async def _swapped(self, old: CashFlow | None, new: CashFlow | None, view: Inputs) -> CashFlow | None:
         """Put one flow in the place of another, where the book has room for the difference. Raises CommandError, LedgerError."""
-        book = await asyncio.to_thread(self._ledger.book)
+        book = await self._ledger.ask(self._ledger.book)
         valuation = book.portfolio.value(view.market.prices)
         if valuation is None or view.rate is None:
             raise CommandError("no_valuation")
-        started, _ = await asyncio.to_thread(self._ledger.beginning)
+        started, _ = await self._ledger.ask(self._ledger.beginning)
         if new and started and new.time < started:
             raise CommandError("before_start", start=_minute(started))
         change = (new.amount_quote if new else ZERO) - (old.amount_quote if old else ZERO)
@@ -245,8 +244,8 @@ class CashFlows:
 
         The stop loss keeps the distance to its peak: the peak moves with the unit price. Raises CommandError, LedgerError.
         """
-        flows = {flow.seq: flow for flow in reversed(await asyncio.to_thread(self._ledger.flows, None))}
-        closes = {close.day: close for close in await asyncio.to_thread(self._ledger.closes)}
+        flows = {flow.seq: flow for flow in reversed(await self._ledger.ask(self._ledger.flows, None))}
+        closes = {close.day: close for close in await self._ledger.ask(self._ledger.closes)}
         units, drawdown, amount, quote = book.units, book.drawdown, ZERO, ZERO
         for flow, leaves in ((old, True), (new, False)):
             if flow is None:
@@ -274,11 +273,11 @@ class CashFlows:
             )
             before = book.units.valued(value * rate).price
             factor = moved.units.price / before if before else ONE
-            if peak := await asyncio.to_thread(self._ledger.fact, STOP_PEAK):
+            if peak := await self._ledger.ask(self._ledger.fact, STOP_PEAK):
                 facts[STOP_PEAK] = f"{Decimal(peak) * factor:f}"
-            if distance := await asyncio.to_thread(self._ledger.fact, DISTANCE):
+            if distance := await self._ledger.ask(self._ledger.fact, DISTANCE):
                 facts[DISTANCE] = scaled(distance, factor)
-        return await asyncio.to_thread(
+        return await self._ledger.ask(
             self._ledger.swap_flow, old, new, moved, tuple(flows.values()), tuple(closes.values()), facts
         )
 
@@ -288,7 +287,7 @@ class CashFlows:
             raise CommandError("amount_not_positive")
         if amount > MAX_AMOUNT:
             raise CommandError("amount_too_large", limit=f"{MAX_AMOUNT}")
-        book = await asyncio.to_thread(self._ledger.book)
+        book = await self._ledger.ask(self._ledger.book)
         if book.net_deposits is None:
             raise CommandError("no_valuation")
         flow = CashFlow(
@@ -325,7 +324,7 @@ class CashFlows:
                     else portfolio.with_flow(flow.amount_quote),
                     units=book.units.with_flow(flow.value_before, flow.amount_quote * rate),
                 )
-        return await asyncio.to_thread(self._ledger.add_flow, flow, moved, facts), moved
+        return await self._ledger.ask(self._ledger.add_flow, flow, moved, facts), moved
 
 
 def quote_of(amount: Decimal, rate: Decimal) -> Decimal:

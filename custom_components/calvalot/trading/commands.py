@@ -130,7 +130,7 @@ class Commands:
     async def explain_cash_flow(self, seq: int, explanation: Explanation) -> None:
         """Say why something came to the wallet or left it that nothing explained. Raises CommandError."""
         async with self.working():
-            if not await asyncio.to_thread(self._ledger.explain_flow, seq, explanation):
+            if not await self._ledger.ask(self._ledger.explain_flow, seq, explanation):
                 raise CommandError("cash_flow_unknown", id=f"{seq}")
             await self._publisher.publish(self._preparation.inputs)
 
@@ -229,7 +229,7 @@ class Commands:
         Raises CommandError.
         """
         async with self.working():
-            records = await asyncio.to_thread(self._ledger.in_flight)
+            records = await self._ledger.ask(self._ledger.in_flight)
             record = next((each for each in records if each.client_order_id == client_order_id), None)
             if record is None:
                 raise CommandError("order_not_open")
@@ -259,11 +259,11 @@ class Commands:
             self._fetcher.forget_rules()  # it may be listed again
             async with self._preparation.ready() as inputs:
                 self._check_account()
-                book = await asyncio.to_thread(self._ledger.book)
+                book = await self._ledger.ask(self._ledger.book)
                 quantity = book.portfolio.quantity(coin)
                 if not quantity or coin not in inputs.market.aside:
                     raise CommandError("not_set_aside", coin=coin)
-                moving = await asyncio.to_thread(self._ledger.in_flight) + await asyncio.to_thread(self._ledger.resting)
+                moving = await self._ledger.ask(self._ledger.in_flight) + await self._ledger.ask(self._ledger.resting)
                 if any(coin in order.assets for order in moving):
                     raise CommandError("order_unclear", amount="0.00")
                 (flow,) = await self._cash_flows.write_off({coin: quantity}, inputs, WRITTEN_OFF, value)
@@ -279,13 +279,13 @@ class Commands:
 
     async def forget_restore(self) -> None:
         """The owner has seen that the ledger was restored. Raises CommandError."""
-        await guarded(asyncio.to_thread(self._ledger.remember, RESTORED, None))
+        await guarded(self._ledger.ask(self._ledger.remember, RESTORED, None))
         self._publisher.change(restored=None)
 
     async def import_history(self, path: Path, zone: tzinfo, *, dry_run: bool, skip_unreadable: bool) -> Json:
         """What a file of another tool holds; taken in, unless it is a dry run. No book changes. Raises CommandError."""
         async with self.working():
-            return await asyncio.to_thread(
+            return await self._ledger.ask(
                 import_history, self._ledger, path, zone, dry_run=dry_run, skip_unreadable=skip_unreadable
             )
 

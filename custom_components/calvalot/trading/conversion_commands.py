@@ -1,6 +1,5 @@
 """What the owner can do with conversions; every command raises CommandError where it cannot be done."""
 
-import asyncio
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
@@ -133,4 +132,4 @@ class ConversionCommands:
 
     async def _trade(self, plan: ConversionPlan, inputs: Inputs) -> Json:
         record = await self._conversions.begin(plan, inputs)
-        return await asyncio.to_thread(told, self._ledger, record)
+        return await self._ledger.ask(told, self._ledger, record)

@@ -4,7 +4,6 @@ The first order is written down with what was confirmed, the second is sized by 
 to nothing what the first one bought stays in the book, and a fact says so until it is gone on with, kept, or sold.
 """
 
-import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -86,13 +85,13 @@ class Conversions:
             raise CommandError("conversion_same")
         if inputs.account is None:
             raise CommandError("no_valuation")
-        held = (await asyncio.to_thread(self._ledger.book)).portfolio.positions
+        held = (await self._ledger.ask(self._ledger.book)).portfolio.positions
         # A wallet that holds what it is to be kept in has it as its cash from then on.
         frozen = self._frozen.of(held) if slippage is None else self._settings.frozen
         apart = {*frozen, *self._settings.locked, *inputs.market.aside}
         if set_apart := {start, goal} & apart:
             raise CommandError("coin_not_tradable", coin=min(set_apart))
-        if await asyncio.to_thread(self._ledger.in_flight):
+        if await self._ledger.ask(self._ledger.in_flight):
             raise CommandError("order_unclear", amount="0.00")
         free = await self._free(start, inputs, protected=True)
         if not ZERO < quantity <= free:
@@ -134,7 +133,7 @@ class Conversions:
         )
         left = await self.left()
         gone_on_with = {LEFT: None} if left and left.asset == plan.start else None
-        record = await asyncio.to_thread(self._ledger.write_signal, record, gone_on_with)
+        record = await self._ledger.ask(self._ledger.write_signal, record, gone_on_with)
         self._events.received(record)
         record = await self._pursue(record, plan.orders, inputs, places=True)
         if record.result is not Result.OPEN:  # what is left of the coin is protected again
@@ -143,10 +142,10 @@ class Conversions:
 
     async def go_on(self, inputs: Inputs, *, may_trade: bool) -> None:
         """Come to an end with what was in flight; the second order is placed only a short while after the first. Raises LedgerError."""
-        for record in await asyncio.to_thread(self._ledger.open_signals):
+        for record in await self._ledger.ask(self._ledger.open_signals):
             if record.kind is not Kind.CONVERSION or not isinstance(record.wants, Orders) or inputs.account is None:
                 continue
-            begun = await asyncio.to_thread(self._ledger.orders, record.key)
+            begun = await self._ledger.ask(self._ledger.orders, record.key)
             fresh = self._clock() - record.seen_at <= FRESH
             places = may_trade and fresh and bool(begun)
             await self._pursue(record, record.wants.orders, inputs, places=places)
@@ -155,12 +154,12 @@ class Conversions:
 
     async def left(self) -> Left | None:
         """What is left of a conversion that stopped half-way. Raises LedgerError."""
-        known = await asyncio.to_thread(self._ledger.fact, LEFT)
+        known = await self._ledger.ask(self._ledger.fact, LEFT)
         return from_text(known) if known else None
 
     async def keep(self) -> None:
         """Forget what is left of one: it stays as it is. Raises LedgerError."""
-        await asyncio.to_thread(self._ledger.remember, LEFT, None)
+        await self._ledger.ask(self._ledger.remember, LEFT, None)
 
     # Planning
 
@@ -200,11 +199,11 @@ class Conversions:
     async def _free(self, asset: str, inputs: Inputs, *, protected: bool) -> Decimal:
         """What the book holds of an asset, the account has, and no order has a claim on; what is `protected` counts as free."""
         market = inputs.market
-        book = await asyncio.to_thread(self._ledger.book)
-        resting = await asyncio.to_thread(self._ledger.resting)
+        book = await self._ledger.ask(self._ledger.book)
+        resting = await self._ledger.ask(self._ledger.resting)
         if protected:
             resting = tuple(order for order in resting if order.signal_id != PROTECTION)
-        sent, locking = sent_and_locking(await asyncio.to_thread(self._ledger.in_flight), resting)
+        sent, locking = sent_and_locking(await self._ledger.ask(self._ledger.in_flight), resting)
         if inputs.account is None:  # pragma: no cover  # whoever asks has seen the account
             return ZERO
         moving = committed(sent, market)
@@ -213,7 +212,7 @@ class Conversions:
         return left.cash if asset == market.quote else left.quantity(asset)
 
     async def _held(self, asset: str) -> Decimal:
-        portfolio = (await asyncio.to_thread(self._ledger.book)).portfolio
+        portfolio = (await self._ledger.ask(self._ledger.book)).portfolio
         return portfolio.cash if asset == self._settings.quote else portfolio.quantity(asset)
 
     # Trading
@@ -241,7 +240,7 @@ class Conversions:
         await self._outcomes.orders(protecting)
 
     async def _placed(self, record: SignalRecord, step: PlannedOrder) -> tuple[OrderRecord, ...]:
-        orders = await asyncio.to_thread(self._ledger.orders, record.key)
+        orders = await self._ledger.ask(self._ledger.orders, record.key)
         return tuple(order for order in orders if order.symbol == step.symbol)
 
     async def _next(self, record: SignalRecord, step: PlannedOrder, inputs: Inputs) -> PlannedOrder | None:
@@ -260,8 +259,8 @@ class Conversions:
         return _order(Pair(rules, prices[step.symbol]), asset, amount, market, self._settings.limits)
 
     async def _moved(self, record: SignalRecord) -> tuple[tuple[OrderRecord, ...], dict[str, Decimal]]:
-        orders = await asyncio.to_thread(self._ledger.orders, record.key)
-        return orders, moved(await asyncio.to_thread(self._ledger.trades_of, [order.seq for order in orders]))
+        orders = await self._ledger.ask(self._ledger.orders, record.key)
+        return orders, moved(await self._ledger.ask(self._ledger.trades_of, [order.seq for order in orders]))
 
     async def _end(self, record: SignalRecord, steps: Sequence[PlannedOrder]) -> SignalRecord:
         """Write down what a conversion came to, and what is left half-way. Raises LedgerError."""
@@ -281,7 +280,7 @@ class Conversions:
         if done and len(steps) > 1 and stopped and (quantity := amounts.get(steps[0].bought, ZERO)) > 0:
             left = Left(asset=steps[0].bought, quantity=quantity, goal=steps[-1].bought, reason=reason)
         facts = {LEFT: to_text(left)} if left else None
-        record = await asyncio.to_thread(self._ledger.write_signal, record, facts)
+        record = await self._ledger.ask(self._ledger.write_signal, record, facts)
         if left:
             self._events.alert(
                 "conversion_stopped",

@@ -236,7 +236,7 @@ class Engine:
     async def start(self) -> None:
         """Open the book; nothing goes over the network. Raises LedgerError."""
         await self._upkeep.open()
-        self._fetcher.hold((await asyncio.to_thread(self._ledger.book)).portfolio.positions)
+        self._fetcher.hold((await self._ledger.ask(self._ledger.book)).portfolio.positions)
         await self.publisher.prepare()
 
     async def tune(self, settings: Settings, sources: Mapping[str, Source]) -> None:
@@ -251,7 +251,7 @@ class Engine:
             with suppress(LedgerError):
                 await self._risk.tuned()
                 if other_coins:
-                    self._fetcher.hold((await asyncio.to_thread(self._ledger.book)).portfolio.positions)
+                    self._fetcher.hold((await self._ledger.ask(self._ledger.book)).portfolio.positions)
             if other_coins:
                 self._fetcher.forget_rules()
 
@@ -280,7 +280,7 @@ class Engine:
                 async with self._preparation.ready(self.sources) as inputs:
                     await self._act(inputs)
                 snapshot = await self._snapshots.build(inputs)
-                await asyncio.to_thread(self.queries.keep_up)
+                await self._ledger.ask(self.queries.keep_up)
                 self._fetcher.watch_exchange(snapshot.exchange_problem)
             except LedgerError as err:
                 storage = err
@@ -300,7 +300,7 @@ class Engine:
         """Whether something is still to be known of an order, or of any where none is named; asked between two cycles."""
         async with self._lock:
             try:
-                orders = await asyncio.to_thread(lambda: (*self._ledger.in_flight(), *self._ledger.resting()))
+                orders = await self._ledger.ask(lambda: (*self._ledger.in_flight(), *self._ledger.resting()))
             except LedgerError:
                 return False
         return any(client_order_id in (None, order.client_order_id) for order in orders)
@@ -310,7 +310,7 @@ class Engine:
         """Nothing is written while a backup is made, and the file alone holds everything."""
         async with self._lock:
             with suppress(LedgerError):
-                await asyncio.to_thread(self._ledger.checkpoint)
+                await self._ledger.ask(self._ledger.checkpoint)
             yield
 
     # Inside
@@ -321,7 +321,7 @@ class Engine:
         value = await self._preparation.value(inputs) if self._preparation.is_account_known else None
         if value is not None:
             await self._risk.survive(value)
-            book = await asyncio.to_thread(self._ledger.book)
+            book = await self._ledger.ask(self._ledger.book)
             sell = partial(self._signals.exits.begin, Cause.STOP_LOSS) if self.settings.stop_loss_sell else None
             await self._risk.stop_loss(book.units.valued(value).price, sell)
         if self._risk.status is Status.DEAD:

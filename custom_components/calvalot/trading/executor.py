@@ -57,7 +57,7 @@ class Executor(Settling):
         """
         if self.stopping or not planned:
             return ()
-        records = await asyncio.to_thread(self._intend, signal, planned, paired=paired)
+        records = await self._ledger.ask(self._intend, signal, planned, paired=paired)
         return await self._finish(await self._send(records), prices)
 
     # Inside
@@ -123,7 +123,7 @@ class Executor(Settling):
         if late:
             sent_at = self._exchange.timestamp()
             fresh = [self._next_attempt(record, sent_at) for record in late]
-            done += await self._send(await asyncio.to_thread(self._ledger.add_orders, fresh), again=False)
+            done += await self._send(await self._ledger.ask(self._ledger.add_orders, fresh), again=False)
         return done
 
     def _next_attempt(self, record: OrderRecord, sent_at: datetime) -> OrderRecord:

@@ -66,7 +66,7 @@ class Exits:
 
     async def open(self) -> SignalRecord | None:
         """The one that is not done."""
-        records = await asyncio.to_thread(self._ledger.open_signals)
+        records = await self._ledger.ask(self._ledger.open_signals)
         self._known = next((record for record in records if record.kind.sells_out), None)
         return self._known
 
@@ -82,7 +82,7 @@ class Exits:
             record = known or _everything(_KINDS[cause], now)
             facts: Mapping[str, str] = {}
             if known is None and cause is Cause.STOP_LOSS:
-                book = await asyncio.to_thread(self._ledger.book)
+                book = await self._ledger.ask(self._ledger.book)
                 facts = await self._held_back.facts(book.portfolio.positions, cause)
             self._known = record = await self._risk.pause_for(record, facts)
             if known is None:
@@ -93,8 +93,8 @@ class Exits:
     async def reload(self) -> None:
         """Go on where the ledger came back older than what was begun. Raises LedgerError."""
         known = self._known
-        if known and await asyncio.to_thread(self._ledger.signal, known.key) is None:
-            self._known = await asyncio.to_thread(self._ledger.write_signal, replace(known, seq=0))
+        if known and await self._ledger.ask(self._ledger.signal, known.key) is None:
+            self._known = await self._ledger.ask(self._ledger.write_signal, replace(known, seq=0))
 
     async def pursue(self, view: Inputs) -> SignalRecord | None:
         """Sell what can be sold now; the record, None where nothing is to be sold. Raises LedgerError."""
@@ -134,7 +134,7 @@ class Exits:
         order_plan = await self._rebalancer.order_plan(record, view.account, view.market, with_proceeds=False)
         if order_plan is None:
             raise CommandError("no_valuation")
-        portfolio = (await asyncio.to_thread(self._ledger.book)).portfolio
+        portfolio = (await self._ledger.ask(self._ledger.book)).portfolio
         sold = {order.coin: order.quantity for order in order_plan.sells}
         brings = proceeds(order_plan.sells)
         return {
@@ -146,15 +146,15 @@ class Exits:
 
     async def summary(self, signal_id: str, view: Inputs) -> Json:
         """What was sold so far, what it brought and what is still held, as plain JSON. Raises LedgerError."""
-        record = await asyncio.to_thread(self._ledger.signal, SignalKey(PORTFOLIO, signal_id))
+        record = await self._ledger.ask(self._ledger.signal, SignalKey(PORTFOLIO, signal_id))
         if record is None:
             raise LedgerError("the sale of everything is not written down")  # pragma: no cover
-        orders = await asyncio.to_thread(self._ledger.orders, record.key)
+        orders = await self._ledger.ask(self._ledger.orders, record.key)
         traded = [order.seq for order in orders if order.state is OrderState.BOOKED]
         brought = ZERO
-        for trade in await asyncio.to_thread(self._ledger.trades_of, traded):
+        for trade in await self._ledger.ask(self._ledger.trades_of, traded):
             brought += trade.amount - sum((fee for asset, fee in trade.fees if asset == view.market.quote), ZERO)
-        portfolio = (await asyncio.to_thread(self._ledger.book)).portfolio
+        portfolio = (await self._ledger.ask(self._ledger.book)).portfolio
         finished = record.result is not Result.OPEN
         reasons = dict.fromkeys(portfolio.positions, Reason.DUST) if finished else {}
         reasons |= {base_of(symbol, view.market.quote): Reason(reason) for symbol, _, reason in record.left_out}

@@ -1,6 +1,5 @@
 """Asks an account's history what explains a difference: once, the cheapest first, no more than it takes."""
 
-import asyncio
 from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -43,7 +42,7 @@ class Explainer:
         `listed` are the symbols that there are.
         """
         used = set(await self._used())
-        placed = await asyncio.to_thread(self._ledger.placed) | await self._accounts.placed(self._ledger)
+        placed = await self._ledger.ask(self._ledger.placed) | await self._accounts.placed(self._ledger)
         rows: list[Movement] = []
         found: dict[str, tuple[Explained, ...]] = {}
         kinds = dict.fromkeys(
@@ -83,7 +82,7 @@ class Explainer:
         return {USED: json.dumps([*known][-MOST_USED:])}
 
     async def _used(self) -> list[str]:
-        text = await asyncio.to_thread(self._ledger.fact, USED)
+        text = await self._ledger.ask(self._ledger.fact, USED)
         known: list[str] = json.loads(text) if text else []
         return known
 

@@ -4,7 +4,6 @@ Only between two closes, and only up to the first money that came or left in bet
 A filled day says nothing of what the portfolio saw: its drawdown, its stop loss and the closes after it stay as they are.
 """
 
-import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
@@ -104,7 +103,7 @@ class Gaps:
 
         Where the exchange does not answer it is left for the next time. Raises CommandError.
         """
-        found, holdings = await guarded(asyncio.to_thread(self._found))
+        found, holdings = await guarded(self._ledger.ask(self._found))
         count = 0
         for gap, until in found:
             try:
@@ -113,7 +112,7 @@ class Gaps:
                 break
             rows = [*filled(gap, holdings, prices, rates)]
             async with self._working():
-                await asyncio.to_thread(self._ledger.fill_closes, rows, {LOOKED: until.isoformat()})
+                await self._ledger.ask(self._ledger.fill_closes, rows, {LOOKED: until.isoformat()})
             count += len(rows)
         return count
 
@@ -132,7 +131,7 @@ class Gaps:
     ) -> tuple[Mapping[date, Mapping[str, Decimal]], Mapping[date, Decimal]]:
         """Prices in quote by day and coin, and the rate of each day. Raises ExchangeError."""
         quote = self._settings.quote
-        before = await guarded(asyncio.to_thread(self._ledger.closing_prices))
+        before = await guarded(self._ledger.ask(self._ledger.closing_prices))
         coins = {coin for day in gap.days for coin in holdings[day].coins} | {
             BENCHMARK,
             *before.get(gap.before.day, ()),

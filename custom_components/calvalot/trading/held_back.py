@@ -1,6 +1,5 @@
 """Coins that are held back: sold by a stop or closed by hand, they are not bought again before their source changes its mind, or their owner says so."""
 
-import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 import json
@@ -88,9 +87,9 @@ class HeldBack:
         }
 
     async def _read(self) -> Held:
-        known = await asyncio.to_thread(self._ledger.fact, HELD_BACK)
+        known = await self._ledger.ask(self._ledger.fact, HELD_BACK)
         held: Held = json.loads(known) if known else {}
         return held
 
     async def _write(self, held: Held) -> None:
-        await asyncio.to_thread(self._ledger.remember, HELD_BACK, json.dumps(held) if held else None)
+        await self._ledger.ask(self._ledger.remember, HELD_BACK, json.dumps(held) if held else None)

@@ -224,12 +224,12 @@ class Fetcher:
         """What is really there, for a wallet on paper that is still to begin."""
         if self._settings.scope is Scope.BUDGET or self._settings.mode is Mode.LIVE:
             return None
-        begun = (await asyncio.to_thread(self._ledger.book)).net_deposits is not None
+        begun = (await self._ledger.ask(self._ledger.book)).net_deposits is not None
         return None if begun else await self.asked(self._exchange.holdings())
 
     async def _prices(self) -> Mapping[str, Decimal] | None:
         """Prices by symbol of every coin that matters, in one request; the rules first where they are old."""
-        held = (await asyncio.to_thread(self._ledger.book)).portfolio.positions
+        held = (await self._ledger.ask(self._ledger.book)).portfolio.positions
         if not held.keys() <= self._coins:  # a conversion has brought something that nobody asked for
             self.hold(held)
             self._rules_at = None
@@ -254,7 +254,7 @@ class Fetcher:
                 return None
             self._rules = rules
             self._rules_at = asked_at
-            self._aside = await asyncio.to_thread(self._delisted, held)
+            self._aside = await self._ledger.ask(self._delisted, held)
         prices = await self.asked(self._exchange.prices(self._rules)) if self._rules else {}
         self._unpriced = prices is not None and any(
             symbol not in prices and rules.base not in self._aside for symbol, rules in self._rules.items()

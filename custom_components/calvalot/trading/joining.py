@@ -3,7 +3,6 @@
 An allocation is joined by taking it up.
 """
 
-import asyncio
 from datetime import timedelta
 
 from .ledger.ledger import Ledger
@@ -26,23 +25,23 @@ class Joining:
         """Whether moves come with the allocation of a source that a portfolio without positions has not joined yet."""
         if not isinstance(signal.wants, Moves) or not signal.targets:
             return False
-        if await asyncio.to_thread(self._ledger.has_joined):
+        if await self._ledger.ask(self._ledger.has_joined):
             return False
-        book = await asyncio.to_thread(self._ledger.book)
+        book = await self._ledger.ask(self._ledger.book)
         return not book.portfolio.positions
 
     async def is_covered(self, source: SourceState, signal: Signal) -> bool:
         """Whether moves were covered by joining under a ledger that is lost: the orders of that say when it was."""
         key = source.named(INITIAL_SYNC)
-        if not isinstance(signal.wants, Moves) or await asyncio.to_thread(self._ledger.signal, key) is not None:
+        if not isinstance(signal.wants, Moves) or await self._ledger.ask(self._ledger.signal, key) is not None:
             return False
-        joined = await asyncio.to_thread(self._ledger.orders, key)
+        joined = await self._ledger.ask(self._ledger.orders, key)
         moments = [order.executed_at or order.created_at for order in joined]
         return bool(moments) and (signal.created_at is None or signal.created_at <= max(moments) + CLOCKS)
 
     async def by(self, source: SourceState, signal: Signal) -> SignalRecord | None:
         """The record by which this signal was joined."""
-        known = await asyncio.to_thread(self._ledger.signal, source.named(INITIAL_SYNC))
+        known = await self._ledger.ask(self._ledger.signal, source.named(INITIAL_SYNC))
         return known if known and known.origin == signal.signal_id else None
 
     async def goes_on(self, source: SourceState, signal: Signal) -> bool:

@@ -1,6 +1,5 @@
 """The terms of moves: what they buy is protected, and what earlier signals of their source left waiting is ended."""
 
-import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
@@ -51,14 +50,14 @@ class MoveTerms:
         """Have the orders ended that a signal ends. Raises LedgerError."""
         if not isinstance(record.wants, Moves) or not record.wants.cancel:
             return ()
-        resting = _ended_by(record, await asyncio.to_thread(self._ledger.resting))
+        resting = _ended_by(record, await self._ledger.ask(self._ledger.resting))
         return await self._executor.cancel(resting, prices)
 
     async def is_ending(self, record: SignalRecord) -> bool:
         """Whether an order that a signal ends is still there, or may be. Raises LedgerError."""
         if not isinstance(record.wants, Moves) or not record.wants.cancel:
             return False
-        orders = [*await asyncio.to_thread(self._ledger.resting), *await asyncio.to_thread(self._ledger.in_flight)]
+        orders = [*await self._ledger.ask(self._ledger.resting), *await self._ledger.ask(self._ledger.in_flight)]
         return bool(_ended_by(record, orders))
 
 

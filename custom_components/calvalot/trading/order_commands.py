@@ -1,6 +1,5 @@
 """What the owner does with his own hand; every command raises CommandError where it cannot be done."""
 
-import asyncio
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
@@ -120,7 +119,7 @@ class OrderCommands:
         Returns what became of them: one that was filled meanwhile is booked as filled. Raises CommandError.
         """
         async with self._working():
-            resting = await asyncio.to_thread(self._ledger.resting)
+            resting = await self._ledger.ask(self._ledger.resting)
             order = next((each for each in resting if each.client_order_id == client_order_id), None)
             if order is None:
                 raise CommandError("order_not_resting")
@@ -143,7 +142,7 @@ class OrderCommands:
             await self._outcomes.orders(await self._executor.settle(self._fetcher.fee_prices))
             await self._outcomes.orders(await self._executor.withdraw(self._fetcher.fee_prices))
             await self._publisher.publish(self._preparation.inputs)
-            if await asyncio.to_thread(self._ledger.resting) or await asyncio.to_thread(self._ledger.in_flight):
+            if await self._ledger.ask(self._ledger.resting) or await self._ledger.ask(self._ledger.in_flight):
                 raise CommandError("order_unclear", amount="0.00")
 
     async def close(self, coin: str, shown: Shown | None = None) -> tuple[OrderRecord, ...]:
@@ -192,7 +191,7 @@ class OrderCommands:
                     await self._protections.want(coin, None)
                     lifted = await self._protections.lift(coin, prices)
                 await self._outcomes.orders(await self._protections.restore(market, prices))
-                unclear = await asyncio.to_thread(self._ledger.in_flight)
+                unclear = await self._ledger.ask(self._ledger.in_flight)
                 held_by = (await self._protections.held_by(market)).get(coin)
             await self._publisher.publish(inputs)
             if not lifted or any(coin in order.assets for order in unclear):
@@ -207,18 +206,18 @@ class OrderCommands:
             raise CommandError(Status.DEAD.value)
         if await self._exits.open():
             raise CommandError("everything_sold")
-        book = await asyncio.to_thread(self._ledger.book)
+        book = await self._ledger.ask(self._ledger.book)
         if coin in self._frozen.of(book.portfolio.positions) or coin in self._settings.locked:
             raise CommandError("coin_frozen", coin=coin)
         if inputs.account is None or inputs.market.obstacle(coin):
             raise CommandError("coin_not_tradable", coin=coin)
-        if any(coin in order.assets for order in await asyncio.to_thread(self._ledger.in_flight)):
+        if any(coin in order.assets for order in await self._ledger.ask(self._ledger.in_flight)):
             raise CommandError("coin_unclear", coin=coin)
 
     async def _check_held(self, coin: str, market: Market) -> Decimal:
         """How much of a coin can be sold. Raises CommandError where nothing is held of it, or too little."""
         held, rules = (
-            (await asyncio.to_thread(self._ledger.book)).portfolio.quantity(coin),
+            (await self._ledger.ask(self._ledger.book)).portfolio.quantity(coin),
             market.rules[market.symbol(coin)],
         )
         if not held:
@@ -238,15 +237,15 @@ class OrderCommands:
             raise CommandError("order_not_supported")
         last = inputs.market.prices[ticket.coin]
         price = order.limit_price if order.type.rests and order.limit_price else last
-        held = (await asyncio.to_thread(self._ledger.book)).portfolio.quantity(ticket.coin)
+        held = (await self._ledger.ask(self._ledger.book)).portfolio.quantity(ticket.coin)
         # What is held already is protected with it, and must not be sold at once.
         return order, self._protection(ticket, inputs, price, last if held else price)
 
     async def _free(self, ticket: Ticket, inputs: Inputs) -> Portfolio:
         """What the book and the account have free for an order; of a coin that is sold also what protects it."""
-        book = await asyncio.to_thread(self._ledger.book)
-        in_flight = await asyncio.to_thread(self._ledger.in_flight)
-        sent, locking = sent_and_locking(in_flight, await asyncio.to_thread(self._ledger.resting))
+        book = await self._ledger.ask(self._ledger.book)
+        in_flight = await self._ledger.ask(self._ledger.in_flight)
+        sent, locking = sent_and_locking(in_flight, await self._ledger.ask(self._ledger.resting))
         market = inputs.market
         if ticket.side is Side.SELL:
             locking = [order for order in locking if (order.coin, order.signal_id) != (ticket.coin, PROTECTION)]

@@ -1,6 +1,5 @@
 """What became of orders and signals, reported once."""
 
-import asyncio
 from collections.abc import Sequence
 import logging
 
@@ -24,7 +23,7 @@ class Outcomes:
         """Report what became of orders; where one was refused, rules and permissions are asked for again."""
         traded = [order.seq for order in orders if order.state is OrderState.BOOKED and order.executed_quantity]
         if traded:
-            self._events.trades(await asyncio.to_thread(self._ledger.trades_of, traded))
+            self._events.trades(await self._ledger.ask(self._ledger.trades_of, traded))
         self._events.refusals(orders)
         if any(order.state is OrderState.REJECTED for order in orders):
             self._fetcher.forget_rules()
@@ -32,4 +31,4 @@ class Outcomes:
     async def signal(self, record: SignalRecord) -> None:
         """Report that a signal came to its end."""
         _LOGGER.info("Signal %s: %s %s", record.signal_id, record.result, record.reason)
-        self._events.signal(record, await asyncio.to_thread(self._ledger.orders, record.key))
+        self._events.signal(record, await self._ledger.ask(self._ledger.orders, record.key))

@@ -1,6 +1,5 @@
 """What a portfolio trades without a source: written down, placed, and gone on with until nothing of it is in flight."""
 
-import asyncio
 from collections.abc import Callable
 from datetime import datetime
 
@@ -37,7 +36,7 @@ class OwnSignals:
         self, kind: Kind, wants: Wants, inputs: Inputs, halted: Callable[[], bool], occasion: str
     ) -> SignalRecord | None:
         """Trade something now, where any of it can be traded; on the same occasion not again. Raises LedgerError."""
-        if inputs.account is None or await asyncio.to_thread(self._ledger.fact, f"occasion_{kind}") == occasion:
+        if inputs.account is None or await self._ledger.ask(self._ledger.fact, f"occasion_{kind}") == occasion:
             return None
         now = self._clock()
         signal_id = kind.id_at(now)
@@ -47,13 +46,13 @@ class OwnSignals:
         order_plan = await self._rebalancer.order_plan(record, inputs.account, inputs.market, with_proceeds=False)
         if order_plan is None or not order_plan.orders:
             return None
-        record = await asyncio.to_thread(self._ledger.write_signal, record, {f"occasion_{kind}": occasion})
+        record = await self._ledger.ask(self._ledger.write_signal, record, {f"occasion_{kind}": occasion})
         self._events.received(record)
         return await self._pursue(record, inputs, halted)
 
     async def go_on(self, inputs: Inputs, halted: Callable[[], bool]) -> None:
         """Come to an end with what was in flight. Raises LedgerError."""
-        for record in await asyncio.to_thread(self._ledger.open_signals):
+        for record in await self._ledger.ask(self._ledger.open_signals):
             if record.kind in {Kind.RANK, Kind.WITHDRAWAL}:
                 await self._pursue(record, inputs, halted)
 

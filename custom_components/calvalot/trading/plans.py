@@ -1,6 +1,5 @@
 """Plans that were shown: what a rebalance would do, coin by coin, kept for a while so that exactly that can be done."""
 
-import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -63,7 +62,7 @@ class Plans:
         Raises CommandError without a signal or a valuation.
         """
         record, order_plan = await self._signals.preview(source, inputs, draft)
-        portfolio = (await asyncio.to_thread(self._ledger.book)).portfolio
+        portfolio = (await self._ledger.ask(self._ledger.book)).portfolio
         shown = self._table(source, record, order_plan, portfolio, inputs)
         plan_id, now = secrets.token_hex(8), self._clock()
         if not isinstance(record.wants, Moves | None):
@@ -101,7 +100,7 @@ class Plans:
         """Trade what a plan shows; it is good for one use. Raises CommandError, naming what has changed since."""
         plan = self._shown.pop(plan_id)
         record, _ = await self._signals.preview(source, inputs, draft)
-        portfolio = (await asyncio.to_thread(self._ledger.book)).portfolio
+        portfolio = (await self._ledger.ask(self._ledger.book)).portfolio
         now = self._holdings(portfolio) if plan.book == self._ledger.number else {}
         changed = _different(plan.holdings, now) | _different_wants(plan.wants, record.wants)
         if changed:

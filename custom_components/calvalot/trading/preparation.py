@@ -1,6 +1,5 @@
 """What has to be known before anything is traded: orders looked up, everything fetched, the account locked, the book begun."""
 
-import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -81,8 +80,8 @@ class Preparation:
             if await self._fetcher.asked(self._books.establish()):
                 await self._change_book()
             problem = self._fetcher.exchange_problem
-        in_flight = await asyncio.to_thread(self._ledger.in_flight)
-        resting = await asyncio.to_thread(self._ledger.resting)
+        in_flight = await self._ledger.ask(self._ledger.in_flight)
+        resting = await self._ledger.ask(self._ledger.resting)
         if self._books.known and (in_flight or resting):
             if self._fetcher.fee_coin not in {*self._fetcher.fee_prices, self._settings.quote, None}:
                 self._fetcher.forget_rules()  # its pair may be listed again
@@ -120,7 +119,7 @@ class Preparation:
 
     async def value(self, inputs: Inputs) -> Decimal | None:
         """Value in EUR; None as soon as anything in it is unknown."""
-        book = await asyncio.to_thread(self._ledger.book)
+        book = await self._ledger.ask(self._ledger.book)
         valuation = book.portfolio.value(inputs.market.prices)
         if book.net_deposits is None or valuation is None or inputs.rate is None or not self._rebuild.done:
             return None
@@ -142,7 +141,7 @@ class Preparation:
         """The portfolio's own weights by coin, the least that can be traded of each, and its value in quote."""
         if inputs.account is None:
             return None, {}, None
-        book = await asyncio.to_thread(self._ledger.book)
+        book = await self._ledger.ask(self._ledger.book)
         return weights_of(
             book.portfolio,
             inputs.market,
@@ -153,7 +152,7 @@ class Preparation:
 
     async def _with_account(self, inputs: Inputs) -> Inputs:
         """The inputs with the account: the book begun, and with what the exchange knows and the ledger did not."""
-        book = await asyncio.to_thread(self._ledger.book)
+        book = await self._ledger.ask(self._ledger.book)
         if self._settings.mode is Mode.LIVE:
             if inputs.balances is None or not self._books.known:
                 return inputs
@@ -165,9 +164,9 @@ class Preparation:
         if not self._rebuild.done:
             if not await self._rebuilt(inputs, book):
                 return inputs
-            book = await asyncio.to_thread(self._ledger.book)
+            book = await self._ledger.ask(self._ledger.book)
         if book.net_deposits is None:
-            if await asyncio.to_thread(self._ledger.in_flight):
+            if await self._ledger.ask(self._ledger.in_flight):
                 return inputs
             opened = self._wallet.open(inputs, book) if self._is_wallet else self._cash_flows.open(inputs, book)
             book = await opened or book
@@ -175,8 +174,8 @@ class Preparation:
             book = await self._wallet.reckon(inputs, book)
         if book.net_deposits is None:
             return inputs
-        in_flight = await asyncio.to_thread(self._ledger.in_flight)
-        _, locking = sent_and_locking(in_flight, await asyncio.to_thread(self._ledger.resting))
+        in_flight = await self._ledger.ask(self._ledger.in_flight)
+        _, locking = sent_and_locking(in_flight, await self._ledger.ask(self._ledger.resting))
         locked = committed(locking, inputs.market)
         account = Account(book.portfolio, inputs.balances, self._settings.quote, inputs.claimed, locked, inputs.others)
         return replace(inputs, account=account, locked=locked)
@@ -199,7 +198,7 @@ class Preparation:
         self._rebuild.begin()
         self._risk.begin_anew()
         await self._signals.exits.open()
-        self._fetcher.hold((await asyncio.to_thread(self._ledger.book)).portfolio.positions)
+        self._fetcher.hold((await self._ledger.ask(self._ledger.book)).portfolio.positions)
         self._fetcher.forget_rules()
 
 

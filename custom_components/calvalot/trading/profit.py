@@ -1,6 +1,5 @@
 """What a profit is made of, and how much of it is today's; in EUR."""
 
-import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -92,12 +91,12 @@ class Today:
         before, self._last = self._last, (started, now, earned)
         if started >= begin:
             return earned
-        day, _, base = (await asyncio.to_thread(self._ledger.fact, TODAY) or "").partition(" ")
+        day, _, base = (await self._ledger.ask(self._ledger.fact, TODAY) or "").partition(" ")
         if day == begin.isoformat():
             return earned - Decimal(base)
         seen = [(abs(each[1] - begin), each[2]) for each in (before, self._last) if each and each[0] == started]
         far, at_midnight = min(seen)
         if far > NEAR_MIDNIGHT:
             return None
-        await asyncio.to_thread(self._ledger.remember, TODAY, f"{begin.isoformat()} {at_midnight:f}")
+        await self._ledger.ask(self._ledger.remember, TODAY, f"{begin.isoformat()} {at_midnight:f}")
         return earned - at_midnight

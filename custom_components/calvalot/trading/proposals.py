@@ -5,7 +5,6 @@ apart, the account's history is asked what came and left; each deposit and withd
 coins are none of the portfolio's.
 """
 
-import asyncio
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime, timedelta
@@ -65,7 +64,7 @@ class Proposals:
         beyond, now = await self._beyond(inputs), self._clock()
         if beyond is None:
             return
-        seen = await asyncio.to_thread(seen_of, self._ledger)
+        seen = await self._ledger.ask(seen_of, self._ledger)
         if seen is None or abs(beyond - seen.beyond) < LEAST:
             self._changed = None
             if seen is None:
@@ -111,10 +110,10 @@ class Proposals:
         if self._settings.mode is Mode.DRY_RUN or self._settings.scope is Scope.WALLET or inputs.account is None:
             return None
         free = inputs.free(self._settings.quote)
-        unclear = inputs.claimed.unclear or bool(await asyncio.to_thread(self._ledger.in_flight))
+        unclear = inputs.claimed.unclear or bool(await self._ledger.ask(self._ledger.in_flight))
         if free is None or unclear:
             return None
-        portfolio = (await asyncio.to_thread(self._ledger.book)).portfolio
+        portfolio = (await self._ledger.ask(self._ledger.book)).portfolio
         return free - portfolio.cash + portfolio.paid_in
 
     async def _rows(self, seen: Seen, change: Decimal, now: datetime) -> list[Movement] | None:
@@ -122,7 +121,7 @@ class Proposals:
 
         What left is asked for only where what came does not account for the change, and the other way round.
         """
-        started, _ = await asyncio.to_thread(self._ledger.beginning)
+        started, _ = await self._ledger.ask(self._ledger.beginning)
         since = max(seen.at - BEFORE, started or seen.at)
         kinds = [Explanation.DEPOSIT, Explanation.WITHDRAWAL]
         found: list[Movement] = []
@@ -142,11 +141,11 @@ class Proposals:
         return row.changes.get(self._settings.quote, ZERO)
 
     async def _found(self, proposal_id: str) -> tuple[Seen, Proposal]:
-        seen = await asyncio.to_thread(seen_of, self._ledger)
+        seen = await self._ledger.ask(seen_of, self._ledger)
         proposal = next((each for each in seen.open if each.id == proposal_id), None) if seen else None
         if seen is None or proposal is None:
             raise CommandError("proposal_unknown", id=proposal_id)
         return seen, proposal
 
     async def _remember(self, seen: Seen) -> None:
-        await asyncio.to_thread(self._ledger.remember_all, {PROPOSED: to_text(seen)})
+        await self._ledger.ask(self._ledger.remember_all, {PROPOSED: to_text(seen)})

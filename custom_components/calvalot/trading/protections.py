@@ -3,7 +3,6 @@
 On the exchange a protection holds without us. What the exchange cannot hold, or refused, is watched by the cycle.
 """
 
-import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -49,7 +48,7 @@ class Protections:
 
     async def wanted(self) -> dict[str, Protection]:
         """What is wanted, by coin. Raises LedgerError."""
-        text = await asyncio.to_thread(self._ledger.fact, WANTED)
+        text = await self._ledger.ask(self._ledger.fact, WANTED)
         return from_text(text) if text else {}
 
     async def want(self, coin: str, protection: Protection | None) -> None:
@@ -59,7 +58,7 @@ class Protections:
     async def renew(self, coin: str, protection: Protection) -> None:
         """Write down another protection of a coin; what rests already as it is wanted stays. Raises LedgerError."""
         before = (await self.wanted()).get(coin)
-        rests = any(_protects(order, coin) for order in await asyncio.to_thread(self._ledger.resting))
+        rests = any(_protects(order, coin) for order in await self._ledger.ask(self._ledger.resting))
         if before is None or not rests or before.terms != protection.terms:
             await self.want(coin, protection)
 
@@ -71,11 +70,11 @@ class Protections:
     async def forget_all(self) -> None:
         """Want nothing any more: everything is sold. Raises LedgerError."""
         if await self.wanted():
-            await asyncio.to_thread(self._ledger.remember, WANTED, None)
+            await self._ledger.ask(self._ledger.remember, WANTED, None)
 
     async def lift(self, coin: str, prices: Mapping[str, Decimal]) -> bool:
         """Have the orders ended that protect a coin; whether that is known of each. Raises LedgerError."""
-        resting = [order for order in await asyncio.to_thread(self._ledger.resting) if _protects(order, coin)]
+        resting = [order for order in await self._ledger.ask(self._ledger.resting) if _protects(order, coin)]
         done = await self._executor.cancel(resting, prices)
         return all(order.state.settled for order in done)
 
@@ -99,14 +98,14 @@ class Protections:
 
     async def held_by(self, market: Market) -> dict[str, HeldBy]:
         """Where the protection of each coin is that is to have one. Raises LedgerError."""
-        resting = await asyncio.to_thread(self._ledger.resting)
+        resting = await self._ledger.ask(self._ledger.resting)
         placed = {order.coin for order in resting if order.signal_id == PROTECTION}
         found: dict[str, HeldBy] = {}
         for coin, protection in (await self.wanted()).items():
             found[coin] = HeldBy.EXCHANGE if coin in placed else HeldBy.NOBODY
             if coin in placed or market.obstacle(coin):
                 continue
-            if await asyncio.to_thread(self._quantity, coin, protection, market):
+            if await self._ledger.ask(self._quantity, coin, protection, market):
                 found[coin] = HeldBy.CYCLE
         return found
 
@@ -114,33 +113,33 @@ class Protections:
 
     async def _restore(self, coin: str, market: Market, prices: Mapping[str, Decimal]) -> Sequence[OrderRecord]:
         """Place what is missing of a coin's protection, or have it sold."""
-        resting = [order for order in await asyncio.to_thread(self._ledger.resting) if order.coin == coin]
-        if any(coin in order.assets for order in await asyncio.to_thread(self._ledger.in_flight)):
+        resting = [order for order in await self._ledger.ask(self._ledger.resting) if order.coin == coin]
+        if any(coin in order.assets for order in await self._ledger.ask(self._ledger.in_flight)):
             return ()
         protection = await self._followed(coin, market.prices[coin])
         placed = [order for order in resting if _protects(order, coin)]
-        last = await asyncio.to_thread(self._last, coin, protection.since)
+        last = await self._ledger.ask(self._last, coin, protection.since)
         if not placed and not protection.close and _is_over(last):
             if not any(map(_is_sold, last)):
                 await self.want(coin, None)
                 return ()
             await self.heed(last)
             protection = (await self.wanted())[coin]
-        held = (await asyncio.to_thread(self._ledger.book)).portfolio.quantity(coin)
+        held = (await self._ledger.ask(self._ledger.book)).portfolio.quantity(coin)
         if not placed and not _is_worth(held, coin, market):
             if protection.close or not any(order.side is Side.BUY for order in resting):
                 await self.want(coin, None)  # what was sold, whoever did it, needs none
             return ()
-        outdated = await asyncio.to_thread(self._outdated, coin, placed, protection, market)
+        outdated = await self._ledger.ask(self._outdated, coin, placed, protection, market)
         if ending := resting if protection.close else outdated:
             done = await self._executor.cancel(ending, prices)
             settled = all(order.state.settled for order in done)
             return (*done, *(await self._restore(coin, market, prices) if settled else ()))
         if placed:
             return ()
-        if protection.is_reached(market.prices[coin]) and await asyncio.to_thread(self._is_refused, coin, protection):
+        if protection.is_reached(market.prices[coin]) and await self._ledger.ask(self._is_refused, coin, protection):
             return ()
-        orders = await asyncio.to_thread(self._orders, coin, protection, market, last)
+        orders = await self._ledger.ask(self._orders, coin, protection, market, last)
         done = await self._executor.execute(KEY, orders, prices, paired=len(orders) > 1)
         await self.heed(done)  # before any source is asked what it would buy
         return done
@@ -231,7 +230,7 @@ class Protections:
     async def _write(self, coin: str, protection: Protection | None, facts: Mapping[str, str]) -> None:
         wanted = {name: each for name, each in (await self.wanted()).items() if name != coin}
         wanted |= {coin: protection} if protection else {}
-        await asyncio.to_thread(self._ledger.remember_all, {WANTED: to_text(wanted) if wanted else None, **facts})
+        await self._ledger.ask(self._ledger.remember_all, {WANTED: to_text(wanted) if wanted else None, **facts})
 
 
 def _is_worth(quantity: Decimal, coin: str, market: Market) -> bool:

@@ -3,7 +3,6 @@
 Nothing else is bought or sold. Units, net deposits and every figure in EUR run on; what had been earned counts as realised.
 """
 
-import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
@@ -98,7 +97,7 @@ class QuoteChange:
                 conversion = None
                 if plan.conversion:
                     record = await self._conversions.begin(plan.conversion, inputs)
-                    conversion = await asyncio.to_thread(told, self._ledger, record)
+                    conversion = await self._ledger.ask(told, self._ledger, record)
                     if record.result is not Result.EXECUTED:
                         await self._publisher.publish(replace(inputs, market=plan.conversion.market))
                         return {"confirmed": True, "changed": False, "quote_asset": quote, "conversion": conversion}
@@ -121,7 +120,7 @@ class QuoteChange:
             raise CommandError(Status.DEAD.value)
         if await self._signals.exits.open():
             raise CommandError("exit_runs")
-        if await asyncio.to_thread(self._ledger.resting) or await self._protections.wanted():
+        if await self._ledger.ask(self._ledger.resting) or await self._protections.wanted():
             raise CommandError("orders_rest")
 
     def _known(self, plan_id: str, quote: str) -> QuotePlan:
@@ -133,11 +132,11 @@ class QuoteChange:
 
     async def _plan(self, quote: str, inputs: Inputs) -> QuotePlan:
         """What would be done now. Raises CommandError."""
-        book = await asyncio.to_thread(self._ledger.book)
+        book = await self._ledger.ask(self._ledger.book)
         held = {*book.portfolio.positions} - {quote}
         if inputs.account is None or await self._preparation.value(inputs) is None:
             raise CommandError("no_valuation")
-        if await asyncio.to_thread(self._ledger.in_flight):
+        if await self._ledger.ask(self._ledger.in_flight):
             raise CommandError("order_unclear", amount="0.00")
         coins = {*held, *self._settings.coins} - {quote}
         wanted = {symbol_of(coin, quote) for coin in coins}
@@ -160,7 +159,7 @@ class QuoteChange:
         self._shown[plan_id] = plan
         while len(self._shown) > REMEMBERED:
             del self._shown[next(iter(self._shown))]
-        portfolio = (await asyncio.to_thread(self._ledger.book)).portfolio
+        portfolio = (await self._ledger.ask(self._ledger.book)).portfolio
         conversion = plan.conversion
         return {
             "confirmed": False,
@@ -180,17 +179,17 @@ class QuoteChange:
     async def _succeed(self, plan: QuotePlan, inputs: Inputs) -> Decimal:
         """End the book and begin the next one; returns the cash (in the former quote asset) that is left out of it."""
         await self._signals.overtake_all()
-        book = await asyncio.to_thread(self._ledger.book)
-        flows = await asyncio.to_thread(self._ledger.flows, None)
-        last = await asyncio.to_thread(self._ledger.last_fill)
+        book = await self._ledger.ask(self._ledger.book)
+        flows = await self._ledger.ask(self._ledger.flows, None)
+        last = await self._ledger.ask(self._ledger.last_fill)
         now = self._clock()
         prices = plan.conversion.market.prices if plan.conversion else inputs.market.prices
         with localcontext(EXACT):
             ended = ending(book, prices, inputs.rate or ZERO, now, last)
             begun = beginning(book, sorted(flows, key=lambda flow: flow.seq), plan, inputs.rate or ZERO, now)
-        known = await asyncio.to_thread(self._signals_known)
-        number = await asyncio.to_thread(self._ledger.next_number)
-        await asyncio.to_thread(self._ledger.succeed, number, plan.quote, ended, begun, known)
+        known = await self._ledger.ask(self._signals_known)
+        number = await self._ledger.ask(self._ledger.next_number)
+        await self._ledger.ask(self._ledger.succeed, number, plan.quote, ended, begun, known)
         self._executor.stopping = True  # what is in memory is of the book that has ended
         return book.portfolio.cash
 

@@ -1,6 +1,5 @@
 """One pass at one signal: plan, sell, plan the buys from what is really there, say what became of it."""
 
-import asyncio
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -89,7 +88,7 @@ class Rebalancer:
         With `any_coin` also what is not chosen yet, as with orders, which name what they buy.
         """
         wants = record.wants
-        book, in_flight, resting, earlier, last_fee = await asyncio.to_thread(self._read, record)
+        book, in_flight, resting, earlier, last_fee = await self._ledger.ask(self._read, record)
         sent, locking = sent_and_locking(in_flight, resting)
         moving, locked = committed(sent, market), committed(locking, market)
         # A sale of everything says of each coin why it is still there, and waits for a pair that may open again.
@@ -166,7 +165,7 @@ class Rebalancer:
     async def _lift(self, order_plan: OrderPlan, fee_prices: Mapping[str, Decimal]) -> tuple[OrderRecord, ...]:
         """End the protection of coins that are to be sold, one after the other; the cycle places it anew at its end."""
         coins = {item.coin for item in order_plan.left_out if item.reason is Reason.RESTING}
-        resting = await asyncio.to_thread(self._ledger.resting)
+        resting = await self._ledger.ask(self._ledger.resting)
         done: tuple[OrderRecord, ...] = ()
         for coin in sorted(coins):
             protecting = [order for order in resting if order.coin == coin and order.signal_id == PROTECTION]
@@ -176,7 +175,7 @@ class Rebalancer:
     async def judge(self, record: SignalRecord, order_plan: OrderPlan | None, *, last_pass: bool) -> SignalRecord:
         """Write down what became of a signal so far, given what could still be traded of it. Raises LedgerError."""
         record = await self._judged(record, order_plan, last_pass=last_pass)
-        return await asyncio.to_thread(self._ledger.write_signal, record)
+        return await self._ledger.ask(self._ledger.write_signal, record)
 
     def give_up(self, record: SignalRecord, reason: str) -> SignalRecord:
         """Close a signal of which nothing more is to be traded; synchronous. Raises LedgerError."""
@@ -191,7 +190,7 @@ class Rebalancer:
 
     async def _in_turns(self, sells: Sequence[PlannedOrder]) -> list[list[PlannedOrder]]:
         """All sells at once, but for the coin that fees are taken in: it goes last, with its own fee left over."""
-        paying = self._paying_coin(await asyncio.to_thread(self._ledger.last_fee_asset))
+        paying = self._paying_coin(await self._ledger.ask(self._ledger.last_fee_asset))
         others = [order for order in sells if order.coin != paying]
         return [batch for batch in (others, [order for order in sells if order.coin == paying]) if batch]
 
@@ -270,8 +269,8 @@ class Rebalancer:
         most = self._settings.max_trades_per_day
         if most is None or not order_plan.orders:
             return order_plan
-        traded = await asyncio.to_thread(self._ledger.trades_since, self._clock() - DAY)
-        traded += len(await asyncio.to_thread(self._ledger.in_flight))
+        traded = await self._ledger.ask(self._ledger.trades_since, self._clock() - DAY)
+        traded += len(await self._ledger.ask(self._ledger.in_flight))
         room = max(0, most - traded)
         kept = order_plan.orders[:room]
         dropped = tuple(
@@ -285,13 +284,13 @@ class Rebalancer:
 
     async def _judged(self, record: SignalRecord, order_plan: OrderPlan | None, *, last_pass: bool) -> SignalRecord:
         """The record with what became of the signal so far; see the contract for what each result means."""
-        orders = await asyncio.to_thread(self._ledger.orders, record.key)
+        orders = await self._ledger.ask(self._ledger.orders, record.key)
         in_flight = any(not order.state.settled for order in orders) or await self._terms.is_ending(record)
         placeable = order_plan is None or bool(order_plan.orders)
         passing = order_plan is not None and any(item.reason.passing for item in order_plan.left_out)
         if record.kind.sells_out:  # what another signal bought without an answer is sold, too
             in_flight = bool(
-                await asyncio.to_thread(self._ledger.in_flight) or await asyncio.to_thread(self._ledger.resting)
+                await self._ledger.ask(self._ledger.in_flight) or await self._ledger.ask(self._ledger.resting)
             )
             passing |= order_plan is not None and any(item.reason is Reason.REFUSED for item in order_plan.left_out)
         left_out = () if order_plan is None else tuple(item for item in order_plan.left_out if not item.reason.aligned)

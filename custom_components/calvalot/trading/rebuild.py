@@ -69,13 +69,13 @@ class Rebuild:
         """
         booked: list[OrderRecord] = []
         try:
-            traded = await asyncio.to_thread(self._ledger.traded_coins)
+            traded = await self._ledger.ask(self._ledger.traded_coins)
             done = await self._read_all({**symbols, **traded})
-            if done and (lacks or await asyncio.to_thread(self._is_unfinished)):
+            if done and (lacks or await self._ledger.ask(self._is_unfinished)):
                 pairs = await self._pairs_of({*assets, *symbols.values()})
                 done = await self._read_all(pairs) and await self._book_all(prices, booked)
                 if done:
-                    await asyncio.to_thread(self._ledger.remember, UNFINISHED, None)
+                    await self._ledger.ask(self._ledger.remember, UNFINISHED, None)
             self.done = done
         except ExchangeError as err:
             self._executor.problem = err
@@ -113,10 +113,10 @@ class Rebuild:
 
     async def _read_symbol(self, symbol: str, coin: str) -> bool:
         while not self._interrupted:
-            cursor = await asyncio.to_thread(self._ledger.cursor, symbol)
+            cursor = await self._ledger.ask(self._ledger.cursor, symbol)
             page = await self._exchange.orders_page(symbol, cursor, self._names.tag)
             if page.cursor:
-                await asyncio.to_thread(self._write, symbol, coin, page, page.cursor)
+                await self._ledger.ask(self._write, symbol, coin, page, page.cursor)
             if not page.more:
                 self._read.add(symbol)
                 return True
@@ -165,7 +165,7 @@ class Rebuild:
 
     async def _book_all(self, prices: Mapping[str, Decimal], booked: list[OrderRecord]) -> bool:
         """Book what was written down, oldest first; whether nothing is left. Raises LedgerError, ExchangeError."""
-        in_flight = await asyncio.to_thread(self._ledger.in_flight)
+        in_flight = await self._ledger.ask(self._ledger.in_flight)
         if any(record.reason != RECOVERED for record in in_flight):
             return False  # it came first, and these may have paid their fees out of what it bought
         for batch in itertools.batched(_in_order(in_flight, self._exchange.fee_coin), AT_ONCE, strict=False):

@@ -1,6 +1,5 @@
 """What stops a bad day: survival, the stop on a fall from the peak, the ledger held against the account."""
 
-import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from decimal import Decimal
@@ -51,8 +50,8 @@ class Risk:
 
     async def load(self) -> None:
         """Take up what the ledger remembers."""
-        self._paused = await asyncio.to_thread(self._ledger.fact, "paused") is not None
-        self._dead = await asyncio.to_thread(self._ledger.fact, "dead") is not None
+        self._paused = await self._ledger.ask(self._ledger.fact, "paused") is not None
+        self._dead = await self._ledger.ask(self._ledger.fact, "dead") is not None
         await self.tuned()
 
     async def tuned(self) -> None:
@@ -60,13 +59,13 @@ class Risk:
         if self._settings.stop_loss_drawdown:
             return
         self.fall = None
-        if await asyncio.to_thread(self._ledger.fact, STOP_PEAK):
+        if await self._ledger.ask(self._ledger.fact, STOP_PEAK):
             await self._remember(STOP_PEAK, None)
 
     async def reload(self) -> None:
         """Take up what an older ledger remembers; what has stopped the follower since then still does."""
         for key, holds in (("paused", self._paused), ("dead", self._dead)):
-            if holds and await asyncio.to_thread(self._ledger.fact, key) is None:
+            if holds and await self._ledger.ask(self._ledger.fact, key) is None:
                 await self._remember(key, self._now())
         await self.load()
 
@@ -92,14 +91,14 @@ class Risk:
         facts: dict[str, str | None] = {"paused": self._now()} if paused else {"paused": None, STOP_PEAK: None}
         if paused is not self._paused:
             facts |= logged(self._clock(), [{"type": PAUSED if paused else RESUMED}])
-        await asyncio.to_thread(self._ledger.remember_all, facts)
+        await self._ledger.ask(self._ledger.remember_all, facts)
         self._paused = paused
 
     async def pause_for(self, record: SignalRecord, remember: Mapping[str, str]) -> SignalRecord:
         """Write a sale of everything down with some facts and pause, in one commit. Raises LedgerError."""
         pause = {} if self._paused else {"paused": self._now(), **logged(self._clock(), [{"type": PAUSED}])}
         facts = {**remember, **pause}
-        record = await asyncio.to_thread(self._ledger.write_signal, record, facts)
+        record = await self._ledger.ask(self._ledger.write_signal, record, facts)
         self._paused = True
         return record
 
@@ -127,7 +126,7 @@ class Risk:
         limit = self._settings.stop_loss_drawdown
         if not limit or self.status is not Status.ACTIVE:
             return False
-        known = await asyncio.to_thread(self._ledger.fact, STOP_PEAK)
+        known = await self._ledger.ask(self._ledger.fact, STOP_PEAK)
         peak = max(Decimal(known), price) if known else price
         if known is None or peak != Decimal(known):
             await self._remember(STOP_PEAK, f"{peak:f}")
@@ -156,9 +155,9 @@ class Risk:
             return None
         if self._settings.scope is Scope.WALLET:
             return {}  # what is missing has left it
-        if await asyncio.to_thread(self._ledger.in_flight):
+        if await self._ledger.ask(self._ledger.in_flight):
             return None
-        book = await asyncio.to_thread(self._ledger.book)
+        book = await self._ledger.ask(self._ledger.book)
         held = {coin: position.quantity for coin, position in book.portfolio.positions.items()}
         held[self._settings.quote] = book.portfolio.cash
         there = {asset: balance.free + balance.locked for asset, balance in view.balances.items()}
@@ -173,7 +172,7 @@ class Risk:
         That is no more than what they were lent since the account last had all that this book holds, less what it had
         beyond that.
         """
-        remembered = await asyncio.to_thread(self._ledger.fact, "lent_before")
+        remembered = await self._ledger.ask(self._ledger.fact, "lent_before")
         known = Decimal(remembered or 0)
         if missing > 0:
             return max(min(missing, lent - known), ZERO)
@@ -191,4 +190,4 @@ class Risk:
         return self._clock().isoformat()
 
     async def _remember(self, key: str, value: str | None) -> None:
-        await asyncio.to_thread(self._ledger.remember, key, value)
+        await self._ledger.ask(self._ledger.remember, key, value)

@@ -52,7 +52,7 @@ class Settling:
 
         What stays unclear stays in flight; recovered orders are the rebuild's. Raises LedgerError.
         """
-        in_flight = await asyncio.to_thread(self._ledger.in_flight)
+        in_flight = await self._ledger.ask(self._ledger.in_flight)
         records = [record for record in in_flight if record.reason != RECOVERED]
         closed = await self._write(
             [
@@ -80,7 +80,7 @@ class Settling:
 
         One that the exchange does not know any more is unclear. Raises LedgerError.
         """
-        resting = {record.client_order_id: record for record in await asyncio.to_thread(self._ledger.resting)}
+        resting = {record.client_order_id: record for record in await self._ledger.ask(self._ledger.resting)}
         if not resting:
             return ()
         try:
@@ -122,7 +122,7 @@ class Settling:
         """
         done: tuple[OrderRecord, ...] = ()
         for side in (Side.BUY, Side.SELL):
-            resting = await asyncio.to_thread(self._ledger.resting)
+            resting = await self._ledger.ask(self._ledger.resting)
             done += await self.cancel([record for record in resting if record.side is side], prices)
             if not all(record.state.settled for record in done):
                 break
@@ -191,7 +191,7 @@ class Settling:
             return False
         if await self._exchange.find(record.symbol, record.client_order_id):
             return False
-        first = cursor = await asyncio.to_thread(self._ledger.cursor, record.symbol)
+        first = cursor = await self._ledger.ask(self._ledger.cursor, record.symbol)
         explained: set[str] = set()
         more = True
         while more:
@@ -244,7 +244,7 @@ class Settling:
     async def _write(self, records: Sequence[OrderRecord]) -> tuple[OrderRecord, ...]:
         """Write what became of orders, all in one commit."""
         if records:
-            await asyncio.to_thread(self._ledger.update_orders, records)
+            await self._ledger.ask(self._ledger.update_orders, records)
         return tuple(records)
 
 

@@ -1,6 +1,5 @@
 """What of the sources' signals is written down: taken up, refused, covered by another record."""
 
-import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
@@ -28,13 +27,13 @@ class SignalRecords:
 
     async def is_new(self, source: SourceState, signal: Signal) -> bool:
         """Whether a signal was never taken up; one that was refused counts again once it is understood."""
-        known = await asyncio.to_thread(self._ledger.signal, source.named(signal.signal_id))
+        known = await self._ledger.ask(self._ledger.signal, source.named(signal.signal_id))
         return known is None or known.result is Result.REJECTED
 
     async def note_return(self, source: SourceState, signal_id: str) -> None:
         """Notice a source that shows an older signal again: its id was seen before, so nothing of it is traded."""
-        latest = await asyncio.to_thread(self._ledger.fact, source.latest_fact)
-        known = await asyncio.to_thread(self._ledger.signal, source.named(signal_id))
+        latest = await self._ledger.ask(self._ledger.fact, source.latest_fact)
+        known = await self._ledger.ask(self._ledger.signal, source.named(signal_id))
         returned = signal_id if known and latest not in {None, signal_id} else None
         if returned and returned != source.returned:
             _LOGGER.warning("Signal %s is shown again, which %s has replaced", returned, latest)
@@ -43,7 +42,7 @@ class SignalRecords:
     async def reject(self, source: SourceState, invalid: InvalidSignal) -> None:
         """Write down once that a signal was refused as a whole."""
         signal_id = invalid.signal_id or ""
-        if await asyncio.to_thread(self._ledger.signal, source.named(signal_id)):
+        if await self._ledger.ask(self._ledger.signal, source.named(signal_id)):
             return
         _LOGGER.warning("Signal %s is refused: %s", signal_id, invalid.reason)
         record = SignalRecord(
@@ -68,7 +67,7 @@ class SignalRecords:
         record = await self.record(source, signal, kind, signal_id, wants)
         record = await self.write(record, {source.latest_fact: signal.signal_id})
         await source.taken_up(record.signal_id)
-        await asyncio.to_thread(self._names.adopt, record.key)
+        await self._ledger.ask(self._names.adopt, record.key)
         _LOGGER.info("Signal %s is taken up", signal_id)
         self._events.received(record)
         return record
@@ -77,7 +76,7 @@ class SignalRecords:
         self, source: SourceState, signal: Signal, kind: Kind, signal_id: str, wants: Wants | None
     ) -> SignalRecord:
         """A record to be written, in the place of one that was refused before."""
-        known = await asyncio.to_thread(self._ledger.signal, source.named(signal_id))
+        known = await self._ledger.ask(self._ledger.signal, source.named(signal_id))
         said = kind is Kind.SIGNAL
         return SignalRecord(
             seq=known.seq if known else 0,
@@ -94,4 +93,4 @@ class SignalRecords:
 
     async def write(self, record: SignalRecord, remember: dict[str, str] | None = None) -> SignalRecord:
         """Write a record; where it is new, with the id of the signal that it is made from as its source's latest."""
-        return await asyncio.to_thread(self._ledger.write_signal, record, remember)
+        return await self._ledger.ask(self._ledger.write_signal, record, remember)

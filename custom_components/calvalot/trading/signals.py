@@ -1,6 +1,5 @@
 """The life of a signal: taken up when it is new, pursued while it is open, closed when it is overtaken; source by source."""
 
-import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -124,7 +123,7 @@ class Signals:
 
     async def _sell_dropped(self, inputs: Inputs) -> None:
         """Sell what has dropped out of the ranks, where its owner wants that."""
-        ranks, book = self._fetcher.ranks, await asyncio.to_thread(self._ledger.book)
+        ranks, book = self._fetcher.ranks, await self._ledger.ask(self._ledger.book)
         if (dropped := ranks.sold(book.portfolio.positions)) and ranks.asked_at:
             wants = Moves(tuple(Move(coin, Side.SELL, ONE) for coin in dropped))
             occasion = ranks.asked_at.isoformat()
@@ -142,7 +141,7 @@ class Signals:
             raise CommandError("no_allocation")
         await self.overtake_all()
         if exit_ := await self.exits.open():
-            await self.exits.end(await asyncio.to_thread(self._rebalancer.give_up, exit_, OVERTAKEN), inputs)
+            await self.exits.end(await self._ledger.ask(self._rebalancer.give_up, exit_, OVERTAKEN), inputs)
         if isinstance(signal.wants, Moves) and await self._records.is_new(source, signal):
             await self._records.cover(source, signal, "sync", Result.EXECUTED)
         record = await self._records.open(source, signal, Kind.SYNC, Kind.SYNC.id_at(self._clock()), wants)
@@ -168,7 +167,7 @@ class Signals:
 
     async def drop(self, record: SignalRecord, reason: str) -> SignalRecord:
         """Trade nothing more of a signal."""
-        record = await asyncio.to_thread(self._rebalancer.give_up, record, reason)
+        record = await self._ledger.ask(self._rebalancer.give_up, record, reason)
         await self.outcomes.signal(record)
         return record
 
@@ -249,13 +248,13 @@ class Signals:
 
     async def _forget_removed(self) -> None:
         """Close what is open or waits of sources that do not decide any more."""
-        for record in await asyncio.to_thread(self._ledger.open_signals, Result.OPEN, Result.WAITING):
+        for record in await self._ledger.ask(self._ledger.open_signals, Result.OPEN, Result.WAITING):
             if record.source != PORTFOLIO and self._source_of(record) is None:
                 await self.drop(record, REMOVED)
 
     async def _unfinished(self, source: SourceState) -> list[SignalRecord]:
         """Signals of a source that are open or wait for their owner's word."""
-        records = await asyncio.to_thread(self._ledger.open_signals, Result.OPEN, Result.WAITING)
+        records = await self._ledger.ask(self._ledger.open_signals, Result.OPEN, Result.WAITING)
         return [record for record in records if record.source == source.key]
 
     async def _pursue_open(self, source: SourceState, inputs: Inputs) -> bool:
@@ -313,7 +312,7 @@ class Signals:
 
     async def _expire(self, record: SignalRecord, wants: Moves | Orders) -> SignalRecord:
         """Place nothing more of moves or orders that are too old; what is on its way is waited for."""
-        orders = await asyncio.to_thread(self._ledger.orders, record.key)
+        orders = await self._ledger.ask(self._ledger.orders, record.key)
         if any(not order.state.settled for order in orders):
             return record
         filled = {

@@ -1,6 +1,5 @@
 """Builds the snapshot of a portfolio; the day's figures are written down on the way."""
 
-import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, replace
 from datetime import datetime, timedelta
@@ -82,8 +81,8 @@ class SnapshotBuilder:
 
     async def build(self, inputs: Inputs | None) -> Snapshot:
         """Everything the entities show; the day's figures are written down on the way."""
-        book = await asyncio.to_thread(self._ledger.book)
-        signal, trade = await asyncio.to_thread(self._ledger.latest)
+        book = await self._ledger.ask(self._ledger.book)
+        signal, trade = await self._ledger.ask(self._ledger.latest)
         prices = inputs.market.prices if inputs else {}
         whole = book.net_deposits is not None and self._preparation.is_whole
         valuation = book.portfolio.value(prices) if whole and inputs else None
@@ -97,8 +96,8 @@ class SnapshotBuilder:
         remote = [source for source in each if source.source.remote]
         updates = [source.latest for source in each if source.latest and source.latest.update_required]
         quote = self._settings.quote
-        started, corrections = await asyncio.to_thread(self._ledger.beginning)
-        revalued = await asyncio.to_thread(self._ledger.fact, REVALUED)
+        started, corrections = await self._ledger.ask(self._ledger.beginning)
+        revalued = await self._ledger.ask(self._ledger.fact, REVALUED)
         shown = figures(
             book,
             valuation,
@@ -116,15 +115,15 @@ class SnapshotBuilder:
         for source in self._sources:
             await source.watch_silence()
         if alerts := self._events.take_alerts():
-            await asyncio.to_thread(self._ledger.remember_all, logged(now, alerts))
+            await self._ledger.ask(self._ledger.remember_all, logged(now, alerts))
         problem = self._fetcher.exchange_problem or self._executor.problem
-        seen = await asyncio.to_thread(seen_of, self._ledger)
+        seen = await self._ledger.ask(seen_of, self._ledger)
         is_wallet = self._settings.scope is Scope.WALLET
         return Snapshot(
             **{item.name: getattr(shown, item.name) for item in fields(Figures)},
             scope=self._settings.scope,
             apart=await self._wallet.apart(inputs, book) if is_wallet and inputs and inputs.market.rules else (),
-            unexplained=await asyncio.to_thread(self._ledger.unexplained) if is_wallet else (),
+            unexplained=await self._ledger.ask(self._ledger.unexplained) if is_wallet else (),
             mode=self._settings.mode,
             status=self._risk.status,
             book=self._ledger.number,
@@ -151,12 +150,12 @@ class SnapshotBuilder:
             failing_alerts={state.key: state.failing for state in told if state.failing},
             silent_alerts=tuple(state.key for state in told if state.is_silent),
             moves_in_blend=tuple(source.key for source in each if source.refused and source.refused.reason == MOVES),
-            open_orders=await asyncio.to_thread(self._ledger.in_flight),
-            resting=await asyncio.to_thread(self._ledger.resting),
+            open_orders=await self._ledger.ask(self._ledger.in_flight),
+            resting=await self._ledger.ask(self._ledger.resting),
             protections=await self._protections.wanted(),
             protected_by=await self._protections.held_by(inputs.market) if inputs else {},
             missing=self._risk.missing,
-            conversion_left=left_of(left) if (left := await asyncio.to_thread(self._ledger.fact, LEFT)) else None,
+            conversion_left=left_of(left) if (left := await self._ledger.ask(self._ledger.fact, LEFT)) else None,
             short_of_quote=self._cash_flows.short(inputs, book) if inputs else None,
             spare=self._cash_flows.spare(inputs, book) if inputs else None,
             proposals=seen.open if seen else (),
@@ -168,10 +167,10 @@ class SnapshotBuilder:
             exiting=await self._signals.exits.open(),
             returned_signal=next((source.returned for source in each if source.returned), None),
             profit_today=today,
-            returns=await asyncio.to_thread(self._returns, book, now),
+            returns=await self._ledger.ask(self._returns, book, now),
             since=started,
             revalued=datetime.fromisoformat(revalued) if revalued else None,
-            restored=await asyncio.to_thread(self._ledger.fact, RESTORED),
+            restored=await self._ledger.ask(self._ledger.fact, RESTORED),
         )
 
     def revalued(self, snapshot: Snapshot, prices: Mapping[str, Decimal]) -> Snapshot:
@@ -205,16 +204,16 @@ class SnapshotBuilder:
 
         Raises LedgerError.
         """
-        valued = await asyncio.to_thread(self._ledger.last_valuation)
-        book = await asyncio.to_thread(self._ledger.book)
-        last = await asyncio.to_thread(self._ledger.last_prices, book.portfolio.positions)
+        valued = await self._ledger.ask(self._ledger.last_valuation)
+        book = await self._ledger.ask(self._ledger.book)
+        last = await self._ledger.ask(self._ledger.last_prices, book.portfolio.positions)
         prices = {coin: each.price for coin, each in last.items()}
         valuation = book.portfolio.value(prices)
         if valued is None or valuation is None:
             return None
         at, rate = valued
         symbols = {coin: position.symbol for coin, position in snapshot.positions.items()}
-        _, corrections = await asyncio.to_thread(self._ledger.beginning)
+        _, corrections = await self._ledger.ask(self._ledger.beginning)
         known = figures(book, valuation, rate, prices, None, symbols, at, corrections=corrections)
         return replace(snapshot, **{item.name: getattr(known, item.name) for item in fields(Figures)})
 
@@ -268,13 +267,13 @@ class SnapshotBuilder:
         blend = next((source for source in self._sources if isinstance(source, BlendState)), None)
         if blend is None:
             return {}
-        known = await asyncio.to_thread(self._ledger.fact, ATTRIBUTION)
+        known = await self._ledger.ask(self._ledger.fact, ATTRIBUTION)
         attribution = from_text(known).valued(valued, blend.parts) if known else begin(valued, blend.parts, now)
         return {ATTRIBUTION: to_text(attribution)}
 
     async def _distant(self, valued: Valued, book: Book, signal: SignalRecord | None, now: datetime) -> dict[str, str]:
         """How far the portfolio is from what its source wants, and why, as it is remembered; nothing where nothing is new."""
-        text = await asyncio.to_thread(self._ledger.fact, DISTANCE)
+        text = await self._ledger.ask(self._ledger.fact, DISTANCE)
         known = distance_of(text) if text else None
         wanted = known.wanted if known else Wanted()
         if signal and signal.source != PORTFOLIO and signal.result is not Result.REJECTED:
@@ -289,7 +288,7 @@ class SnapshotBuilder:
         )
         state = (valued, book.portfolio.fees, wanted, reasons, now)
         bought = self._settings.scope is Scope.BUDGET
-        if bought and known is None and await asyncio.to_thread(self._ledger.last_valuation) is None:
+        if bought and known is None and await self._ledger.ask(self._ledger.last_valuation) is None:
             # What joining the source has cost belongs to it: all was cash just now.
             paid = replace(
                 valued, unit_price=ONE, value=book.units.outstanding, cash=book.portfolio.paid_in, quantities={}
@@ -337,7 +336,7 @@ class SnapshotBuilder:
         )
         facts = await self._attributed(valued, now)
         facts |= await self._distant(valued, book, signal, now)
-        await asyncio.to_thread(self._ledger.write_close, now, value, valuation.total, units, drawdown, fresh, facts)
+        await self._ledger.ask(self._ledger.write_close, now, value, valuation.total, units, drawdown, fresh, facts)
         return replace(book, units=units, drawdown=drawdown)
 
 

@@ -60,11 +60,11 @@ class Upkeep:
         if self._copying:
             await asyncio.wait((self._copying,), timeout=timeout)
         self._accounts.leave(self._ledger)
-        await asyncio.to_thread(self._ledger.close)
+        await self._ledger.ask(self._ledger.close)
 
     async def reopen(self) -> None:
         """Open a ledger again that could not be restored or was taken away; it may be older than what was known."""
-        await asyncio.to_thread(self._ledger.reopen)
+        await self._ledger.ask(self._ledger.reopen)
         self._accounts.join(self._ledger)
         await self._risk.reload()
         await self._exits.reload()
@@ -78,7 +78,7 @@ class Upkeep:
         today = self._clock().date()
         if self._copying is None and today != self._copied:
             self._copied = today
-            self._copying = asyncio.create_task(asyncio.to_thread(self._ledger.keep_copy, today))
+            self._copying = asyncio.create_task(self._ledger.ask(self._ledger.keep_copy, today))
         if self._copying is None or not (await asyncio.wait((self._copying,), timeout=COPY_TIMEOUT))[0]:
             return None
         copying, self._copying = self._copying, None
@@ -94,9 +94,9 @@ class Upkeep:
     async def recover(self) -> bool:
         """Go on from the last good copy; what the exchange knows beyond it is booked by the next cycle."""
         try:
-            copy = await asyncio.to_thread(self._ledger.recover, self._clock())
+            copy = await self._ledger.ask(self._ledger.recover, self._clock())
             told = copy.name if copy else ""
-            await asyncio.to_thread(self._ledger.remember, RESTORED, told)
+            await self._ledger.ask(self._ledger.remember, RESTORED, told)
             await self._risk.reload()
             await self._exits.reload()
         except LedgerError as err:
@@ -110,7 +110,7 @@ class Upkeep:
     # Inside
 
     async def _open(self) -> None:
-        await asyncio.to_thread(self._ledger.open)
+        await self._ledger.ask(self._ledger.open)
         self._accounts.join(self._ledger)
         await self._risk.load()
         for source in self._sources:

@@ -5,7 +5,6 @@ its own book says, something came or left. It is booked once no order of any por
 and two readings, at least the shortest poll interval apart, show the same. The account's history only explains it.
 """
 
-import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -108,7 +107,7 @@ class Wallet:
         if self._settings.mode is Mode.DRY_RUN:
             apart = self._not_counted(balances, others, book, inputs)
             known = json.dumps({asset: f"{quantity:f}" for asset, quantity in apart.items()})
-            await asyncio.to_thread(self._ledger.remember, NOT_COUNTED, known)
+            await self._ledger.ask(self._ledger.remember, NOT_COUNTED, known)
         return await self._book(parts, book, inputs, inputs.rate, others, FlowKind.INITIAL)
 
     async def reckon(self, inputs: Inputs, book: Book) -> Book:
@@ -116,7 +115,7 @@ class Wallet:
         others = inputs.others
         if inputs.balances is None or others is None:  # paper
             return book
-        if others.unclear or bool(await asyncio.to_thread(self._ledger.in_flight)):
+        if others.unclear or bool(await self._ledger.ask(self._ledger.in_flight)):
             self._seen = {}
             return book
         now = self._clock()
@@ -149,7 +148,7 @@ class Wallet:
     async def apart(self, inputs: Inputs, book: Book) -> tuple[Apart, ...]:
         """What the account holds for the wallet that is in no book: it has no pair, or no price. Raises LedgerError."""
         if inputs.balances is None:
-            text = await asyncio.to_thread(self._ledger.fact, NOT_COUNTED)
+            text = await self._ledger.ask(self._ledger.fact, NOT_COUNTED)
             known = {asset: Decimal(quantity) for asset, quantity in (json.loads(text) if text else {}).items()}
         else:
             known = self._not_counted(inputs.balances, inputs.others or Held(), book, inputs)
@@ -197,7 +196,7 @@ class Wallet:
 
     async def _is_still(self, others: Held) -> bool:
         """Whether no order that rests on the account has gone on since it was written down, whosever it is."""
-        resting = (*others.resting, *await asyncio.to_thread(self._ledger.resting))
+        resting = (*others.resting, *await self._ledger.ask(self._ledger.resting))
         if self._settings.mode is Mode.DRY_RUN or not resting:
             return True
         asked = [RestingOrder(order.request, order.report) for order in resting]
@@ -229,11 +228,11 @@ class Wallet:
         """Remember that account and book agree."""
         known = await self._agreed()
         if not known.is_same(others) or now - known.at >= AGREED_AGE:
-            await asyncio.to_thread(self._ledger.remember, AGREED, _text(others, now))
+            await self._ledger.ask(self._ledger.remember, AGREED, _text(others, now))
 
     async def _agreed(self) -> Agreed:
         """When they last agreed; at the latest that was when the book was opened."""
-        text = await asyncio.to_thread(self._ledger.fact, AGREED)
+        text = await self._ledger.ask(self._ledger.fact, AGREED)
         known = json.loads(text or _text(Held(), self._clock()))
         return Agreed(
             at=datetime.fromisoformat(known["at"]),
@@ -282,7 +281,7 @@ class Wallet:
                 flows.append(flow)
                 references += part.references
         facts = {AGREED: _text(others, now), **await self._explainer.used(references)}
-        await asyncio.to_thread(self._ledger.add_flows, flows, book, facts)
+        await self._ledger.ask(self._ledger.add_flows, flows, book, facts)
         return book
 
 

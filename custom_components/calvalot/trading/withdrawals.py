@@ -1,6 +1,5 @@
 """Cash for a withdrawal: what lacks is sold of everything alike, no more than is needed."""
 
-import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -98,7 +97,7 @@ class Withdrawals:
         account = inputs.account
         if not found.orders or account is None:
             return None
-        record = await asyncio.to_thread(self._ledger.write_signal, self._record(Orders(found.orders)))
+        record = await self._ledger.ask(self._ledger.write_signal, self._record(Orders(found.orders)))
         self._events.received(record)
         record, orders = await self._rebalancer.pursue(
             record, account, inputs.market, self._fetcher.fee_prices, last_pass=True
@@ -127,8 +126,8 @@ class Withdrawals:
         )
         if whole is None or inputs.rate is None:
             raise CommandError("no_valuation")
-        portfolio = (await asyncio.to_thread(self._ledger.book)).portfolio
-        moving = (*await asyncio.to_thread(self._ledger.in_flight), *await asyncio.to_thread(self._ledger.resting))
+        portfolio = (await self._ledger.ask(self._ledger.book)).portfolio
+        moving = (*await self._ledger.ask(self._ledger.in_flight), *await self._ledger.ask(self._ledger.resting))
         with localcontext(EXACT):
             wanted = quote_of(amount, inputs.rate)
             cash = max(portfolio.cash - committed(moving, inputs.market).get(inputs.market.quote, ZERO), ZERO)

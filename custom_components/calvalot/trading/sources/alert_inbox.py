@@ -123,7 +123,7 @@ class AlertInbox:
 
     async def _write(self, group: _Group) -> None:
         try:
-            group.written = await asyncio.to_thread(self._ledger.add_alerts, group.records)
+            group.written = await self._ledger.ask(self._ledger.add_alerts, group.records)
         except LedgerError as err:
             group.error = err
 

@@ -1,6 +1,5 @@
 """The alerts of a source as the portfolio knows them: read before it decides, and written down with what became of them."""
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -59,10 +58,10 @@ class AlertsState(SourceState):
         self._has_more = False
         source, waiting = self.alerts, await self._note_taken()
         source.waiting = [record for record in waiting if not record.is_test]
-        source.resting = await asyncio.to_thread(self._resting) if waiting else frozenset()
+        source.resting = await self._ledger.ask(self._resting) if waiting else frozenset()
         unsent: Sequence[AlertRecord] = ()
         if source.waiting and capital is not None:
-            unsent = await asyncio.to_thread(self._unsent)
+            unsent = await self._ledger.ask(self._unsent)
             source.waiting = [*source.waiting, *unsent]
         await super().decide(prices, weights, smallest, capital, is_open=is_open)
         changes = {seq: _written(verdict.state, verdict.reason) for seq, verdict in source.verdicts.items()}
@@ -74,7 +73,7 @@ class AlertsState(SourceState):
         changes |= {record.seq: _tested(source.judge(record, self._moment)) for record in tests}
         known = {record.seq: record for record in (*waiting, *unsent)}
         await self._settle([replace(known[seq], **change) for seq, change in changes.items() if seq in known])
-        last = await asyncio.to_thread(self._ledger.last_alerts, self.key, FAILING)
+        last = await self._ledger.ask(self._ledger.last_alerts, self.key, FAILING)
         self.heard_at = last[-1].received_at if last else None
         self.is_silent = not last
         self.failing = last[-1] if len(last) == FAILING and all(map(_fails, last)) else None
@@ -92,11 +91,11 @@ class AlertsState(SourceState):
 
     async def _note_taken(self) -> list[AlertRecord]:
         """Take note of what was taken up since; returns what still waits. Raises LedgerError."""
-        waiting = await asyncio.to_thread(self._ledger.waiting_alerts, self.key)
-        taken = await asyncio.to_thread(self._taken, waiting)
+        waiting = await self._ledger.ask(self._ledger.waiting_alerts, self.key)
+        taken = await self._ledger.ask(self._taken, waiting)
         if taken:
             self.alerts.took(taken)
-            await asyncio.to_thread(self._ledger.remember, self._memory, self.source.memory)
+            await self._ledger.ask(self._ledger.remember, self._memory, self.source.memory)
             await self._settle([replace(record, state=AlertState.TAKEN) for record in taken])
         return [record for record in waiting if record not in taken]
 
@@ -129,7 +128,7 @@ class AlertsState(SourceState):
     async def _settle(self, records: Sequence[AlertRecord]) -> None:
         """Write down what became of alerts, and report those that are done. Raises LedgerError."""
         if records:
-            await asyncio.to_thread(self._ledger.settle_alerts, records)
+            await self._ledger.ask(self._ledger.settle_alerts, records)
         for record in records:
             if record.state not in {AlertState.WAITING, AlertState.AGAIN}:
                 self._events.outside_alert(record.state.value, record)

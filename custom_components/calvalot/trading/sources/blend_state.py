@@ -155,9 +155,9 @@ class BlendState(SourceState):
                 result=Result.BLENDED,
                 reason=signal_id,
             )
-            known = await asyncio.to_thread(self._ledger.signal, record.key)
+            known = await self._ledger.ask(self._ledger.signal, record.key)
             record = replace(record, seq=known.seq if known else 0)
-            await asyncio.to_thread(self._ledger.write_signal, record, {member.latest_fact: signal.signal_id})
+            await self._ledger.ask(self._ledger.write_signal, record, {member.latest_fact: signal.signal_id})
             await member.taken_up(signal.signal_id)
 
     @override
@@ -177,14 +177,14 @@ class BlendState(SourceState):
         return member.key in self._settings.paused_sources
 
     async def _is_new(self, member: SourceState, signal_id: str) -> bool:
-        known = await asyncio.to_thread(self._ledger.signal, member.named(signal_id))
+        known = await self._ledger.ask(self._ledger.signal, member.named(signal_id))
         return known is None or known.result is Result.REJECTED
 
     async def _parts(self) -> tuple[Part, ...]:
         """What each source wants by its last word, in memory or in the ledger; not of those that never said anything."""
         parts = []
         for member in self.members:
-            kept = await asyncio.to_thread(self._ledger.newest_allocation, member.key)
+            kept = await self._ledger.ask(self._ledger.newest_allocation, member.key)
             told = member.latest
             shares = _shares(told) if told else None
             if shares is None and not member.source.remote:

@@ -1,6 +1,5 @@
 """One source of a portfolio: asked, and remembered how it is, what it said last and when it is to be heard."""
 
-import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -102,7 +101,7 @@ class SourceState:
 
     async def load(self) -> None:
         """Give the source back what it wanted to remember. Raises LedgerError."""
-        self.source.memory = await asyncio.to_thread(self._ledger.fact, self._memory)
+        self.source.memory = await self._ledger.ask(self._ledger.fact, self._memory)
 
     @property
     def asked(self) -> Sequence[SourceState]:
@@ -155,7 +154,7 @@ class SourceState:
             return
         self._recover()
         if self.source.memory != memory:
-            await asyncio.to_thread(self._ledger.remember, self._memory, self.source.memory)
+            await self._ledger.ask(self._ledger.remember, self._memory, self.source.memory)
 
     def hear(self) -> None:
         """Take note of what was said in the last cycle."""
@@ -172,13 +171,13 @@ class SourceState:
 
     async def seen_at(self, signal_id: str) -> datetime:
         """When a signal was first seen, whatever came between. Raises LedgerError."""
-        return await asyncio.to_thread(self._ledger.sight, self.named(signal_id)) or self._clock()
+        return await self._ledger.ask(self._ledger.sight, self.named(signal_id)) or self._clock()
 
     async def see(self, signal_id: str) -> None:
         """Write down when a signal was first seen that cannot be taken up yet. Raises LedgerError."""
         key = self.named(signal_id)
-        if await asyncio.to_thread(self._ledger.sight, key) is None:
-            await asyncio.to_thread(self._ledger.write_sight, key, self._clock())
+        if await self._ledger.ask(self._ledger.sight, key) is None:
+            await self._ledger.ask(self._ledger.write_sight, key, self._clock())
 
     def drafted(self, key: str | None, draft: Signal) -> Signal:  # noqa: ARG002  # there is no other part than its own
         """What it would want with a draft of another allocation of the source with a key."""
@@ -211,7 +210,7 @@ class SourceState:
 
     async def _newest(self) -> SignalRecord | None:
         """Its signal that was taken up last."""
-        return await asyncio.to_thread(self._ledger.newest_of, self.key)
+        return await self._ledger.ask(self._ledger.newest_of, self.key)
 
     def _break(self, err: Exception) -> None:
         """Take note of what the source should not have raised."""
