@@ -28,6 +28,7 @@ NAMES = (
     "recorder",
     "push",
     "leading",
+    "broker",
     "alerts",
     "crowd",
     "report",

@@ -1,7 +1,7 @@
 """What leading costs: 300 followers that poll, and the time from a publication to a follower's last fill.
 
 The followers' requests are real ones over loopback, from this process: the processor time counts both sides. For the other figure one
-portfolio leads and another follows it with push, in one Home Assistant; every request to a simulator takes 50 ms, the push no longer than loopback does.
+portfolio leads and another follows it, with push and over MQTT, in one Home Assistant; every request to a simulator takes 50 ms, the push no longer than loopback does.
 """
 
 import asyncio
@@ -11,14 +11,15 @@ import hmac
 from statistics import median
 import time
 from types import MappingProxyType
-from typing import Any
+from typing import Any, override
 
 from aiohttp import ClientSession
-from homeassistant.config_entries import ConfigEntry, ConfigSubentry
+from homeassistant.config_entries import SOURCE_USER, ConfigEntry, ConfigSubentry
 from homeassistant.core import HomeAssistant
 
 from custom_components.calvalot.trading.leading.answers import Follower
 from custom_components.calvalot.trading.leading.keys import leader_id
+from simulators.broker import BrokerSimulator
 
 from .calibration import piece, work
 from .figure import Figure
@@ -27,6 +28,7 @@ from .stage import AFTER, BEFORE, LATENCY, World, entry, home, world
 
 FOLLOWERS = 300
 EVERY = 120
+TOPIC = "calvalot/one"
 SIGNALS = 6
 # What an answer to one of so many followers may take, in P: Home Assistant's own part, and a signature of each of them.
 ANSWER = 6
@@ -53,6 +55,12 @@ def publisher(number: int, webhook: str = "") -> ConfigSubentry:
     )
 
 
+def topic() -> ConfigSubentry:
+    """A topic as the flow stores it."""
+    data = MappingProxyType({"transport": "mqtt", "topic": TOPIC, "delay": 0})
+    return ConfigSubentry(data=data, subentry_type="publisher", title=f"MQTT {TOPIC}", unique_id=None)
+
+
 async def measure(*, quick: bool) -> list[Figure]:
     """Measure both."""
     async with world() as there, home() as hass:
@@ -61,7 +69,11 @@ async def measure(*, quick: bool) -> list[Figure]:
         await hass.config_entries.async_add(leads)
         await leads.runtime_data.async_poll()
         address = f"http://127.0.0.1:{hass.http.server_port}/api/calvalot/{leader_id(leads.entry_id)}"
-        figures = await _pushed(there, hass, leads, address, 2 if quick else SIGNALS)
+        signals = 2 if quick else SIGNALS
+        figures = [
+            *await _pushed(there, hass, leads, address, signals),
+            *await _over_mqtt(there, hass, leads, signals),
+        ]
         return [*await _polled(leads, address, 60 if quick else FOLLOWERS), *figures]
 
 
@@ -116,7 +128,7 @@ async def _pushed(
     await hass.async_block_till_done(wait_background_tasks=True)
     await hass.config_entries.async_add(follower)
     await follower.runtime_data.async_poll()
-    fills = Fills(hass)
+    fills = Fills(hass, follower.entry_id)
     published: list[float] = []
     pusher = leads.runtime_data.publishers.pusher
     push = pusher.push
@@ -138,6 +150,7 @@ async def _pushed(
             signal_id = leads.runtime_data.publishers.leading.last.signal_id
             delays.append(await fills.last_of(signal_id, 5) - published[number])
     await there.delay(0)
+    await hass.config_entries.async_unload(follower.entry_id)
     unit = (before + work()) / 2
     return [
         Figure(
@@ -146,6 +159,79 @@ async def _pushed(
             unit="× L",
             bound=2 + OWN * unit / LATENCY,
             by=f"median of {signals} signals; L = {LATENCY * 1000:.0f} ms, W = {unit * 1000:.1f} ms; bound 2 × L + {OWN} × W",
+        )
+    ]
+
+
+class Noted(BrokerSimulator):
+    """A broker that notes when a portfolio's publication comes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.at: list[float] = []
+
+    @override
+    def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
+        if retain and topic == f"{TOPIC}/snapshot":
+            self.at.append(time.time())
+        super().publish(topic, payload, retain=retain)
+
+
+async def _over_mqtt(there: World, hass: HomeAssistant, leads: ConfigEntry[Any], signals: int) -> list[Figure]:
+    """The same over Home Assistant's own MQTT; a broker's stand-in on loopback takes no time worth naming."""
+    before = work()
+    async with Noted() as broker:
+        data = {"broker": "127.0.0.1", "port": broker.port, "protocol": "3.1.1"}
+        await hass.config_entries.async_add(
+            ConfigEntry(
+                version=1,
+                minor_version=2,
+                domain="mqtt",
+                data=data,
+                options={"birth_message": {}},
+                title="MQTT",
+                source=SOURCE_USER,
+                unique_id=None,
+                discovery_keys=MappingProxyType({}),
+                subentries_data=None,
+            )
+        )
+        (mqtt,) = hass.config_entries.async_entries("mqtt")
+        hass.config_entries.async_add_subentry(leads, topic())
+        await hass.async_block_till_done(wait_background_tasks=True)
+        await broker.published(f"{TOPIC}/snapshot")
+        leading = leads.runtime_data.publishers.leading
+        followed = {"leader_url": "", "signal_secret": "", "topic": TOPIC}
+        keyed = {"leader_id": leading.id, "leader_key": leading.public_key, "webhook_id": "b" * 64}
+        account = {"api_key": "key90".ljust(64, "k"), "api_secret": "secret90".ljust(64, "s")}
+        await there.control("add_account", **account, balances={"USDC": "5000"})
+        follower = entry({**there.data(live=True, **account), **followed, **keyed}, "follows over MQTT")
+        await hass.config_entries.async_add(follower)
+        await follower.runtime_data.async_poll()
+        fills = Fills(hass, follower.entry_id)
+        await there.delay(LATENCY)
+        delays = []
+        for number in range(signals):
+            await asyncio.sleep(PAUSE)
+            known = len(broker.at)
+            await there.publish(BEFORE if number % 2 else AFTER)
+            await leads.runtime_data.async_poll()
+            async with asyncio.timeout(60):
+                while len(broker.at) <= known:  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)
+                delays.append(await fills.last_of(leading.last.signal_id, 5) - broker.at[known])
+        await there.delay(0)
+        for each in (follower, mqtt):
+            await hass.config_entries.async_unload(each.entry_id)
+    unit = (before + work()) / 2
+    return [
+        Figure(
+            name="… over MQTT",
+            value=median(delays) / LATENCY,
+            unit="× L",
+            bound=2 + OWN * unit / LATENCY,
+            by=f"median of {signals} signals, from their coming to the broker on; L = {LATENCY * 1000:.0f} ms, "
+            f"W = {unit * 1000:.1f} ms; bound 2 × L + {OWN} × W",
         )
     ]
 

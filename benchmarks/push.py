@@ -34,14 +34,17 @@ OWN = 12
 class Fills:
     """The portfolio's trades as they are told, by signal."""
 
-    def __init__(self, hass: HomeAssistant) -> None:
-        """Listen."""
+    def __init__(self, hass: HomeAssistant, entry_id: str | None = None) -> None:
+        """Listen; to one portfolio only where it is named."""
+        self._entry_id = entry_id
         self._last: dict[str, tuple[int, float]] = {}
         self._more = asyncio.Event()
         hass.bus.async_listen("calvalot_trade", self._heard)
 
     @callback
     def _heard(self, event: Event[Mapping[str, Any]]) -> None:
+        if self._entry_id not in (None, event.data["entry_id"]):
+            return
         count, last = self._last.get(event.data["signal_id"], (0, 0.0))
         filled = datetime.fromisoformat(event.data["time"]).timestamp()
         self._last[event.data["signal_id"]] = (count + 1, max(last, filled))

@@ -119,6 +119,37 @@ async def until(holds: Callable[[], bool]) -> None:
             await asyncio.sleep(0.02)
 
 
+async def set_mqtt_up(hass: HomeAssistant, port: int) -> MockConfigEntry:
+    """Set Home Assistant's MQTT up, and wait until it is connected."""
+    entry = MockConfigEntry(
+        domain="mqtt",
+        data={"broker": "127.0.0.1", "port": port, "protocol": "3.1.1"},
+        options={"birth_message": {}},
+        version=1,
+        minor_version=2,
+    )
+    entry.add_to_hass(hass)
+    assert await hass.config_entries.async_setup(entry.entry_id)
+    await until(lambda: connected(hass))
+    return entry
+
+
+def connected(hass: HomeAssistant) -> bool:
+    """Whether Home Assistant is connected to the broker."""
+    from homeassistant.components import mqtt
+
+    return mqtt.is_connected(hass)
+
+
+async def publish_on(hass: HomeAssistant, entry: MockConfigEntry, **fields: Any) -> str:
+    """Have a portfolio publish over MQTT; the link of it."""
+    flow = await configure(hass, await begin(hass, entry, "mqtt"), **{"topic": "calvalot/one", "delay": 0, **fields})
+    assert (flow["type"], flow["step_id"]) == (FlowResultType.FORM, "copy"), flow["errors"]
+    link = made(flow)["link"]
+    assert (await configure(hass, flow))["type"] is FlowResultType.CREATE_ENTRY
+    return link
+
+
 def signed(secret: str, message: bytes) -> str:
     """A signature, made by hand."""
     return hmac.new(secret.encode(), message, hashlib.sha256).hexdigest()

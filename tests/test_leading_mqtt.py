@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncGenerator
 import json
 from pathlib import Path
-from typing import Any
 
 from homeassistant.config_entries import SOURCE_RECONFIGURE
 from homeassistant.core import HomeAssistant
@@ -21,7 +20,7 @@ from simulators.leader import LeaderSimulator
 
 from .conftest import set_up
 from .entities import poll
-from .leading import begin, configure, follow, holding, made, settle, until, weights
+from .leading import begin, configure, connected, follow, holding, made, publish_on, set_mqtt_up, settle, until, weights
 
 
 @pytest.fixture
@@ -35,7 +34,7 @@ async def broker(socket_enabled: None) -> AsyncGenerator[BrokerSimulator]:
 async def mqtt(hass: HomeAssistant, broker: BrokerSimulator, tmp_path: Path) -> AsyncGenerator[MockConfigEntry]:
     """Home Assistant's MQTT, connected."""
     (tmp_path / "configuration.yaml").touch()
-    entry = await set_mqtt_up(hass, broker)
+    entry = await set_mqtt_up(hass, broker.port)
     yield entry
     for each in hass.config_entries.async_loaded_entries("mqtt"):
         await hass.config_entries.async_unload(each.entry_id)
@@ -47,37 +46,6 @@ async def leads(
 ) -> MockConfigEntry:
     """A portfolio that may be followed by nobody yet."""
     return await holding(hass, entry, leader)
-
-
-async def set_mqtt_up(hass: HomeAssistant, broker: BrokerSimulator) -> MockConfigEntry:
-    """Set Home Assistant's MQTT up, and wait until it is connected."""
-    entry = MockConfigEntry(
-        domain="mqtt",
-        data={"broker": "127.0.0.1", "port": broker.port, "protocol": "3.1.1"},
-        options={"birth_message": {}},
-        version=1,
-        minor_version=2,
-    )
-    entry.add_to_hass(hass)
-    assert await hass.config_entries.async_setup(entry.entry_id)
-    await until(lambda: connected(hass))
-    return entry
-
-
-def connected(hass: HomeAssistant) -> bool:
-    """Whether Home Assistant is connected to the broker."""
-    from homeassistant.components import mqtt
-
-    return mqtt.is_connected(hass)
-
-
-async def publish_on(hass: HomeAssistant, entry: MockConfigEntry, **fields: Any) -> str:
-    """Have a portfolio publish over MQTT; the link of it."""
-    flow = await configure(hass, await begin(hass, entry, "mqtt"), **{"topic": "calvalot/one", "delay": 0, **fields})
-    assert (flow["type"], flow["step_id"]) == (FlowResultType.FORM, "copy"), flow["errors"]
-    link = made(flow)["link"]
-    assert (await configure(hass, flow))["type"] is FlowResultType.CREATE_ENTRY
-    return link
 
 
 async def test_followed(
@@ -198,7 +166,7 @@ async def test_mqtt_comes_later(
     await settle(hass)
     assert second.runtime_data.data.leader_connected is False
     coordinators = leads.runtime_data, second.runtime_data
-    later = await set_mqtt_up(hass, broker)
+    later = await set_mqtt_up(hass, broker.port)
     await until(lambda: {"calvalot/one/snapshot"} <= broker.retained.keys() & set(broker.subscriptions))
     leader.publish_v2({"ETH": "0.3"})
     await poll(hass, leads)

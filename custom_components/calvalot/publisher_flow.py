@@ -1,6 +1,7 @@
 """The flow by which an owner lets others follow a portfolio, and changes that; it is taken back by removing it."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 import secrets
 from typing import Any, Final
 
@@ -170,14 +171,17 @@ class PublisherSubentryFlow(ConfigSubentryFlow):
         leader, secret = leader_id(self._get_entry().entry_id), self._data[CONF_SECRET]
         public_key = await self._public_key()
         key = public_key if self._data[CONF_VERSION] == VERSIONS[0] else ""
-        try:
-            base = get_url(self.hass, prefer_external=True)
-        except NoURLAvailableError:
-            base = ""
-        url = address(base, leader)
+        url = address(self._base(), leader)
         link = Link(leader=leader, url=url, secret=secret, key=key)
         self._made = {CONF_LINK: link.text, CONF_ADDRESS: url, CONF_SECRET: secret}
         self._fingerprint = fingerprint(key) if key else ""
+
+    def _base(self) -> str:
+        """The address of this Home Assistant that a follower is given; where none is known, the one that its owner is at."""
+        for here in (False, True):
+            with suppress(NoURLAvailableError):
+                return get_url(self.hass, prefer_external=not here, require_current_request=here)
+        return ""
 
     async def _public_key(self) -> str:
         """The key of the portfolio's chain, which is made where there is none. Raises PublicationError."""

@@ -147,7 +147,8 @@ const percent = (value) =>
     ? "–"
     : (Number(value) / 100).toLocaleString(language, { style: "percent", minimumFractionDigits: 2 });
 const MONTHS = [...Array(12).keys()];
-const month = (index) => new Date(Date.UTC(2000, index)).toLocaleDateString(language, { month: "short", timeZone: "UTC" });
+const month = (index) =>
+  new Date(Date.UTC(2000, index)).toLocaleDateString(language, { month: "short", timeZone: "UTC" });
 const day = (text) => (text ? new Date(text).toLocaleDateString(language, { timeZone: "UTC" }) : "–");
 
 function table(parent, rows, names) {
