@@ -33,7 +33,6 @@ NAMES = (
     "report",
     "market",
     "questions",
-    "strategies",
     "backtest",
 )
 TIMEOUT = 900
