@@ -34,7 +34,6 @@ NAMES = (
     "report",
     "market",
     "questions",
-    "strategies",
     "backtest",
 )
 TIMEOUT = 900

@@ -576,3 +576,47 @@ async def test_a_crash_after_everything_that_is_written(rig: Rig, house: House, 
         house.candles.clear()
         number += 1
     assert points > 3
+
+
+async def test_several_not_heard_since_the_start(rig: Rig, house: House) -> None:
+    """What both of them wanted before the start is known, their levels are not: what rests stays."""
+    owner = await rig.start(sources=two(house), weights=HALVES)
+    await owner.cycle()
+    before = protecting(owner)
+    assert len(before) == 2
+    house.fault = NoCandles("none")
+    owner = await rig.restart(owner, sources=two(house), weights=HALVES)
+    await rig.cycle(owner, after=5)
+    assert protecting(owner) == before
+
+
+async def test_watched_for_one_that_is_stopped(rig: Rig, house: House) -> None:
+    """A level that does not rest sells in a cycle, though its strategy is not asked."""
+    sources: dict[str, Source] = {"strategy": house.strategy(), "other": own_shares({"ETH": Decimal(1)})}
+    owner = await rig.start(sources=sources, weights=HALVES)
+    await owner.cycle()
+    owner.settings.paused_sources = frozenset({"strategy"})
+    await owner.orders.cancel(owner.ledger.resting()[0].client_order_id)
+    rig.exchange.set_price("BTCUSDC", STOP - 10)
+    await rig.cycle(owner, after=5)
+    assert (held(owner), wanted(owner), owner.snapshot.held_back) == (0, 1, ("BTC",))
+    (trade, *_) = await owner.queries.trades(10)
+    assert trade["reasoning"] == "stop_loss: BTC"
+    owner.settings.paused_sources = frozenset()
+    await rig.cycle(owner, after=5)
+    assert (wanted(owner), owner.snapshot.held_back) == (0, ())
+    rig.agree(owner)
+
+
+async def test_another_kind_of_source_in_its_place(rig: Rig, house: House) -> None:
+    """It has no use for what a strategy before it was to know."""
+    owner = await rig.start(sources=house.one())
+    await owner.cycle()
+    await dip(rig, STOP)
+    house.fault = NoCandles("none")
+    await rig.cycle(owner, after=5)
+    assert owner.snapshot.held_back == ("BTC",)
+    owner = await rig.restart(owner, sources={"strategy": own_shares({"BTC": Decimal("0.5")})})
+    await rig.cycle(owner, after=5)
+    assert owner.snapshot.held_back == ()
+    assert held(owner)
