@@ -29,6 +29,7 @@ NAMES = (
     "push",
     "leading",
     "broker",
+    "strategies",
     "alerts",
     "crowd",
     "report",

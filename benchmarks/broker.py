@@ -8,6 +8,7 @@ Mosquitto nothing is measured, and that is said.
 import asyncio
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import partial
 import json
 from statistics import median
 import struct
@@ -138,10 +139,7 @@ async def run(port: int, count: int, signals: int) -> tuple[float, list[float], 
         for first in range(0, count, AT_ONCE):
             numbers = range(first, min(first + AT_ONCE, count))
             made = await asyncio.gather(
-                *(
-                    loop.create_connection(lambda number=number: Subscriber(crowd, number), "127.0.0.1", port)
-                    for number in numbers
-                )
+                *(loop.create_connection(partial(Subscriber, crowd, number), "127.0.0.1", port) for number in numbers)
             )
             transports += [transport for transport, _ in made]
             await crowd.until_subscribed(numbers.stop)
