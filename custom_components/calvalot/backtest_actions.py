@@ -57,11 +57,10 @@ async def _abort_backtest(hass: HomeAssistant, _entry: ConfigEntry[Any], data: M
 async def _get_backtests(hass: HomeAssistant, _entry: ConfigEntry[Any], data: Mapping[str, Any]) -> Json:
     """The backtests that were made, or one of them with its whole result. Raises CommandError."""
     backtests = async_backtests(hass)
-    runs = await backtests.async_runs()
     if run_id := data.get(ATTR_BACKTEST):
-        runs = [run for run in runs if run.id == run_id]
-        if not runs:
-            raise CommandError("backtest_unknown")
+        runs = [await backtests.async_run(run_id)]
+    else:
+        runs = await backtests.async_runs()
     told = [await _told(hass, run) for run in runs]
     if data[ATTR_WHOLE]:
         for each in told:
@@ -77,7 +76,7 @@ async def _told(hass: HomeAssistant, run: Run) -> Json:
         text = texts.get(f"component.{DOMAIN}.exceptions.{run.problem['key']}.message")
         told["problem"] = text.format_map(run.problem["placeholders"]) if text else run.problem["text"]
         told["problem_key"] = run.problem["key"]
-    if run.findings:
+    if run.verdict is not None:
         common = await async_get_translations(hass, hass.config.language, "common", {DOMAIN})
         said = [
             common[f"component.{DOMAIN}.common.backtest_{each['key']}"].format_map(each["placeholders"])
@@ -85,6 +84,7 @@ async def _told(hass: HomeAssistant, run: Run) -> Json:
         ]
         warnings = [text for each, text in zip(run.findings, said, strict=True) if each["weight"] == "warning"]
         told["findings"] = said
+        told["clean"] = not warnings
         told["verdict"] = " ".join(warnings) or common[f"component.{DOMAIN}.common.backtest_clean"]
     return told
 

@@ -30,7 +30,7 @@ from .trading.market.candles import TimeFrame
 from .trading.market.store import CandleStore
 from .trading.responses import Json
 from .trading.strategies.document import InvalidStrategy
-from .trading.strategies.library import strategy_text
+from .trading.strategies.library import READY_MADE, own_files, strategy_text
 from .trading.strategies.reader import read_strategy
 from .trading.strategies.script import ENDING as SCRIPT_ENDING
 
@@ -71,6 +71,24 @@ class Backtests:
         runs = await self._hass.async_add_executor_job(self.kept.runs)
         current = self._run
         return [current if current and run.id == current.id else run for run in runs]
+
+    async def async_run(self, run_id: str) -> Run:
+        """One of them as it is now. Raises CommandError."""
+        run = await self._hass.async_add_executor_job(self.kept.run, run_id)
+        current = self._run
+        if run is None:
+            raise CommandError("backtest_unknown")
+        return current if current and current.id == run_id else run
+
+    async def async_choices(self, entry: CalvalotConfigEntry) -> Json:
+        """What a backtest of a portfolio may be made of: strategies by name, time frames, and what it is kept in."""
+        files = await self._hass.async_add_executor_job(own_files, strategies_folder(self._hass))
+        return {
+            "ready_made": [*READY_MADE],
+            "files": [*files],
+            "time_frames": [frame.value for frame in TimeFrame],
+            "quote": entry.runtime_data.settings.quote,
+        }
 
     async def async_begin(self, entry: CalvalotConfigEntry, data: Mapping[str, Any]) -> Run:
         """Begin a backtest, or have the one that was made of the same before. Raises CommandError."""
