@@ -88,9 +88,7 @@ def begin(stage: Stage, card: Locator, name: str, short: str) -> None:
 
 
 @pytest.mark.parametrize("size", ["desktop", "phone"])
-def test_begun_shown_compared_and_deleted(
-    stage: Stage, entry_id: str, page: Page, camera: Camera, size: str
-) -> None:
+def test_begun_shown_compared_and_deleted(stage: Stage, entry_id: str, page: Page, camera: Camera, size: str) -> None:
     """From nothing to two results beside each other; what speaks against one is said first; a name, and its end."""
     card = open_backtests(page)
     expect(card).to_contain_text(word(stage, "backtest_none"))
@@ -133,16 +131,16 @@ def test_begun_shown_compared_and_deleted(
     expect(result.locator("h3.titled")).to_have_text(word(stage, "backtest_compared"))
 
     first = rows.filter(has_text="First one")
-    press(first, word(stage, "backtest_rename"))
+    press(first, f"{word(stage, 'backtest_rename')}: First one")
     dialog = card.get_by_role("dialog")
     dialog.locator("input").fill("Another")
     press(dialog, word(stage, "backtest_rename"))
     expect(rows.filter(has_text="Another")).to_have_count(1)
-    press(rows.filter(has_text="Another"), word(stage, "backtest_delete"))
+    press(rows, f"{word(stage, 'backtest_delete')}: Another")
     expect(dialog).to_contain_text(word(stage, "backtest_delete_sure"))
     press(dialog, word(stage, "cancel"))
     expect(rows).to_have_count(2)
-    press(rows.filter(has_text="Another"), word(stage, "backtest_delete"))
+    press(rows, f"{word(stage, 'backtest_delete')}: Another")
     press(dialog, word(stage, "backtest_delete"))
     expect(rows).to_have_count(1)
     assert [run["name"] for run in runs(stage)] == ["Second one"]

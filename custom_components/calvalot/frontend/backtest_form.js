@@ -72,8 +72,14 @@ export class BacktestForm {
     const group = (label, options) => options.length > 0 && h("optgroup", { label }, ...options);
     this._strategy.replaceChildren(
       ...[
-        group(word("backtest_made"), made.map((name) => option(name, tell(`rule_made_${name}`) || name))),
-        group(word("backtest_files"), files.map((name) => option(name, name))),
+        group(
+          word("backtest_made"),
+          made.map((name) => option(name, tell(`rule_made_${name}`) || name)),
+        ),
+        group(
+          word("backtest_files"),
+          files.map((name) => option(name, name)),
+        ),
         group(word("backtest_own"), [option(WRITTEN, word("backtest_rules"))]),
       ].filter(Boolean),
     );
@@ -157,7 +163,13 @@ export class BacktestForm {
   get _data() {
     const { _named: named } = this;
     const data = { config_entry_id: named.config_entry_id, ...this._chosen, coin: this._coin };
-    const given = { time_frame: this._frame, from: this._from, until: this._until, inside: this._inside, name: this._name };
+    const given = {
+      time_frame: this._frame,
+      from: this._from,
+      until: this._until,
+      inside: this._inside,
+      name: this._name,
+    };
     for (const [name, { value }] of Object.entries(given)) if (value.trim()) data[name] = value.trim();
     const numbers = { budget: this._budget, fee: this._fee, slippage: this._slippage, share: this._share };
     for (const [name, { value }] of Object.entries(numbers)) if (value !== "") data[name] = Number(value);

@@ -178,7 +178,16 @@ function groups(card, title, rows, quote, name) {
       cell(format.amount(each.result, quote, true), direction(each.result)),
       cell(format.amount(each.fees, quote)),
     );
-  return rows.length ? part(word(title), table(word(title), heads.map((key) => word(key)), rows.map(row))) : [];
+  return rows.length
+    ? part(
+        word(title),
+        table(
+          word(title),
+          heads.map((key) => word(key)),
+          rows.map(row),
+        ),
+      )
+    : [];
 }
 
 // Every trade, the latest first, so many at a time.
@@ -200,7 +209,11 @@ function trades(card, result, quote) {
       cell(why(card, each.left_for), "why"),
     );
   const label = word("backtest_trades");
-  const list = table(label, names.map((name) => word(name)), all.slice(0, ROWS).map(row));
+  const list = table(
+    label,
+    names.map((name) => word(name)),
+    all.slice(0, ROWS).map(row),
+  );
   const body = list.querySelector("tbody");
   const more = h("button", { type: "button", class: "act" }, word("backtest_more"));
   more.hidden = all.length <= ROWS;
@@ -225,7 +238,14 @@ function held(card, result, quote) {
       cell(format.amount(each.value, quote)),
       cell(format.amount(each.result, quote, true), direction(each.result)),
     );
-  return part(word("backtest_open"), table(word("backtest_open"), names.map((name) => word(name)), result.open.map(row)));
+  return part(
+    word("backtest_open"),
+    table(
+      word("backtest_open"),
+      names.map((name) => word(name)),
+      result.open.map(row),
+    ),
+  );
 }
 
 function leftOut(card, result) {
@@ -251,7 +271,8 @@ function sweep(card, found) {
   const { word, format } = card;
   const { by, ranges, points, best } = found;
   const named = word(CHOSEN_BY[by] ?? by);
-  const figure = (point) => (by === "return" ? format.percent(point.figures[by], true) : format.ratio(point.figures[by]));
+  const figure = (point) =>
+    by === "return" ? format.percent(point.figures[by], true) : format.ratio(point.figures[by]);
   const known = points.filter((point) => point.figures[by] !== null && point.figures[by] !== undefined);
   const title = word("backtest_sweep", { count: points.length, by: named });
   const chosen = h("p", {}, word("backtest_best", { numbers: numbers(best.parameters) }));
@@ -294,7 +315,8 @@ function forward(card, steps) {
   const title = word("backtest_walk_forward");
   const names = ["backtest_chosen_on", "backtest_tried_until", "backtest_before", "backtest_after", "backtest_numbers"];
   const row = (step) => {
-    const share = (value) => cell(value === null || value === undefined ? "–" : format.percent(value, true), direction(value));
+    const share = (value) =>
+      cell(value === null || value === undefined ? "–" : format.percent(value, true), direction(value));
     return h(
       "tr",
       {},
@@ -305,7 +327,15 @@ function forward(card, steps) {
       cell(numbers(step.parameters)),
     );
   };
-  return part(title, table(title, names.map((name) => word(name)), steps.map(row), "steps"));
+  return part(
+    title,
+    table(
+      title,
+      names.map((name) => word(name)),
+      steps.map(row),
+      "steps",
+    ),
+  );
 }
 
 function chances(card, found) {
@@ -335,7 +365,15 @@ export function shown(card, run, result) {
   const { quote } = spec;
   return [
     ...verdictOf(run),
-    h("p", { class: "quiet" }, word("backtest_span", { from: format.dateTime(figures.begin), until: format.dateTime(figures.end), candles: figures.candles })),
+    h(
+      "p",
+      { class: "quiet" },
+      word("backtest_span", {
+        from: format.dateTime(figures.begin),
+        until: format.dateTime(figures.end),
+        candles: figures.candles,
+      }),
+    ),
     facts(card, FIRST, figures, quote),
     ...curves(card, result),
     ...(result.months.length ? part(word("by_month"), monthTable(card, result.months)) : []),
@@ -356,7 +394,7 @@ export function compared(card, runs, results) {
   const { word, format } = card;
   const all = [...new Set(results.flatMap(({ equity }) => equity.map(({ day }) => day)))].sort();
   const { kept } = thinned(all);
-  const drawn = runs.map((run, number) => {
+  const drawn = runs.map((_, number) => {
     const { equity, figures } = results[number];
     const by = new Map(equity.map((row) => [row.day, (Number(row.value) / Number(figures.budget) - 1) * 100]));
     return { kind: KINDS[number], name: run.name, values: kept.map((day) => by.get(day)) };
@@ -366,7 +404,7 @@ export function compared(card, runs, results) {
   lines.show({ days, curves: drawn, format, label: word("backtest_compared") });
   const rows = COMPARED.map((key) => {
     const [name, kind] = FIRST[key];
-    const cells = runs.map((run, number) => {
+    const cells = runs.map((_, number) => {
       const [text, way] = told(card, kind, results[number].figures[key], results[number].spec.quote);
       return cell(text, way);
     });

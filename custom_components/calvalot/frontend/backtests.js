@@ -73,6 +73,7 @@ export class BacktestsCard extends CalvalotCard {
   update() {
     this._editor.hidden = !this._admin;
     if (this._admin) this._offer();
+    if (this._all && !this._told) this._fill();
     if (!this._at || Date.now() - this._at > ANEW) this._read();
   }
 
@@ -421,6 +422,10 @@ export class BacktestsCard extends CalvalotCard {
       const field = h("label", {}, h("span", {}, word("weight_percent")), weight);
       sure(this, `${word("use_it")}: ${run.name}`, [h("p", {}, word("backtest_use")), field], word("use_it"), send);
     };
-    return h("div", { class: "buttons" }, h("button", { type: "button", class: "act strong", onclick: ask }, word("use_it")));
+    return h(
+      "div",
+      { class: "buttons" },
+      h("button", { type: "button", class: "act strong", onclick: ask }, word("use_it")),
+    );
   }
 }

@@ -45,33 +45,31 @@ export function monthTable({ word, format }, years) {
     );
   };
   const head = (text) => h("th", { scope: "col", role: "columnheader" }, text);
-  return (
+  return h(
+    "table",
+    { role: "table", class: "heat", "aria-label": word("by_month") },
     h(
-      "table",
-      { role: "table", class: "heat", "aria-label": word("by_month") },
+      "thead",
+      { role: "rowgroup" },
       h(
-        "thead",
-        { role: "rowgroup" },
+        "tr",
+        { role: "row" },
+        head(h("span", { class: "hidden" }, word("whole_year"))),
+        ...names.map(head),
+        head(word("whole_year")),
+      ),
+    ),
+    h(
+      "tbody",
+      { role: "rowgroup" },
+      ...years.toReversed().map(({ year, total, months }) =>
         h(
           "tr",
           { role: "row" },
-          head(h("span", { class: "hidden" }, word("whole_year"))),
-          ...names.map(head),
-          head(word("whole_year")),
-        ),
-      ),
-      h(
-        "tbody",
-        { role: "rowgroup" },
-        ...years.toReversed().map(({ year, total, months }) =>
-          h(
-            "tr",
-            { role: "row" },
-            h("th", { scope: "row", role: "rowheader" }, String(year)),
-            // In the order of their numbers: a key such as "10" would come before "01".
-            ...names.map((name, month) => cell(months[String(month + 1).padStart(2, "0")], name)),
-            cell(total, word("whole_year"), "whole"),
-          ),
+          h("th", { scope: "row", role: "rowheader" }, String(year)),
+          // In the order of their numbers: a key such as "10" would come before "01".
+          ...names.map((name, month) => cell(months[String(month + 1).padStart(2, "0")], name)),
+          cell(total, word("whole_year"), "whole"),
         ),
       ),
     ),

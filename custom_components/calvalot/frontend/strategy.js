@@ -85,7 +85,8 @@ export class Strategy extends HTMLElement {
         section([card("trade", id, list.length > 1 ? { title: `${word("trade")} · ${title}` } : {})]),
       ),
     };
-    if (list.length === 1) return { title: "Calv-a-lot", views: [...pages, trade, strategies, backtests, performance, market] };
+    if (list.length === 1)
+      return { title: "Calv-a-lot", views: [...pages, trade, strategies, backtests, performance, market] };
     const overview = {
       title: word("overview"),
       path: "portfolio",

@@ -23,7 +23,7 @@ from ..strategies.reader import read_strategy
 from ..strategies.script import ENDING as SCRIPT_ENDING
 from .errors import Aborted, BacktestError
 from .fetch import fetch, spans_of, store_at, symbols_of
-from .many import add_arguments, lines as many_lines, shuffled, try_many
+from .many import Wanted, add_arguments, lines as many_lines, run_of, shuffled, try_many
 from .page import html
 from .perform import perform
 from .run import DAY
@@ -74,9 +74,10 @@ def main(arguments: Sequence[str], out: TextIO | None = None, err: TextIO | None
         spec = spec_of(asked, datetime.now(UTC))
         if spec.candles["kind"] == "store":
             spec = asyncio.run(_fetched(spec, asked, bar))
-        many = try_many(spec, asked, bar.say)
+        wanted = Wanted.from_arguments(asked)
+        many = try_many(spec, wanted, run_of(asked), bar.say)
         result = perform(many.spec, bar, checked=not asked.no_checks, known=many.findings) | many.told
-        result |= shuffled(result, asked.monte_carlo)
+        result |= shuffled(result, wanted.rounds)
     except KeyboardInterrupt, Aborted:
         bar.clear()
         print("aborted", file=err)
