@@ -30,7 +30,7 @@ CHOSEN_BY: Final = ["sharpe", "return", "calmar", "sortino", "profit_factor"]
 
 _NUMBER = vol.All(vol.Coerce(float), vol.Range(min=0))
 _PERCENT = vol.All(vol.Coerce(float), vol.Range(min=1, max=100))
-_SOURCE: Final = {
+_SOURCE: Final[dict[str | vol.Marker, Any]] = {
     vol.Optional("strategy"): cv.string,
     vol.Optional("rules"): cv.string,
     vol.Optional("source"): cv.string,

@@ -394,7 +394,7 @@ export function compared(card, runs, results) {
   const { word, format } = card;
   const all = [...new Set(results.flatMap(({ equity }) => equity.map(({ day }) => day)))].sort();
   const { kept } = thinned(all);
-  const drawn = runs.map((_, number) => {
+  const drawn = runs.map((run, number) => {
     const { equity, figures } = results[number];
     const by = new Map(equity.map((row) => [row.day, (Number(row.value) / Number(figures.budget) - 1) * 100]));
     return { kind: KINDS[number], name: run.name, values: kept.map((day) => by.get(day)) };

@@ -8,7 +8,7 @@ const CSS = `
 .running { display: grid; gap: 8px; padding: 12px 14px; border-radius: 12px; background: var(--soft); } .running .line { align-items: center; }
 progress { width: 100%; height: 10px; accent-color: var(--primary-color); }
 .verdict { padding: 10px 12px; border-radius: 10px; background: color-mix(in srgb, var(--warning-color, #ffa600) 14%, transparent); }
-.verdict.clean { background: color-mix(in srgb, var(--success-color, #43a047) 14%, transparent); }
+.verdict.clean { background: var(--soft); }
 .result { display: flex; flex-direction: column; gap: 10px; min-width: 0; padding-top: 14px; border-top: 1px solid var(--divider-color); } .result h3 { margin: 8px 0 0; }
 .result h3.titled { font-size: 16px; color: inherit; margin: 0; overflow-wrap: anywhere; } .result td { padding-block: 6px; font-size: 13px; }
 .result td.why { white-space: normal; min-width: 9em; margin: 0; font-size: 12px; }

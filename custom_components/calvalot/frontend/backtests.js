@@ -43,7 +43,7 @@ export class BacktestsCard extends CalvalotCard {
     this._compare = h("button", { type: "button", class: "act", onclick: () => this._choose([...this._picked]) });
     this._choice = h("div", { class: "money", hidden: true }, this._compare);
     this._result = h("section", { class: "result", hidden: true });
-    this._form = new BacktestForm(this, (data) => this._begin(data));
+    this._form = new BacktestForm(this, (data) => this._start(data));
     this._editor = h("details", {}, h("summary", {}, word("backtest_new")), this._form.element);
     return [this._running, this._editor, this._refused, this._none, this._list, this._choice, this._result];
   }
@@ -145,7 +145,7 @@ export class BacktestsCard extends CalvalotCard {
     this._none.hidden = Boolean(kept.length || running);
     this._shown ??= this._remembered();
     const there = this._shown.filter((id) => kept.some((run) => run.id === id));
-    this._show(there);
+    this._display(there);
     this._tellChoice(kept);
   }
 
@@ -207,7 +207,7 @@ export class BacktestsCard extends CalvalotCard {
     }
   }
 
-  async _begin(data) {
+  async _start(data) {
     const run = await answer(this.hass, "run_backtest", data);
     this._was = run.state === "done" ? undefined : run.id;
     if (run.state === "done") this._keep([run.id]);
@@ -360,7 +360,7 @@ export class BacktestsCard extends CalvalotCard {
     this._result.querySelector("h3")?.focus({ preventScroll: true });
   }
 
-  _show(ids) {
+  _display(ids) {
     const runs = ids.map((id) => this._runs.find((run) => run.id === id));
     const known = JSON.stringify(runs);
     if (known === this._drawn) return;

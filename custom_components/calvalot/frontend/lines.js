@@ -65,7 +65,12 @@ export class Lines extends Plot {
       // The own curve is drawn last, above the others.
       ...[...curves].reverse().map((each) => s("path", { d: path(each), class: `line ${each.kind}` })),
       ...marks.map(({ index, kind }) =>
-        s("circle", { cx: places[index], cy: y(curves[0].values[index]), r: 3.5, class: `traded ${kind}` }),
+        s("circle", {
+          cx: places[index],
+          cy: y(curves[0].values[index]),
+          r: marks.length > 80 ? 2 : 3.5,
+          class: `traded ${kind}`,
+        }),
       ),
       this._cursor,
     );
