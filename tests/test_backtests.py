@@ -18,19 +18,26 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry, MockUs
 from pytest_homeassistant_custom_component.typing import WebSocketGenerator
 
 from custom_components.calvalot import backtest_actions
+from custom_components.calvalot.backtest_spec import async_spec
 from custom_components.calvalot.backtests import KEY, Backtests, async_backtests, backtests_folder
 from custom_components.calvalot.const import DOMAIN
 from custom_components.calvalot.trading.backtest import checks
 from custom_components.calvalot.trading.backtest.data import simulated
 from custom_components.calvalot.trading.backtest.fetch import store_at
 from custom_components.calvalot.trading.backtest.kept import Kept, State
+from custom_components.calvalot.trading.backtest.spec import prepare
+from custom_components.calvalot.trading.errors import CommandError
 from custom_components.calvalot.trading.exchanges.binance_client import host_of
 from custom_components.calvalot.trading.market.candles import TimeFrame
 from custom_components.calvalot.trading.market.store import Series
 from simulators.exchange import ExchangeSimulator
+from simulators.leader import LeaderSimulator
 
 from .automations import automate
 from .conftest import set_up
+from .test_allocation import portfolio as allocation_portfolio
+from .test_python_strategies import portfolio as python_portfolio, write as write_python
+from .test_strategies import closed
 
 DAY = 86_400
 RULES = (
@@ -340,3 +347,100 @@ def test_texts() -> None:
         assert {key for key in common if key.startswith("backtest_")} == {
             f"backtest_{key}" for key in (*checks.WORDS, "clean")
         }
+
+
+async def whole(hass: HomeAssistant, run_id: str) -> dict[str, Any]:
+    """The result of one."""
+    (told,) = (await ask(hass, "get_backtests", backtest=run_id, whole=True))["backtests"]
+    result: dict[str, Any] = told["result"]
+    return result
+
+
+async def test_a_blend(hass: HomeAssistant, entry: MockConfigEntry, exchange: ExchangeSimulator) -> None:
+    """Several sources with their weights; what is left is shared, and each keeps to its own coins."""
+    assert await set_up(hass, entry)
+    for coin in ("BTC", "ETH"):
+        history(hass, exchange, 60, coin)
+    sources = [{"rules": RULES, "weight": 50, "coin": ["BTC"]}, {"allocation": {"ETH": 100}}]
+    begun = await ask(hass, "run_backtest", sources=sources, **{"from": day(20)})
+    assert begun["name"] == "Mine + ETH"
+    assert (await over(hass))["state"] == "done"
+    result = await whole(hass, begun["id"])
+    assert [(each["kind"], each["weight"], each.get("coins")) for each in result["spec"]["sources"]] == [
+        ("strategy", "50", ["BTC"]),
+        ("allocation", "50", None),
+    ]
+    assert {each["coin"] for each in result["orders"]} == {"BTC", "ETH"}
+
+
+async def test_what_its_leader_said(
+    hass: HomeAssistant, entry: MockConfigEntry, exchange: ExchangeSimulator, leader: LeaderSimulator
+) -> None:
+    """From its ledger, at the first open after it came; all sources of a portfolio are that one, too."""
+    assert await set_up(hass, entry)
+    leader.publish_v2({"BTC": 0.5})
+    await entry.runtime_data.engine.cycle()
+    for source in ("leader", "all"):
+        spec = await async_spec(hass, entry, {"source": source, "budget": 1000, "fee": 0.1, "time_frame": "1m"})
+        (said,) = spec.sources
+        assert spec.coins == ("BTC",)
+        assert [row["wants"] for row in said["signals"]] == [{"allocation": {"BTC": "0.5"}}]
+
+
+async def test_its_own_strategy_and_allocation(hass: HomeAssistant, exchange: ExchangeSimulator) -> None:
+    """As they are set in a portfolio, each by its key or all with their weights; a file in Python only as it was allowed."""
+    write_python(hass)
+    closed(hass, exchange, "BTC", [1000])
+    python = await python_portfolio(hass, exchange, parameters={"size": 40})
+    fields = {"budget": 1000, "fee": 0.1}
+    spec = await async_spec(hass, python, {"source": "strategy", **fields})
+    (said,) = spec.sources
+    assert (said["kind"], said["parameters"], spec.coins) == ("script", {"size": 40.0}, ("BTC",))
+    spec = await async_spec(hass, python, {"strategy": "mine.py", **fields})
+    assert spec.sources[0]["text"] == said["text"]
+    path = Path(hass.config.path("calvalot", "strategies", "mine.py"))
+    path.write_text(said["text"] + "# changed\n")
+    for asked in ({"strategy": "mine.py"}, {"source": "strategy"}):
+        with pytest.raises(CommandError) as caught:
+            await async_spec(hass, python, {**asked, **fields})
+        assert caught.value.key == "backtest_python_not_allowed"
+    own = await allocation_portfolio(hass, exchange)
+    spec = await async_spec(hass, own, {"source": "allocation", **fields})
+    (row,) = spec.sources
+    assert (row["kind"], row["shares"], row["time_zone"]) == (
+        "allocation",
+        {"BTC": "60", "ETH": "30"},
+        hass.config.time_zone,
+    )
+    assert spec.frame is TimeFrame.H1
+    assert await async_spec(hass, own, {"source": "all", **fields}) == spec
+    prepare(spec)
+
+
+async def test_a_sweep(hass: HomeAssistant, entry: MockConfigEntry, exchange: ExchangeSimulator) -> None:
+    """Over the cores; the best is the result, with a map, steps and other orders."""
+    assert await set_up(hass, entry)
+    history(hass, exchange, 60)
+    said = {"rules": RULES, "sweep": {"short": "3:6:3"}, "by": "return", "walk_forward": 2, "monte_carlo": 20}
+    begun = await ask(hass, "run_backtest", **said, **{"from": day(30)})
+    latest = await over(hass)
+    assert latest["state"] == "done", latest
+    result = await whole(hass, begun["id"])
+    assert result["sweep"]["ranges"] == {"short": [3.0, 6.0]}
+    assert result["spec"]["sources"][0]["parameters"] == result["sweep"]["best"]["parameters"]
+    assert len(result["walk_forward"]) == 2
+    assert result["monte_carlo"]["rounds"] == 20
+
+
+async def test_choices(
+    hass: HomeAssistant, entry: MockConfigEntry, exchange: ExchangeSimulator, hass_ws_client: WebSocketGenerator
+) -> None:
+    """What a form may be filled with; nothing of a portfolio that is not there."""
+    assert await set_up(hass, entry)
+    client = await hass_ws_client(hass)
+    await client.send_json_auto_id({"type": "calvalot/backtest_choices", "entry_id": entry.entry_id})
+    told = (await client.receive_json())["result"]
+    assert "macd" in told["ready_made"]
+    assert (told["files"], told["quote"], told["time_frames"][0]) == ([], "USDC", "1m")
+    await client.send_json_auto_id({"type": "calvalot/backtest_choices", "entry_id": "none"})
+    assert (await client.receive_json())["error"]["code"] == "not_found"

@@ -28,6 +28,7 @@ from custom_components.calvalot.trading.backtest.sweep import grid, measure, on_
 from custom_components.calvalot.trading.exchanges.base import Side
 from custom_components.calvalot.trading.ledger.ledger import Ledger
 from custom_components.calvalot.trading.ledger.records import Result, SignalRecord
+from custom_components.calvalot.trading.market.candles import TimeFrame
 from custom_components.calvalot.trading.signal import Kind
 from custom_components.calvalot.trading.sources.leader import Leader, LeaderSource
 from custom_components.calvalot.trading.strategies.evaluator import Levels, State
