@@ -398,8 +398,7 @@ async def test_its_own_strategy_and_allocation(hass: HomeAssistant, exchange: Ex
     assert (said["kind"], said["parameters"], spec.coins) == ("script", {"size": 40.0}, ("BTC",))
     spec = await async_spec(hass, python, {"strategy": "mine.py", **fields})
     assert spec.sources[0]["text"] == said["text"]
-    path = Path(hass.config.path("calvalot", "strategies", "mine.py"))
-    path.write_text(said["text"] + "# changed\n")
+    write_python(hass, said["text"] + "# changed\n")
     for asked in ({"strategy": "mine.py"}, {"source": "strategy"}):
         with pytest.raises(CommandError) as caught:
             await async_spec(hass, python, {**asked, **fields})
