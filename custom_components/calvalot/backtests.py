@@ -14,7 +14,7 @@ from homeassistant.helpers.dispatcher import async_dispatcher_send
 from homeassistant.util import dt as dt_util
 from homeassistant.util.hass_dict import HassKey
 
-from .backtest_spec import async_spec
+from .backtest_spec import ALL, async_spec
 from .const import BACKTEST_FINISHED, DOMAIN, LOGGER
 from .coordinator import CalvalotConfigEntry
 from .python_strategies import strategies_folder
@@ -28,6 +28,7 @@ from .trading.errors import CommandError, ExchangeError
 from .trading.market.candles import TimeFrame
 from .trading.market.store import CandleStore
 from .trading.responses import Json
+from .trading.signal import SourceKind
 from .trading.strategies.document import InvalidStrategy
 from .trading.strategies.library import READY_MADE, own_files
 
@@ -83,6 +84,7 @@ class Backtests:
         return {
             "ready_made": [*READY_MADE],
             "files": [*files],
+            "sources": _sources(entry),
             "time_frames": [frame.value for frame in TimeFrame],
             "quote": entry.runtime_data.settings.quote,
         }
@@ -270,3 +272,15 @@ def async_backtests(hass: HomeAssistant) -> Backtests:
         found = hass.data[KEY] = Backtests(hass)
         hass.bus.async_listen_once(EVENT_HOMEASSISTANT_STOP, found.async_stop)
     return hass.data[KEY]
+
+
+def _sources(entry: CalvalotConfigEntry) -> list[Json]:
+    """The sources of a portfolio that may be tested, the blend of all of them last."""
+    names = {key: subentry.title for key, subentry in entry.subentries.items()}
+    members = entry.runtime_data.engine.members
+    found: list[Json] = [
+        {"source": state.key, "kind": state.source.kind.value, "name": names.get(state.key, "")}
+        for state in members
+        if state.source.kind is not SourceKind.MANUAL
+    ]
+    return [*found, {"source": ALL, "kind": "", "name": ""}] if len(found) > 1 else found

@@ -1,11 +1,14 @@
 // What is asked for before a backtest begins.
 
+import { CHOSEN_BY } from "./backtest_result.js";
 import { answer } from "./data.js";
 import { h, setText } from "./dom.js";
 import { refusal } from "./wording.js";
 
 const DAY = 864e5;
 const WRITTEN = "written";
+// A source of the portfolio, as a choice.
+const OF = "source:";
 const day = (time) => new Date(time).toISOString().slice(0, 10);
 
 // `begin(data)` is called with what run_backtest is asked for; `known` is what may be chosen from.
@@ -32,6 +35,28 @@ export class BacktestForm {
     this._name = h("input", { name: "name", maxlength: 100 });
     this._parameters = h("div", { class: "grid" });
     this._numbers = h("fieldset", { hidden: true }, h("legend", {}, word("backtest_parameters")), this._parameters);
+    this._by = h(
+      "select",
+      { name: "by" },
+      ...Object.entries(CHOSEN_BY).map(([value, name]) => h("option", { value }, word(name))),
+    );
+    this._sweep = h("div", { class: "grid" });
+    this._forward = number("walk_forward", undefined, { max: 20, step: 1 });
+    this._shuffle = number("monte_carlo", undefined, { max: 100000, step: 1 });
+    this._many = h(
+      "details",
+      {},
+      h("summary", {}, word("backtest_many")),
+      h("p", { class: "quiet" }, word("backtest_sweep_how")),
+      this._sweep,
+      h(
+        "div",
+        { class: "grid" },
+        this._field("backtest_by", this._by),
+        this._field("backtest_steps", this._forward),
+        this._field("backtest_rounds", this._shuffle),
+      ),
+    );
     this._refused = h("p", { class: "refused", role: "alert" });
     this._go = h("button", { type: "submit", class: "act strong" }, word("backtest_begin"));
     const grid = (...fields) => h("div", { class: "grid" }, ...fields);
@@ -60,13 +85,14 @@ export class BacktestForm {
           this._field("backtest_name", this._name),
         ),
       ),
+      this._many,
       this._refused,
       h("div", { class: "buttons" }, this._go),
     );
   }
 
   // Strategies, time frames and the quote asset that there are to choose from.
-  offer({ ready_made: made, files, time_frames: frames, quote }) {
+  offer({ ready_made: made, files, sources, time_frames: frames, quote }) {
     const { word, tell } = this._card;
     const option = (value, text) => h("option", { value }, text);
     const group = (label, options) => options.length > 0 && h("optgroup", { label }, ...options);
@@ -79,6 +105,15 @@ export class BacktestForm {
         group(
           word("backtest_files"),
           files.map((name) => option(name, name)),
+        ),
+        group(
+          word("backtest_of_portfolio"),
+          sources.map(({ source, kind, name }) =>
+            option(
+              OF + source,
+              source === "all" ? word("backtest_all_sources") : name || tell(`setup_${kind}`) || kind,
+            ),
+          ),
         ),
         group(word("backtest_own"), [option(WRITTEN, word("backtest_rules"))]),
       ].filter(Boolean),
@@ -99,14 +134,6 @@ export class BacktestForm {
     setText(this._refused, text);
   }
 
-  // Rules to be tested as they are, from elsewhere.
-  write(rules, coins) {
-    this._strategy.value = WRITTEN;
-    this._rules.value = rules;
-    this._coins.value = coins.join(", ");
-    this._read();
-  }
-
   // Inside
 
   _field(name, input) {
@@ -124,6 +151,7 @@ export class BacktestForm {
 
   get _chosen() {
     const strategy = this._strategy.value;
+    if (strategy.startsWith(OF)) return { source: strategy.slice(OF.length) };
     return strategy === WRITTEN ? { rules: this._rules.value } : { strategy };
   }
 
@@ -134,9 +162,13 @@ export class BacktestForm {
     this.refuse("");
     const turn = {};
     this._turn = turn;
-    if (!this._strategy.value || (written && !this._rules.value.trim())) return this._tell({ parameters: {} });
+    const chosen = this._chosen;
+    // A source of the portfolio is tested as it is: its coins and numbers are its own.
+    for (const each of [this._coins, this._share]) each.closest("label").hidden = Boolean(chosen.source);
+    this._many.hidden = Boolean(chosen.source);
+    if (!this._strategy.value || chosen.source || (written && !this._rules.value.trim())) return this._tell({});
     const { hass } = this._card;
-    const told = await answer(hass, "check_strategy", { ...this._named, ...this._chosen, coin: this._coin }).catch(
+    const told = await answer(hass, "check_strategy", { ...this._named, ...chosen, coin: this._coin }).catch(
       async (error) => ({ problem: await refusal(hass, error) }),
     );
     if (turn === this._turn) this._tell(told);
@@ -153,16 +185,21 @@ export class BacktestForm {
     this._usual = parameters;
     const names = Object.entries(parameters);
     this._numbers.hidden = !names.length;
+    const field = (name, attributes) => h("label", {}, h("span", {}, name), h("input", attributes));
     this._parameters.replaceChildren(
+      ...names.map(([name, value]) => field(name, { type: "number", step: "any", "data-parameter": name, value })),
+    );
+    this._sweep.replaceChildren(
       ...names.map(([name, value]) =>
-        h("label", {}, h("span", {}, name), h("input", { type: "number", step: "any", "data-parameter": name, value })),
+        field(name, { "data-sweep": name, placeholder: `${value}:${value * 2}:${value / 4}` }),
       ),
     );
   }
 
   get _data() {
     const { _named: named } = this;
-    const data = { config_entry_id: named.config_entry_id, ...this._chosen, coin: this._coin };
+    const chosen = this._chosen;
+    const data = { config_entry_id: named.config_entry_id, ...chosen, ...(chosen.source ? {} : { coin: this._coin }) };
     const given = {
       time_frame: this._frame,
       from: this._from,
@@ -179,6 +216,16 @@ export class BacktestForm {
       if (value !== "" && Number(value) !== this._usual[name]) parameters[name] = Number(value);
     }
     if (Object.keys(parameters).length) data.parameters = parameters;
+    const shuffled = Number(this._shuffle.value);
+    if (shuffled) data.monte_carlo = shuffled;
+    const sweep = {};
+    for (const { value, dataset } of this._sweep.querySelectorAll("[data-sweep]")) {
+      if (value.trim()) sweep[dataset.sweep] = value.trim();
+    }
+    if (Object.keys(sweep).length) {
+      Object.assign(data, { sweep, by: this._by.value });
+      if (Number(this._forward.value)) data.walk_forward = Number(this._forward.value);
+    }
     return data;
   }
 
