@@ -441,5 +441,6 @@ async def test_choices(
     told = (await client.receive_json())["result"]
     assert "macd" in told["ready_made"]
     assert (told["files"], told["quote"], told["time_frames"][0]) == ([], "USDC", "1m")
+    assert told["sources"] == [{"source": "leader", "kind": "leader", "name": ""}]
     await client.send_json_auto_id({"type": "calvalot/backtest_choices", "entry_id": "none"})
     assert (await client.receive_json())["error"]["code"] == "not_found"

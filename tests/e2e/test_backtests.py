@@ -173,6 +173,29 @@ def test_followed_over_a_reload_and_aborted(stage: Stage, entry_id: str, page: P
     assert [run["state"] for run in runs(stage)] == ["aborted"]
 
 
+def test_a_map_of_numbers(stage: Stage, entry_id: str, page: Page, camera: Camera) -> None:
+    """Two numbers of a strategy are tried: a map with the best marked, the steps and the falls of other orders."""
+    card = open_backtests(page)
+    card.locator("summary").first.click()
+    card.locator("select[name=strategy]").select_option("averages_crossing")
+    card.locator("form details").last.locator("summary").click()
+    tried = card.locator("[data-sweep]")
+    expect(tried.nth(1)).to_be_visible()
+    tried.first.fill("10:20:5")
+    tried.nth(1).fill("60, 80")
+    card.locator("input[name=walk_forward]").fill("2")
+    card.locator("input[name=monte_carlo]").fill("100")
+    card.locator("input[name=from]").fill(day(200))
+    press(card, word(stage, "backtest_begin"))
+    result = card.locator(".result")
+    expect(result.locator(".map td")).to_have_count(6)
+    expect(result.locator(".map .best")).to_have_count(1)
+    expect(result.locator(".steps tbody tr")).to_have_count(2)
+    expect(result).to_contain_text(word(stage, "backtest_monte_carlo"))
+    assert not violations(page)
+    camera.shoot(card, "backtest-map")
+
+
 def test_who_is_no_administrator(stage: Stage, entry_id: str, page: Page) -> None:
     """He reads, and finds neither the form nor a button that changes anything."""
     stage.home.ask("calvalot.run_backtest", config_entry_id=entry_id, strategy="macd", coin="BTC", time_frame="1h")
