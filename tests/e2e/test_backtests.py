@@ -82,7 +82,7 @@ def begin(stage: Stage, card: Locator, name: str, short: str) -> None:
     card.locator("select[name=time_frame]").select_option("1h")
     names = card.locator("input[name=name]")
     if not names.is_visible():
-        card.locator("form summary").click()
+        card.locator("form summary").first.click()
     names.fill(name)
     press(card, word(stage, "backtest_begin"))
 
