@@ -6,7 +6,7 @@ from itertools import islice
 from ..market.candles import Candle, TimeFrame
 from ..strategies.evaluator import Decision, Levels, State
 from ..strategies.script import Script
-from ..strategies.script_evaluator import ScriptEvaluator
+from ..strategies.script_evaluator import ScriptEvaluator, StrategyFailed
 from ..strategies.script_run import Answer, Request, run
 from .errors import BacktestError, time_text
 from .walk import Slot
@@ -76,10 +76,13 @@ class Scripted:
         }
         if not shown:
             return False
-        decisions = self._evaluator.advance(shown)
-        if problem := self._evaluator.problem:
+        try:
+            decisions = self._evaluator.advance(shown)
+            if problem := self._evaluator.problem:
+                raise problem
+        except StrategyFailed as err:
             last = self._evaluator.state.last or opened
-            raise BacktestError("backtest_strategy_failed", time=time_text(last), error=problem.told)
+            raise BacktestError("backtest_strategy_failed", time=time_text(last), error=err.told) from err
         self._decisions |= {decision.at: decision for decision in decisions}
         self._known = max(shown)
         return True
