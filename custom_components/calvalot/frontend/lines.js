@@ -62,16 +62,16 @@ export class Lines extends Plot {
       ...grid,
       ...names,
       ...(area ? [s("path", { d: area, class: "deep" })] : []),
-      // The own curve is drawn last, above the others.
-      ...[...curves].reverse().map((each) => s("path", { d: path(each), class: `line ${each.kind}` })),
       ...marks.map(({ index, kind }) =>
         s("circle", {
           cx: places[index],
           cy: y(curves[0].values[index]),
-          r: marks.length > 80 ? 2 : 3.5,
+          r: marks.length > 80 ? 2.5 : 4,
           class: `traded ${kind}`,
         }),
       ),
+      // The own curve is drawn last, above the others.
+      ...[...curves].reverse().map((each) => s("path", { d: path(each), class: `line ${each.kind}` })),
       this._cursor,
     );
     return places;

@@ -57,7 +57,7 @@ def main(arguments: Sequence[str], text: str, out: TextIO | None = None) -> None
         signal.signal(signal.SIGTERM, before)
 
 
-def _end(_signal: int, _frame: object) -> None:
+def _end(_signal: int, _frame: object) -> None:  # pragma: no cover  # in a process of its own
     """End in order: with what was started."""
     raise SystemExit(1)
 

@@ -169,7 +169,7 @@ def on_cores(workers: int | None = None) -> Run:
     return run
 
 
-def end_with_parent() -> None:
+def end_with_parent() -> None:  # pragma: no cover  # in a process of its own
     """Have this process end as soon as the one that has started it is gone, however that ended."""
     parent = parent_process()
     assert parent  # noqa: S101  # it was started by one
