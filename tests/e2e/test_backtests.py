@@ -153,7 +153,7 @@ def test_followed_over_a_reload_and_aborted(stage: Stage, entry_id: str, page: P
     card.locator("select[name=strategy]").select_option("written")
     card.locator("textarea").fill(RULES.replace("enter", "entr"))
     card.locator("input[name=coins]").focus()
-    expect(card.locator("form .refused")).to_contain_text("9")
+    expect(card.locator("form .refused")).to_contain_text("8")
     card.locator("textarea").fill(RULES)
     card.locator("input[name=coins]").focus()
     expect(card.locator("form [role=status]")).to_contain_text("BTC")
