@@ -186,6 +186,7 @@ def test_a_map_of_numbers(stage: Stage, entry_id: str, page: Page, camera: Camer
     card.locator("input[name=walk_forward]").fill("2")
     card.locator("input[name=monte_carlo]").fill("100")
     card.locator("input[name=from]").fill(day(200))
+    card.locator("select[name=time_frame]").select_option("1h")
     press(card, word(stage, "backtest_begin"))
     result = card.locator(".result")
     expect(result.locator(".map td")).to_have_count(6)
