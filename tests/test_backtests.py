@@ -9,6 +9,7 @@ from pathlib import Path
 import signal
 from typing import Any
 
+from freezegun.api import FrozenDateTimeFactory
 from homeassistant.const import EVENT_HOMEASSISTANT_STOP
 from homeassistant.core import HomeAssistant
 from homeassistant.exceptions import HomeAssistantError, ServiceValidationError, Unauthorized
@@ -18,19 +19,26 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry, MockUs
 from pytest_homeassistant_custom_component.typing import WebSocketGenerator
 
 from custom_components.calvalot import backtest_actions
+from custom_components.calvalot.backtest_spec import async_spec
 from custom_components.calvalot.backtests import KEY, Backtests, async_backtests, backtests_folder
 from custom_components.calvalot.const import DOMAIN
 from custom_components.calvalot.trading.backtest import checks
 from custom_components.calvalot.trading.backtest.data import simulated
 from custom_components.calvalot.trading.backtest.fetch import store_at
 from custom_components.calvalot.trading.backtest.kept import Kept, State
+from custom_components.calvalot.trading.backtest.spec import prepare
+from custom_components.calvalot.trading.errors import CommandError
 from custom_components.calvalot.trading.exchanges.binance_client import host_of
 from custom_components.calvalot.trading.market.candles import TimeFrame
 from custom_components.calvalot.trading.market.store import Series
 from simulators.exchange import ExchangeSimulator
+from simulators.leader import LeaderSimulator
 
 from .automations import automate
 from .conftest import set_up
+from .test_allocation import portfolio as allocation_portfolio
+from .test_python_strategies import portfolio as python_portfolio, write as write_python
+from .test_strategies import closed
 
 DAY = 86_400
 RULES = (
@@ -62,7 +70,7 @@ async def ask(hass: HomeAssistant, action: str, **data: Any) -> dict[str, Any]:
 
 async def over(hass: HomeAssistant) -> dict[str, Any]:
     """The latest backtest, once it is over."""
-    for _ in range(1200):
+    for _ in range(6000):
         latest = (await ask(hass, "get_backtests"))["backtests"][0]
         if State(latest["state"]).is_over:
             return latest
@@ -112,7 +120,19 @@ async def test_refused(hass: HomeAssistant, entry: MockConfigEntry, exchange: Ex
     for said, key in (
         ({}, "backtest_what"),
         ({"strategy": "none"}, "backtest_strategy"),
-        ({"strategy": "mine.py"}, "backtest_python"),
+        ({"strategy": "mine.py"}, "backtest_strategy"),
+        ({"strategy": "macd", "rules": RULES}, "backtest_what"),
+        ({"strategy": "macd", "sources": [{"strategy": "macd"}]}, "backtest_what"),
+        ({"sources": [{"weight": 10}]}, "backtest_what"),
+        ({"source": "nobody"}, "source_unknown"),
+        ({"source": "leader"}, "backtest_no_signals"),
+        ({"sources": [{"allocation": {"BTC": 100}, "weight": 60}, {"rules": RULES, "weight": 50}]}, "backtest_weights"),
+        ({"sources": [{"allocation": {"BTC": 100}, "weight": 100}, {"rules": RULES}]}, "backtest_weights"),
+        ({"sources": [{"rules": RULES}, {"rules": RULES.replace("1h", "4h")}]}, "backtest_frames"),
+        ({"rules": RULES, "walk_forward": 2}, "backtest_no_sweep"),
+        ({"rules": RULES, "sweep": {"short": "a:b"}}, "backtest_sweep"),
+        ({"rules": RULES, "sweep": {"short": [1] * 101, "x": [2] * 100}}, "backtest_too_many"),
+        ({"allocation": {"BTC": 100}, "sweep": {"short": [3, 4]}}, "backtest_sweep_strategy"),
         ({"rules": "enter: 1"}, "backtest_strategy"),
         ({"rules": RULES, "from": day(-2)}, "backtest_range"),
         ({"rules": RULES, "from": day(2), "until": day(5)}, "backtest_range"),
@@ -328,3 +348,101 @@ def test_texts() -> None:
         assert {key for key in common if key.startswith("backtest_")} == {
             f"backtest_{key}" for key in (*checks.WORDS, "clean")
         }
+
+
+async def whole(hass: HomeAssistant, run_id: str) -> dict[str, Any]:
+    """The result of one."""
+    (told,) = (await ask(hass, "get_backtests", backtest=run_id, whole=True))["backtests"]
+    result: dict[str, Any] = told["result"]
+    return result
+
+
+async def test_a_blend(hass: HomeAssistant, entry: MockConfigEntry, exchange: ExchangeSimulator) -> None:
+    """Several sources with their weights; what is left is shared, and each keeps to its own coins."""
+    assert await set_up(hass, entry)
+    for coin in ("BTC", "ETH"):
+        history(hass, exchange, 60, coin)
+    sources = [{"rules": RULES, "weight": 50, "coin": ["BTC"]}, {"allocation": {"ETH": 100}}]
+    begun = await ask(hass, "run_backtest", sources=sources, **{"from": day(20)})
+    assert begun["name"] == "Mine + ETH"
+    assert (await over(hass))["state"] == "done"
+    result = await whole(hass, begun["id"])
+    assert [(each["kind"], float(each["weight"]), each.get("coins")) for each in result["spec"]["sources"]] == [
+        ("strategy", 50, ["BTC"]),
+        ("allocation", 50, None),
+    ]
+    assert {each["coin"] for each in result["orders"]} == {"BTC", "ETH"}
+
+
+async def test_what_its_leader_said(
+    hass: HomeAssistant,
+    entry: MockConfigEntry,
+    exchange: ExchangeSimulator,
+    leader: LeaderSimulator,
+    freezer: FrozenDateTimeFactory,
+) -> None:
+    """From its ledger, at the first open after it came; all sources of a portfolio are that one, too."""
+    assert await set_up(hass, entry)
+    leader.publish_v2({"BTC": 0.5})
+    await entry.runtime_data.engine.cycle()
+    freezer.tick(180)
+    for source in ("leader", "all"):
+        spec = await async_spec(hass, entry, {"source": source, "budget": 1000, "fee": 0.1, "time_frame": "1m"})
+        (said,) = spec.sources
+        assert spec.coins == ("BTC",)
+        assert [row["wants"] for row in said["signals"]] == [{"allocation": {"BTC": "0.5"}}]
+
+
+async def test_its_own_strategy_and_allocation(hass: HomeAssistant, exchange: ExchangeSimulator) -> None:
+    """As they are set in a portfolio, each by its key or all with their weights; a file in Python only as it was allowed."""
+    write_python(hass)
+    closed(hass, exchange, "BTC", [1000])
+    python = await python_portfolio(hass, exchange, parameters={"size": 40})
+    fields = {"budget": 1000, "fee": 0.1}
+    spec = await async_spec(hass, python, {"source": "strategy", **fields})
+    (said,) = spec.sources
+    assert (said["kind"], said["parameters"], spec.coins) == ("script", {"size": 40.0}, ("BTC",))
+    spec = await async_spec(hass, python, {"strategy": "mine.py", **fields})
+    assert spec.sources[0]["text"] == said["text"]
+    write_python(hass, said["text"] + "# changed\n")
+    for asked in ({"strategy": "mine.py"}, {"source": "strategy"}):
+        with pytest.raises(CommandError) as caught:
+            await async_spec(hass, python, {**asked, **fields})
+        assert caught.value.key == "backtest_python_not_allowed"
+    own = await allocation_portfolio(hass, exchange)
+    spec = await async_spec(hass, own, {"source": "allocation", **fields})
+    (row,) = spec.sources
+    assert (row["kind"], row["time_zone"]) == ("allocation", hass.config.time_zone)
+    assert {coin: float(share) for coin, share in row["shares"].items()} == {"BTC": 60, "ETH": 30}
+    assert spec.frame is TimeFrame.H1
+    assert await async_spec(hass, own, {"source": "all", **fields}) == spec
+    prepare(spec)
+
+
+async def test_a_sweep(hass: HomeAssistant, entry: MockConfigEntry, exchange: ExchangeSimulator) -> None:
+    """Over the cores; the best is the result, with a map, steps and other orders."""
+    assert await set_up(hass, entry)
+    history(hass, exchange, 60)
+    said = {"rules": RULES, "sweep": {"short": "3:6:3"}, "by": "return", "monte_carlo": 20}
+    begun = await ask(hass, "run_backtest", **said, **{"from": day(10)})
+    latest = await over(hass)
+    assert latest["state"] == "done", latest
+    result = await whole(hass, begun["id"])
+    assert result["sweep"]["ranges"] == {"short": [3.0, 6.0]}
+    assert result["spec"]["sources"][0]["parameters"] == result["sweep"]["best"]["parameters"]
+    assert result["monte_carlo"]["rounds"] == 20
+
+
+async def test_choices(
+    hass: HomeAssistant, entry: MockConfigEntry, exchange: ExchangeSimulator, hass_ws_client: WebSocketGenerator
+) -> None:
+    """What a form may be filled with; nothing of a portfolio that is not there."""
+    assert await set_up(hass, entry)
+    client = await hass_ws_client(hass)
+    await client.send_json_auto_id({"type": "calvalot/backtest_choices", "entry_id": entry.entry_id})
+    told = (await client.receive_json())["result"]
+    assert "macd" in told["ready_made"]
+    assert (told["files"], told["quote"], told["time_frames"][0]) == ([], "USDC", "1m")
+    assert told["sources"] == [{"source": "leader", "kind": "leader", "name": ""}]
+    await client.send_json_auto_id({"type": "calvalot/backtest_choices", "entry_id": "none"})
+    assert (await client.receive_json())["error"]["code"] == "not_found"

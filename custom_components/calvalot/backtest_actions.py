@@ -12,7 +12,6 @@ import voluptuous as vol
 
 from .actions import ATTR_COIN, Action, coin_code
 from .const import DOMAIN
-from .trading.errors import CommandError
 from .trading.market.candles import TimeFrame
 from .trading.responses import Json
 
@@ -26,7 +25,21 @@ DEFAULT_BUDGET: Final = 10_000
 MAX_NAME: Final = 100
 FRAMES: Final = [frame.value for frame in TimeFrame]
 
+# What the best numbers of a sweep may be chosen by.
+CHOSEN_BY: Final = ["sharpe", "return", "calmar", "sortino", "profit_factor"]
+
 _NUMBER = vol.All(vol.Coerce(float), vol.Range(min=0))
+_PERCENT = vol.All(vol.Coerce(float), vol.Range(min=1, max=100))
+_SOURCE: Final[dict[str | vol.Marker, Any]] = {
+    vol.Optional("strategy"): cv.string,
+    vol.Optional("rules"): cv.string,
+    vol.Optional("source"): cv.string,
+    vol.Optional("allocation"): {coin_code: _PERCENT},
+    vol.Optional(ATTR_COIN): vol.All(cv.ensure_list, vol.Length(min=1, max=50), [coin_code]),
+    vol.Optional("parameters"): {cv.string: vol.Coerce(float)},
+    vol.Optional("share", default=100): _PERCENT,
+}
+_MEMBER: Final = vol.Schema({**_SOURCE, vol.Optional("weight"): _PERCENT})
 
 
 def async_backtests(hass: HomeAssistant) -> Backtests:
@@ -44,8 +57,6 @@ async def async_recover_backtests(hass: HomeAssistant) -> None:
 
 async def _run_backtest(hass: HomeAssistant, entry: ConfigEntry[Any], data: Mapping[str, Any]) -> Json:
     """Begin a backtest; what it is called by, and how far it is. Raises CommandError."""
-    if not data.get("strategy") and not data.get("rules"):
-        raise CommandError("backtest_what")
     return await _told(hass, await async_backtests(hass).async_begin(entry, data))
 
 
@@ -57,11 +68,10 @@ async def _abort_backtest(hass: HomeAssistant, _entry: ConfigEntry[Any], data: M
 async def _get_backtests(hass: HomeAssistant, _entry: ConfigEntry[Any], data: Mapping[str, Any]) -> Json:
     """The backtests that were made, or one of them with its whole result. Raises CommandError."""
     backtests = async_backtests(hass)
-    runs = await backtests.async_runs()
     if run_id := data.get(ATTR_BACKTEST):
-        runs = [run for run in runs if run.id == run_id]
-        if not runs:
-            raise CommandError("backtest_unknown")
+        runs = [await backtests.async_run(run_id)]
+    else:
+        runs = await backtests.async_runs()
     told = [await _told(hass, run) for run in runs]
     if data[ATTR_WHOLE]:
         for each in told:
@@ -77,7 +87,7 @@ async def _told(hass: HomeAssistant, run: Run) -> Json:
         text = texts.get(f"component.{DOMAIN}.exceptions.{run.problem['key']}.message")
         told["problem"] = text.format_map(run.problem["placeholders"]) if text else run.problem["text"]
         told["problem_key"] = run.problem["key"]
-    if run.findings:
+    if run.verdict is not None:
         common = await async_get_translations(hass, hass.config.language, "common", {DOMAIN})
         said = [
             common[f"component.{DOMAIN}.common.backtest_{each['key']}"].format_map(each["placeholders"])
@@ -85,6 +95,7 @@ async def _told(hass: HomeAssistant, run: Run) -> Json:
         ]
         warnings = [text for each, text in zip(run.findings, said, strict=True) if each["weight"] == "warning"]
         told["findings"] = said
+        told["clean"] = not warnings
         told["verdict"] = " ".join(warnings) or common[f"component.{DOMAIN}.common.backtest_clean"]
     return told
 
@@ -94,14 +105,15 @@ BACKTEST_ACTIONS: Final = (
         "run_backtest",
         _run_backtest,
         {
-            vol.Optional("strategy"): cv.string,
-            vol.Optional("rules"): cv.string,
-            vol.Optional(ATTR_COIN, default=["BTC"]): vol.All(cv.ensure_list, vol.Length(min=1, max=50), [coin_code]),
+            **_SOURCE,
+            vol.Optional("sources"): vol.All(cv.ensure_list, vol.Length(min=1, max=10), [_MEMBER]),
             vol.Optional("time_frame"): vol.In(FRAMES),
             vol.Optional("from"): cv.date,
             vol.Optional("until"): cv.date,
-            vol.Optional("parameters"): {cv.string: vol.Coerce(float)},
-            vol.Optional("share", default=100): vol.All(vol.Coerce(float), vol.Range(min=1, max=100)),
+            vol.Optional("sweep"): {cv.string: vol.Any(cv.string, vol.All([vol.Coerce(float)], vol.Length(min=1)))},
+            vol.Optional("by", default="sharpe"): vol.In(CHOSEN_BY),
+            vol.Optional("walk_forward"): vol.All(vol.Coerce(int), vol.Range(min=1, max=20)),
+            vol.Optional("monte_carlo"): vol.All(vol.Coerce(int), vol.Range(min=10, max=100_000)),
             vol.Optional("budget", default=DEFAULT_BUDGET): vol.All(vol.Coerce(float), vol.Range(min=1)),
             vol.Optional("fee", default=0.1): _NUMBER,
             vol.Optional("slippage"): _NUMBER,

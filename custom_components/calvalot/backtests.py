@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import date, datetime, timedelta
 import json
 import os
 from pathlib import Path
@@ -15,24 +14,23 @@ from homeassistant.helpers.dispatcher import async_dispatcher_send
 from homeassistant.util import dt as dt_util
 from homeassistant.util.hass_dict import HassKey
 
+from .backtest_spec import ALL, async_spec
 from .const import BACKTEST_FINISHED, DOMAIN, LOGGER
 from .coordinator import CalvalotConfigEntry
-from .python_strategies import async_problem, strategies_folder
+from .python_strategies import strategies_folder
 from .trading.apart import command, search_path
 from .trading.backtest.errors import BacktestError
 from .trading.backtest.fetch import fetch, spans_of, store_at, symbols_of
 from .trading.backtest.job import problem
 from .trading.backtest.kept import Kept, Run, State, begun, summed_up
-from .trading.backtest.spec import Spec, prepare, rules_row
+from .trading.backtest.spec import Spec, prepare
 from .trading.errors import CommandError, ExchangeError
-from .trading.exchanges.symbols import symbol_of
 from .trading.market.candles import TimeFrame
 from .trading.market.store import CandleStore
 from .trading.responses import Json
+from .trading.signal import SourceKind
 from .trading.strategies.document import InvalidStrategy
-from .trading.strategies.library import strategy_text
-from .trading.strategies.reader import read_strategy
-from .trading.strategies.script import ENDING as SCRIPT_ENDING
+from .trading.strategies.library import READY_MADE, own_files
 
 # Seconds that a process may take to end when it is asked to.
 PATIENCE: Final = 0.5
@@ -72,12 +70,31 @@ class Backtests:
         current = self._run
         return [current if current and run.id == current.id else run for run in runs]
 
+    async def async_run(self, run_id: str) -> Run:
+        """One of them as it is now. Raises CommandError."""
+        run = await self._hass.async_add_executor_job(self.kept.run, run_id)
+        current = self._run
+        if run is None:
+            raise CommandError("backtest_unknown")
+        return current if current and current.id == run_id else run
+
+    async def async_choices(self, entry: CalvalotConfigEntry) -> Json:
+        """What a backtest of a portfolio may be made of: strategies by name, time frames, and what it is kept in."""
+        files = await self._hass.async_add_executor_job(own_files, strategies_folder(self._hass))
+        return {
+            "ready_made": [*READY_MADE],
+            "files": [*files],
+            "sources": _sources(entry),
+            "time_frames": [frame.value for frame in TimeFrame],
+            "quote": entry.runtime_data.settings.quote,
+        }
+
     async def async_begin(self, entry: CalvalotConfigEntry, data: Mapping[str, Any]) -> Run:
         """Begin a backtest, or have the one that was made of the same before. Raises CommandError."""
         async with self._starting:
             if self._run is not None:
                 raise CommandError("backtest_running", name=self._run.name)
-            spec = await self._async_spec(entry, data)
+            spec = await async_spec(self._hass, entry, data)
             run = begun(spec, data.get("name", ""), entry.entry_id, dt_util.utcnow())
             known = await self._hass.async_add_executor_job(self.kept.run, run.id)
             if known and known.state is State.DONE:
@@ -131,60 +148,6 @@ class Backtests:
             await self._hass.async_add_executor_job(self.kept.write, run)
         except OSError as err:
             raise CommandError("backtest_disk", error=err.strerror or type(err).__name__) from err
-
-    async def _async_spec(self, entry: CalvalotConfigEntry, data: Mapping[str, Any]) -> Spec:
-        """What is to be tested. Raises CommandError."""
-        hass, coordinator = self._hass, entry.runtime_data
-        settings, market = coordinator.settings, coordinator.market
-        try:
-            name, folder = data.get("strategy", ""), strategies_folder(hass)
-            if name.endswith(SCRIPT_ENDING):
-                raise CommandError("backtest_python")
-            text: str = data.get("rules", "") or await hass.async_add_executor_job(strategy_text, name, folder)
-            strategy = await hass.async_add_executor_job(read_strategy, text)
-        except InvalidStrategy as err:
-            raise CommandError("backtest_strategy", problem=await async_problem(hass, err)) from err
-        frame = TimeFrame(data.get("time_frame") or strategy.time_frame)
-        begin, end = _span(data, frame, dt_util.utcnow())
-        coins = tuple(dict.fromkeys(data["coin"]))
-        try:
-            rules = await market.exchange.rules(symbols_of(coins, settings.quote))
-        except ExchangeError as err:
-            raise CommandError("no_candles", coin=", ".join(coins), error=f"{err}") from err
-        if unlisted := [coin for coin in coins if symbol_of(coin, settings.quote) not in rules]:
-            raise CommandError("backtest_no_rules", symbol=", ".join(unlisted))
-        limits = settings.limits
-        bounds = ("min_order", "rebalance_threshold", "dust_threshold", "max_order_share", "max_slippage")
-        amounts = {each: getattr(limits, each) for each in bounds}
-        return Spec(
-            name=strategy.name,
-            sources=(
-                {
-                    "kind": "strategy",
-                    "text": text,
-                    "parameters": dict(data.get("parameters") or {}),
-                    "share": f"{data['share']}",
-                },
-            ),
-            coins=coins,
-            frame=frame,
-            begin=begin,
-            end=end,
-            candles={
-                "kind": "store",
-                "path": hass.config.path(".cache", DOMAIN, "backtests.db"),
-                "host": market.host,
-                "frames": sorted(each.value for each in market.exchange.time_frames),
-            },
-            quote=settings.quote,
-            budget=f"{data['budget']}",
-            fee=f"{data['fee']}",
-            slippage=f"{data['slippage']}" if "slippage" in data else None,
-            limits={each: f"{amount:f}" for each, amount in amounts.items() if amount is not None},
-            rules={symbol: rules_row(each) for symbol, each in rules.items()},
-            fee_coin=market.exchange.fee_coin,
-            inside=TimeFrame(data["inside"]) if "inside" in data else None,
-        )
 
     async def _async_work(self, run: Run, spec: Spec, entry: CalvalotConfigEntry) -> None:
         """Load, run, and say what came of it."""
@@ -311,16 +274,13 @@ def async_backtests(hass: HomeAssistant) -> Backtests:
     return hass.data[KEY]
 
 
-def _span(data: Mapping[str, Any], frame: TimeFrame, now: datetime) -> tuple[int, int]:
-    """From when to when it is tested (Unix seconds): whole days at home. Raises CommandError."""
-    last = int(now.timestamp()) // frame.seconds * frame.seconds
-    until: date | None = data.get("until")
-    end = min(_day(until + timedelta(days=1)), last) if until else last
-    begin = _day(data["from"]) if "from" in data else end - USUAL_DAYS * 86_400
-    if begin >= end:
-        raise CommandError("backtest_range")
-    return begin, end
-
-
-def _day(day: date) -> int:
-    return int(dt_util.start_of_local_day(day).timestamp())
+def _sources(entry: CalvalotConfigEntry) -> list[Json]:
+    """The sources of a portfolio that may be tested, the blend of all of them last."""
+    names = {key: subentry.title for key, subentry in entry.subentries.items()}
+    members = entry.runtime_data.engine.members
+    found: list[Json] = [
+        {"source": state.key, "kind": state.source.kind.value, "name": names.get(state.key, "")}
+        for state in members
+        if state.source.kind is not SourceKind.MANUAL
+    ]
+    return [*found, {"source": ALL, "kind": "", "name": ""}] if len(found) > 1 else found

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.parametrize("stage", ["en"], indirect=True, scope="sess
 
 NAMES = (
     *("portfolio", "positions", "plan", "trade", "activity"),
-    *("market", "alerts", "performance", "tile", "reports", "strategies"),
+    *("market", "alerts", "performance", "tile", "reports", "strategies", "backtests"),
 )
 # Top and right edge of each cell of a table.
 EDGES = """(table) => [...table.rows].map((row) => [...row.cells].map((cell) => {

@@ -1,6 +1,6 @@
 """Candles and strategies for tests of backtests, and a portfolio that lives through the same candles."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -109,6 +109,8 @@ class Living:
         self.exchange = ReplayExchange({**setup.rules, "EURUSDC": euro}, setup.fee_coin, setup.costs)
         self.ledger = Ledger(folder / "living.db", Mode.DRY_RUN, "USDC")
         self.now = datetime.fromtimestamp(0, UTC)
+        # Told the time (Unix seconds) before prices at an open are shown.
+        self.before: Callable[[int], None] = lambda _: None
         self.portfolio = Portfolio()
 
     def strategy(self, text: str) -> StrategySource:
@@ -154,6 +156,7 @@ class Living:
     async def _slot(
         self, engine: OpenEngine, at: int, slot: Mapping[str, Candle], strategies: Sequence[StrategySource]
     ) -> None:
+        self.before(at)
         self._show(at + AFTER_CLOSE, {coin: candle.open for coin, candle in slot.items()})
         for _ in range(PASSES):
             await engine.cycle()

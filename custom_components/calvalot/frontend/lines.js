@@ -15,7 +15,7 @@ export class Lines extends Plot {
   }
 
   // `days` in ms; `curves` are { name, kind, values in % or undefined, one for each day }; `notes` what is to be said of a day;
-  // `label` says what it is.
+  // `label` says what it is; `marks` are { index, kind } on the first curve.
   show(data) {
     this._index = undefined;
     this.element.setAttribute("aria-label", data.label);
@@ -23,7 +23,7 @@ export class Lines extends Plot {
   }
 
   _draw(width, height) {
-    const { days, curves, format } = this._data;
+    const { days, curves, format, marks = [] } = this._data;
     if (days.length < 2) return [];
     const values = curves.flatMap((each) => each.values).filter((value) => value !== undefined);
     let low = Math.min(0, ...values);
@@ -62,6 +62,14 @@ export class Lines extends Plot {
       ...grid,
       ...names,
       ...(area ? [s("path", { d: area, class: "deep" })] : []),
+      ...marks.map(({ index, kind }) =>
+        s("circle", {
+          cx: places[index],
+          cy: y(curves[0].values[index]),
+          r: marks.length > 80 ? 2.5 : 4,
+          class: `traded ${kind}`,
+        }),
+      ),
       // The own curve is drawn last, above the others.
       ...[...curves].reverse().map((each) => s("path", { d: path(each), class: `line ${each.kind}` })),
       this._cursor,

@@ -32,6 +32,50 @@ const NAMES = {
 const DEEPEST = 10;
 const direction = (figure) => (figure > 0 ? "up" : figure < 0 ? "down" : "");
 
+// One row a year; on a phone a block of twelve. Each colour stands behind its figure.
+export function monthTable({ word, format }, years) {
+  const names = Array.from({ length: 12 }, (_, month) => format.monthName(month));
+  const cell = (value, label, kind = "") => {
+    const share = value === null ? 0 : Math.min(1, Math.abs(value) / DEEPEST);
+    const heat = share ? `--heat: ${Math.round(8 + share * 44)}%` : undefined;
+    return h(
+      "td",
+      { role: "cell", class: `${direction(value)} ${kind}`, style: heat, "data-label": label },
+      value === null ? "" : format.percent(value, true),
+    );
+  };
+  const head = (text) => h("th", { scope: "col", role: "columnheader" }, text);
+  return h(
+    "table",
+    { role: "table", class: "heat", "aria-label": word("by_month") },
+    h(
+      "thead",
+      { role: "rowgroup" },
+      h(
+        "tr",
+        { role: "row" },
+        head(h("span", { class: "hidden" }, word("whole_year"))),
+        ...names.map(head),
+        head(word("whole_year")),
+      ),
+    ),
+    h(
+      "tbody",
+      { role: "rowgroup" },
+      ...years.toReversed().map(({ year, total, months }) =>
+        h(
+          "tr",
+          { role: "row" },
+          h("th", { scope: "row", role: "rowheader" }, String(year)),
+          // In the order of their numbers: a key such as "10" would come before "01".
+          ...names.map((name, month) => cell(months[String(month + 1).padStart(2, "0")], name)),
+          cell(total, word("whole_year"), "whole"),
+        ),
+      ),
+    ),
+  );
+}
+
 export class PerformanceCard extends CalvalotCard {
   heading = "performance";
   titled = true;
@@ -272,51 +316,8 @@ export class PerformanceCard extends CalvalotCard {
     );
   }
 
-  // One row a year; on a phone a block of twelve. Each colour stands behind its figure.
   _drawMonths() {
-    const { word, format, _known: known } = this;
-    const names = Array.from({ length: 12 }, (_, month) => format.monthName(month));
-    const cell = (value, label, kind = "") => {
-      const share = value === null ? 0 : Math.min(1, Math.abs(value) / DEEPEST);
-      const heat = share ? `--heat: ${Math.round(8 + share * 44)}%` : undefined;
-      return h(
-        "td",
-        { role: "cell", class: `${direction(value)} ${kind}`, style: heat, "data-label": label },
-        value === null ? "" : format.percent(value, true),
-      );
-    };
-    const head = (text) => h("th", { scope: "col", role: "columnheader" }, text);
-    this._months.replaceChildren(
-      h(
-        "table",
-        { role: "table", class: "heat", "aria-label": word("by_month") },
-        h(
-          "thead",
-          { role: "rowgroup" },
-          h(
-            "tr",
-            { role: "row" },
-            head(h("span", { class: "hidden" }, word("whole_year"))),
-            ...names.map(head),
-            head(word("whole_year")),
-          ),
-        ),
-        h(
-          "tbody",
-          { role: "rowgroup" },
-          ...known.months.toReversed().map(({ year, total, months }) =>
-            h(
-              "tr",
-              { role: "row" },
-              h("th", { scope: "row", role: "rowheader" }, String(year)),
-              // In the order of their numbers: a key such as "10" would come before "01".
-              ...names.map((name, month) => cell(months[String(month + 1).padStart(2, "0")], name)),
-              cell(total, word("whole_year"), "whole"),
-            ),
-          ),
-        ),
-      ),
-    );
+    this._months.replaceChildren(monthTable(this, this._known.months));
   }
 
   _drawRisk() {

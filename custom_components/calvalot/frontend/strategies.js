@@ -47,6 +47,8 @@ export class StrategiesCard extends CalvalotCard {
     this._refused = h("p", { class: "refused", role: "alert" });
     this._live = h("p", { class: "quiet" }, word("use_dry_run"));
     const check = h("button", { type: "button", class: "act", onclick: () => this._check() }, word("check"));
+    const onclick = () => this._test("", { rules: this._rules.value, coin: this._data.coin });
+    const test = h("button", { type: "button", class: "act", onclick }, word("backtest_it"));
     this._use = h("button", { type: "submit", class: "act strong" }, word("use_it"));
     this._form = h(
       "form",
@@ -59,7 +61,7 @@ export class StrategiesCard extends CalvalotCard {
       this._said,
       this._refused,
       this._live,
-      h("div", { class: "buttons" }, check, this._use),
+      h("div", { class: "buttons" }, check, test, this._use),
     );
     this._editor = h("details", {}, h("summary", {}, word("write_strategy")), this._form);
     return [this._list, this._editor];
@@ -154,12 +156,29 @@ export class StrategiesCard extends CalvalotCard {
         h(
           "div",
           { class: "buttons" },
+          h(
+            "button",
+            {
+              type: "button",
+              class: "act",
+              onclick: () => this._test(each.name ?? each.source, { source: each.source }),
+            },
+            word("backtest_it"),
+          ),
           wanted.length > 0 && !paused && button("sell_now", "sell_strategy", {}),
           paused
             ? button("resume", "pause_strategy", { paused: false })
             : button("stop", "pause_strategy", { paused: true }),
         ),
     );
+  }
+
+  // On the candles of the past year; what comes of it is on the page of backtests.
+  _test(name, what) {
+    const { word, hass, follower } = this;
+    const send = () => answer(hass, "run_backtest", { config_entry_id: follower.entry_id, ...what });
+    const title = name ? `${word("backtest_it")}: ${name}` : word("backtest_it");
+    sure(this, title, [h("p", {}, word("backtest_it_does"))], word("backtest_begin"), send);
   }
 
   // What it would do, and only then it does.

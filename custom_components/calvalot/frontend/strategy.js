@@ -65,6 +65,15 @@ export class Strategy extends HTMLElement {
         section([card("strategies", id, list.length > 1 ? { title: `${word("strategies")} · ${title}` } : {})], 2),
       ),
     };
+    const backtests = {
+      title: word("backtests"),
+      path: "backtests",
+      type: "sections",
+      max_columns: 2,
+      sections: list.map(({ entry_id: id, title }) =>
+        section([card("backtests", id, list.length > 1 ? { title: `${word("backtests")} · ${title}` } : {})], 2),
+      ),
+    };
     const pages = list.map((follower, index) => pageOf(follower, index, list.length === 1));
     // Each in a column of its own, one below the other on a phone.
     const trade = {
@@ -76,7 +85,8 @@ export class Strategy extends HTMLElement {
         section([card("trade", id, list.length > 1 ? { title: `${word("trade")} · ${title}` } : {})]),
       ),
     };
-    if (list.length === 1) return { title: "Calv-a-lot", views: [...pages, trade, strategies, performance, market] };
+    if (list.length === 1)
+      return { title: "Calv-a-lot", views: [...pages, trade, strategies, backtests, performance, market] };
     const overview = {
       title: word("overview"),
       path: "portfolio",
@@ -84,7 +94,7 @@ export class Strategy extends HTMLElement {
       max_columns: Math.min(list.length, 3),
       sections: list.map(({ entry_id: id }) => section([card("portfolio", id), card("positions", id)])),
     };
-    return { title: "Calv-a-lot", views: [overview, ...pages, trade, strategies, performance, market] };
+    return { title: "Calv-a-lot", views: [overview, ...pages, trade, strategies, backtests, performance, market] };
   }
 
   static getCreateSuggestions() {

@@ -20,14 +20,14 @@ from ..responses import Json
 from ..strategies.document import InvalidStrategy
 from ..strategies.library import READY_MADE, strategy_text
 from ..strategies.reader import read_strategy
-from ..strategies.script import ENDING as SCRIPT_ENDING
+from ..strategies.script import ENDING as SCRIPT_ENDING, read_file, read_script
 from .errors import Aborted, BacktestError
 from .fetch import fetch, spans_of, store_at, symbols_of
-from .many import add_arguments, lines as many_lines, shuffled, try_many
+from .many import Wanted, add_arguments, lines as many_lines, run_of, shuffled, try_many
 from .page import html
 from .perform import perform
 from .run import DAY
-from .spec import Spec, prepare, rules_row
+from .spec import SCRIPT, Spec, prepare, rules_row
 from .table import lines
 
 EXCHANGE = "https://data-api.binance.vision"
@@ -74,9 +74,10 @@ def main(arguments: Sequence[str], out: TextIO | None = None, err: TextIO | None
         spec = spec_of(asked, datetime.now(UTC))
         if spec.candles["kind"] == "store":
             spec = asyncio.run(_fetched(spec, asked, bar))
-        many = try_many(spec, asked, bar.say)
+        wanted = Wanted.from_arguments(asked)
+        many = try_many(spec, wanted, run_of(asked), bar.say)
         result = perform(many.spec, bar, checked=not asked.no_checks, known=many.findings) | many.told
-        result |= shuffled(result, asked.monte_carlo)
+        result |= shuffled(result, wanted.rounds)
     except KeyboardInterrupt, Aborted:
         bar.clear()
         print("aborted", file=err)
@@ -92,18 +93,13 @@ def main(arguments: Sequence[str], out: TextIO | None = None, err: TextIO | None
 
 def spec_of(asked: argparse.Namespace, now: datetime) -> Spec:
     """What is asked for. Raises BacktestError, InvalidStrategy."""
-    path = Path(asked.strategy)
-    if path.suffix == SCRIPT_ENDING:
-        raise BacktestError("backtest_python")
-    known = asked.strategy in READY_MADE or not path.suffix
-    text = strategy_text(asked.strategy if known else path.stem, Path() if known else path.parent)
-    strategy = read_strategy(text)
+    name, own_frame, said = _strategy(asked.strategy)
     coins = tuple(
         dict.fromkeys(coin.strip().upper() for each in asked.coin for coin in each.split(",") if coin.strip())
     )
     files = dict(_file(each, coins) for each in asked.csv)
     coins = coins or tuple(files) or ("BTC",)
-    frame = TimeFrame(asked.time_frame or strategy.time_frame)
+    frame = TimeFrame(asked.time_frame or own_frame)
     last = int(now.timestamp()) // frame.seconds * frame.seconds
     end = min(int(asked.end.timestamp()), last) if asked.end else last // DAY * DAY
     begin = int(asked.begin.timestamp()) if asked.begin else end - 365 * DAY
@@ -118,8 +114,8 @@ def spec_of(asked: argparse.Namespace, now: datetime) -> Spec:
         candles = {"kind": "simulated", "seed": asked.simulated, "origin": begin - BEFORE * frame.seconds}
     parameters = dict(_number(each) for each in asked.set)
     spec = Spec(
-        name=strategy.name,
-        sources=({"kind": "strategy", "text": text, "parameters": parameters, "share": asked.share},),
+        name=name,
+        sources=({**said, "parameters": parameters, "share": asked.share},),
         coins=coins,
         frame=frame,
         begin=begin,
@@ -135,6 +131,19 @@ def spec_of(asked: argparse.Namespace, now: datetime) -> Spec:
     if asked.simulated is not None and first < candles["origin"]:
         return replace(spec, candles={**candles, "origin": first})
     return spec
+
+
+def _strategy(said: str) -> tuple[str, TimeFrame, Json]:
+    """What a strategy by its name or file is called, its time frame, and how it stands in a spec. Raises InvalidStrategy."""
+    path = Path(said)
+    if path.suffix == SCRIPT_ENDING:
+        text = read_file(path)
+        script = read_script(text)
+        return script.name, script.time_frame, {"kind": SCRIPT, "text": text}
+    known = said in READY_MADE or not path.suffix
+    text = strategy_text(said if known else path.stem, Path() if known else path.parent)
+    strategy = read_strategy(text)
+    return strategy.name, strategy.time_frame, {"kind": "strategy", "text": text}
 
 
 class Bar:

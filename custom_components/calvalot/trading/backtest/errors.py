@@ -7,7 +7,6 @@ WORDS = {
     "backtest_range": "the time has to begin before it ends, and to end before now",
     "backtest_no_candles": "there are no candles of {coin} in that time",
     "backtest_candles_disordered": "the candles of {coin} are not in order of time",
-    "backtest_python": "only strategies of rules can be tested on past candles, not those in Python",
     "backtest_strategy_failed": "the strategy failed at the candle of {time}: {error}",
     "backtest_looks_ahead": "the strategy looks ahead: what it decided at {time} changes once what came after is taken away",
     "backtest_no_rules": "{symbol} is not listed on the exchange",
@@ -15,6 +14,12 @@ WORDS = {
     "backtest_parameter": "there is no parameter {name}",
     "backtest_memory": "there is not enough memory",
     "backtest_disk": "the result cannot be written: {error}",
+    "backtest_no_sweep": "walk-forward chooses among the numbers of a sweep: there are none",
+    "backtest_sweep": "{said} is neither FIRST:LAST:STEP nor ONE,ANOTHER for a parameter",
+    "backtest_too_many": "{count} combinations are more than {most}",
+    "backtest_none_known": "no combination has a {figure}",
+    "backtest_terms": "moves with terms of their own cannot be tested on candles",
+    "backtest_moves_in_blend": "only allocations can be blended",
     "backtest_killed": "its process ended before it was done",
 }
 # What comes about in a terminal only.
@@ -22,13 +27,7 @@ IN_TERMINAL = {
     "backtest_csv": "line {line} of the file is no candle: {reason}",
     "backtest_no_file": "the file {path} cannot be read: {error}",
     "backtest_number": "{said} is not NAME=NUMBER",
-    "backtest_no_sweep": "walk-forward chooses among the numbers of a sweep: name some with --sweep",
-    "backtest_sweep": "{said} is neither NAME=FIRST:LAST:STEP nor NAME=ONE,ANOTHER",
-    "backtest_too_many": "{count} combinations are more than {most}",
-    "backtest_none_known": "no combination has a {figure}",
     "backtest_scheduler": "the scheduler {address} cannot be used: {error}",
-    "backtest_terms": "moves with terms of their own cannot be tested on candles",
-    "backtest_moves_in_blend": "only allocations can be blended",
     "backtest_aborted": "it was aborted",
 }
 

@@ -8,7 +8,7 @@ from .checks import Finding, warning
 from .errors import BacktestError
 from .results import time
 from .spec import Spec
-from .sweep import Numbers, Point, best_of, measure, sweep
+from .sweep import Numbers, Point, Run, best_of, measure, sweep
 
 # How many times longer a stretch is that numbers are chosen on than the one that they are tried on.
 CHOSEN_ON = 3
@@ -54,7 +54,7 @@ def walk_forward(
     combinations: Sequence[Numbers],
     count: int,
     by: str,
-    run: Callable[[Sequence[Json]], Iterable[tuple[int, Json]]],
+    run: Run,
     report: Callable[[float], None],
 ) -> list[Step]:
     """Choose and try, so many times. Raises BacktestError."""

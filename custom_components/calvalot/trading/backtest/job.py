@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import json
 import os
 from pathlib import Path
+import signal
 import sys
 import time
 from typing import TextIO
@@ -15,13 +16,17 @@ from ..responses import Json
 from ..strategies.document import InvalidStrategy
 from .errors import BacktestError
 from .kept import write_whole
+from .many import Wanted, shuffled, try_many
 from .perform import perform
 from .spec import Spec
+from .sweep import on_cores
 
 # How much less than Home Assistant it gets of a busy processor.
 NICE = 10
 # Seconds between two lines.
 EVERY = 0.2
+# How much of the work a sweep is, where there is one.
+TRIED = 0.9
 
 
 def main(arguments: Sequence[str], text: str, out: TextIO | None = None) -> None:
@@ -30,9 +35,10 @@ def main(arguments: Sequence[str], text: str, out: TextIO | None = None) -> None
     Each line is told as JSON, the last one says how it ended.
     """
     os.nice(NICE)
+    before = signal.signal(signal.SIGTERM, _end)
     progress = _Progress(sys.stdout if out is None else out)
     try:
-        result = perform(Spec.from_json(json.loads(text)), progress)
+        result = _result(Spec.from_json(json.loads(text)), progress)
         write_whole(Path(arguments[0]), json.dumps(result))
     except BacktestError as err:
         progress.say({"problem": problem(f"{err}", err.key, err.placeholders)})
@@ -47,6 +53,33 @@ def main(arguments: Sequence[str], text: str, out: TextIO | None = None) -> None
         )
     else:
         progress.say({"done": True})
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _end(_signal: int, _frame: object) -> None:  # pragma: no cover  # in a process of its own
+    """End in order: with what was started."""
+    raise SystemExit(1)
+
+
+def _result(spec: Spec, progress: _Progress) -> Json:
+    """The result of the run, and of what is tried beside it. Raises BacktestError, InvalidStrategy."""
+    wanted = Wanted.from_json(spec.many)
+    share = TRIED if wanted.ranges else 0.0
+    parts = 2 if wanted.steps else 1
+    tried = 0
+
+    def report(done: float, _what: str) -> None:
+        nonlocal tried
+        if done >= 1:
+            tried += 1
+            done = 0.0
+        progress(min(tried + done, parts) / parts * share, 0)
+
+    many = try_many(spec, wanted, on_cores(), report)
+    result = perform(many.spec, lambda done, orders: progress(share + done * (1 - share), orders), known=many.findings)
+    result |= many.told
+    return result | shuffled(result, wanted.rounds)
 
 
 def problem(text: str, key: str, placeholders: Mapping[str, str] | None = None) -> Json:

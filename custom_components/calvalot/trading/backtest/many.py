@@ -1,9 +1,10 @@
-"""Sweeps, walk-forward and Monte-Carlo as they are asked for in a terminal, and as they are shown."""
+"""Sweeps, walk-forward and Monte-Carlo as they are asked for, and as a terminal shows them."""
 
 import argparse
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from typing import Any
 
 from ..reports.document import Section, Table
 from ..responses import Json
@@ -12,7 +13,7 @@ from .chance import chances
 from .checks import Finding
 from .errors import BacktestError
 from .spec import Spec
-from .sweep import FIGURES, Ranges, best_of, grid, luck, on_cluster, on_cores, range_of, sweep
+from .sweep import FIGURES, Ranges, Run, best_of, grid, luck, on_cluster, on_cores, range_of, sweep
 from .table import short
 
 # Combinations that are shown as a list.
@@ -53,35 +54,76 @@ def add_arguments(add: Callable[..., argparse.Action]) -> None:
     )
 
 
-def try_many(spec: Spec, asked: argparse.Namespace, report: Callable[[float, str], None]) -> Many:
-    """Sweep and walk forward, where that is asked for. Raises BacktestError."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What is tried beside the run itself: numbers of parameters, the figure that the best are chosen by, steps and rounds."""
+
+    ranges: Ranges = field(default_factory=dict[str, list[float]])
+    by: str = "sharpe"
+    steps: int | None = None
+    rounds: int | None = None
+
+    def to_json(self) -> Json:
+        """As plain JSON; nothing where nothing is wanted."""
+        told: Json = {}
+        if self.ranges:
+            told = {"sweep": {name: list(values) for name, values in self.ranges.items()}, "by": self.by}
+        if self.steps:
+            told["walk_forward"] = self.steps
+        if self.rounds:
+            told["monte_carlo"] = self.rounds
+        return told
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Wanted:
+        """What `to_json` gave."""
+        return cls(
+            ranges=document.get("sweep", {}),
+            by=document.get("by", "sharpe"),
+            steps=document.get("walk_forward"),
+            rounds=document.get("monte_carlo"),
+        )
+
+    @classmethod
+    def from_arguments(cls, asked: argparse.Namespace) -> Wanted:
+        """What is asked for in a terminal. Raises BacktestError."""
+        ranges = dict(range_of(each) for each in asked.sweep)
+        return cls(ranges=ranges, by=asked.by, steps=asked.walk_forward, rounds=asked.monte_carlo)
+
+
+def try_many(spec: Spec, wanted: Wanted, run: Run, report: Callable[[float, str], None]) -> Many:
+    """Sweep and walk forward, where that is wanted; `run` has the combinations worked on. Raises BacktestError."""
     many = Many(spec)
-    if not asked.sweep:
-        if asked.walk_forward:
+    ranges = wanted.ranges
+    if not ranges:
+        if wanted.steps:
             raise BacktestError("backtest_no_sweep")
         return many
-    ranges: Ranges = dict(range_of(each) for each in asked.sweep)
     combinations = grid(ranges)
-    run = on_cluster(asked.scheduler) if asked.scheduler else on_cores(asked.jobs)
     points = sweep(spec, combinations, run, lambda done: report(done, f"{len(combinations)} combinations"))
     if problem := next((point.problem for point in points if point.problem), None):
         many.told["problem"] = problem
-    best = best_of(points, asked.by)
+    best = best_of(points, wanted.by)
     many.spec = spec.with_parameters(best.numbers)
     many.findings += luck(points, ranges, best)
     many.told["sweep"] = {
-        "by": asked.by,
+        "by": wanted.by,
         "ranges": {name: list(values) for name, values in ranges.items()},
         "best": best.to_json(),
         "points": [point.to_json() for point in points],
     }
-    if asked.walk_forward:
+    if wanted.steps:
         steps = forward.walk_forward(
-            spec, combinations, asked.walk_forward, asked.by, run, lambda done: report(done, "walk-forward")
+            spec, combinations, wanted.steps, wanted.by, run, lambda done: report(done, "walk-forward")
         )
         many.findings += forward.findings(steps)
         many.told["walk_forward"] = [step.to_json() for step in steps]
     return many
+
+
+def run_of(asked: argparse.Namespace) -> Run:
+    """Where what is asked for in a terminal is worked on."""
+    return on_cluster(asked.scheduler) if asked.scheduler else on_cores(asked.jobs)
 
 
 def shuffled(result: Json, rounds: int | None) -> Json:

@@ -9,6 +9,7 @@ from .checks import Finding, look_ahead, look_at, other_warm_up, verdict
 from .errors import BacktestError
 from .results import fills_of, result_of
 from .run import AFTER_CLOSE, Backtest, Outcome, Report
+from .scripted import Scripted
 from .spec import Prepared, Spec, inside_of, prepare, slots_of
 from .walk import Slot
 
@@ -91,6 +92,8 @@ def _compared(spec: Spec, outcome: Outcome, prepared: Prepared, report: Report |
         decisions = strategy.decisions
         look_ahead(decisions, _cut_off(spec, number), look)
         look()
+        if isinstance(strategy.rules, Scripted):
+            continue  # it is shown the same number of candles at each decision
         end = decisions[2].at if len(decisions) > 2 else spec.end
         others = [_decided(spec, number, end, factor) for factor in (0.5, 2)]
         found += other_warm_up(decisions, others)
@@ -104,7 +107,8 @@ def _cut_off(spec: Spec, number: int) -> Callable[[int], list[Decision]]:
 
 def _decided(spec: Spec, number: int, end: int, warm_up_factor: float) -> list[Decision]:
     """What one of the strategies decides by a time, as in a run; nothing is traded."""
-    prepared = prepare(spec, warm_up_factor=warm_up_factor, keep=True)
+    closed = end - spec.frame.seconds + 1
+    prepared = prepare(spec, warm_up_factor=warm_up_factor, keep=True, until=closed)
     strategy, begin, seconds = prepared.strategies[number], prepared.setup.begin, spec.frame.seconds
     inside = inside_of(spec, begin)
     prices: dict[str, float] = {}

@@ -111,7 +111,7 @@ class Backtest:
 
         Nothing in here waits for anything: it is done when it comes back.
         """
-        setup, source, prices = self._setup, self._source, self._prices
+        setup, source, prices, trader = self._setup, self._source, self._prices, self._trader
         outcome = Outcome(setup=setup, book=self._book, trader=self._trader, days=[])
         seconds, number = setup.frame.seconds, 0
         for number, slot in enumerate(slots):
@@ -122,7 +122,10 @@ class Backtest:
                 self._count(outcome, slot)
                 for coin, candle in slot.candles.items():
                     prices[coin] = candle.open
-                await self._open(opened)
+                at = opened + AFTER_CLOSE
+                wakes = source.wakes(prices, at)
+                if wakes or trader.record is not None:
+                    await self._open(at, wakes=wakes)
                 outcome.invested += bool(self._book.open)
                 if inside is not None:
                     for shorter in inside.between(opened, opened + seconds):
@@ -178,17 +181,13 @@ class Backtest:
         """The last prices; a candle's figure is written out as it was read."""
         return {coin: Decimal(repr(price)) for coin, price in self._prices.items()}
 
-    async def _open(self, opened: int) -> None:
+    async def _open(self, at: int, *, wakes: bool) -> None:
         """Just after a close, at the first prices of what comes next."""
-        trader, at = self._trader, opened + AFTER_CLOSE
-        wakes = self._source.wakes(self._prices, at)
-        if not wakes and trader.record is None:
-            return
         now = datetime.fromtimestamp(at, UTC)
         market = self._shown(now, self._decimal_prices())
         if wakes and (signal := self._source.decide(self._moment(now, market))):
             self._take_up(signal, at, self._source.reasons)
-        await trader.pursue(market, at)
+        await self._trader.pursue(market, at)
 
     async def _stop(self, stop: Stop, at: int) -> None:
         """Sell coins within a candle, at the prices at which their stops or profits were reached."""

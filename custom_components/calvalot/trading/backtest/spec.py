@@ -8,6 +8,7 @@ import hashlib
 import json
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from ..decimals import HUNDRED, ONE
 from ..exchanges.base import SymbolRules
@@ -21,24 +22,29 @@ from ..signal import Signal, SourceKind
 from ..sources.allocation import AllocationSettings, AllocationSource, TradeTo, When
 from ..strategies.evaluator import Evaluator, State
 from ..strategies.reader import read_strategy
-from ..wants import Allocation
+from ..strategies.script import read_script
+from ..wants import Allocation, from_text
 from .blend import BlendReplay
 from .data import from_csv, from_store, simulated
 from .errors import BacktestError
 from .run import Setup
-from .sources import RecordedReplay, Replayed, SourceReplay, StrategyReplay
+from .scripted import Scripted
+from .sources import RecordedReplay, Replayed, Rules, SourceReplay, StrategyReplay
 from .walk import Inside, Slot, walk
 
 # With another way of reckoning what was kept is not the same run any more.
 VERSION = 1
+# The kind of a strategy in Python.
+SCRIPT = "script"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spec:
     """One backtest; times are Unix seconds, amounts decimal text in quote, shares and weights decimal text in %.
 
-    `sources` are one or more of `{"kind": "strategy", "text", "parameters", "share"}`, `{"kind": "allocation", "shares", …}` and
-    `{"kind": "signals", "signals": [{"time", "shares"}]}`, each with a `weight` where there are several. `candles` is where they come from:
+    `sources` are one or more of `{"kind": "strategy", "text", "parameters", "share"}`, the same with `"kind": "script"` for one in Python,
+    `{"kind": "allocation", "shares", …}` and `{"kind": "signals", "signals": [{"time", "shares" or "wants"}]}`, each with a `weight` where
+    there are several and with `coins` where it has not all of them. `many` is what is tried beside (`many.Wanted`). `candles` is where they come from:
     `{"kind": "store", "path", "host", "frames"}`, `{"kind": "csv", "files"}` by coin or `{"kind": "simulated", "seed"}`. `rules` are those of symbols
     that the exchange has told. `inside` is a shorter time frame that is looked into.
     """
@@ -58,6 +64,7 @@ class Spec:
     rules: Mapping[str, Mapping[str, str | None]] = field(default_factory=dict[str, Mapping[str, str | None]])
     fee_coin: str | None = None
     inside: TimeFrame | None = None
+    many: Json = field(default_factory=dict[str, Any])
 
     @property
     def key(self) -> str:
@@ -68,6 +75,8 @@ class Spec:
     def to_json(self) -> Json:
         """As plain JSON."""
         document: Json = json.loads(json.dumps(asdict(self)))
+        if not self.many:  # specs from before there was any have the same key
+            del document["many"]
         return document
 
     @classmethod
@@ -104,8 +113,10 @@ class Prepared:
     strategies: tuple[StrategyReplay, ...]
 
 
-def prepare(spec: Spec, *, warm_up_factor: float = 1, keep: bool = False) -> Prepared:
+def prepare(spec: Spec, *, warm_up_factor: float = 1, keep: bool = False, until: int | None = None) -> Prepared:
     """Everything but the candles. `warm_up_factor` lengthens the time before the first decision; `keep` keeps decisions.
+
+    A strategy in Python reads candles ahead of its decisions: to before `until` (Unix seconds) where that is not the end.
 
     Raises BacktestError, InvalidStrategy.
     """
@@ -134,15 +145,17 @@ def prepare(spec: Spec, *, warm_up_factor: float = 1, keep: bool = False) -> Pre
     for number, each in enumerate(spec.sources):
         key, weight = f"{each['kind']}-{number}", Decimal(each.get("weight", 100)) / HUNDRED
         match each["kind"]:
-            case SourceKind.STRATEGY:
-                source, start, warm_up = _strategy(spec, each, begin, keep=keep)
+            case SourceKind.STRATEGY | "script" as kind:
+                make = _script if kind == SCRIPT else _strategy
+                source, start, warm_up = make(spec, each, begin, until or spec.end, keep=keep)
                 source.key, source.weight = key, weight
                 strategies.append(source)
                 members.append(source)
                 first = min(first, begin - round((begin - start) * warm_up_factor) // seconds * seconds)
                 longest = max(longest, warm_up)
             case SourceKind.ALLOCATION:
-                own = AllocationSource(_allocation(each), UTC)
+                zone = ZoneInfo(each["time_zone"]) if "time_zone" in each else UTC
+                own = AllocationSource(_allocation(each), zone)
                 members.append(SourceReplay(source=own, key=key, weight=weight))
             case _:
                 members.append(RecordedReplay(signals=_signals(each["signals"]), key=key, weight=weight))
@@ -206,22 +219,55 @@ def rules_row(rules: SymbolRules) -> dict[str, str | None]:
 # Inside
 
 
-def _strategy(spec: Spec, said: Mapping[str, Any], begin: int, *, keep: bool) -> tuple[StrategyReplay, int, int]:
-    seconds = spec.frame.seconds
+def _strategy(
+    spec: Spec, said: Mapping[str, Any], begin: int, _until: int, *, keep: bool
+) -> tuple[StrategyReplay, int, int]:
+    """A strategy of rules, when the first candle opened that it needs, and how many it warms up on."""
     strategy = read_strategy(said["text"])
-    chosen = {name: float(value) for name, value in said.get("parameters", {}).items()}
-    if unknown := chosen.keys() - strategy.parameters.keys():
-        raise BacktestError("backtest_parameter", name=", ".join(sorted(unknown)))
+    chosen = _chosen(said, strategy.parameters)
     for name, value in chosen.items():
         if not (allowed := strategy.parameters[name]).allows(value):
             bounds = {"minimum": f"{allowed.minimum:g}", "maximum": f"{allowed.maximum:g}"}
             raise BacktestError("backtest_parameter_range", name=name, **bounds)
-    # The first candle that it decides on closes when the backtest begins.
-    state = State(last=begin - 2 * seconds)
-    rules = Evaluator(strategy, spec.coins, spec.frame, chosen, state)
+    coins = _coins(spec, said)
+    rules = Evaluator(strategy, coins, spec.frame, chosen, _before(spec, begin))
+    return _replay(spec, said, rules, keep=keep), rules.start(begin - spec.frame.seconds), rules.warm_up
+
+
+def _script(
+    spec: Spec, said: Mapping[str, Any], begin: int, until: int, *, keep: bool
+) -> tuple[StrategyReplay, int, int]:
+    """A strategy in Python, likewise."""
+    script = read_script(said["text"])
+    chosen = _chosen(said, script.parameters)
+    coins = _coins(spec, said)
+
+    def slots(first: int) -> Iterator[Slot]:
+        return slots_of(replace(spec, coins=coins), first, until)
+
+    rules = Scripted(script, coins, spec.frame, chosen, _before(spec, begin), slots)
+    return _replay(spec, said, rules, keep=keep), rules.start(begin - spec.frame.seconds), rules.warm_up
+
+
+def _replay(spec: Spec, said: Mapping[str, Any], rules: Rules, *, keep: bool) -> StrategyReplay:
     share = Decimal(said.get("share", 100)) / HUNDRED
-    replay = StrategyReplay(rules=rules, coins=spec.coins, seconds=seconds, share=share, keep=keep)
-    return replay, rules.start(begin - seconds), rules.warm_up
+    return StrategyReplay(rules=rules, coins=_coins(spec, said), seconds=spec.frame.seconds, share=share, keep=keep)
+
+
+def _before(spec: Spec, begin: int) -> State:
+    """How a strategy stands so that the first candle that it decides on closes when the backtest begins."""
+    return State(last=begin - 2 * spec.frame.seconds)
+
+
+def _coins(spec: Spec, said: Mapping[str, Any]) -> tuple[str, ...]:
+    return tuple(said.get("coins", spec.coins))
+
+
+def _chosen(said: Mapping[str, Any], known: Mapping[str, object]) -> dict[str, float]:
+    chosen = {name: float(value) for name, value in said.get("parameters", {}).items()}
+    if unknown := chosen.keys() - known.keys():
+        raise BacktestError("backtest_parameter", name=", ".join(sorted(unknown)))
+    return chosen
 
 
 def _allocation(said: Mapping[str, Any]) -> AllocationSettings:
@@ -242,18 +288,22 @@ def _allocation(said: Mapping[str, Any]) -> AllocationSettings:
 def _signals(rows: Iterable[Mapping[str, Any]]) -> list[tuple[int, Signal]]:
     found = []
     for number, row in enumerate(rows):
-        shares = {coin: Decimal(share) / HUNDRED for coin, share in row["shares"].items()}
+        wants = from_text(json.dumps(row["wants"])) if "wants" in row else _shares(row["shares"])
         at = int(row["time"])
         found.append(
             (
                 at,
                 Signal(
                     signal_id=f"{number}",
-                    wants=Allocation(shares=shares),
-                    targets=shares,
+                    wants=wants,
+                    targets=wants.shares if isinstance(wants, Allocation) else None,
                     created_at=datetime.fromtimestamp(at, UTC),
                     reasoning=str(row.get("reason", "")),
                 ),
             )
         )
     return found
+
+
+def _shares(shares: Mapping[str, Any]) -> Allocation:
+    return Allocation(shares={coin: Decimal(share) / HUNDRED for coin, share in shares.items()})

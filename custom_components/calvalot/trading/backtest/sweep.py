@@ -8,8 +8,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 import itertools
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
+from multiprocessing.connection import wait
 import os
+from threading import Thread
 from typing import Any
 
 from ..responses import Json
@@ -38,6 +40,8 @@ FIGURES = (
 
 type Numbers = Mapping[str, float]
 type Ranges = Mapping[str, Sequence[float]]
+# Has specs worked on, in whatever order; each figures with the number of their spec.
+type Run = Callable[[Sequence[Json]], Iterable[tuple[int, Json]]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,10 +102,10 @@ def measure(document: Json) -> Json:
 def sweep(
     spec: Spec,
     combinations: Sequence[Numbers],
-    run: Callable[[Sequence[Json]], Iterable[tuple[int, Json]]],
+    run: Run,
     report: Callable[[float], None],
 ) -> list[Point]:
-    """Each combination with its figures, in their order; `run` has them worked on, in whatever order."""
+    """Each combination with its figures, in their order; `run` has them worked on."""
     documents = [spec.with_parameters(numbers).to_json() for numbers in combinations]
     found: dict[int, Point] = {}
     for number, figures in run(documents):
@@ -145,7 +149,7 @@ def luck(points: Sequence[Point], ranges: Ranges, best: Point) -> list[Finding]:
 # Where they are worked on
 
 
-def on_cores(workers: int | None = None) -> Callable[[Sequence[Json]], Iterator[tuple[int, Json]]]:
+def on_cores(workers: int | None = None) -> Run:
     """Spread over processes of this machine, as many as it has cores unless more is said."""
     count = workers or os.process_cpu_count() or 1
 
@@ -153,19 +157,31 @@ def on_cores(workers: int | None = None) -> Callable[[Sequence[Json]], Iterator[
         if count == 1:
             yield from ((number, measure(document)) for number, document in enumerate(documents))
             return
-        with ProcessPoolExecutor(min(count, len(documents)), get_context("spawn")) as pool:
+        with ProcessPoolExecutor(min(count, len(documents)), get_context("spawn"), end_with_parent) as pool:
             futures = {pool.submit(measure, document): number for number, document in enumerate(documents)}
             try:
                 for future in as_completed(futures):
                     yield futures[future], future.result()
             except BaseException:
-                pool.shutdown(cancel_futures=True)
+                pool.kill_workers()
                 raise
 
     return run
 
 
-def on_cluster(address: str) -> Callable[[Sequence[Json]], Iterator[tuple[int, Json]]]:
+def end_with_parent() -> None:  # pragma: no cover  # in a process of its own
+    """Have this process end as soon as the one that has started it is gone, however that ended."""
+    parent = parent_process()
+    assert parent  # noqa: S101  # it was started by one
+
+    def watch() -> None:
+        wait([parent.sentinel])
+        os._exit(1)
+
+    Thread(target=watch, daemon=True).start()
+
+
+def on_cluster(address: str) -> Run:
     """Spread over the workers of a Dask scheduler. Raises BacktestError where it cannot be reached."""
 
     def run(documents: Sequence[Json]) -> Iterator[tuple[int, Json]]:

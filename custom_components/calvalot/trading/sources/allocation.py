@@ -202,6 +202,11 @@ class AllocationSource:
         self._text = to_text(whole(settings))
         self.memory: str | None = None
 
+    @property
+    def settings(self) -> AllocationSettings:
+        """What it is set to."""
+        return self._settings
+
     async def fetch(self, coins: Collection[str]) -> None:
         """Nothing has to be fetched."""
 
