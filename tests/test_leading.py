@@ -428,28 +428,28 @@ async def test_how_far_followers_are(
     second = add_entry(hass, data, title="second")
     assert await set_up(hass, second)
 
-    async def counted() -> dict[str, int]:
+    async def counted() -> dict[str, int | None]:
         await poll(hass, second)
         await poll(hass, leads)
         await settle(hass)
         attributes = state_of(hass, leads, "sensor", "leader_followers").attributes
-        return {name: attributes[name] for name in ("allowed", "told", "up_to_date")}
+        return {name: attributes[name] for name in ("allowed", "told", "up_to_date", "behind")}
 
-    assert await counted() == {"allowed": 1, "told": 0, "up_to_date": 0}
+    assert await counted() == {"allowed": 1, "told": 0, "up_to_date": 0, "behind": None}
     hass.config_entries.async_update_entry(second, options={"tell_leader": True})
     await settle(hass)
-    assert await counted() == {"allowed": 1, "told": 1, "up_to_date": 1}
+    assert await counted() == {"allowed": 1, "told": 1, "up_to_date": 1, "behind": 0}
     leader.publish_v2({"ETH": "0.3"})
     await poll(hass, leads)
     await settle(hass)
     await poll(hass, leads)
     attributes = state_of(hass, leads, "sensor", "leader_followers").attributes
-    assert (attributes["told"], attributes["up_to_date"]) == (1, 0)
+    assert (attributes["told"], attributes["up_to_date"], attributes["behind"]) == (1, 0, 1)
     await counted()
-    assert await counted() == {"allowed": 1, "told": 1, "up_to_date": 1}
+    assert await counted() == {"allowed": 1, "told": 1, "up_to_date": 1, "behind": 0}
     hass.config_entries.async_update_entry(second, options={"tell_leader": False})
     await settle(hass)
-    assert await counted() == {"allowed": 1, "told": 0, "up_to_date": 0}
+    assert await counted() == {"allowed": 1, "told": 0, "up_to_date": 0, "behind": None}
 
 
 # The page
@@ -500,7 +500,7 @@ async def test_figures(hass: HomeAssistant, leads: MockConfigEntry, client: Clie
     assert PublicKey(wire["key"]).verifies(canonical, wire["signature"])
     assert wire["key"] == read_link(given["link"]).key
     figures = json.loads(canonical)
-    assert figures["followers"] == {"allowed": 1, "following": 1, "told": 1, "up_to_date": 0}
+    assert figures["followers"] == {"allowed": 1, "following": 1, "told": 1, "up_to_date": 0, "behind": None}
     assert (figures["mode"], figures["sequence"], figures["published"]["publications"]) == ("dry_run", 1, 1)
     statistics = await leads.runtime_data.engine.queries.statistics()
     for name in ("gains", "losses", "realised", "unrealised", "fees", "bought", "sold"):

@@ -335,10 +335,10 @@ class FollowersSensor(CalvalotEntity, SensorEntity):
 
     @property
     @override
-    def extra_state_attributes(self) -> dict[str, int] | None:
-        """Return how many may ask, and of those who say how far they have come how many are up to date."""
+    def extra_state_attributes(self) -> dict[str, int | None] | None:
+        """Return how many may ask; of those who say how far they have come, how many are up to date and how far the last is behind."""
         answers = self.coordinator.publishers and self.coordinator.publishers.answers
         if not answers:
             return None
         counted = answers.counted
-        return {name: counted[name] for name in ("allowed", "told", "up_to_date")}
+        return {name: counted[name] for name in ("allowed", "told", "up_to_date", "behind")}

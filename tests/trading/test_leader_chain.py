@@ -342,6 +342,7 @@ def test_key_in_the_figures() -> None:
         (figures(SigningKey()), "signature"),
         (figures(leader="0" * 32), "another leader's"),
     ],
+    ids=["no object", "number", "unsigned", "list as key", "short key", "not base64", "another key", "another leader"],
 )
 def test_figures_that_prove_nothing(body_: bytes, reason: str) -> None:
     """Figures without a key, with another one's signature, or of another leader."""

@@ -355,23 +355,58 @@ async def test_counted(answers: Answers, leading: Leading, clock: Clock) -> None
     """Who says how far he is counts as long as he asks; who sees everything later by what he was shown."""
     assert leading.last
     latest = leading.last.signal_id
-    assert answers.counted == {"allowed": 2, "following": 0, "told": 0, "up_to_date": 0}
+    assert answers.counted == {"allowed": 2, "following": 0, "told": 0, "up_to_date": 0, "behind": None}
     await answers.latest(signed(clock, **{"X-Follower-Signal": "before"}))
     await answers.latest(signed(clock, TWO.secret))
-    assert answers.counted == {"allowed": 2, "following": 2, "told": 1, "up_to_date": 0}
+    assert answers.counted == {"allowed": 2, "following": 2, "told": 1, "up_to_date": 0, "behind": None}
     await answers.latest(signed(clock, TWO.secret, **{"X-Follower-Signal": latest}))
-    assert answers.counted == {"allowed": 2, "following": 2, "told": 2, "up_to_date": 1}
+    assert answers.counted == {"allowed": 2, "following": 2, "told": 2, "up_to_date": 1, "behind": 0}
     # Who stops saying so is counted no more.
     await answers.latest(signed(clock))
-    assert answers.counted == {"allowed": 2, "following": 2, "told": 1, "up_to_date": 1}
+    assert answers.counted == {"allowed": 2, "following": 2, "told": 1, "up_to_date": 1, "behind": 0}
     clock.advance(601)
-    assert answers.counted == {"allowed": 2, "following": 0, "told": 0, "up_to_date": 0}
+    assert answers.counted == {"allowed": 2, "following": 0, "told": 0, "up_to_date": 0, "behind": None}
     answers.allow([replace(ONE, delay=timedelta(minutes=5))])
     await answers.latest(signed(clock, **{"X-Follower-Signal": latest}))
     assert answers.counted["up_to_date"] == 1
     answers.allow([replace(ONE, delay=timedelta(hours=5))])
     await answers.latest(signed(clock, **{"X-Follower-Signal": "another"}))
     assert answers.counted["up_to_date"] == 0
+
+
+async def test_behind(rig: Rig, clock: Clock, tmp_path: Path) -> None:
+    """The farthest of those who say where they are counts, by signals: what only renews one is no further signal."""
+    follower = await rig.following(Mode.DRY_RUN)
+    leading = leading_of(follower, tmp_path, clock)
+    await leading.open()
+    names: list[str] = []
+    for share in ("0.4", "0.2", "0.3", "0.1"):
+        clock.advance(3600)
+        rig.leader.publish_v2({"ETH": share})
+        await rig.cycle(follower)
+        published = await take(leading, follower)
+        assert published
+        names.append(published.signal_id)
+    clock.advance(RENEWED_AFTER.total_seconds() + 10)
+    renewed = await take(leading, follower)
+    assert renewed
+    assert renewed.signal_id == names[-1]
+    again = leading_of(follower, tmp_path, clock)
+    await again.open()
+    for each in (leading, again):
+        answering = Answers(each, "1.2.3", clock.now)
+        answering.allow([ONE, TWO])
+        for done, behind in ((names[1], 2), (names[-1], 0), ("never published", None)):
+            await answering.latest(signed(clock, **{"X-Follower-Signal": done}))
+            assert answering.counted["behind"] == behind
+        await answering.latest(signed(clock, TWO.secret, **{"X-Follower-Signal": names[2]}))
+        await answering.latest(signed(clock, **{"X-Follower-Signal": names[0]}))
+        assert answering.counted["behind"] == 3
+        # Who sees everything later is behind what he was shown, and never ahead of it.
+        answering.allow([replace(ONE, delay=timedelta(hours=24, minutes=30))])
+        for done, behind in ((names[1], 1), (names[2], 0), (names[3], 0)):
+            await answering.latest(signed(clock, **{"X-Follower-Signal": done}))
+            assert answering.counted["behind"] == behind
 
 
 WRONG: dict[str, dict[str, str]] = {

@@ -221,6 +221,7 @@ function show(figures, found, signed) {
     [words.allowed, number(followers.allowed, 0)],
     [words.following, number(followers.following, 0)],
     [words.up_to_date, followers.told ? `${number(followers.up_to_date, 0)} / ${number(followers.told, 0)}` : "–"],
+    [words.behind, number(followers.behind, 0)],
   ]);
 }
 

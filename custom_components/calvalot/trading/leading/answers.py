@@ -96,22 +96,27 @@ class Answers:
         return len(self._following)
 
     @property
-    def counted(self) -> Mapping[str, int]:
+    def counted(self) -> Mapping[str, int | None]:
         """How many may follow and do; how many of those say where they are, and how many of these have done with the latest signal.
 
-        Who sees everything later is up to date with what he was shown last.
+        `behind` is how many published signals the one farthest behind has not done with; None where nobody says where he
+        is, or only names that were never published. Who sees everything later is up to date with what he was shown last.
         """
         told = {key: heard for key, heard in self._following.items() if heard.done}
         last = self._leading.last
         up_to_date = 0
+        behind: list[int] = []
         for key, heard in told.items():
             latest = heard.shown if last is None or self._followers[key].delay else last.signal_id
             up_to_date += heard.done == latest
+            if (lag := self._leading.signals_between(heard.done, latest)) is not None:
+                behind.append(lag)
         return {
             "allowed": len(self._followers),
             "following": self.following,
             "told": len(told),
             "up_to_date": up_to_date,
+            "behind": max(behind, default=None),
         }
 
     @property

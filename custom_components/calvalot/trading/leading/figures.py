@@ -44,7 +44,7 @@ def signed_figures(
     key: SigningKey,
     links: Sequence[Publication],
     statistics: Json,
-    followers: Mapping[str, int],
+    followers: Mapping[str, int | None],
     now: datetime,
 ) -> dict[str, str]:
     """Figures as they go over the wire: the bytes that are signed, and their signature."""

@@ -40,6 +40,10 @@ class Leading:
         """What was published last."""
         return self._store.last
 
+    def signals_between(self, earlier: str, later: str) -> int | None:
+        """How many signals were published after one, up to another; None where one of them never was."""
+        return self._store.signals_between(earlier, later)
+
     async def open(self) -> None:
         """Read the chain, or begin one. Raises PublicationError."""
         async with self._lock:
@@ -65,7 +69,7 @@ class Leading:
         links = await asyncio.to_thread(self._store.links, after, limit)
         return tuple(link for link in links if link.issued <= self._clock() - delay)
 
-    async def figures(self, statistics: Json, followers: Mapping[str, int], delay: timedelta) -> dict[str, str]:
+    async def figures(self, statistics: Json, followers: Mapping[str, int | None], delay: timedelta) -> dict[str, str]:
         """Figures that a follower may read, signed; with a delay those of the chain as he sees it. Raises PublicationError."""
 
         def read() -> dict[str, str]:

@@ -18,6 +18,11 @@ CREATE TABLE IF NOT EXISTS links (
 );
 CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 """
+# A broken link keeps nobody from publishing further.
+_NAMES = """
+SELECT json_extract(CAST(canonical AS TEXT), '$.signal_id') FROM links
+WHERE json_valid(CAST(canonical AS TEXT)) ORDER BY sequence
+"""
 VERSION = 1
 _KEY = "key"
 
@@ -33,6 +38,7 @@ class PublicationStore:
         self.path = path
         self.key: SigningKey | None = None
         self.last: Publication | None = None
+        self._signals: dict[str, int] = {}
 
     def open(self) -> None:
         """Read the key and the newest link, and make a key where there is none. Raises PublicationError."""
@@ -47,6 +53,10 @@ class PublicationStore:
             if known is None:
                 connection.execute("INSERT INTO facts VALUES (?, ?)", (_KEY, key.text))
             self.last = next(_links(connection, "ORDER BY sequence DESC LIMIT 1"), None)
+            names = connection.execute(_NAMES)
+            self._signals = {}
+            for (name,) in names:
+                self._signals.setdefault(name, len(self._signals))
         self.path.chmod(0o600)
         self.key = key
 
@@ -69,6 +79,15 @@ class PublicationStore:
             connection.execute("INSERT INTO links VALUES (?, ?, ?, ?)", row)
             _remember(connection, facts)
         self.last = publication
+        self._signals.setdefault(publication.signal_id, len(self._signals))
+
+    def signals_between(self, earlier: str, later: str) -> int | None:
+        """How many signals were published after one, up to another; a link that only renews one counts with it.
+
+        None where one of the two was never published here.
+        """
+        first, second = self._signals.get(earlier), self._signals.get(later)
+        return None if first is None or second is None else max(0, second - first)
 
     def remember(self, facts: dict[str, str]) -> None:
         """Commit what is to be remembered. Raises PublicationError."""
