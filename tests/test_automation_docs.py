@@ -18,7 +18,7 @@ from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
 from yarl import URL
 
 from custom_components.calvalot.condition import CONDITIONS
-from custom_components.calvalot.const import EXAMPLE_LEADER_URL
+from custom_components.calvalot.const import DOMAIN, EXAMPLE_LEADER_URL
 from custom_components.calvalot.trading.strategies import template
 from custom_components.calvalot.trading.strategies.reader import read_strategy
 from custom_components.calvalot.trading.strategies.script import read_script
@@ -48,7 +48,10 @@ AUTOMATIONS: dict[str, Any] = {
     for automation in block.get("automation", [block])
 }
 SENTENCES = next(block for block in BLOCKS if "intents" in block)
-CONVERSION = next(block for block in BLOCKS if "action" in block)
+CONVERSION, BLENDED = (
+    next(block for block in BLOCKS if "action" in block and block["action"] == f"calvalot.{name}")
+    for name in ("convert", "run_backtest")
+)
 PROMETHEUS = next(block for block in BLOCKS if "prometheus" in block)
 ALERT = next(block for block in BLOCKS if isinstance(block, list))
 STRATEGY = next(example for language, example in EXAMPLES if language == "yaml" and "\nenter:" in example)
@@ -94,8 +97,17 @@ def test_every_example_is_run() -> None:
     source = Path(__file__).read_text("utf-8")
     assert [alias for alias in AUTOMATIONS if f'"{alias}"' not in source] == []
     others = [block for block in BLOCKS if not ("triggers" in block or "automation" in block)]
-    assert others == [SENTENCES, CONVERSION, PROMETHEUS, ALERT, parse_yaml(STRATEGY)]
+    assert others == [SENTENCES, BLENDED, CONVERSION, PROMETHEUS, ALERT, parse_yaml(STRATEGY)]
     assert [example for language, example in EXAMPLES if language not in {"yaml", "bash"}] == [PUSH, IN_PYTHON]
+
+
+async def test_blended_backtest(hass: HomeAssistant, entry: MockConfigEntry) -> None:
+    """What a backtest of two sources is asked for is taken as it stands."""
+    assert await set_up(hass, entry)
+    schema = hass.services.async_services()[DOMAIN]["run_backtest"].schema
+    assert schema
+    data = schema({**BLENDED["data"], "config_entry_id": entry.entry_id})
+    assert [each.get("weight") for each in data["sources"]] == [60, 40]
 
 
 def test_strategy() -> None:

@@ -148,9 +148,12 @@ async def test_from_an_exchange(exchange: ExchangeSimulator, tmp_path: Path) -> 
         (("averages_crossing", "--simulated", "1", *SPAN, "--set", "short"), "NAME=NUMBER"),
         (("averages_crossing", "--simulated", "1", *SPAN, "--set", "other=1"), "no parameter other"),
         (("averages_crossing", "--csv", "none.csv", *SPAN), "cannot be read"),
-        (("mine.py", "--simulated", "1", *SPAN), "not those in Python"),
+        (("mine.py", "--simulated", "1", *SPAN), "no_file"),
         (("averages_crossing", "--coin", "BTC,ETH", "--csv", "none.csv", *SPAN), "no candles of ETH"),
-        (("averages_crossing", "--simulated", "1", *SPAN, "--walk-forward", "3"), "name some with --sweep"),
+        (
+            ("averages_crossing", "--simulated", "1", *SPAN, "--walk-forward", "3"),
+            "the numbers of a sweep: there are none",
+        ),
         (("averages_crossing", "--simulated", "1", *SPAN, "--sweep", "short=1", "--jobs", "1"), "no combination"),
     ],
 )
@@ -259,7 +262,7 @@ def test_job_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     found = run_job(spec_of(CROSSING), blocked / "x.json")
     assert found["problem"]["key"] == "backtest_disk"
 
-    def too_much(*_arguments: object) -> None:
+    def too_much(*_arguments: object, **_named: object) -> None:
         raise MemoryError
 
     monkeypatch.setattr(job, "perform", too_much)
@@ -273,7 +276,7 @@ def test_progress(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     now = iter(range(100))
     monkeypatch.setattr(job.time, "monotonic", lambda: float(next(now)))
 
-    def work(_spec: Spec, report: Any) -> dict[str, Any]:
+    def work(_spec: Spec, report: Any, **_named: object) -> dict[str, Any]:
         report(0.0, 0)
         report(0.5, 3)
         monkeypatch.setattr(job.time, "monotonic", lambda: 2.1)

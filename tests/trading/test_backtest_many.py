@@ -8,6 +8,7 @@ import json
 from pathlib import Path
 import subprocess
 import sys
+import threading
 from types import ModuleType, TracebackType
 from typing import Any, Self
 
@@ -106,6 +107,9 @@ def test_a_sweep_that_is_aborted(socket_enabled: None) -> None:
 
     with pytest.raises(KeyboardInterrupt):
         sweep.sweep(spec_of(TEXT), grid({"short": [3.0, 4.0, 5.0], "long": [20.0, 30.0]}), on_cores(2), stop)
+    for thread in threading.enumerate():
+        if thread is not threading.main_thread() and "Executor" in type(thread).__name__:
+            thread.join(60)  # it sees that its workers are gone
 
 
 def _points(returns: Mapping[tuple[float, float], float]) -> list[Point]:

@@ -207,6 +207,7 @@ def test_python_that_looks_ahead() -> None:
         ("1 / (rows[-1].opened % 180_000)", "ZeroDivisionError"),
         ("return {'BTC': 200}", "200"),
         ("import os; os._exit(3)", "–"),
+        ("return {'BTC': 50} if rows[-1].opened % 86_400 != 43_200 else 1 / 0", "ZeroDivisionError"),
     ],
 )
 def test_python_that_raises(body: str, words: str, tmp_path: Path) -> None:
