@@ -93,12 +93,12 @@ async def test_entity_ids(hass: HomeAssistant, entry: MockConfigEntry) -> None:
 
 
 def test_every_example_is_run() -> None:
-    """Each automation is run by a test here, and there is no other YAML or Python than what is tried."""
+    """Each automation is run by a test here, and there is no other YAML or Python than what is tried; `conf` is a broker's."""
     source = Path(__file__).read_text("utf-8")
     assert [alias for alias in AUTOMATIONS if f'"{alias}"' not in source] == []
     others = [block for block in BLOCKS if not ("triggers" in block or "automation" in block)]
     assert others == [SENTENCES, BLENDED, CONVERSION, PROMETHEUS, ALERT, parse_yaml(STRATEGY)]
-    assert [example for language, example in EXAMPLES if language not in {"yaml", "bash"}] == [PUSH, IN_PYTHON]
+    assert [example for language, example in EXAMPLES if language not in {"yaml", "bash", "conf"}] == [PUSH, IN_PYTHON]
 
 
 async def test_blended_backtest(hass: HomeAssistant, entry: MockConfigEntry) -> None:

@@ -276,12 +276,12 @@ def test_progress(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     now = iter(range(100))
     monkeypatch.setattr(job.time, "monotonic", lambda: float(next(now)))
 
-    def work(_spec: Spec, report: Any, **_named: object) -> dict[str, Any]:
+    def work(spec: Spec, report: Any, **_named: object) -> dict[str, Any]:
         report(0.0, 0)
         report(0.5, 3)
         monkeypatch.setattr(job.time, "monotonic", lambda: 2.1)
         report(0.6, 4)
-        return {}
+        return {"spec": spec.to_json()}
 
     monkeypatch.setattr(job, "perform", work)
     out = io.StringIO()
