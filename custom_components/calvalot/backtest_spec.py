@@ -12,7 +12,7 @@ from homeassistant.util import dt as dt_util
 from .const import CONF_SOURCE, CONF_WEIGHT, DOMAIN
 from .coordinator import CalvalotConfigEntry
 from .python_strategies import CONF_PARAMETERS, CONF_RULES, CONF_SHA256, CONF_STRATEGY, async_problem, strategies_folder
-from .settings import weights_of
+from .settings import further_sources, weights_of
 from .trading.backtest.errors import BacktestError
 from .trading.backtest.fetch import symbols_of
 from .trading.backtest.many import Wanted
@@ -148,7 +148,7 @@ async def _async_strategy(hass: HomeAssistant, said: Mapping[str, Any]) -> Membe
 def _allowed(hass: HomeAssistant) -> Iterator[tuple[str, str]]:
     """Files with strategies in Python that administrators have allowed, with the SHA-256 (hex) of what they were then."""
     for entry in hass.config_entries.async_entries(DOMAIN):
-        for stored in (entry.options, *(each.data for each in entry.subentries.values())):
+        for stored in (entry.options, *(each.data for each in further_sources(entry).values())):
             if CONF_SHA256 in stored:
                 yield stored[CONF_STRATEGY], stored[CONF_SHA256]
 

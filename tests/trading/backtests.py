@@ -165,8 +165,9 @@ class Living:
         await engine.cycle()  # which has what protects the purchases placed
         for strategy in strategies:
             for coin, levels in strategy.levels.items():
-                if (price := levels.price(slot[coin])) is None:
+                if (sale := levels.sale(slot[coin])) is None:
                     continue
+                _, price = sale
                 self._show(at + self.setup.frame.seconds - 1, {coin: price})
                 for _ in range(PASSES):
                     await engine.cycle()

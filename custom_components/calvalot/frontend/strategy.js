@@ -56,35 +56,21 @@ export class Strategy extends HTMLElement {
         ...(hass.user?.is_admin ? [section([card("reports", id)], 2)] : []),
       ]),
     };
-    const strategies = {
-      title: word("strategies"),
-      path: "strategies",
+    // A page of one card for each portfolio, named where there are several; `wide` is how many columns it takes.
+    const pageFor = (name, columns, wide) => ({
+      title: word(name),
+      path: name,
       type: "sections",
-      max_columns: 2,
+      max_columns: columns,
       sections: list.map(({ entry_id: id, title }) =>
-        section([card("strategies", id, list.length > 1 ? { title: `${word("strategies")} · ${title}` } : {})], 2),
+        section([card(name, id, list.length > 1 ? { title: `${word(name)} · ${title}` } : {})], wide),
       ),
-    };
-    const backtests = {
-      title: word("backtests"),
-      path: "backtests",
-      type: "sections",
-      max_columns: 2,
-      sections: list.map(({ entry_id: id, title }) =>
-        section([card("backtests", id, list.length > 1 ? { title: `${word("backtests")} · ${title}` } : {})], 2),
-      ),
-    };
+    });
+    const strategies = pageFor("strategies", 2, 2);
+    const backtests = pageFor("backtests", 2, 2);
     const pages = list.map((follower, index) => pageOf(follower, index, list.length === 1));
     // Each in a column of its own, one below the other on a phone.
-    const trade = {
-      title: word("trade"),
-      path: "trade",
-      type: "sections",
-      max_columns: Math.min(list.length, 3),
-      sections: list.map(({ entry_id: id, title }) =>
-        section([card("trade", id, list.length > 1 ? { title: `${word("trade")} · ${title}` } : {})]),
-      ),
-    };
+    const trade = pageFor("trade", Math.min(list.length, 3));
     if (list.length === 1)
       return { title: "Calv-a-lot", views: [...pages, trade, strategies, backtests, performance, market] };
     const overview = {

@@ -4,7 +4,7 @@ Zeroconf is imported where it is used only: without it Home Assistant does not h
 """
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,6 +15,7 @@ from homeassistant.helpers.service_info.zeroconf import ZeroconfServiceInfo
 
 from ..const import CONF_LEADER_ID, CONF_LEADER_URL, LOGGER
 from ..form_input import InvalidInput, checked_url
+from ..settings import further_sources
 from ..trading.leading.keys import leader_id
 from ..trading.leading.link import address, leader_of_address
 
@@ -126,12 +127,8 @@ def is_followed(entries: Iterable[ConfigEntry[Any]], leader: str) -> bool:
     return any(
         leader in (stored.get(CONF_LEADER_ID), leader_of_address(stored.get(CONF_LEADER_URL, "")))
         for entry in entries
-        for stored in _stored(entry)
+        for stored in (entry.data, *(each.data for each in further_sources(entry).values()))
     )
-
-
-def _stored(entry: ConfigEntry[Any]) -> list[Mapping[str, Any]]:
-    return [entry.data, *(subentry.data for subentry in entry.subentries.values())]
 
 
 def _name(location: str, leader: str) -> str:

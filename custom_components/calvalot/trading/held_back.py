@@ -61,17 +61,12 @@ class HeldBack:
 
     async def untold(self) -> Mapping[str, Sold]:
         """Coins that were sold, and which of the strategies that there are do not know it yet. Raises LedgerError."""
-        known = {each.key for source in self._sources for each in source.asked}
-        return {
-            coin: Sold(keys, each["reason"], datetime.fromisoformat(each["at"]))
-            for coin, each in (await self._read()).items()
-            if (keys := tuple(key for key in each.get("untold", ()) if key in known))
-        }
+        return self._untold(await self._read())
 
     async def told(self, coin: str, key: str) -> None:
         """Release a coin that was sold, once each of the strategies knows it. Raises LedgerError."""
         held = await self._read()
-        left = [each for each in (await self.untold())[coin].sources if each != key]
+        left = [each for each in self._untold(held)[coin].sources if each != key]
         if left:
             held[coin]["untold"] = left
         else:
@@ -82,7 +77,7 @@ class HeldBack:
         """Release the coins for which a source wants another share than when they were held back. Raises LedgerError."""
         if not (held := await self._read()):
             return
-        targets, untold = self._targets(), await self.untold()
+        targets, untold = self._targets(), self._untold(held)
         kept: Held = {}
         for coin, each in held.items():
             if coin in untold:
@@ -123,6 +118,14 @@ class HeldBack:
             key: {coin: f"{share.normalize():f}" for coin, share in targets.items() if share}
             for key, targets in told.items()
             if targets is not None
+        }
+
+    def _untold(self, held: Held) -> Mapping[str, Sold]:
+        known = {each.key for source in self._sources for each in source.asked}
+        return {
+            coin: Sold(keys, each["reason"], datetime.fromisoformat(each["at"]))
+            for coin, each in held.items()
+            if (keys := tuple(key for key in each.get("untold", ()) if key in known))
         }
 
     async def _read(self) -> Held:

@@ -21,6 +21,8 @@ from .sources.state import SourceState
 from .sources.strategy import StrategySource
 from .strategies.evaluator import Levels
 
+NONE = Levels(None, None)
+
 
 class StrategyStops:
     """Has the levels of strategies rest on the exchange, and strategies know what was sold there.
@@ -71,10 +73,11 @@ class StrategyStops:
 
         Where a strategy wants nothing more of a coin its protection stays until the coin is sold. `prices` by asset value fees.
         """
-        strategies = self._strategies()
+        strategies, shares = self._strategies(), self._shares()
+        levels = {key: None if source.progress is None else source.levels for key, source in strategies.items()}
         wanted = await self._protections.wanted()
         own = {coin for coin, protection in wanted.items() if protection.sources}
-        coins = {coin for source in strategies.values() for coin in source.levels}
+        coins = {coin for each in levels.values() for coin in each or ()}
         done: list[OrderRecord] = []
         for coin in sorted(coins | own):
             before = wanted.get(coin)
@@ -82,54 +85,65 @@ class StrategyStops:
                 continue
             if not await self._protections.can_change(coin):
                 continue
-            asked = self._asked(coin, market) if self._may_sell(coin) else None
-            is_new = isinstance(asked, Protection) and not (before and before.asks == asked.asks)
+            keys = tuple(sorted(key for key, each in shares.items() if each.get(coin)))
+            asked = self._asked(coin, before, keys, levels, market) if self._may_sell(coin) else None
             gone = before is not None and not strategies.keys() & set(before.sources)
             if before and (gone or asked is None):
                 done += await self._protections.drop(coin, prices)
-            elif is_new and isinstance(asked, Protection) and await self._protections.is_worth(coin, market):
+            elif (
+                asked and not (before and before.asks == asked.asks) and await self._protections.is_worth(coin, market)
+            ):
                 # A level that moves often must not be refused as often.
                 await self._protections.want(coin, replace(asked, watched=await self._protections.is_refused(coin)))
         return tuple(done)
 
     # Inside
 
-    def _states(self) -> Mapping[str, SourceState]:
-        return {each.key: each for source in self._sources for each in source.asked}
-
     def _strategies(self) -> Mapping[str, StrategySource]:
-        states = self._states()
-        return {key: each.source for key, each in states.items() if isinstance(each.source, StrategySource)}
+        states = [each for source in self._sources for each in source.asked]
+        return {each.key: each.source for each in states if isinstance(each.source, StrategySource)}
 
     def _may_sell(self, coin: str) -> bool:
         settings = self._settings
         return settings.only is not Side.BUY and coin not in settings.locked and coin not in self._frozen.of((coin,))
 
-    def _wanting(self, coin: str) -> list[str]:
-        """Keys of the sources that want some of a coin by their last word."""
-        shares: dict[str, Mapping[str, Decimal]] = {}
+    def _shares(self) -> Mapping[str, Mapping[str, Decimal]]:
+        """What each source wants by its last word, by its key."""
+        found: dict[str, Mapping[str, Decimal]] = {}
         for source in self._sources:
             if isinstance(source, BlendState):
-                shares |= {part.key: part.shares for part in source.parts}
+                found |= {part.key: part.shares for part in source.parts}
             else:
-                shares[source.key] = source.source.targets or {}
-        return sorted(key for key, each in shares.items() if each.get(coin))
+                found[source.key] = source.source.targets or {}
+        return found
 
-    def _asked(self, coin: str, market: Market) -> Protection | bool | None:
-        """What is to rest for a coin: None where nothing can, True where what rests already stays as it is."""
-        strategies = self._strategies()
-        if not (keys := self._wanting(coin)):
-            return True
-        if not strategies.keys() >= set(keys):
+    def _asked(
+        self,
+        coin: str,
+        before: Protection | None,
+        keys: tuple[str, ...],
+        levels: Mapping[str, Mapping[str, Levels] | None],
+        market: Market,
+    ) -> Protection | None:
+        """What is to rest for a coin that sources with these keys want: None where nothing can, `before` where that stays as it is.
+
+        `levels` are those of the strategies; None of one that was not heard yet since the start.
+        """
+        if not keys:
+            return before
+        if not levels.keys() >= set(keys):
             return None
-        sources = [strategies[key] for key in keys]
-        if any(source.progress is None for source in sources):
-            return True  # it was not heard yet since the start
-        return self._protection(coin, [source.levels.get(coin, NONE) for source in sources], tuple(keys), market)
+        heard = [each.get(coin, NONE) for key in keys if (each := levels[key]) is not None]
+        return before if len(heard) < len(keys) else self._protection(coin, before, heard, keys, market)
 
     def _protection(
-        self, coin: str, levels: Sequence[Levels], keys: tuple[str, ...], market: Market
-    ) -> Protection | bool | None:
+        self,
+        coin: str,
+        before: Protection | None,
+        levels: Sequence[Levels],
+        keys: tuple[str, ...],
+        market: Market,
+    ) -> Protection | None:
         """The level at which each of them would have sold, as far as it can rest."""
         price, rules = market.prices[coin], market.rules[market.symbol(coin)]
         stops = [each.stop for each in levels if each.stop is not None]
@@ -150,9 +164,6 @@ class StrategyStops:
         if wanted is None:
             return None
         if wanted.is_reached(price):
-            return True  # it is about to act, or the strategy has it sold
+            return before  # it is about to act, or the strategy has it sold
         reason = min(levels, key=lambda each: each.stop or 0).reason
         return replace(wanted, sources=keys, stop_reason=reason)
-
-
-NONE = Levels(None, None)

@@ -7,10 +7,11 @@ from typing import Protocol
 
 from ..decimals import ONE
 from ..market.candles import Candle
+from ..protection import TAKE_PROFIT
 from ..signal import Signal
 from ..sources.base import Moment, Source
 from ..sources.strategy import signal_of
-from ..strategies.evaluator import TAKE_PROFIT, Decision, Levels
+from ..strategies.evaluator import Decision, Levels
 from .errors import BacktestError, time_text
 from .walk import Slot
 
@@ -123,8 +124,8 @@ class StrategyReplay:
         """Sell what comes to its stop or profit in a shorter candle."""
         prices: dict[str, float] = {}
         for coin, candle in slot.candles.items():
-            if (price := self.rules.levels(coin).price(candle)) is not None:
-                prices[coin] = price
+            if sale := self.rules.levels(coin).sale(candle):
+                _, prices[coin] = sale
         decision = self.rules.watch(prices, at) if prices else None
         if decision is None:
             return None

@@ -29,7 +29,7 @@ from .data import from_csv, from_store, simulated
 from .errors import BacktestError
 from .run import Setup
 from .scripted import Scripted
-from .sources import RecordedReplay, Replayed, Rules, SourceReplay, StrategyReplay
+from .sources import RecordedReplay, Replayed, SourceReplay, StrategyReplay
 from .walk import Inside, Slot, walk
 
 # With another way of reckoning what was kept is not the same run any more.
@@ -145,9 +145,8 @@ def prepare(spec: Spec, *, warm_up_factor: float = 1, keep: bool = False, until:
     for number, each in enumerate(spec.sources):
         key, weight = f"{each['kind']}-{number}", Decimal(each.get("weight", 100)) / HUNDRED
         match each["kind"]:
-            case SourceKind.STRATEGY | "script" as kind:
-                make = _script if kind == SCRIPT else _strategy
-                source, start, warm_up = make(spec, each, begin, until or spec.end, keep=keep)
+            case kind if kind in _STRATEGIES:
+                source, start, warm_up = _STRATEGIES[kind](spec, each, begin, until or spec.end, keep=keep)
                 source.key, source.weight = key, weight
                 strategies.append(source)
                 members.append(source)
@@ -230,8 +229,7 @@ def _strategy(
             bounds = {"minimum": f"{allowed.minimum:g}", "maximum": f"{allowed.maximum:g}"}
             raise BacktestError("backtest_parameter_range", name=name, **bounds)
     coins = _coins(spec, said)
-    rules = Evaluator(strategy, coins, spec.frame, chosen, _before(spec, begin))
-    return _replay(spec, said, rules, keep=keep), rules.start(begin - spec.frame.seconds), rules.warm_up
+    return _replay(spec, said, Evaluator(strategy, coins, spec.frame, chosen, _before(spec, begin)), begin, keep=keep)
 
 
 def _script(
@@ -246,12 +244,18 @@ def _script(
         return slots_of(replace(spec, coins=coins), first, until)
 
     rules = Scripted(script, coins, spec.frame, chosen, _before(spec, begin), slots)
-    return _replay(spec, said, rules, keep=keep), rules.start(begin - spec.frame.seconds), rules.warm_up
+    return _replay(spec, said, rules, begin, keep=keep)
 
 
-def _replay(spec: Spec, said: Mapping[str, Any], rules: Rules, *, keep: bool) -> StrategyReplay:
-    share = Decimal(said.get("share", 100)) / HUNDRED
-    return StrategyReplay(rules=rules, coins=_coins(spec, said), seconds=spec.frame.seconds, share=share, keep=keep)
+_STRATEGIES = {SourceKind.STRATEGY: _strategy, SCRIPT: _script}
+
+
+def _replay(
+    spec: Spec, said: Mapping[str, Any], rules: Evaluator | Scripted, begin: int, *, keep: bool
+) -> tuple[StrategyReplay, int, int]:
+    share, seconds = Decimal(said.get("share", 100)) / HUNDRED, spec.frame.seconds
+    replay = StrategyReplay(rules=rules, coins=_coins(spec, said), seconds=seconds, share=share, keep=keep)
+    return replay, rules.start(begin - seconds), rules.warm_up
 
 
 def _before(spec: Spec, begin: int) -> State:

@@ -29,14 +29,14 @@ class Clock(Protocol):
         ...
 
 
-class HintStream(ABC):
+class HintStream[E: Clock](ABC):
     """Keeps a subscription until it is stopped, and calls `on_hint` with whatever happens."""
 
     def __init__(
         self,
         session: ClientSession,
         url: str,
-        clock: Clock,
+        exchange: E,
         on_hint: OnHint,
         timing: Timing | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
@@ -44,7 +44,7 @@ class HintStream(ABC):
         """`url` is where to connect; nothing is before `run`."""
         self._session = session
         self._url = url
-        self._clock = clock
+        self._exchange = exchange
         self._on_hint = on_hint
         self._timing = timing or Timing()
         self._sleep = sleep
@@ -65,7 +65,7 @@ class HintStream(ABC):
                 finally:
                     await ws.close()
                 if not self.subscribed:
-                    await self._clock.server_time()
+                    await self._exchange.server_time()
             except ExchangeError, ClientError, OSError, TimeoutError:
                 pass
             failures = 0 if self.subscribed else failures + 1

@@ -4,16 +4,12 @@ The WebSocket API's signed subscription `userDataStream.subscribe.signature` (de
 Stream).
 """
 
-import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, override
 
-from aiohttp import ClientSession
-
-from ..market.timing import Timing
 from .account_stream import Clock, HintStream
 from .binance_client import host_of
-from .remote import Hint, OnHint
+from .remote import Hint
 from .stream import own_host
 
 HOSTS = {
@@ -38,23 +34,8 @@ def account_stream_url(base_url: str) -> str:
     return f"{HOSTS.get(host_of(base_url)) or own_host(base_url)}/ws-api/v3"
 
 
-class AccountStream(HintStream):
+class AccountStream(HintStream[SigningExchange]):
     """A signed subscription to one account."""
-
-    def __init__(
-        self,
-        session: ClientSession,
-        url: str,
-        exchange: SigningExchange,
-        on_hint: OnHint,
-        timing: Timing | None = None,
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
-    ) -> None:
-        """`url` is the address of the WebSocket API; nothing is connected before `run`."""
-        super().__init__(session, url, exchange, on_hint, timing, sleep)
-        self._exchange = exchange
-
-    # Inside
 
     @override
     async def _subscriptions(self) -> Sequence[dict[str, Any]]:

@@ -7,6 +7,7 @@ import json
 from typing import Protocol
 
 from ..market.candles import Candle, TimeFrame
+from ..protection import TAKE_PROFIT
 from .conditions import Conditions
 from .indicators import settled_after
 from .series import Series
@@ -17,7 +18,7 @@ MONDAY = 4 * 86400
 # The shortest time after which indicators are begun anew, in candles.
 SHORTEST_BLOCK = 50
 ENTER, EXIT, TARGET, ROTATE, BUY = "enter", "exit", "target", "rotate", "buy"
-STOP_LOSS, TAKE_PROFIT, TRAILING_STOP = "stop_loss", "take_profit", "trailing_stop"
+STOP_LOSS, TRAILING_STOP = "stop_loss", "trailing_stop"
 BY_HAND = "by_hand"
 
 
@@ -88,11 +89,11 @@ class Levels:
             return self.reason
         return TAKE_PROFIT if self.profit is not None and high >= float(self.profit) else None
 
-    def price(self, candle: Candle) -> float | None:
-        """What a coin is sold at within a candle: the worse of stop and open, a profit as a limit there; None = it is kept."""
+    def sale(self, candle: Candle) -> tuple[str, float] | None:
+        """Why a coin is sold within a candle, and at what: the worse of stop and open, a profit as a limit there; None = it is kept."""
         if (reason := self.reached(candle.low, candle.high)) is None:
             return None
-        return float(self.profit or 0) if reason == TAKE_PROFIT else min(float(self.stop or 0), candle.open)
+        return reason, float(self.profit or 0) if reason == TAKE_PROFIT else min(float(self.stop or 0), candle.open)
 
 
 class Decider(Protocol):
@@ -296,10 +297,8 @@ class Evaluator:
                 self.state.stands[coin] = Stand(share, candle.close, candle.close, stand.left, self._closed)
                 self._reasons[coin] = ENTER
             return
-        levels = self.levels(coin)
-        reason, price = levels.reached(candle.low, candle.high), levels.price(candle)
-        if reason and price is not None:
-            self._prices[coin] = price
+        if sale := self.levels(coin).sale(candle):
+            reason, self._prices[coin] = sale
             self._leave(coin, reason, self._closed - 1)
         elif conditions.leaves(trades.exit):
             self._leave(coin, EXIT, self._closed - 1)

@@ -5,8 +5,7 @@ how the open one goes. A price comes with a trade only; until the next one it st
 another pair, or the heartbeat of each second in which there is none.
 """
 
-import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import datetime
 from decimal import Decimal
 import json
@@ -14,14 +13,11 @@ import time
 from typing import Any, Protocol, override
 from urllib.parse import urlsplit
 
-from aiohttp import ClientSession
-
 from ...decimals import ONE
 from ...errors import Refused
 from ...market.candles import Candle, TimeFrame
-from ...market.timing import Timing
 from ..account_stream import Clock, HintStream
-from ..remote import Hint, OnHint
+from ..remote import Hint
 from ..stream import CandleUpdate, PriceUpdate, Update, own_host
 from .format import Listing, read_amount
 
@@ -169,30 +165,14 @@ class TokenExchange(Clock, Protocol):
         ...
 
 
-class KrakenAccountStream(HintStream):
+class KrakenAccountStream(HintStream[TokenExchange]):
     """What happens to the orders and the balances of one account."""
-
-    def __init__(
-        self,
-        session: ClientSession,
-        url: str,
-        exchange: TokenExchange,
-        on_hint: OnHint,
-        timing: Timing | None = None,
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
-    ) -> None:
-        """`url` is the address of the streams of accounts; nothing is connected before `run`."""
-        super().__init__(session, url, exchange, on_hint, timing, sleep)
-        self._exchange = exchange
-
-    # Inside
 
     @override
     async def _subscriptions(self) -> Sequence[dict[str, Any]]:
         token = await self._exchange.stream_token()
-        kept: Mapping[str, Any] = {"token": token}
-        orders = {"channel": "executions", "snap_orders": False, "snap_trades": False, **kept}
-        balances = {"channel": "balances", "snapshot": False, **kept}
+        orders = {"channel": "executions", "snap_orders": False, "snap_trades": False, "token": token}
+        balances = {"channel": "balances", "snapshot": False, "token": token}
         return [{"method": "subscribe", "params": params} for params in (balances, orders)]
 
     @override
