@@ -17,10 +17,11 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry
 from custom_components.calvalot.const import DOMAIN
 from custom_components.calvalot.trading.leading.keys import leader_id
 from custom_components.calvalot.trading.sources.leader import Leader
+from harness.portfolio import entry_data
 from simulators.exchange import ExchangeSimulator
 from simulators.leader import LeaderSimulator
 
-from .conftest import set_up
+from .conftest import add_entry, set_up
 
 PATIENCE = 60
 FIELDS = {"follower": "Alice", "version": "2", "delay": 0}
@@ -139,6 +140,22 @@ def connected(hass: HomeAssistant) -> bool:
     from homeassistant.components import mqtt
 
     return mqtt.is_connected(hass)
+
+
+async def followed_by(
+    hass: HomeAssistant,
+    entry: MockConfigEntry,
+    leader: LeaderSimulator,
+    exchange: ExchangeSimulator,
+    client: Client,
+) -> MockConfigEntry:
+    """A second portfolio on paper that follows a portfolio over HTTP."""
+    given = await allow(hass, entry)
+    address = {"leader_url": local(client, entry), "signal_secret": given["secret"]}
+    second = add_entry(hass, entry_data(leader, exchange, live=False) | address, title="second")
+    assert await set_up(hass, second)
+    await settle(hass)
+    return second
 
 
 async def publish_on(hass: HomeAssistant, entry: MockConfigEntry, **fields: Any) -> str:

@@ -43,6 +43,7 @@ from .leading import (
     begin,
     configure,
     follow,
+    followed_by,
     holding,
     local,
     made,
@@ -77,14 +78,7 @@ async def test_followed(
     client: Client,
 ) -> None:
     """A second portfolio follows the first over HTTP as it follows every leader, and holds the same shares."""
-    given = await allow(hass, leads)
-    data = entry_data(leader, exchange, live=False) | {
-        "leader_url": local(client, leads),
-        "signal_secret": given["secret"],
-    }
-    second = add_entry(hass, data, title="second")
-    assert await set_up(hass, second)
-    await settle(hass)
+    second = await followed_by(hass, leads, leader, exchange, client)
     assert weights(second) == {"BTC": pytest.approx(0.4, abs=0.005)}
     assert second.runtime_data.data.leader_connected is True
     leader.publish_v2({"ETH": "0.3", "SOL": "0.2"})
@@ -139,14 +133,7 @@ async def test_loop(
     client: Client,
 ) -> None:
     """Two portfolios that follow each other trade nothing of what comes back."""
-    given = await allow(hass, leads)
-    data = entry_data(leader, exchange, live=False) | {
-        "leader_url": local(client, leads),
-        "signal_secret": given["secret"],
-    }
-    second = add_entry(hass, data, title="second")
-    assert await set_up(hass, second)
-    await settle(hass)
+    second = await followed_by(hass, leads, leader, exchange, client)
     back = await allow(hass, second, follower="Bob")
     hass.config_entries.async_update_entry(
         leads, data={**leads.data, "leader_url": local(client, second), "signal_secret": back["secret"]}
@@ -420,13 +407,7 @@ async def test_how_far_followers_are(
     client: Client,
 ) -> None:
     """A follower says where it is only where its owner wants that; the leader counts who is up to date and who is not."""
-    given = await allow(hass, leads)
-    data = entry_data(leader, exchange, live=False) | {
-        "leader_url": local(client, leads),
-        "signal_secret": given["secret"],
-    }
-    second = add_entry(hass, data, title="second")
-    assert await set_up(hass, second)
+    second = await followed_by(hass, leads, leader, exchange, client)
 
     async def counted() -> dict[str, int | None]:
         await poll(hass, second)

@@ -61,6 +61,17 @@ async def dip(rig: Rig, to: Decimal, back: Decimal = PRICE) -> None:
     rig.exchange.set_price("BTCUSDC", back)
 
 
+async def sold_unheard(rig: Rig, house: House, sources: Mapping[str, Source]) -> OpenEngine:
+    """A portfolio whose coin its stop has sold while its strategy cannot be asked."""
+    owner = await rig.start(sources=sources)
+    await owner.cycle()
+    await dip(rig, STOP)
+    house.fault = NoCandles("none")
+    await rig.cycle(owner, after=5)
+    assert owner.snapshot.held_back == ("BTC",)
+    return owner
+
+
 BOTH = {OrderType.STOP_LOSS: STOP, OrderType.LIMIT: PROFIT}
 
 
@@ -135,12 +146,7 @@ async def test_sold_while_the_house_was_off(rig: Rig, house: House, crash: str) 
 
 async def test_a_stop_of_the_past_ends_nothing(rig: Rig, house: House) -> None:
     """Out and in again by its candles before it is told: what it wants now is a new decision."""
-    owner = await rig.start(sources=house.one(rules(leaves=80000)))
-    await owner.cycle()
-    await dip(rig, STOP)
-    house.fault = NoCandles("none")
-    await rig.cycle(owner, after=5)
-    assert owner.snapshot.held_back == ("BTC",)
+    owner = await sold_unheard(rig, house, house.one(rules(leaves=80000)))
     house.fault = None
     house.add(70000)
     house.add(PRICE)
@@ -453,12 +459,7 @@ async def test_on_kraken(kraken_rig: Rig) -> None:
 
 async def test_an_owner_who_releases_it(rig: Rig, house: House) -> None:
     """A coin that was sold and released is what its owner says, whether its strategy knows or not."""
-    owner = await rig.start(sources=house.one())
-    await owner.cycle()
-    await dip(rig, STOP)
-    house.fault = NoCandles("none")
-    await rig.cycle(owner, after=5)
-    assert owner.snapshot.held_back == ("BTC",)
+    owner = await sold_unheard(rig, house, house.one())
     await owner.commands.release("BTC")
     house.fault = None
     await rig.cycle(owner, after=5)
@@ -610,12 +611,7 @@ async def test_watched_for_one_that_is_stopped(rig: Rig, house: House) -> None:
 
 async def test_another_kind_of_source_in_its_place(rig: Rig, house: House) -> None:
     """It has no use for what a strategy before it was to know."""
-    owner = await rig.start(sources=house.one())
-    await owner.cycle()
-    await dip(rig, STOP)
-    house.fault = NoCandles("none")
-    await rig.cycle(owner, after=5)
-    assert owner.snapshot.held_back == ("BTC",)
+    owner = await sold_unheard(rig, house, house.one())
     owner = await rig.restart(owner, sources={"strategy": own_shares({"BTC": Decimal("0.5")})})
     await rig.cycle(owner, after=5)
     assert owner.snapshot.held_back == ()
