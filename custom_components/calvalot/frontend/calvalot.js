@@ -24,8 +24,8 @@ const CARDS = {
   performance: PerformanceCard,
   tile: TileCard,
   reports: later("reports", async (again) => (await import(`./reports.js${again}`)).ReportsCard),
-  backtests: later("backtests", async (again) => (await import(`./backtests.js${again}`)).BacktestsCard),
   strategies: later("strategies", async (again) => (await import(`./strategies.js${again}`)).StrategiesCard),
+  backtests: later("backtests", async (again) => (await import(`./backtests.js${again}`)).BacktestsCard),
 };
 const DOCS = "https://github.com/cashalot/calvalot-homeassistant#dashboard";
 
